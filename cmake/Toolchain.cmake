@@ -1,0 +1,20 @@
+# Compiler set-up shared by the whole tree: ccache and mold where present, warnings, sanitizers.
+
+find_program(CCACHE ccache)
+if(CCACHE)
+  set(CMAKE_C_COMPILER_LAUNCHER ${CCACHE})
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE})
+endif()
+find_program(MOLD mold)
+if(MOLD)
+  add_link_options(-fuse-ld=mold)
+endif()
+
+if(MOECOLLAB_SANITIZE)
+  add_compile_options(-fsanitize=${MOECOLLAB_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=${MOECOLLAB_SANITIZE})
+endif()
+
+# The warnings that every target of this tree compiles without.
+add_library(moecollab_warnings INTERFACE)
+target_compile_options(moecollab_warnings INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Werror)

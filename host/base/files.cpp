@@ -1,0 +1,174 @@
+#include "base/files.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+#include <vector>
+
+#include "base/error.h"
+#include "base/strings.h"
+
+namespace moecollab {
+namespace {
+
+std::string shown(const fs::path& path) { return escaped(path.string()); }
+
+// An open file descriptor, closed at destruction.
+class Descriptor {
+ public:
+  explicit Descriptor(int fd) : fd_(fd) {}
+  ~Descriptor() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  int get() const { return fd_; }
+  int release() { return std::exchange(fd_, -1); }
+
+ private:
+  int fd_;
+};
+
+[[noreturn]] void fail_read(const fs::path& path, const std::string& code, const char* reason) {
+  throw Error(code, fmt::format("{} cannot be read: {}", shown(path), reason));
+}
+
+[[noreturn]] void fail_write(const fs::path& path, const char* reason) {
+  throw Error("E_WRITE", fmt::format("{} cannot be written: {}", shown(path), reason),
+              "name a folder that exists and that you may write to");
+}
+
+// Opens without blocking on a FIFO, and accepts regular files only.
+int open_regular(const fs::path& path, const std::string& code, struct stat& info) {
+  Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (file.get() < 0) fail_read(path, code, std::strerror(errno));
+  if (::fstat(file.get(), &info) != 0) fail_read(path, code, std::strerror(errno));
+  if (S_ISDIR(info.st_mode)) fail_read(path, code, "it is a folder");
+  if (!S_ISREG(info.st_mode)) fail_read(path, code, "it is not a regular file");
+  return file.release();
+}
+
+ssize_t read_some(int fd, char* into, size_t size) {
+  ssize_t n;
+  do {
+    n = ::read(fd, into, size);
+  } while (n < 0 && errno == EINTR);
+  return n;
+}
+
+bool write_all(int fd, std::string_view bytes) {
+  while (!bytes.empty()) {
+    const ssize_t n = ::write(fd, bytes.data(), bytes.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return false;
+    bytes.remove_prefix(static_cast<size_t>(n));
+  }
+  return true;
+}
+
+fs::path folder_of(const fs::path& path) {
+  return path.has_parent_path() ? path.parent_path() : fs::path(".");
+}
+
+// A temporary name beside `path`, opened for writing.
+std::pair<int, std::string> open_temporary(const fs::path& path) {
+  std::string name = path.string() + ".XXXXXX";
+  const int fd = ::mkostemp(name.data(), O_CLOEXEC);
+  if (fd < 0) fail_write(path, std::strerror(errno));
+  return {fd, std::move(name)};
+}
+
+void refuse_folder_or_link(const fs::path& path) {
+  struct stat info;
+  if (::lstat(path.c_str(), &info) != 0) return;
+  if (S_ISDIR(info.st_mode)) fail_write(path, "it is a folder");
+  if (S_ISLNK(info.st_mode)) fail_write(path, "it is a symbolic link");
+}
+
+std::string make_folder(const fs::path& pattern) {
+  std::string name = pattern.string();
+  if (::mkdtemp(name.data()) == nullptr) fail_write(pattern, std::strerror(errno));
+  return name;
+}
+
+}  // namespace
+
+std::string read_file(const fs::path& path, const std::string& code, uint64_t limit) {
+  struct stat info;
+  const Descriptor file(open_regular(path, code, info));
+  const auto size = static_cast<uint64_t>(info.st_size);
+  if (size > limit) {
+    throw Error(code, fmt::format("{} has {} bytes, more than the {} allowed", shown(path), size, limit));
+  }
+  std::string bytes(size, '\0');
+  size_t have = 0;
+  while (have < bytes.size()) {
+    const ssize_t n = read_some(file.get(), bytes.data() + have, bytes.size() - have);
+    if (n < 0) fail_read(path, code, std::strerror(errno));
+    if (n == 0) fail_read(path, code, "it became shorter while it was read");
+    have += static_cast<size_t>(n);
+  }
+  return bytes;
+}
+
+void for_each_chunk(const fs::path& path, const std::string& code,
+                    const std::function<void(std::string_view)>& use) {
+  struct stat info;
+  const Descriptor file(open_regular(path, code, info));
+  std::vector<char> buffer(size_t{1} << 20);
+  while (true) {
+    const ssize_t n = read_some(file.get(), buffer.data(), buffer.size());
+    if (n < 0) fail_read(path, code, std::strerror(errno));
+    if (n == 0) return;
+    use({buffer.data(), static_cast<size_t>(n)});
+  }
+}
+
+void write_file_atomic(const fs::path& path, std::span<const std::string_view> parts) {
+  refuse_folder_or_link(path);
+  auto [fd, temporary] = open_temporary(path);
+  Descriptor file(fd);
+  bool good = true;
+  for (const std::string_view part : parts) good = good && write_all(fd, part);
+  good = good && ::fchmod(fd, 0644) == 0 && ::fsync(fd) == 0;
+  // close() may report a delayed write error, so its result counts.
+  good = ::close(file.release()) == 0 && good;
+  good = good && ::rename(temporary.c_str(), path.c_str()) == 0;
+  if (!good) {
+    const int reason = errno;
+    ::unlink(temporary.c_str());
+    fail_write(path, std::strerror(reason));
+  }
+  const Descriptor folder(::open(folder_of(path).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (folder.get() >= 0) ::fsync(folder.get());
+}
+
+void write_file_atomic(const fs::path& path, std::string_view bytes) {
+  write_file_atomic(path, std::array{bytes});
+}
+
+void require_writable(const fs::path& path) {
+  refuse_folder_or_link(path);
+  auto [fd, temporary] = open_temporary(path);
+  ::close(fd);
+  ::unlink(temporary.c_str());
+}
+
+TemporaryFolder::TemporaryFolder(std::string_view prefix)
+    : TemporaryFolder(fs::temp_directory_path(), prefix) {}
+
+TemporaryFolder::TemporaryFolder(const fs::path& parent, std::string_view prefix)
+    : path_(make_folder(parent / fmt::format("{}.XXXXXX", prefix))) {}
+
+TemporaryFolder::~TemporaryFolder() {
+  std::error_code ignored;
+  fs::remove_all(path_, ignored);
+}
+
+}  // namespace moecollab

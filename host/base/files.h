@@ -1,0 +1,48 @@
+// Files: bounded reads, atomic writes, and finding out early that an output cannot be written.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace moecollab {
+
+namespace fs = std::filesystem;
+
+// The bytes of a regular file of at most `limit` bytes. Throws `code` naming path and reason (errno,
+// "is a directory", both sizes).
+std::string read_file(const fs::path& path, const std::string& code, uint64_t limit = UINT64_MAX);
+
+// Calls `use` with the file's bytes, a megabyte at a time, in order.
+void for_each_chunk(const fs::path& path, const std::string& code,
+                    const std::function<void(std::string_view)>& use);
+
+// Replaces `path` by a file of these parts, one behind the other: temporary file in the same folder,
+// fsync, rename, fsync of the folder. On failure throws E_WRITE, `path` is as before and the
+// temporary file is gone.
+void write_file_atomic(const fs::path& path, std::span<const std::string_view> parts);
+void write_file_atomic(const fs::path& path, std::string_view bytes);
+
+// Throws E_WRITE unless a file at `path` could be written now (its folder exists and takes new
+// files, and `path` is neither a folder nor a symbolic link). Writes nothing that stays.
+void require_writable(const fs::path& path);
+
+// A new empty folder under the system's temporary folder; removed with all in it at destruction.
+class TemporaryFolder {
+ public:
+  explicit TemporaryFolder(std::string_view prefix = "moecollab");
+  // The same inside `parent`, on whose file system the folder can be renamed into place.
+  TemporaryFolder(const fs::path& parent, std::string_view prefix);
+  ~TemporaryFolder();
+  TemporaryFolder(const TemporaryFolder&) = delete;
+  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
+  const fs::path& path() const { return path_; }
+
+ private:
+  fs::path path_;
+};
+
+}  // namespace moecollab
