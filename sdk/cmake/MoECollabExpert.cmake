@@ -1,0 +1,53 @@
+# moecollab_add_expert(NAME SOURCES file... MANIFEST expert.toml [PACKAGE dir] [SHARED_RUNTIME]
+#                      [FILES file...] [LINK target...])
+#
+# Builds lib<NAME>.so, which exports moec_plugin_entry() alone and leaves no symbol undefined, and
+# assembles the package folder (default: ${CMAKE_CURRENT_BINARY_DIR}/<NAME>.package): the library,
+# FILES (weights.safetensors, probe.json, …) and the manifest, to which [abi] and the digests under
+# [files] are added; the author writes neither. libstdc++ is linked statically, so that the package
+# loads on any distribution, unless SHARED_RUNTIME is given.
+
+set(MOECOLLAB_SDK_CMAKE_DIR ${CMAKE_CURRENT_LIST_DIR})
+
+function(moecollab_add_expert name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "SHARED_RUNTIME" "MANIFEST;PACKAGE" "SOURCES;FILES;LINK")
+  if(arg_UNPARSED_ARGUMENTS OR NOT arg_SOURCES OR NOT arg_MANIFEST)
+    message(FATAL_ERROR "moecollab_add_expert(${name}): SOURCES and MANIFEST are needed; not understood: '${arg_UNPARSED_ARGUMENTS}'")
+  endif()
+  get_filename_component(manifest ${arg_MANIFEST} ABSOLUTE)
+  if(NOT EXISTS ${manifest})
+    message(FATAL_ERROR "moecollab_add_expert(${name}): no manifest at ${manifest}")
+  endif()
+  if(NOT arg_PACKAGE)
+    set(arg_PACKAGE ${CMAKE_CURRENT_BINARY_DIR}/${name}.package)
+  endif()
+
+  add_library(${name} MODULE ${arg_SOURCES})
+  target_link_libraries(${name} PRIVATE MoECollab::SDK ${arg_LINK})
+  set_target_properties(${name} PROPERTIES
+    C_VISIBILITY_PRESET hidden CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON
+    LINK_DEPENDS ${MOECOLLAB_SDK_CMAKE_DIR}/exports.map SKIP_BUILD_RPATH ON)
+  get_property(languages GLOBAL PROPERTY ENABLED_LANGUAGES)
+  if("CXX" IN_LIST languages)
+    target_compile_features(${name} PRIVATE cxx_std_17)
+  endif()
+  target_link_options(${name} PRIVATE
+    -Wl,--version-script=${MOECOLLAB_SDK_CMAKE_DIR}/exports.map -Wl,-z,defs -Wl,-z,noexecstack)
+  if(NOT arg_SHARED_RUNTIME)
+    target_link_options(${name} PRIVATE -static-libgcc $<$<LINK_LANGUAGE:CXX>:-static-libstdc++>)
+  endif()
+
+  set(files "")
+  foreach(file IN LISTS arg_FILES)
+    get_filename_component(file ${file} ABSOLUTE)
+    list(APPEND files ${file})
+  endforeach()
+  string(REPLACE ";" "|" joined_files "${files}")
+  add_custom_command(OUTPUT ${arg_PACKAGE}/expert.toml
+    COMMAND ${CMAKE_COMMAND} -DPACKAGE=${arg_PACKAGE} -DLIBRARY=$<TARGET_FILE:${name}> -DMANIFEST=${manifest}
+            -DHEADER=$<TARGET_PROPERTY:MoECollab::SDK,INTERFACE_INCLUDE_DIRECTORIES> -DFILES=${joined_files}
+            -P ${MOECOLLAB_SDK_CMAKE_DIR}/assemble_package.cmake
+    DEPENDS ${name} ${manifest} ${files} ${MOECOLLAB_SDK_CMAKE_DIR}/assemble_package.cmake
+    COMMENT "Assembling package ${arg_PACKAGE}" VERBATIM)
+  add_custom_target(${name}_package ALL DEPENDS ${arg_PACKAGE}/expert.toml)
+endfunction()

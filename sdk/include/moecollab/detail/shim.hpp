@@ -1,0 +1,319 @@
+// The C ABI of a C++ expert: tables of functions that catch everything. Included by expert.hpp.
+#ifndef MOECOLLAB_DETAIL_SHIM_HPP_
+#define MOECOLLAB_DETAIL_SHIM_HPP_
+
+#include <cstring>
+#include <moecollab/expert.hpp>
+#include <new>
+#include <type_traits>
+
+namespace moecollab {
+namespace detail {
+
+inline moec_status fail(moec_error* error, moec_status code, const char* message) noexcept {
+  if (error != nullptr && MOEC_HAS(error, moec_error, message)) {
+    error->code = code;
+    std::strncpy(error->message, message, sizeof(error->message) - 1);
+    error->message[sizeof(error->message) - 1] = '\0';
+  }
+  return code;
+}
+
+// Runs `body`; no exception leaves the library.
+template <typename Body>
+moec_status guarded(moec_error* error, Body&& body) noexcept {
+  try {
+    body();
+    return MOEC_OK;
+  } catch (const std::invalid_argument& e) {
+    return fail(error, MOEC_INVALID_ARGUMENT, e.what());
+  } catch (const Unsupported& e) {
+    return fail(error, MOEC_UNSUPPORTED, e.what());
+  } catch (const std::bad_alloc&) {
+    return fail(error, MOEC_OUT_OF_MEMORY, "out of memory");
+  } catch (const std::exception& e) {
+    return fail(error, MOEC_INTERNAL, e.what());
+  } catch (...) {
+    return fail(error, MOEC_INTERNAL, "an exception that is no std::exception");
+  }
+}
+
+template <typename T>
+class Library {
+ public:
+  static const moec_library* table(const char* id, const char* version, Input inputs) {
+    static const moec_library_info info = {sizeof(moec_library_info),
+                                           to_string(id),
+                                           to_string(version),
+                                           to_string(MOEC_SDK_VERSION),
+                                           0,
+                                           nullptr};
+    static const moec_library library = {
+        sizeof(moec_library), MOEC_ABI_MAJOR, MOEC_ABI_MINOR, MOEC_ABI_MINOR, &describe,
+        &get_extension,       &create,        &requirements,  &forward,       &destroy};
+    info_ = &info;
+    inputs_ = inputs;
+    return &library;
+  }
+
+ private:
+  // An expert with the copies that requirements() points into.
+  struct Object {
+    std::unique_ptr<T> expert;
+    std::vector<int32_t> layers;
+    int32_t classes, pooling;
+  };
+  static Object& object(moec_expert* e) { return *reinterpret_cast<Object*>(e); }
+  static T& self(moec_expert* e) { return *object(e).expert; }
+
+  static const moec_library_info* describe() { return info_; }
+
+  static moec_status create(const moec_host* host, const moec_create_info* info, moec_expert** out,
+                            moec_error* error) {
+    return guarded(error, [&] {
+      if (info == nullptr || out == nullptr)
+        throw std::invalid_argument("create() needs info and a place for the expert");
+      *out = nullptr;
+      const CreateInfo view(host, *info);
+      check_inputs(view);
+      auto made = std::make_unique<Object>();
+      made->layers.assign(view.layers().begin(), view.layers().end());
+      made->classes = view.classes();
+      made->pooling = view.pooling();
+      made->expert = std::make_unique<T>(view);
+      *out = reinterpret_cast<moec_expert*>(made.release());
+    });
+  }
+
+  // The manifest must ask for what was compiled in.
+  static void check_inputs(const CreateInfo& info) {
+    const uint32_t needs = static_cast<uint32_t>(inputs_) & 0xFF;
+    const int32_t pooling = static_cast<int32_t>(static_cast<uint32_t>(inputs_) >> 8);
+    if (info.raw().inputs != needs || (pooling != 0 && info.pooling() != pooling)) {
+      throw std::invalid_argument("the library reads inputs " + std::to_string(needs) +
+                                  " with pooling " + std::to_string(pooling) +
+                                  ", the manifest says " + std::to_string(info.raw().inputs) +
+                                  " and " + std::to_string(info.pooling()) + " (bits of abi.h)");
+    }
+  }
+
+  static moec_status requirements(moec_expert* e, moec_requirements* out, moec_error* error) {
+    return guarded(error, [&] {
+      if (e == nullptr || out == nullptr)
+        throw std::invalid_argument("requirements() needs an expert and a place");
+      const Object& o = object(e);
+      moec_requirements r{};
+      r.struct_size = out->struct_size;
+      r.classes = o.classes;
+      r.inputs = static_cast<uint32_t>(inputs_) & 0xFF;
+      r.pooling = o.pooling;
+      r.layout = MOEC_LAYOUT_RAGGED;
+      r.layer_count = o.layers.size();
+      r.layers = o.layers.data();
+      r.flops_per_row = o.expert->flops_per_row();
+      std::memcpy(out, &r, out->struct_size < sizeof(r) ? out->struct_size : sizeof(r));
+    });
+  }
+
+  static moec_status forward(moec_expert* e, const moec_exec*, const moec_batch* batch,
+                             const moec_tensor* logits, moec_error* error) {
+    return guarded(error, [&] {
+      check_call(e, batch, logits);
+      Logits out(*logits);
+      self(e).forward(Batch(*batch), out);
+    });
+  }
+
+  static void check_call(moec_expert* e, const moec_batch* batch, const moec_tensor* logits) {
+    if (e == nullptr || batch == nullptr || logits == nullptr)
+      throw std::invalid_argument("a null argument");
+    if (logits->ndim != 2 || logits->shape[0] != batch->rows ||
+        logits->shape[1] != object(e).classes) {
+      throw std::invalid_argument("logits are not [rows, classes]");
+    }
+  }
+
+  static void destroy(moec_expert* e) {
+    guarded(nullptr, [&] { delete reinterpret_cast<Object*>(e); });
+  }
+
+  static const void* get_extension(const char* id) {
+    if (id == nullptr) return nullptr;
+    if constexpr (std::is_base_of_v<Trainable, T>) {
+      if (std::strcmp(id, MOEC_EXT_PARAMS) == 0) return &kParams;
+      if (std::strcmp(id, MOEC_EXT_TRAIN) == 0) return &kTrain;
+    }
+    if constexpr (std::is_base_of_v<SelfFitting, T>) {
+      if (std::strcmp(id, MOEC_EXT_FIT) == 0) return &kFit;
+    }
+    if constexpr (std::is_base_of_v<Stateful, T>) {
+      if (std::strcmp(id, MOEC_EXT_STATE) == 0) return &kState;
+    }
+    return nullptr;
+  }
+
+  // --- moecollab.params/1 and moecollab.train/1
+  static uint64_t param_count(moec_expert* e) { return self(e).parameters().size(); }
+
+  static moec_status param_describe(moec_expert* e, uint64_t i, moec_param_info* out,
+                                    moec_error* error) {
+    return guarded(error, [&] {
+      if (i >= self(e).parameters().size()) throw std::invalid_argument("no such parameter");
+      const ParameterSpec& spec = self(e).parameters()[static_cast<size_t>(i)];
+      moec_param_info info{};
+      info.struct_size = out->struct_size;
+      info.name = to_string(spec.name);
+      info.ndim = static_cast<int32_t>(spec.shape.size());
+      info.shape = spec.shape.data();
+      info.trainable = spec.trainable;
+      info.decay = spec.decay;
+      std::memcpy(out, &info, out->struct_size < sizeof(info) ? out->struct_size : sizeof(info));
+    });
+  }
+
+  static moec_status param_bind(moec_expert* e, const moec_tensor* values, const moec_tensor* grads,
+                                moec_error* error) {
+    return guarded(error, [&] {
+      const std::vector<ParameterSpec>& specs = self(e).parameters();
+      std::vector<float*> value_data, grad_data;
+      for (size_t i = 0; i < specs.size(); ++i) {
+        int64_t size = 1;
+        for (const int64_t extent : specs[i].shape) size *= extent;
+        if (element_count(values[i]) != size || element_count(grads[i]) != size) {
+          throw std::invalid_argument("storage of parameter " + specs[i].name +
+                                      " has another size");
+        }
+        value_data.push_back(static_cast<float*>(values[i].data));
+        grad_data.push_back(static_cast<float*>(grads[i].data));
+      }
+      self(e).bind(value_data, grad_data);
+    });
+  }
+
+  static moec_status param_init(moec_expert* e, uint64_t seed, moec_error* error) {
+    return guarded(error, [&] { self(e).init(seed); });
+  }
+  static moec_status param_changed(moec_expert* e, moec_error* error) {
+    return guarded(error, [&] { self(e).params_changed(); });
+  }
+
+  static moec_status forward_train(moec_expert* e, const moec_exec* exec, const moec_batch* batch,
+                                   const moec_tensor* logits, moec_saved** saved,
+                                   moec_error* error) {
+    return guarded(error, [&] {
+      check_call(e, batch, logits);
+      if (exec == nullptr || saved == nullptr) throw std::invalid_argument("a null argument");
+      Logits out(*logits);
+      *saved =
+          reinterpret_cast<moec_saved*>(self(e).forward_train(Batch(*batch), out, *exec).release());
+    });
+  }
+
+  static moec_status vjp(moec_expert* e, const moec_exec*, moec_saved* saved, const moec_tensor* gy,
+                         uint64_t gx_count, const moec_tensor* const* gx, moec_error* error) {
+    return guarded(error, [&] {
+      if (saved == nullptr || gy == nullptr) throw std::invalid_argument("a null argument");
+      std::vector<float*> wanted(static_cast<size_t>(gx_count), nullptr);
+      for (size_t i = 0; i < wanted.size(); ++i) {
+        if (gx[i] != nullptr) wanted[i] = static_cast<float*>(gx[i]->data);
+      }
+      self(e).vjp(*reinterpret_cast<Trainable::Saved*>(saved), Matrix<const float>(*gy), wanted);
+    });
+  }
+
+  static void release_saved(moec_expert*, moec_saved* saved) {
+    guarded(nullptr, [&] { delete reinterpret_cast<Trainable::Saved*>(saved); });
+  }
+
+  // --- moecollab.fit/1
+  static moec_status fit_begin(moec_expert* e, const moec_exec*, int64_t rows, int32_t epochs,
+                               uint64_t seed, moec_error* error) {
+    return guarded(error, [&] { self(e).fit_begin(rows, epochs, seed); });
+  }
+  static moec_status fit_batch(moec_expert* e, const moec_exec*, const moec_batch* batch,
+                               const moec_tensor* labels, const moec_tensor* weights,
+                               moec_error* error) {
+    return guarded(error, [&] {
+      if (batch == nullptr || labels == nullptr || weights == nullptr)
+        throw std::invalid_argument("a null argument");
+      for (const int32_t label : elements<const int32_t>(*labels)) {
+        if (label < 0 || label >= object(e).classes)
+          throw std::invalid_argument("label outside [0, classes)");
+      }
+      self(e).fit_batch(Batch(*batch), elements<const int32_t>(*labels),
+                        elements<const float>(*weights));
+    });
+  }
+  static moec_status fit_epoch_end(moec_expert* e, const moec_exec*, int32_t* want_more,
+                                   moec_error* error) {
+    return guarded(error, [&] { *want_more = self(e).fit_epoch_end() ? 1 : 0; });
+  }
+  static moec_status fit_end(moec_expert* e, moec_error* error) {
+    return guarded(error, [&] { self(e).fit_end(); });
+  }
+
+  // --- moecollab.state/1
+  static uint64_t state_count(moec_expert* e) { return self(e).state().size(); }
+  static moec_status state_describe(moec_expert* e, uint64_t i, moec_state_info* out,
+                                    moec_error* error) {
+    return guarded(error, [&] {
+      const TensorSpec& spec = state_spec(e, i);
+      moec_state_info info{};
+      info.struct_size = out->struct_size;
+      info.name = to_string(spec.name);
+      info.ndim = static_cast<int32_t>(spec.shape.size());
+      info.shape = spec.shape.data();
+      std::memcpy(out, &info, out->struct_size < sizeof(info) ? out->struct_size : sizeof(info));
+    });
+  }
+  static moec_status state_read(moec_expert* e, uint64_t i, const moec_tensor* to,
+                                moec_error* error) {
+    return guarded(error, [&] {
+      check_state(state_spec(e, i), *to);
+      self(e).read_state(static_cast<size_t>(i), elements<float>(*to));
+    });
+  }
+  static moec_status state_write(moec_expert* e, uint64_t i, const moec_tensor* from,
+                                 moec_error* error) {
+    return guarded(error, [&] {
+      check_state(state_spec(e, i), *from);
+      self(e).write_state(static_cast<size_t>(i), elements<const float>(*from));
+    });
+  }
+  static const TensorSpec& state_spec(moec_expert* e, uint64_t i) {
+    if (i >= self(e).state().size()) throw std::invalid_argument("no such state tensor");
+    return self(e).state()[static_cast<size_t>(i)];
+  }
+  static void check_state(const TensorSpec& spec, const moec_tensor& tensor) {
+    bool same = tensor.ndim == static_cast<int32_t>(spec.shape.size());
+    for (size_t i = 0; same && i < spec.shape.size(); ++i) same = tensor.shape[i] == spec.shape[i];
+    if (!same) throw std::invalid_argument("tensor " + spec.name + " has another shape");
+  }
+
+  // Instantiated only where get_extension() names them, so T need not have all interfaces.
+  inline static const moec_library_info* info_ = nullptr;
+  inline static Input inputs_{};
+  static const moec_ext_params kParams;
+  static const moec_ext_train kTrain;
+  static const moec_ext_fit kFit;
+  static const moec_ext_state kState;
+};
+
+template <typename T>
+const moec_ext_params Library<T>::kParams = {
+    sizeof(moec_ext_params), &param_count, &param_describe, &param_bind, &param_init,
+    &param_changed};
+template <typename T>
+const moec_ext_train Library<T>::kTrain = {sizeof(moec_ext_train), &forward_train, &vjp,
+                                           &release_saved};
+template <typename T>
+const moec_ext_fit Library<T>::kFit = {sizeof(moec_ext_fit), &fit_begin, &fit_batch, &fit_epoch_end,
+                                       &fit_end};
+template <typename T>
+const moec_ext_state Library<T>::kState = {sizeof(moec_ext_state), &state_count, &state_describe,
+                                           &state_read, &state_write};
+
+}  // namespace detail
+}  // namespace moecollab
+
+#endif  // MOECOLLAB_DETAIL_SHIM_HPP_

@@ -1,0 +1,122 @@
+// Writing an expert in C++17, without touching the C ABI:
+//
+//   #include <moecollab/expert.hpp>
+//   class Clauses final : public moecollab::Expert {
+//    public:
+//     explicit Clauses(const moecollab::CreateInfo& info);
+//     void forward(const moecollab::Batch& in, moecollab::Logits& out) override;
+//   };
+//   MOECOLLAB_LIBRARY(Clauses, "com.example.clauses", "1.2.0", moecollab::Input::pooled_mean);
+//
+// An expert that can be trained also derives from Trainable (the host's optimiser moves its
+// parameters) or from SelfFitting (it learns by its own means), and from Stateful if it has learnt
+// state that is no parameter. Exceptions become ABI errors: std::invalid_argument,
+// std::bad_alloc, Unsupported; anything else is INTERNAL. No two calls on one object overlap.
+#ifndef MOECOLLAB_EXPERT_HPP_
+#define MOECOLLAB_EXPERT_HPP_
+
+#include <moecollab/ext/fit.h>
+#include <moecollab/ext/params.h>
+#include <moecollab/ext/state.h>
+#include <moecollab/ext/train.h>
+#include <moecollab/note.h>
+
+#include <memory>
+#include <moecollab/views.hpp>
+#include <string>
+#include <vector>
+
+namespace moecollab {
+
+// What a library reads, compiled in; the manifest must say the same.
+enum class Input : uint32_t {
+  text = MOEC_INPUT_TEXT,
+  tokens = MOEC_INPUT_TOKENS,
+  hidden = MOEC_INPUT_HIDDEN,
+  pooled = MOEC_INPUT_POOLED,  // mean or cls, as the manifest says
+  pooled_mean = MOEC_INPUT_POOLED | (MOEC_POOLING_MEAN << 8),
+  pooled_cls = MOEC_INPUT_POOLED | (MOEC_POOLING_CLS << 8),
+};
+constexpr Input operator|(Input a, Input b) {
+  return static_cast<Input>(static_cast<uint32_t>(a) | static_cast<uint32_t>(b));
+}
+
+// "This expert cannot do that."
+class Unsupported : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+class Expert {
+ public:
+  virtual ~Expert() = default;
+  // Writes every element of out [n × classes]; a row's result depends on that row alone.
+  virtual void forward(const Batch& in, Logits& out) = 0;
+  // Cost of forward() for one row, 2 a multiply-add; 0: not stated.
+  virtual int64_t flops_per_row() const { return 0; }
+};
+
+// A tensor of an expert: name in weights.safetensors and shape.
+struct TensorSpec {
+  std::string name;
+  std::vector<int64_t> shape;
+};
+struct ParameterSpec : TensorSpec {
+  bool trainable = true;
+  bool decay = true;  // false for biases
+};
+
+// moecollab.params/1 and moecollab.train/1: the host owns values and gradients.
+class Trainable {
+ public:
+  // What a forward pass keeps for its vjp.
+  struct Saved {
+    virtual ~Saved() = default;
+  };
+  virtual ~Trainable() = default;
+  // The same in all the expert's life.
+  virtual const std::vector<ParameterSpec>& parameters() const = 0;
+  // values[i] and grads[i] are parameter i's from now on.
+  virtual void bind(const std::vector<float*>& values, const std::vector<float*>& grads) = 0;
+  virtual void init(uint64_t seed) = 0;
+  virtual void params_changed() {}
+  virtual std::unique_ptr<Saved> forward_train(const Batch& in, Logits& out,
+                                               const moec_exec& exec) = 0;
+  // Adds parameter gradients; writes gx[i] (elements in the shape of float input i) where not NULL.
+  virtual void vjp(Saved& saved, const Matrix<const float>& gy, const std::vector<float*>& gx) = 0;
+};
+
+// moecollab.fit/1: the expert trains itself.
+class SelfFitting {
+ public:
+  virtual ~SelfFitting() = default;
+  virtual void fit_begin(int64_t rows, int32_t max_epochs, uint64_t seed) = 0;
+  virtual void fit_batch(const Batch& in, View<const int32_t> labels,
+                         View<const float> weights) = 0;
+  // False if another epoch would change nothing.
+  virtual bool fit_epoch_end() = 0;
+  virtual void fit_end() {}
+};
+
+// moecollab.state/1: learnt tensors that are no parameters.
+class Stateful {
+ public:
+  virtual ~Stateful() = default;
+  virtual const std::vector<TensorSpec>& state() const = 0;
+  virtual void read_state(size_t index, View<float> destination) = 0;
+  virtual void write_state(size_t index, View<const float> source) = 0;
+};
+
+}  // namespace moecollab
+
+#include <moecollab/detail/shim.hpp>
+
+// Makes the class the library's expert: the entry point and the ABI note. Literals only.
+#define MOECOLLAB_LIBRARY(Class, id, version, inputs)                       \
+  MOEC_LIBRARY_NOTE(id, version);                                           \
+  extern "C" MOEC_EXPORT const moec_library* moec_plugin_entry(void) {      \
+    return ::moecollab::detail::Library<Class>::table(id, version, inputs); \
+  }                                                                         \
+  static_assert(sizeof(id) <= 128 && sizeof(version) <= 32, "id or version too long")
+
+#endif  // MOECOLLAB_EXPERT_HPP_
