@@ -35,10 +35,15 @@ struct Kind<bool> {
   static constexpr const char* kName = "true or false";
   static bool fits(const Json& v) { return v.is_boolean(); }
 };
-template <typename T>
-struct Kind<std::vector<T>> {
-  static constexpr const char* kName = "an array";
-  static bool fits(const Json& v) { return v.is_array() && std::all_of(v.begin(), v.end(), Kind<T>::fits); }
+template <>
+struct Kind<std::vector<std::string>> {
+  static constexpr const char* kName = "an array of strings";
+  static bool fits(const Json& v) { return v.is_array() && std::all_of(v.begin(), v.end(), Kind<std::string>::fits); }
+};
+template <>
+struct Kind<std::vector<int64_t>> {
+  static constexpr const char* kName = "an array of integers";
+  static bool fits(const Json& v) { return v.is_array() && std::all_of(v.begin(), v.end(), Kind<int64_t>::fits); }
 };
 
 }  // namespace
@@ -62,7 +67,9 @@ const Json* Fields::find(const std::string& key) {
 void Fields::fail(const std::string& key, const std::string& message, std::string hint) const {
   std::string where = source_.file;
   if (source_.lines != nullptr) {
-    const auto it = source_.lines->find(path_of(key));
+    auto it = source_.lines->find(path_of(key));
+    // A missing key has no line; its table has one.
+    if (it == source_.lines->end() && !path_.empty()) it = source_.lines->find(path_);
     if (it != source_.lines->end() && it->second > 0) where += fmt::format(":{}", it->second);
   }
   throw Error(source_.code, fmt::format("{}: `{}` {}", where, escaped(path_of(key), 80), message), std::move(hint));

@@ -4,6 +4,7 @@
 #define TOML_ENABLE_FORMATTERS 0
 #include <toml++/toml.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "base/error.h"
@@ -14,8 +15,7 @@ namespace {
 
 constexpr int kMaxDepth = 8;
 
-// Nesting that a parser would recurse into, counted without parsing: a bound on the dots of one line's
-// keys and on open brackets. Over-counting inside strings is harmless: 8 levels are already generous.
+// Size and bytes.
 void screen(std::string_view bytes, const std::string& file, const std::string& family, size_t limit) {
   if (bytes.size() > limit) {
     throw Error(family + "_SIZE", fmt::format("{}: {} bytes, more than the {} allowed", file, bytes.size(), limit));
@@ -36,72 +36,128 @@ void screen(std::string_view bytes, const std::string& file, const std::string& 
   }
 }
 
-// Follows quotes and comments well enough to count nesting as the parser would meet it.
-void screen_depth(std::string_view bytes, const std::string& file, const std::string& family) {
-  int line = 1, dots = 0, brackets = 0;
-  bool in_value = false;
-  char quote = 0;
-  bool multiline = false;
-  const auto is_triple = [&](size_t i, char c) { return bytes.substr(i, 3) == std::string(3, c); };
-  for (size_t i = 0; i < bytes.size(); ++i) {
-    const char c = bytes[i];
-    if (c == '\n') {
-      ++line;
-      if (!multiline) quote = 0;
-      if (brackets == 0 || !in_value) dots = brackets = 0, in_value = false;
-    }
-    if (quote != 0) {
-      if (c == '\\' && quote == '"') {
-        ++i;
-        if (i < bytes.size() && bytes[i] == '\n') ++line;
-      } else if (c == quote && (!multiline || is_triple(i, quote))) {
-        if (multiline) i += 2;
-        quote = 0;
+Error too_deep(const std::string& file, const std::string& family, int line) {
+  return Error(family + "_SIZE", fmt::format("{}:{}: nested deeper than {} levels", file, line, kMaxDepth));
+}
+
+bool is_bare_key(std::string_view key) {
+  return !key.empty() && key.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") ==
+                             std::string_view::npos;
+}
+
+// Refuses what the parser must not meet: nesting that it would recurse into (the dots of one key, open
+// brackets), and a table header without a key, which it asserts never to see. Follows quotes and
+// comments as the parser does; where a line is wrong, the parser stops there, so what is counted behind
+// it does not matter.
+class Structure {
+ public:
+  Structure(std::string_view bytes, const std::string& file, const std::string& family)
+      : bytes_(bytes), file_(file), family_(family) {}
+
+  void check() {
+    for (; at_ < bytes_.size(); ++at_) {
+      const char c = bytes_[at_];
+      if (c == '\n') {
+        end_line();
+        if (brackets_ == 0 || !in_value_) dots_ = brackets_ = 0, in_value_ = false;
+      } else if (c == '"' || c == '\'') {
+        skip_string(c);
+      } else if (c == '#') {
+        at_ = std::min(bytes_.find('\n', at_), bytes_.size()) - 1;
+      } else {
+        count(c);
       }
-      continue;
-    }
-    if (c == '"' || c == '\'') {
-      multiline = is_triple(i, c);
-      if (multiline) i += 2;
-      quote = c;
-    } else if (c == '#') {
-      while (i + 1 < bytes.size() && bytes[i + 1] != '\n') ++i;
-    } else if (c == '=') {
-      in_value = true;
-      dots = 0;
-    } else if (c == '.') {
-      ++dots;
-    } else if (c == ',') {
-      dots = 0;
-    } else if (c == '[' || c == '{') {
-      ++brackets;
-    } else if ((c == ']' || c == '}') && brackets > 0) {
-      --brackets;
-    }
-    if (dots >= kMaxDepth || brackets > kMaxDepth) {
-      throw Error(family + "_SIZE", fmt::format("{}:{}: nested deeper than {} levels", file, line, kMaxDepth));
     }
   }
-}
+
+ private:
+  void end_line() {
+    ++line_;
+    line_start_ = at_ + 1;
+  }
+
+  bool is_triple(char c) const {
+    return at_ + 2 < bytes_.size() && bytes_[at_] == c && bytes_[at_ + 1] == c && bytes_[at_ + 2] == c;
+  }
+
+  // Moves to the string's last byte, or before the line end that breaks it off.
+  void skip_string(char quote) {
+    const bool multiline = is_triple(quote);
+    for (at_ += multiline ? 3 : 1; at_ < bytes_.size(); ++at_) {
+      const char c = bytes_[at_];
+      if (c == '\n' && !multiline) {
+        --at_;
+        return;
+      }
+      if (c == '\n') end_line();
+      if (c == '\\' && quote == '"' && at_ + 1 < bytes_.size() && bytes_[at_ + 1] != '\n') ++at_;
+      if (c == quote && !multiline) return;
+      if (c == quote && is_triple(quote)) {
+        at_ += 2;
+        // Up to two quotes may stand before the closing three: """a""""" ends here, not two later.
+        for (int more = 0; more < 2 && at_ + 1 < bytes_.size() && bytes_[at_ + 1] == quote; ++more) ++at_;
+        return;
+      }
+    }
+  }
+
+  void count(char c) {
+    if (c == '=') {
+      in_value_ = true;
+      dots_ = 0;
+    } else if (c == '.') {
+      ++dots_;
+    } else if (c == ',') {
+      dots_ = 0;
+    } else if (c == '[' || c == '{') {
+      ++brackets_;
+      if (c == '[' && !in_value_) check_header();
+    } else if ((c == ']' || c == '}') && brackets_ > 0) {
+      --brackets_;
+    }
+    if (dots_ >= kMaxDepth || brackets_ > kMaxDepth) throw too_deep(file_, family_, line_);
+  }
+
+  // Behind "[" or "[[" of a header.
+  void check_header() const {
+    const size_t next = bytes_.find_first_not_of(" \t", at_ + 1);
+    if (next == std::string_view::npos) return;
+    const char c = bytes_[next];
+    const bool second = c == '[' && brackets_ == 1;
+    if (second || c == ']' || c == '"' || c == '\'' || is_bare_key({&c, 1})) return;
+    throw Error(family_ + "_SYNTAX", fmt::format("{}:{}:{}: a table header needs a name, as in [name]", file_,
+                                                 line_, next - line_start_ + 1));
+  }
+
+  std::string_view bytes_;
+  const std::string& file_;
+  const std::string& family_;
+  size_t at_ = 0, line_start_ = 0;
+  int line_ = 1, dots_ = 0, brackets_ = 0;
+  bool in_value_ = false;
+};
 
 class Converter {
  public:
   Converter(const std::string& file, const std::string& family, TomlDocument& out)
       : file_(file), family_(family), out_(out) {}
 
-  Json convert(const toml::node& node, const std::string& path) {
-    out_.lines[path] = static_cast<int>(node.source().begin.line);
+  // `keys`: how many keys lead here; a table header and dotted keys below it add up.
+  Json convert(const toml::node& node, const std::string& path, int keys) {
+    const auto line = static_cast<int>(node.source().begin.line);
+    if (keys > kMaxDepth) throw too_deep(file_, family_, line);
+    out_.lines[path] = line;
     if (const auto* table = node.as_table()) {
       Json object = Json::object();
       for (const auto& [key, value] : *table) {
         const std::string name(key.str());
-        object[name] = convert(value, path.empty() ? name : path + "." + name);
+        object[name] = convert(value, path.empty() ? name : path + "." + name, keys + 1);
       }
       return object;
     }
     if (const auto* array = node.as_array()) {
       Json list = Json::array();
-      for (size_t i = 0; i < array->size(); ++i) list.push_back(convert(*array->get(i), fmt::format("{}[{}]", path, i)));
+      for (size_t i = 0; i < array->size(); ++i) list.push_back(convert(*array->get(i), fmt::format("{}[{}]", path, i), keys));
       return list;
     }
     if (const auto* v = node.as_string()) return v->get();
@@ -118,6 +174,9 @@ class Converter {
   TomlDocument& out_;
 };
 
+std::string key_text(const std::string& key) { return is_bare_key(key) ? key : toml_string(key); }
+
+// A value behind "key = ".
 std::string scalar(const Json& value) {
   if (value.is_string()) return toml_string(value.get<std::string>());
   if (value.is_number_float()) {
@@ -126,21 +185,23 @@ std::string scalar(const Json& value) {
     const std::string text = fmt::format("{}", number);
     return text.find_first_of(".e") == std::string::npos ? text + ".0" : text;
   }
+  if (value.is_object()) {
+    std::string members;
+    for (const auto& [key, item] : value.items()) {
+      if (!item.is_null()) members += (members.empty() ? "" : ", ") + key_text(key) + " = " + scalar(item);
+    }
+    return members.empty() ? "{}" : "{ " + members + " }";
+  }
   if (!value.is_array()) return value.dump();
   std::string list;
   for (const Json& item : value) list += (list.empty() ? "" : ", ") + scalar(item);
   return "[" + list + "]";
 }
 
-bool is_bare_key(std::string_view key) {
-  return !key.empty() && key.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") ==
-                             std::string_view::npos;
-}
-
-std::string key_text(const std::string& key) { return is_bare_key(key) ? key : toml_string(key); }
-
 void write_table(const Json& table, const std::string& prefix, std::string& out) {
-  const auto is_table_list = [](const Json& v) { return v.is_array() && !v.empty() && v[0].is_object(); };
+  const auto is_table_list = [](const Json& v) {
+    return v.is_array() && !v.empty() && std::all_of(v.begin(), v.end(), [](const Json& i) { return i.is_object(); });
+  };
   for (const auto& [key, value] : table.items()) {
     if (value.is_null() || value.is_object() || is_table_list(value)) continue;
     out += fmt::format("{} = {}\n", key_text(key), scalar(value));
@@ -164,11 +225,11 @@ void write_table(const Json& table, const std::string& prefix, std::string& out)
 TomlDocument parse_toml(std::string_view bytes, const std::string& file, const std::string& code_family,
                         size_t limit) {
   screen(bytes, file, code_family, limit);
-  screen_depth(bytes, file, code_family);
+  Structure(bytes, file, code_family).check();
   TomlDocument document;
   try {
     const toml::table table = toml::parse(bytes, file);
-    document.root = Converter(file, code_family, document).convert(table, "");
+    document.root = Converter(file, code_family, document).convert(table, "", 0);
   } catch (const toml::parse_error& error) {
     const auto& at = error.source().begin;
     throw Error(code_family + "_SYNTAX",

@@ -27,8 +27,8 @@ TomlDocument read_toml(const fs::path& path, const std::string& code_family, siz
 // A string as a TOML basic string, quoted.
 std::string toml_string(std::string_view text);
 
-// A JSON object as TOML text: scalars and arrays of scalars first, then [tables] and [[arrays of
-// tables]] in order. Null members are left out.
+// A JSON object as TOML text: scalars and arrays first (a table inside a mixed or nested array
+// inline), then [tables] and [[arrays of tables]] in order. Null members are left out.
 std::string to_toml(const Json& table);
 
 }  // namespace moecollab

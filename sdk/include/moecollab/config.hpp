@@ -3,7 +3,10 @@
 #define MOECOLLAB_CONFIG_HPP_
 
 #include <cctype>
+#include <cmath>
+#include <cstdint>
 #include <cstdlib>
+#include <initializer_list>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -11,8 +14,15 @@
 namespace moecollab {
 namespace detail {
 
-// The text of key's value in a JSON object that the host made (so it is well-formed), or "".
-inline std::string_view config_value(std::string_view object, std::string_view key) {
+inline size_t skip_space(std::string_view text, size_t i) {
+  while (i < text.size() && std::isspace(static_cast<unsigned char>(text[i]))) ++i;
+  return i;
+}
+
+// Calls visit(key, text of its value) for each key of a JSON object that the host made (so it is
+// well-formed); the text is complete for numbers, literals and strings without comma and brace.
+template <typename Visit>
+void for_each_setting(std::string_view object, Visit&& visit) {
   int depth = 0;
   for (size_t i = 0; i < object.size(); ++i) {
     const char c = object[i];
@@ -23,20 +33,13 @@ inline std::string_view config_value(std::string_view object, std::string_view k
     for (++i; i < object.size() && object[i] != '"'; ++i) {
       if (object[i] == '\\') ++i;
     }
-    size_t colon = i + 1;
-    while (colon < object.size() && std::isspace(static_cast<unsigned char>(object[colon])))
-      ++colon;
-    if (depth != 1 || object.substr(start, i - start) != key || colon >= object.size() ||
-        object[colon] != ':') {
-      continue;
-    }
-    size_t first = colon + 1;
-    while (first < object.size() && std::isspace(static_cast<unsigned char>(object[first])))
-      ++first;
+    const size_t colon = skip_space(object, i + 1);
+    if (depth != 1 || colon >= object.size() || object[colon] != ':') continue;
+    const size_t first = skip_space(object, colon + 1);
     const size_t last = object.find_first_of(",}", first);
-    return object.substr(first, last == std::string_view::npos ? last : last - first);
+    visit(object.substr(start, i - start),
+          object.substr(first, last == std::string_view::npos ? last : last - first));
   }
-  return {};
 }
 
 }  // namespace detail
@@ -45,7 +48,10 @@ inline std::string_view config_value(std::string_view object, std::string_view k
 // or outside [low, high].
 inline double config_number(std::string_view config, std::string_view key, double fallback,
                             double low, double high) {
-  const std::string text(detail::config_value(config, key));
+  std::string text;
+  detail::for_each_setting(config, [&](std::string_view name, std::string_view value) {
+    if (name == key) text = std::string(value);
+  });
   if (text.empty()) return fallback;
   char* end = nullptr;
   const double value = std::strtod(text.c_str(), &end);
@@ -55,6 +61,31 @@ inline double config_number(std::string_view config, std::string_view key, doubl
                                 std::to_string(high) + "]");
   }
   return value;
+}
+
+// The same for a whole number.
+inline int64_t config_integer(std::string_view config, std::string_view key, int64_t fallback,
+                              int64_t low, int64_t high) {
+  const double value = config_number(config, key, static_cast<double>(fallback),
+                                     static_cast<double>(low), static_cast<double>(high));
+  if (value != std::floor(value)) {
+    throw std::invalid_argument("config." + std::string(key) + " = " + std::to_string(value) +
+                                " is not a whole number");
+  }
+  return static_cast<int64_t>(value);
+}
+
+// std::invalid_argument for a key that is not in `known`: a mistyped setting must not be ignored.
+inline void config_allow(std::string_view config, std::initializer_list<std::string_view> known) {
+  detail::for_each_setting(config, [&](std::string_view name, std::string_view) {
+    std::string all;
+    for (const std::string_view key : known) {
+      if (name == key) return;
+      all += (all.empty() ? "" : ", ") + std::string(key);
+    }
+    throw std::invalid_argument("config." + std::string(name) +
+                                " is no setting; there are: " + all);
+  });
 }
 
 }  // namespace moecollab

@@ -10,8 +10,9 @@
 //
 // An expert that can be trained also derives from Trainable (the host's optimiser moves its
 // parameters) or from SelfFitting (it learns by its own means), and from Stateful if it has learnt
-// state that is no parameter. Exceptions become ABI errors: std::invalid_argument,
-// std::bad_alloc, Unsupported; anything else is INTERNAL. No two calls on one object overlap.
+// state that is no parameter. Exceptions become ABI errors: std::invalid_argument, std::bad_alloc,
+// Unsupported, Cancelled; anything else is INTERNAL. No two calls on one object overlap. What the
+// host hands in is checked against the contract of abi.h before a member function is called.
 #ifndef MOECOLLAB_EXPERT_HPP_
 #define MOECOLLAB_EXPERT_HPP_
 
@@ -47,6 +48,12 @@ class Unsupported : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+// "The host said should_stop()."
+class Cancelled : public std::runtime_error {
+ public:
+  Cancelled() : std::runtime_error("cancelled by the host") {}
+};
+
 class Expert {
  public:
   virtual ~Expert() = default;
@@ -54,6 +61,8 @@ class Expert {
   virtual void forward(const Batch& in, Logits& out) = 0;
   // Cost of forward() for one row, 2 a multiply-add; 0: not stated.
   virtual int64_t flops_per_row() const { return 0; }
+  // Most rows of one call; 0: any. The manifest says the same.
+  virtual int64_t max_batch() const { return 0; }
 };
 
 // A tensor of an expert: name in weights.safetensors and shape.

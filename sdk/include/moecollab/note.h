@@ -11,6 +11,8 @@
 
 #define MOEC_NOTE_NAME "MoECollab"
 #define MOEC_NOTE_TYPE 1u
+#define MOEC_MIN_HOST_MINOR 9u /* lowest host minor that a library built with these headers needs \
+                                */
 
 /* The note's description; little-endian, strings NUL-padded. */
 typedef struct moec_note {
@@ -36,12 +38,13 @@ typedef struct moec_elf_note {
 #define MOEC_NOTE_SECTION
 #endif
 
-#define MOEC_LIBRARY_NOTE(library_id, library_version)               \
-  MOEC_NOTE_SECTION static const moec_elf_note moec_library_note = { \
-      sizeof(MOEC_NOTE_NAME),                                        \
-      sizeof(moec_note),                                             \
-      MOEC_NOTE_TYPE,                                                \
-      MOEC_NOTE_NAME,                                                \
-      {MOEC_ABI_MAJOR, MOEC_ABI_MINOR, 9u, 0u, 0u, MOEC_SDK_VERSION, library_id, library_version}}
+#define MOEC_LIBRARY_NOTE(library_id, library_version)                                            \
+  MOEC_NOTE_SECTION static const moec_elf_note moec_library_note = {                              \
+      sizeof(MOEC_NOTE_NAME),                                                                     \
+      sizeof(moec_note),                                                                          \
+      MOEC_NOTE_TYPE,                                                                             \
+      MOEC_NOTE_NAME,                                                                             \
+      {MOEC_ABI_MAJOR, MOEC_ABI_MINOR, MOEC_MIN_HOST_MINOR, 0u, 0u, MOEC_SDK_VERSION, library_id, \
+       library_version}}
 
 #endif /* MOECOLLAB_NOTE_H_ */

@@ -40,6 +40,11 @@ inline int64_t element_count(const moec_tensor& t) {
   for (int32_t i = 0; i < t.ndim; ++i) n *= t.shape[i];
   return n;
 }
+inline std::string shape_text(const int64_t* shape, size_t ndim) {
+  std::string text = "[";
+  for (size_t i = 0; i < ndim; ++i) text += (i == 0 ? "" : ", ") + std::to_string(shape[i]);
+  return text + "]";
+}
 template <typename T>
 View<T> elements(const moec_tensor& t) {
   return View<T>(static_cast<T*>(t.data), element_count(t));
@@ -111,17 +116,18 @@ class CreateInfo {
 
   // False before training. An expert that needs weights just asks for them.
   bool has_weights() const { return info_->weight_count > 0; }
-  // The weight of that name; std::invalid_argument if it is missing or has not `size` elements.
-  View<const float> weights(std::string_view name, int64_t size) const {
+  // The weight of that name; std::invalid_argument if it is missing or has another shape.
+  View<const float> weights(std::string_view name, const std::vector<int64_t>& shape) const {
     for (uint64_t i = 0; i < info_->weight_count; ++i) {
       if (to_view(info_->weight_names[i]) != name) continue;
-      const View<const float> found = elements<const float>(info_->weights[i]);
-      if (found.size() != size) {
-        throw std::invalid_argument("weight " + std::string(name) + " has " +
-                                    std::to_string(found.size()) + " elements, expected " +
-                                    std::to_string(size));
+      const moec_tensor& found = info_->weights[i];
+      const size_t ndim = static_cast<size_t>(found.ndim);
+      if (std::vector<int64_t>(found.shape, found.shape + ndim) != shape) {
+        throw std::invalid_argument("weight " + std::string(name) + " is " +
+                                    shape_text(found.shape, ndim) + ", expected " +
+                                    shape_text(shape.data(), shape.size()));
       }
-      return found;
+      return elements<const float>(found);
     }
     throw std::invalid_argument("weight " + std::string(name) + " is missing");
   }

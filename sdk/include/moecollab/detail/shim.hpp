@@ -3,6 +3,7 @@
 #define MOECOLLAB_DETAIL_SHIM_HPP_
 
 #include <cstring>
+#include <moecollab/detail/checks.hpp>
 #include <moecollab/expert.hpp>
 #include <new>
 #include <type_traits>
@@ -29,6 +30,8 @@ moec_status guarded(moec_error* error, Body&& body) noexcept {
     return fail(error, MOEC_INVALID_ARGUMENT, e.what());
   } catch (const Unsupported& e) {
     return fail(error, MOEC_UNSUPPORTED, e.what());
+  } catch (const Cancelled& e) {
+    return fail(error, MOEC_CANCELLED, e.what());
   } catch (const std::bad_alloc&) {
     return fail(error, MOEC_OUT_OF_MEMORY, "out of memory");
   } catch (const std::exception& e) {
@@ -48,20 +51,26 @@ class Library {
                                            to_string(MOEC_SDK_VERSION),
                                            0,
                                            nullptr};
-    static const moec_library library = {
-        sizeof(moec_library), MOEC_ABI_MAJOR, MOEC_ABI_MINOR, MOEC_ABI_MINOR, &describe,
-        &get_extension,       &create,        &requirements,  &forward,       &destroy};
-    info_ = &info;
-    inputs_ = inputs;
-    return &library;
+    static const moec_library library = {sizeof(moec_library),
+                                         MOEC_ABI_MAJOR,
+                                         MOEC_ABI_MINOR,
+                                         MOEC_MIN_HOST_MINOR,
+                                         &describe,
+                                         &get_extension,
+                                         &create,
+                                         &requirements,
+                                         &forward,
+                                         &destroy};
+    static const bool written_once = (info_ = &info, inputs_ = inputs, true);
+    return written_once ? &library : nullptr;
   }
 
  private:
   // An expert with the copies that requirements() points into.
   struct Object {
     std::unique_ptr<T> expert;
-    std::vector<int32_t> layers;
-    int32_t classes, pooling;
+    Contract contract;
+    int32_t pooling;
   };
   static Object& object(moec_expert* e) { return *reinterpret_cast<Object*>(e); }
   static T& self(moec_expert* e) { return *object(e).expert; }
@@ -71,14 +80,13 @@ class Library {
   static moec_status create(const moec_host* host, const moec_create_info* info, moec_expert** out,
                             moec_error* error) {
     return guarded(error, [&] {
-      if (info == nullptr || out == nullptr)
-        throw std::invalid_argument("create() needs info and a place for the expert");
+      require(info != nullptr && out != nullptr, "create() needs info and a place for the expert");
       *out = nullptr;
+      check_create_info(*info);
       const CreateInfo view(host, *info);
       check_inputs(view);
       auto made = std::make_unique<Object>();
-      made->layers.assign(view.layers().begin(), view.layers().end());
-      made->classes = view.classes();
+      made->contract = contract_of(*info);
       made->pooling = view.pooling();
       made->expert = std::make_unique<T>(view);
       *out = reinterpret_cast<moec_expert*>(made.release());
@@ -99,17 +107,17 @@ class Library {
 
   static moec_status requirements(moec_expert* e, moec_requirements* out, moec_error* error) {
     return guarded(error, [&] {
-      if (e == nullptr || out == nullptr)
-        throw std::invalid_argument("requirements() needs an expert and a place");
+      require(e != nullptr && out != nullptr, "requirements() needs an expert and a place");
       const Object& o = object(e);
       moec_requirements r{};
       r.struct_size = out->struct_size;
-      r.classes = o.classes;
-      r.inputs = static_cast<uint32_t>(inputs_) & 0xFF;
+      r.classes = o.contract.classes;
+      r.inputs = o.contract.inputs;
       r.pooling = o.pooling;
       r.layout = MOEC_LAYOUT_RAGGED;
-      r.layer_count = o.layers.size();
-      r.layers = o.layers.data();
+      r.max_batch = o.expert->max_batch();
+      r.layer_count = o.contract.layers.size();
+      r.layers = o.contract.layers.data();
       r.flops_per_row = o.expert->flops_per_row();
       std::memcpy(out, &r, out->struct_size < sizeof(r) ? out->struct_size : sizeof(r));
     });
@@ -125,12 +133,9 @@ class Library {
   }
 
   static void check_call(moec_expert* e, const moec_batch* batch, const moec_tensor* logits) {
-    if (e == nullptr || batch == nullptr || logits == nullptr)
-      throw std::invalid_argument("a null argument");
-    if (logits->ndim != 2 || logits->shape[0] != batch->rows ||
-        logits->shape[1] != object(e).classes) {
-      throw std::invalid_argument("logits are not [rows, classes]");
-    }
+    require(e != nullptr, "the expert is null");
+    check_batch(object(e).contract, batch);
+    check_tensor(logits, MOEC_FLOAT, {batch->rows, object(e).contract.classes}, "logits");
   }
 
   static void destroy(moec_expert* e) {
@@ -158,7 +163,7 @@ class Library {
   static moec_status param_describe(moec_expert* e, uint64_t i, moec_param_info* out,
                                     moec_error* error) {
     return guarded(error, [&] {
-      if (i >= self(e).parameters().size()) throw std::invalid_argument("no such parameter");
+      require(i < self(e).parameters().size() && out != nullptr, "no such parameter");
       const ParameterSpec& spec = self(e).parameters()[static_cast<size_t>(i)];
       moec_param_info info{};
       info.struct_size = out->struct_size;
@@ -174,15 +179,12 @@ class Library {
   static moec_status param_bind(moec_expert* e, const moec_tensor* values, const moec_tensor* grads,
                                 moec_error* error) {
     return guarded(error, [&] {
+      require(values != nullptr && grads != nullptr, "bind() needs values and gradients");
       const std::vector<ParameterSpec>& specs = self(e).parameters();
       std::vector<float*> value_data, grad_data;
       for (size_t i = 0; i < specs.size(); ++i) {
-        int64_t size = 1;
-        for (const int64_t extent : specs[i].shape) size *= extent;
-        if (element_count(values[i]) != size || element_count(grads[i]) != size) {
-          throw std::invalid_argument("storage of parameter " + specs[i].name +
-                                      " has another size");
-        }
+        check_tensor(&values[i], MOEC_FLOAT, specs[i].shape, specs[i].name);
+        check_tensor(&grads[i], MOEC_FLOAT, specs[i].shape, specs[i].name);
         value_data.push_back(static_cast<float*>(values[i].data));
         grad_data.push_back(static_cast<float*>(grads[i].data));
       }
@@ -202,7 +204,7 @@ class Library {
                                    moec_error* error) {
     return guarded(error, [&] {
       check_call(e, batch, logits);
-      if (exec == nullptr || saved == nullptr) throw std::invalid_argument("a null argument");
+      require(exec != nullptr && saved != nullptr, "forward_train() needs exec and saved");
       Logits out(*logits);
       *saved =
           reinterpret_cast<moec_saved*>(self(e).forward_train(Batch(*batch), out, *exec).release());
@@ -212,9 +214,14 @@ class Library {
   static moec_status vjp(moec_expert* e, const moec_exec*, moec_saved* saved, const moec_tensor* gy,
                          uint64_t gx_count, const moec_tensor* const* gx, moec_error* error) {
     return guarded(error, [&] {
-      if (saved == nullptr || gy == nullptr) throw std::invalid_argument("a null argument");
+      require(saved != nullptr && gy != nullptr && (gx != nullptr || gx_count == 0),
+              "vjp() needs saved, gy and gx");
+      require(is_cpu_tensor(*gy, MOEC_FLOAT) && gy->ndim == 2 &&
+                  gy->shape[1] == object(e).contract.classes,
+              "gy is not [rows, classes] float32");
       std::vector<float*> wanted(static_cast<size_t>(gx_count), nullptr);
       for (size_t i = 0; i < wanted.size(); ++i) {
+        require(gx[i] == nullptr || is_cpu_tensor(*gx[i], MOEC_FLOAT), "gx is not float32");
         if (gx[i] != nullptr) wanted[i] = static_cast<float*>(gx[i]->data);
       }
       self(e).vjp(*reinterpret_cast<Trainable::Saved*>(saved), Matrix<const float>(*gy), wanted);
@@ -234,19 +241,20 @@ class Library {
                                const moec_tensor* labels, const moec_tensor* weights,
                                moec_error* error) {
     return guarded(error, [&] {
-      if (batch == nullptr || labels == nullptr || weights == nullptr)
-        throw std::invalid_argument("a null argument");
-      for (const int32_t label : elements<const int32_t>(*labels)) {
-        if (label < 0 || label >= object(e).classes)
-          throw std::invalid_argument("label outside [0, classes)");
-      }
+      check_batch(object(e).contract, batch);
+      check_tensor(labels, MOEC_INT, {batch->rows}, "labels");
+      check_tensor(weights, MOEC_FLOAT, {batch->rows}, "weights");
+      check_targets(object(e).contract, *labels, *weights);
       self(e).fit_batch(Batch(*batch), elements<const int32_t>(*labels),
                         elements<const float>(*weights));
     });
   }
   static moec_status fit_epoch_end(moec_expert* e, const moec_exec*, int32_t* want_more,
                                    moec_error* error) {
-    return guarded(error, [&] { *want_more = self(e).fit_epoch_end() ? 1 : 0; });
+    return guarded(error, [&] {
+      require(want_more != nullptr, "fit_epoch_end() needs a place for its answer");
+      *want_more = self(e).fit_epoch_end() ? 1 : 0;
+    });
   }
   static moec_status fit_end(moec_expert* e, moec_error* error) {
     return guarded(error, [&] { self(e).fit_end(); });
@@ -257,6 +265,7 @@ class Library {
   static moec_status state_describe(moec_expert* e, uint64_t i, moec_state_info* out,
                                     moec_error* error) {
     return guarded(error, [&] {
+      require(out != nullptr, "describe() needs a place for its answer");
       const TensorSpec& spec = state_spec(e, i);
       moec_state_info info{};
       info.struct_size = out->struct_size;
@@ -269,25 +278,20 @@ class Library {
   static moec_status state_read(moec_expert* e, uint64_t i, const moec_tensor* to,
                                 moec_error* error) {
     return guarded(error, [&] {
-      check_state(state_spec(e, i), *to);
+      check_tensor(to, MOEC_FLOAT, state_spec(e, i).shape, state_spec(e, i).name);
       self(e).read_state(static_cast<size_t>(i), elements<float>(*to));
     });
   }
   static moec_status state_write(moec_expert* e, uint64_t i, const moec_tensor* from,
                                  moec_error* error) {
     return guarded(error, [&] {
-      check_state(state_spec(e, i), *from);
+      check_tensor(from, MOEC_FLOAT, state_spec(e, i).shape, state_spec(e, i).name);
       self(e).write_state(static_cast<size_t>(i), elements<const float>(*from));
     });
   }
   static const TensorSpec& state_spec(moec_expert* e, uint64_t i) {
-    if (i >= self(e).state().size()) throw std::invalid_argument("no such state tensor");
+    require(i < self(e).state().size(), "no such state tensor");
     return self(e).state()[static_cast<size_t>(i)];
-  }
-  static void check_state(const TensorSpec& spec, const moec_tensor& tensor) {
-    bool same = tensor.ndim == static_cast<int32_t>(spec.shape.size());
-    for (size_t i = 0; same && i < spec.shape.size(); ++i) same = tensor.shape[i] == spec.shape[i];
-    if (!same) throw std::invalid_argument("tensor " + spec.name + " has another shape");
   }
 
   // Instantiated only where get_extension() names them, so T need not have all interfaces.

@@ -1,0 +1,37 @@
+# The front door. `make help` lists the targets; cmake, ctest and tools/*.sh do the work.
+SHELL := /bin/bash
+JOBS ?= $(shell nproc)
+DATA ?= samples/data
+OUT ?= build/demo
+BUILD := build
+
+.DEFAULT_GOAL := help
+.PHONY: help setup build demo test bench format lint clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup:  ## install packages and unpack LibTorch and the encoder into .deps/
+	@tools/setup.sh
+
+build: setup  ## build the program and the stock plugins
+	@tools/build.sh release $(JOBS)
+
+demo: build  ## train, evaluate and report; DATA=folder, OUT=folder
+	@tools/demo.sh "$(DATA)" "$(OUT)"
+
+test: setup  ## build and run every test; the torch-free ones also under ASan and UBSan
+	@tools/test.sh $(JOBS)
+
+bench: build  ## measure the encoder, the experts and start-up, as ratios where a peer exists
+	@tools/bench.sh
+
+format:  ## format all C and C++ sources in place
+	@git ls-files '*.h' '*.hpp' '*.c' '*.cpp' | xargs clang-format -i
+
+lint: setup  ## check the format, and run clang-tidy over the torch-free stages
+	@git ls-files '*.h' '*.hpp' '*.c' '*.cpp' | xargs clang-format --dry-run -Werror
+	@tools/build.sh tidy $(JOBS)
+
+clean:  ## remove build/ (the set-up in .deps/ stays)
+	@rm -rf $(BUILD)

@@ -1,0 +1,80 @@
+// The verbs doctor and bench.
+#include <fmt/format.h>
+
+#include <memory>
+
+#include "base/error.h"
+#include "base/version.h"
+#include "cli/verb.h"
+#include "registry/registry_file.h"
+
+namespace moecollab::cli {
+namespace {
+
+// A check that may fail without ending the others: its result, or the error as JSON.
+Json attempt(const std::function<Json()>& check) {
+  try {
+    return check();
+  } catch (const Error& error) {
+    return {{"error", error.code()}, {"message", error.what()}, {"hint", error.hint()}};
+  }
+}
+
+std::string finding(const std::string& what, const Json& value) {
+  if (!value.contains("error")) return fmt::format("ok       {}: {}\n", what, to_line(value));
+  return fmt::format("missing  {}: {}\n         {}\n", what, value["message"].get<std::string>(), value["hint"].get<std::string>());
+}
+
+std::string bench_text(const Json& r) {
+  std::string out;
+  if (r.contains("encode")) {
+    const Json& e = r["encode"];
+    out += fmt::format("encode  {:.0f} texts/s, {:.0f} tokens/s, {:.0f} GFLOP/s = {:.0f} % of this machine's peak ({:.0f})\n",
+                       e["texts_per_second"].get<double>(), e["tokens_per_second"].get<double>(), e["gflops"].get<double>(),
+                       100 * e["share_of_peak"].get<double>(), e["peak_gflops"].get<double>());
+  }
+  for (const Json& e : r.value("experts", Json::array())) {
+    out += fmt::format("expert {:<20} {:.0f} µs a call at batch 1, {:.0f} µs at batch 32\n", e["name"].get<std::string>(),
+                       e["microseconds_batch_1"].get<double>(), e["microseconds_batch_32"].get<double>());
+  }
+  return out;
+}
+
+}  // namespace
+
+void add_doctor(Program& program) {
+  auto options = std::make_shared<engine::CommonOptions>();
+  CLI::App& verb = add_verb(program, program.app, "doctor", "Says what is here, what is missing and how to get it", "moecollab doctor");
+  add_common(verb, program, *options);
+  verb.callback([&program, options] {
+    program.action = [&program, options] {
+      const Json result = {
+          {"version", kVersion},
+          {"engine", attempt([] { return open_engine().facts(); })},
+          {"encoder", attempt([&] { return open_engine().encoder_facts(*options); })},
+          {"registry", attempt([&] { return Json{{"experts", registry::read_registry(options->registry).experts.size()}}; })},
+          {"sandbox", {{"level", "none"}, {"note", "experts run in this process; isolation is not in this version"}}}};
+      print_result(program, result,
+                   fmt::format("moecollab {}\n", kVersion) + finding("engine", result["engine"]) + finding("encoder", result["encoder"]) +
+                       finding("registry", result["registry"]) + "note     sandbox: none; experts run in this process\n");
+      return result["engine"].contains("error") ? 1 : 0;
+    };
+  });
+}
+
+void add_bench(Program& program) {
+  auto options = std::make_shared<engine::BenchOptions>();
+  CLI::App& verb = add_verb(program, program.app, "bench", "Measures the encoder and every installed expert", "moecollab bench --stage encode");
+  verb.add_option("--stage", options->stage, "encode, expert or all")->check(CLI::IsMember({"encode", "expert", "all"}))->capture_default_str();
+  verb.add_option("--texts", options->texts, "Texts to encode")->capture_default_str();
+  add_common(verb, program, *options);
+  verb.callback([&program, options] {
+    program.action = [&program, options] {
+      const Json result = open_engine().bench(*options);
+      print_result(program, result, bench_text(result));
+      return 0;
+    };
+  });
+}
+
+}  // namespace moecollab::cli

@@ -1,0 +1,66 @@
+// The verb eval.
+#include <fmt/format.h>
+
+#include <memory>
+
+#include "base/console.h"
+#include "base/error.h"
+#include "cli/require.h"
+#include "cli/verb.h"
+#include "evaluation/report.h"
+
+namespace moecollab::cli {
+namespace {
+
+struct Outputs {
+  std::optional<fs::path> json, html, markdown;
+  std::vector<std::string> requirements;
+
+  void require_writable_now() const {
+    for (const auto& file : {json, html, markdown}) {
+      if (file) require_writable(*file);
+    }
+  }
+  void write(const Json& report) const {
+    if (json) write_file_atomic(*json, to_text(report));
+    if (html) write_file_atomic(*html, evaluation::to_html(report));
+    if (markdown) write_file_atomic(*markdown, evaluation::to_markdown(report));
+    for (const auto& file : {json, html, markdown}) {
+      if (file) print_note(fmt::format("wrote {}", file->string()));
+    }
+  }
+};
+
+}  // namespace
+
+void add_eval(Program& program) {
+  auto options = std::make_shared<engine::EvalOptions>();
+  auto outputs = std::make_shared<Outputs>();
+  CLI::App& verb = add_verb(program, program.app, "eval", "Evaluates the installed experts, gate and fusion, and prints the comparison table",
+                            "moecollab eval --data-dir samples/data --report report.json --html report.html");
+  verb.add_option("--fusion", options->fusion, "mixture, logit-union, masked or paper (default: the gate's)");
+  verb.add_option("--top-k", options->top_k, "Experts run for a text; 0: all (default: the gate's)");
+  verb.add_option("--report", outputs->json, "Write the report as JSON");
+  verb.add_option("--html", outputs->html, "Write the report as one HTML page");
+  verb.add_option("--markdown", outputs->markdown, "Write the report's tables as Markdown");
+  verb.add_option("--require", outputs->requirements, "A threshold, as in macro_f1>=0.85; exit 6 if missed; repeatable")->type_name("EXPR");
+  add_data(verb, options->data);
+  add_common(verb, program, *options);
+  add_seed(verb, *options);
+  add_cache(verb, *options);
+  verb.callback([&program, options, outputs] {
+    program.action = [&program, options, outputs] {
+      std::vector<Requirement> requirements;
+      for (const std::string& expression : outputs->requirements) requirements.push_back(Requirement::parse(expression));
+      outputs->require_writable_now();
+      options->command = program.command;
+      const Json report = open_engine().eval(*options);
+      print_result(program, report, evaluation::terminal_table(report));
+      outputs->write(report);
+      for (const Requirement& requirement : requirements) requirement.check(report);
+      return 0;
+    };
+  });
+}
+
+}  // namespace moecollab::cli

@@ -1,0 +1,51 @@
+// What the files of the verbs share.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "engine/engine.h"
+
+namespace moecollab::cli {
+
+// State of one run. Every verb binds its flags to an options struct and sets `action`.
+struct Program {
+  CLI::App app{"Puts text classifiers made by different people behind one answer."};
+  bool json = false;
+  bool quiet = false;
+  std::string command;  // as typed
+  std::function<int()> action;
+  std::map<const CLI::App*, std::string> examples;  // what help begins with
+};
+
+// Common flags; a verb picks what it takes.
+void add_common(CLI::App& verb, Program& program, engine::CommonOptions& options);
+void add_seed(CLI::App& verb, engine::CommonOptions& options);
+void add_cache(CLI::App& verb, engine::CommonOptions& options);
+void add_data(CLI::App& verb, data::DataOptions& options);
+
+// A verb of the program whose help begins with an example.
+CLI::App& add_verb(Program& program, CLI::App& parent, const std::string& name, const std::string& description,
+                   const std::string& example);
+
+// One line of compact JSON, or `text`, on stdout.
+void print_result(const Program& program, const Json& result, const std::string& text);
+
+void add_train_expert(Program& program);
+void add_train_gate(Program& program);
+void add_eval(Program& program);
+void add_predict(Program& program);
+void add_encode(Program& program);
+void add_tokenize(Program& program);
+void add_experts(Program& program);
+void add_doctor(Program& program);
+void add_bench(Program& program);
+
+// The engine, opened at the first call. Throws E_INTERNAL with the loader's text and the way on.
+engine::Engine& open_engine();
+
+}  // namespace moecollab::cli

@@ -1,0 +1,44 @@
+#include "contribution/package_writer.h"
+
+#include "base/digest.h"
+#include "pipeline/probe.h"
+#include "weights/writer.h"
+
+namespace moecollab::contribution {
+namespace {
+
+constexpr const char* kWeightsFile = "weights.safetensors";
+
+void write_weights(const fs::path& file, const std::vector<std::pair<std::string, at::Tensor>>& tensors) {
+  std::vector<weights::TensorSource> sources;
+  for (const auto& [name, tensor] : tensors) {
+    sources.push_back(weights::f32_source(name, tensor.sizes().vec(),
+                                          {tensor.const_data_ptr<float>(), static_cast<size_t>(tensor.numel())}));
+  }
+  weights::write_safetensors(file, sources);
+}
+
+}  // namespace
+
+registry::Package write_package(const fs::path& folder, const PackageContents& contents) {
+  registry::Manifest manifest = contents.manifest;
+  manifest.files.clear();
+  const auto record = [&](const std::string& name) {
+    manifest.files[name] = file_sha256_hex(folder / name, "E_WRITE");
+  };
+  const std::string library = contents.library.filename().string();
+  write_file_atomic(folder / library, read_file(contents.library, "E_PLUG_IO"));
+  record(library);
+  if (!contents.weights.empty()) {
+    write_weights(folder / kWeightsFile, contents.weights);
+    record(kWeightsFile);
+  }
+  if (!contents.probe.is_null()) {
+    write_file_atomic(folder / pipeline::kProbeFile, to_text(contents.probe));
+    record(pipeline::kProbeFile);
+  }
+  write_file_atomic(folder / registry::kManifestFile, registry::to_toml_text(manifest));
+  return registry::open_package(folder);
+}
+
+}  // namespace moecollab::contribution

@@ -1,0 +1,26 @@
+// Writing a package: what was learnt, next to the library that learnt it.
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <string>
+#include <vector>
+
+#include "base/files.h"
+#include "base/json.h"
+#include "registry/manifest.h"
+#include "registry/package.h"
+
+namespace moecollab::contribution {
+
+struct PackageContents {
+  registry::Manifest manifest;  // its [files] is filled in here
+  fs::path library;             // copied under its own name
+  std::vector<std::pair<std::string, at::Tensor>> weights;  // float32; none: no weights.safetensors
+  Json probe;                   // null: no probe.json
+};
+
+// Writes the package into the empty folder and reads it back. Throws E_WRITE.
+registry::Package write_package(const fs::path& folder, const PackageContents& contents);
+
+}  // namespace moecollab::contribution

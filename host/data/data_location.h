@@ -1,0 +1,32 @@
+// Where the data of each domain lies: --data-dir, --data, --split.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/files.h"
+#include "data/format.h"
+
+namespace moecollab::data {
+
+struct DataOptions {
+  fs::path dir;                    // --data-dir: <dir>/<domain>/{train,dev,test}.jsonl; or empty
+  std::vector<std::string> files;  // --data DOMAIN=FILE, each
+  std::string split;               // --split train, dev or test; empty: the verb's default
+  Format format = Format::kAuto;   // --format; with csv or tsv that is the extension looked for
+};
+
+struct DataFile {
+  std::string domain;
+  fs::path path;
+  std::string split;  // which of the folder's files; as in the options where the file was named
+};
+
+// The files of all domains given, sorted by domain, at least one. `default_split` is a split, or
+// "test-else-dev": test where there is one, else dev. Domains of the folder that lack the split are
+// left out with a warning; names beginning with "." are none.
+// Throws E_CONFIG (neither folder nor file, DOMAIN=FILE malformed, a domain twice, no such split),
+// E_DATA (no such folder, no domain in it has the split).
+std::vector<DataFile> locate(const DataOptions& options, const std::string& default_split);
+
+}  // namespace moecollab::data

@@ -1,0 +1,72 @@
+// Texts to be worked on, as they arrive: files, and pipes whose writer is still writing.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/files.h"
+#include "base/json.h"
+#include "data/format.h"
+
+namespace moecollab::data {
+
+struct TextRecord {
+  int64_t line = 0;  // of its file, from 1; in CSV and TSV the row, the header being row 1
+  Json id;           // key or column `id`, null if there is none
+  std::string text;  // UTF-8, and more than white space
+};
+
+// A record that cannot be read; those behind it can, unless the message says otherwise.
+struct BadRecord {
+  int64_t line = 0;
+  std::string code;     // E_DATA
+  std::string message;  // "file:line: reason"
+};
+
+using TextItem = std::variant<TextRecord, BadRecord>;
+
+// The records of several files, one behind the other. Reads no further ahead than what is there:
+// a line is delivered as soon as its line end is, a last line at the end of its file. Holds one
+// file open at a time. Not thread-safe.
+class TextSource {
+ public:
+  // "-" is standard input, as is an empty list. kAuto goes by the extension; for standard input and
+  // names without one (/dev/fd/5) JSONL if the first byte is `{`, else lines. Throws E_DATA if a
+  // file is missing, a folder, unreadable or of an unknown extension, E_CONFIG if standard input is
+  // named twice; nothing is read yet.
+  explicit TextSource(std::vector<fs::path> files, Format format = Format::kAuto);
+  ~TextSource();
+  TextSource(const TextSource&) = delete;
+  TextSource& operator=(const TextSource&) = delete;
+
+  // The next record, waiting for it if need be (a signal does not end the wait); nullopt at the end
+  // of the last file. Throws E_DATA if a file cannot be read or its CSV header is wrong; a further
+  // call goes on with the next file.
+  std::optional<TextItem> next();
+
+  // Waits up to `timeout_ms` (0: not at all; negative: without end) and says whether next() can now
+  // answer without waiting, be it with the end. False as soon as a signal is caught. Throws as
+  // next() does. The opening of a named pipe that has no writer yet is the one wait not bounded.
+  bool ready(int timeout_ms);
+
+ private:
+  struct Input;
+
+  bool fill();
+  bool at_end() const;
+  void open_next();
+  void read_some();
+  [[noreturn]] void fail_read(int reason);
+
+  std::vector<fs::path> files_;
+  Format format_;
+  size_t opened_ = 0;  // files opened so far
+  std::unique_ptr<Input> input_;
+  std::optional<TextItem> pending_;
+};
+
+}  // namespace moecollab::data

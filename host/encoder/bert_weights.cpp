@@ -1,0 +1,87 @@
+#include "encoder/bert_weights.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <vector>
+
+#include "base/error.h"
+#include "base/strings.h"
+#include "weights/convert.h"
+#include "weights/safetensors.h"
+
+namespace moecollab::encoder {
+namespace {
+
+using Shape = std::vector<int64_t>;
+
+std::map<std::string, Shape> expected_tensors(const BertConfig& c) {
+  std::map<std::string, Shape> shapes = {
+      {"embeddings.word_embeddings.weight", {c.vocabulary, c.hidden}},
+      {"embeddings.position_embeddings.weight", {c.max_positions, c.hidden}},
+      {"embeddings.token_type_embeddings.weight", {c.token_types, c.hidden}}};
+  const auto norm = [&](const std::string& name) {
+    shapes[name + ".weight"] = shapes[name + ".bias"] = {c.hidden};
+  };
+  const auto linear = [&](const std::string& name, int64_t out, int64_t in) {
+    shapes[name + ".weight"] = {out, in};
+    shapes[name + ".bias"] = {out};
+  };
+  norm("embeddings.LayerNorm");
+  for (int64_t i = 0; i < c.layers; ++i) {
+    const std::string layer = fmt::format("encoder.layer.{}.", i);
+    for (const char* part : {"query", "key", "value"}) linear(layer + "attention.self." + part, c.hidden, c.hidden);
+    linear(layer + "attention.output.dense", c.hidden, c.hidden);
+    norm(layer + "attention.output.LayerNorm");
+    linear(layer + "intermediate.dense", c.intermediate, c.hidden);
+    linear(layer + "output.dense", c.hidden, c.intermediate);
+    norm(layer + "output.LayerNorm");
+  }
+  return shapes;
+}
+
+std::string canonical(std::string name) {
+  if (name.starts_with("bert.")) name.erase(0, 5);
+  if (name.ends_with("LayerNorm.gamma")) name.replace(name.size() - 5, 5, "weight");
+  if (name.ends_with("LayerNorm.beta")) name.replace(name.size() - 4, 4, "bias");
+  return name;
+}
+
+bool ignored(const std::string& name) {
+  return name == "embeddings.position_ids" || name.starts_with("cls.") || name.starts_with("classifier.") ||
+         name.starts_with("pooler.");
+}
+
+}  // namespace
+
+BertWeights::BertWeights(const fs::path& file, const BertConfig& config, at::Device device) {
+  const auto source = weights::Safetensors::open(file);
+  std::map<std::string, Shape> expected = expected_tensors(config);
+  std::vector<std::string> problems;
+  for (const weights::TensorView& view : source.tensors()) {
+    const std::string name = canonical(std::string(view.name));
+    if (ignored(name)) continue;
+    const auto it = expected.find(name);
+    if (it == expected.end()) {
+      problems.push_back(fmt::format("{} is unknown or stands twice", escaped(name, 80)));
+    } else if (it->second != view.shape) {
+      problems.push_back(fmt::format("{} is [{}], expected [{}]", name, fmt::join(view.shape, ", "),
+                                     fmt::join(it->second, ", ")));
+      expected.erase(it);
+    } else {
+      at::Tensor tensor = at::empty(view.shape, at::kFloat);
+      weights::copy_f32(view, {tensor.mutable_data_ptr<float>(), static_cast<size_t>(tensor.numel())});
+      tensors_[name] = tensor.to(device);
+      expected.erase(it);
+    }
+  }
+  for (const auto& [name, shape] : expected) problems.push_back(name + " is missing");
+  if (!problems.empty()) {
+    throw Error("E_ENCODER",
+                fmt::format("{}: {} tensors do not fit config.json: {}", escaped(file.string()), problems.size(),
+                            join(problems, "; ")),
+                "use the config.json that belongs to these weights");
+  }
+}
+
+}  // namespace moecollab::encoder

@@ -1,0 +1,85 @@
+// The shared encoder: texts in, features out, each text encoded once.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "encoder/bert.h"
+#include "encoder/feature_cache.h"
+#include "encoder/features.h"
+#include "text/tokenizer.h"
+
+namespace moecollab::encoder {
+
+struct EncoderSettings {
+  fs::path folder;
+  int max_length = 256;  // tokens, [CLS] and [SEP] included
+  text::SpecialTokens special_tokens = text::SpecialTokens::kSplit;
+};
+
+// Identity by content of weights, config, tokenizer, maximum length and special-token policy: equal
+// fingerprints give equal features. 64 hexadecimal digits; reads the files, not the model.
+std::string fingerprint(const EncoderSettings& settings);
+
+// What encoding cost so far.
+struct EncoderCounters {
+  int64_t texts = 0;       // asked for
+  int64_t forwards = 0;    // texts that went through the model
+  int64_t cache_hits = 0;  // texts answered from the cache
+  int64_t tokens = 0;      // real tokens of the texts that were tokenised
+  int64_t truncated = 0;   // of those, texts longer than the maximum
+};
+
+// Tokenizer and model under one roof. The model is loaded at the first text that needs it, so a run
+// whose features are all cached never reads the weights. Not thread-safe.
+class Encoder {
+ public:
+  // batch_tokens: real tokens of one forward pass. `cache`: where pooled features are kept, or none.
+  Encoder(EncoderSettings settings, at::Device device, int64_t batch_tokens, std::shared_ptr<FeatureCache> cache);
+
+  const BertConfig& config() const { return config_; }
+  const EncoderSettings& settings() const { return settings_; }
+  const std::string& fingerprint() const { return fingerprint_; }
+  const EncoderCounters& counters() const { return counters_; }
+
+  // Features of the texts in their order; every text is encoded at most once, in length-sorted
+  // batches. A text longer than the maximum is truncated and counted. `row_ids` are 0, 1, ….
+  Features encode(std::span<const std::string_view> texts, const FeatureRequest& request,
+                  std::string_view progress_label = {});
+
+  // Loads and prepares the model now, for callers that time encode().
+  void load();
+
+  // Tokens per text (special tokens included, after truncation).
+  std::vector<int32_t> token_counts(std::span<const std::string_view> texts) const;
+  // Operations of one pass over a text of that many tokens, all blocks (2 a multiply-add).
+  int64_t flops(int64_t length) const;
+
+ private:
+  struct Tokens {
+    std::vector<std::vector<int32_t>> ids;
+    std::vector<int32_t> lengths;
+  };
+  Tokens tokenise(std::span<const std::string_view> texts);
+  // Rows of `texts` that some pooled feature of the request is not cached for; the others are filled.
+  std::vector<int64_t> fill_from_cache(std::span<const std::string_view> texts, const FeatureRequest& request,
+                                       Features& out);
+  void run_model(std::span<const int64_t> rows, const FeatureRequest& request, const Tokens& tokens, Features& out,
+                 std::string_view progress_label);
+
+  EncoderSettings settings_;
+  at::Device device_;
+  int64_t batch_tokens_;
+  std::shared_ptr<FeatureCache> cache_;
+  BertConfig config_;
+  text::Tokenizer tokenizer_;
+  std::string fingerprint_;
+  std::unique_ptr<Bert> model_;
+  EncoderCounters counters_;
+};
+
+}  // namespace moecollab::encoder

@@ -1,0 +1,58 @@
+// Pooled features on disk, so that the frozen encoder runs once a text in a lifetime.
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "base/digest.h"
+#include "base/files.h"
+#include "encoder/features.h"
+#include "weights/safetensors.h"
+
+namespace moecollab::encoder {
+
+// FOLDER/<key>/<digest>.safetensors, one file a run that added rows, holding `text_sha256` [n, 32] and
+// `features` [n, H]. The key is the digest of all that the numbers depend on beside the text: encoder
+// fingerprint, layer, pooling, precision, device class and engine version. Every file's content digest
+// is checked when it is opened; a damaged file is reported and removed, and its rows are computed anew.
+// Not thread-safe; several processes may share a folder.
+class FeatureCache {
+ public:
+  // `engine`: precision, device class and versions as one string. `capacity` in bytes: the oldest files
+  // beyond it are removed when rows are added.
+  FeatureCache(fs::path folder, std::string engine, uint64_t capacity = uint64_t{4} << 30);
+
+  // The row [hidden] of the text with that digest, or nullptr. Valid until the next add().
+  const float* find(const std::string& fingerprint, const PooledKey& key, int64_t hidden, const Digest& text);
+
+  // Stores features [n, H] of n texts.
+  void add(const std::string& fingerprint, const PooledKey& key, std::span<const std::string_view> texts,
+           const at::Tensor& features);
+
+ private:
+  struct DigestHash {
+    size_t operator()(const Digest& d) const;
+  };
+  struct Shelf {
+    std::vector<std::unique_ptr<weights::Safetensors>> files;
+    std::unordered_map<Digest, const float*, DigestHash> rows;
+  };
+  Shelf& shelf(const std::string& key, int64_t hidden);
+  void open_file(const fs::path& file, int64_t hidden, Shelf& into);
+  void enforce_capacity();
+  std::string key_of(const std::string& fingerprint, const PooledKey& key) const;
+
+  fs::path folder_;
+  std::string engine_;
+  uint64_t capacity_;
+  std::map<std::string, Shelf> shelves_;
+};
+
+}  // namespace moecollab::encoder

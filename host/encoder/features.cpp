@@ -1,0 +1,64 @@
+#include "encoder/features.h"
+
+#include <numeric>
+
+namespace moecollab::encoder {
+
+std::string_view name(Pooling pooling) { return pooling == Pooling::kMean ? "mean" : "cls"; }
+
+std::optional<Pooling> parse_pooling(std::string_view text) {
+  if (text == "mean") return Pooling::kMean;
+  if (text == "cls") return Pooling::kCls;
+  return std::nullopt;
+}
+
+void FeatureRequest::merge(const FeatureRequest& other) {
+  pooled.insert(other.pooled.begin(), other.pooled.end());
+  hidden.insert(other.hidden.begin(), other.hidden.end());
+  tokens = tokens || other.tokens;
+}
+
+at::Tensor index_tensor(std::span<const int64_t> indices) {
+  at::Tensor tensor = at::empty({static_cast<int64_t>(indices.size())}, at::kLong);
+  std::copy(indices.begin(), indices.end(), tensor.mutable_data_ptr<int64_t>());
+  return tensor;
+}
+
+Features Features::select(std::span<const int64_t> rows) const {
+  Features out;
+  for (const int64_t row : rows) {
+    out.texts.push_back(texts[static_cast<size_t>(row)]);
+    out.row_ids.push_back(row_ids[static_cast<size_t>(row)]);
+  }
+  const at::Tensor index = index_tensor(rows);
+  for (const auto& [key, tensor] : pooled) out.pooled[key] = tensor.index_select(0, index);
+  if (row_offsets.empty()) return out;
+
+  std::vector<int64_t> tokens;
+  out.row_offsets.push_back(0);
+  for (const int64_t row : rows) {
+    const auto r = static_cast<size_t>(row);
+    for (int32_t t = row_offsets[r]; t < row_offsets[r + 1]; ++t) tokens.push_back(t);
+    out.row_offsets.push_back(static_cast<int32_t>(tokens.size()));
+  }
+  const at::Tensor token_index = index_tensor(tokens);
+  if (token_ids.defined()) out.token_ids = token_ids.index_select(0, token_index);
+  for (const auto& [layer, tensor] : hidden) out.hidden[layer] = tensor.index_select(0, token_index);
+  return out;
+}
+
+Features Features::slice(int64_t first, int64_t count) const {
+  Features out;
+  out.texts.assign(texts.begin() + first, texts.begin() + first + count);
+  out.row_ids.assign(row_ids.begin() + first, row_ids.begin() + first + count);
+  for (const auto& [key, tensor] : pooled) out.pooled[key] = tensor.narrow(0, first, count);
+  if (row_offsets.empty()) return out;
+  const auto begin = row_offsets.begin() + first;
+  const int32_t token = *begin, tokens = *(begin + count) - token;
+  for (auto it = begin; it <= begin + count; ++it) out.row_offsets.push_back(*it - token);
+  if (token_ids.defined()) out.token_ids = token_ids.narrow(0, token, tokens);
+  for (const auto& [layer, tensor] : hidden) out.hidden[layer] = tensor.narrow(0, token, tokens);
+  return out;
+}
+
+}  // namespace moecollab::encoder

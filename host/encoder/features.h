@@ -1,0 +1,58 @@
+// What the encoder gives for a set of texts, and what is asked of it.
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <compare>
+#include <map>
+#include <set>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace moecollab::encoder {
+
+enum class Pooling { kMean, kCls };
+
+// "mean" or "cls", and back (nullopt for another word).
+std::string_view name(Pooling pooling);
+std::optional<Pooling> parse_pooling(std::string_view text);
+
+// Pooled states of one layer (0 = embeddings, i = after block i).
+struct PooledKey {
+  int layer = 0;
+  Pooling pooling = Pooling::kMean;
+  auto operator<=>(const PooledKey&) const = default;
+};
+
+// The union of what several readers need.
+struct FeatureRequest {
+  std::set<PooledKey> pooled;
+  std::set<int> hidden;
+  bool tokens = false;
+
+  bool empty() const { return pooled.empty() && hidden.empty() && !tokens; }
+  void merge(const FeatureRequest& other);
+};
+
+// Features of n texts, in the order of the texts. Tensors are on the CPU, contiguous.
+struct Features {
+  std::vector<std::string_view> texts;       // [n], borrowed
+  std::vector<int64_t> row_ids;              // [n]
+  std::map<PooledKey, at::Tensor> pooled;    // each [n, H] float32
+  std::vector<int32_t> row_offsets;          // [n + 1] into the T tokens; empty if neither of the next was asked for
+  at::Tensor token_ids;                      // [T] int32, if asked for
+  std::map<int, at::Tensor> hidden;          // each [T, H] float32
+
+  int64_t rows() const { return static_cast<int64_t>(texts.size()); }
+  // The given rows, in the given order; tensors are copies.
+  Features select(std::span<const int64_t> rows) const;
+  // Rows [first, first + count); pooled and hidden are views.
+  Features slice(int64_t first, int64_t count) const;
+};
+
+// A CPU int64 tensor over the indices, for index_select.
+at::Tensor index_tensor(std::span<const int64_t> indices);
+
+}  // namespace moecollab::encoder

@@ -1,0 +1,89 @@
+#include <fmt/format.h>
+
+#include <chrono>
+
+#include "base/error.h"
+#include "base/strings.h"
+#include "data/text_source.h"
+#include "encoder/encoder.h"
+#include "engine/session.h"
+#include "engine/verbs.h"
+#include "weights/writer.h"
+
+namespace moecollab::engine {
+namespace {
+
+// With --encoder no registry is read; else the registry says which encoder and how.
+encoder::EncoderSettings settings_of(const CommonOptions& options) {
+  if (!options.encoder) {
+    return pipeline::encoder_settings(registry::read_registry(options.registry).encoder, options.registry);
+  }
+  encoder::EncoderSettings settings;
+  settings.folder = *options.encoder;
+  settings.max_length = options.max_length;
+  return settings;
+}
+
+std::vector<std::string> read_texts(const EncodeOptions& options) {
+  data::TextSource source({options.input}, options.format);
+  std::vector<std::string> texts;
+  while (std::optional<data::TextItem> item = source.next()) {
+    if (const auto* bad = std::get_if<data::BadRecord>(&*item)) throw Error(bad->code, bad->message);
+    texts.push_back(std::get<data::TextRecord>(std::move(*item)).text);
+  }
+  if (texts.empty()) throw Error("E_DATA", fmt::format("{}: no texts", escaped(options.input.string())));
+  return texts;
+}
+
+weights::TensorSource source(std::string name, const at::Tensor& tensor) {
+  return weights::f32_source(std::move(name), tensor.sizes().vec(),
+                             {tensor.const_data_ptr<float>(), static_cast<size_t>(tensor.numel())});
+}
+
+}  // namespace
+
+Json run_encode(const EncodeOptions& options) {
+  prepare(options);
+  require_writable(options.output);
+  const std::vector<std::string> texts = read_texts(options);
+  const std::vector<std::string_view> views(texts.begin(), texts.end());
+  encoder::Encoder encoder(settings_of(options), at::kCPU, options.batch_tokens, nullptr);
+  const auto layers = static_cast<int>(encoder.config().layers);
+  const encoder::PooledKey key{layers, encoder::Pooling::kMean};
+  encoder::FeatureRequest request;
+  request.pooled.insert(key);
+  if (options.hidden) {
+    if (*options.hidden < 0 || *options.hidden > layers) {
+      throw Error("E_CONFIG", fmt::format("--hidden is {}, the encoder has layers 0 (embeddings) to {}", *options.hidden, layers));
+    }
+    request.hidden.insert(*options.hidden);
+  }
+  encoder.load();
+  const auto start = std::chrono::steady_clock::now();
+  const encoder::Features features = encoder.encode(views, request, "encoding");
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+
+  std::vector<weights::TensorSource> tensors = {source("pooled", features.pooled.at(key))};
+  if (options.hidden) {
+    tensors.push_back(source("hidden", features.hidden.at(*options.hidden)));
+    tensors.push_back({"row_offsets", weights::DType::kI32, {static_cast<int64_t>(features.row_offsets.size())},
+                       std::as_bytes(std::span(features.row_offsets))});
+  }
+  weights::write_safetensors(options.output, tensors);
+  return {{"texts", texts.size()},
+          {"tokens", encoder.counters().tokens},
+          {"seconds", seconds},
+          {"texts_per_second", static_cast<double>(texts.size()) / seconds}};
+}
+
+Json run_encoder_facts(const CommonOptions& options) {
+  const encoder::EncoderSettings settings = settings_of(options);
+  const encoder::BertConfig config = encoder::read_bert_config(settings.folder);
+  return {{"folder", settings.folder.string()},
+          {"fingerprint", encoder::fingerprint(settings)},
+          {"layers", config.layers},
+          {"hidden", config.hidden},
+          {"max_length", settings.max_length}};
+}
+
+}  // namespace moecollab::engine

@@ -1,0 +1,46 @@
+// The part of the program that computes, behind an interface that needs no LibTorch to call.
+//
+// The executable is thin and opens the engine library only for verbs that compute, so that --help and
+// a mistyped flag answer at once.
+#pragma once
+
+#include <functional>
+
+#include "engine/options.h"
+
+namespace moecollab::engine {
+
+// Each verb returns what `--json` prints; all throw moecollab::Error. One verb at a time.
+class Engine {
+ public:
+  virtual ~Engine() = default;
+
+  virtual Json train_expert(const TrainExpertOptions& options) = 0;
+  virtual Json train_gate(const TrainGateOptions& options) = 0;
+  // The report of design page 6.
+  virtual Json eval(const EvalOptions& options) = 0;
+  // Calls `emit` with one JSON line a text, in order, and then with an empty one where a batch ends
+  // (a good time to flush). Returns {"texts", "errors"}.
+  virtual Json predict(const PredictOptions& options, const std::function<void(const std::string&)>& emit) = 0;
+  virtual Json encode(const EncodeOptions& options) = 0;
+  virtual Json bench(const BenchOptions& options) = 0;
+
+  // Every candidate with its state; the lock is not written.
+  virtual Json experts_list(const CommonOptions& options) = 0;
+  virtual Json experts_add(const CommonOptions& options, const fs::path& package, const std::string& name) = 0;
+  // Runs every check and all probe vectors (of one expert, or of all if `name` is empty), writes the lock.
+  virtual Json experts_verify(const CommonOptions& options, const std::string& name) = 0;
+
+  // Versions and devices, for doctor.
+  virtual Json facts() = 0;
+  // Fingerprint and sizes of an encoder folder, for doctor.
+  virtual Json encoder_facts(const CommonOptions& options) = 0;
+
+  // Asks the running verb to stop at its next step. Async-signal-safe.
+  virtual void request_stop() = 0;
+};
+
+}  // namespace moecollab::engine
+
+// The engine library's one entry. The object lives as long as the process.
+extern "C" moecollab::engine::Engine* moecollab_engine();

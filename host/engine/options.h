@@ -1,0 +1,80 @@
+// What each verb is asked to do. Filled by cli, acted on by the engine; torch-free.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/files.h"
+#include "base/json.h"
+#include "data/data_location.h"
+
+namespace moecollab::engine {
+
+struct CommonOptions {
+  fs::path registry = "registry";
+  std::optional<fs::path> encoder;    // --encoder: overrides the registry's path
+  int max_length = 256;               // tokens; of a new registry, and of encode and tokenize
+  int threads = 0;                    // 0: the cores that this process may use
+  int64_t batch_tokens = 2048;        // real tokens of one encoder pass
+  std::optional<fs::path> cache_dir;  // none: the user's cache folder
+  bool no_cache = false;
+  std::string device = "cpu";
+  std::string precision = "fp32";
+  uint64_t seed = 1;
+  std::string command;                // as typed, for the report
+};
+
+struct TrainExpertOptions : CommonOptions {
+  data::DataOptions data;
+  std::string name, kind, domain;
+  std::vector<std::string> settings;  // --set KEY=VALUE over the manifest's [config]
+  std::vector<int64_t> layers;        // --layers: which encoder layers it reads; empty: the kind's default
+  std::string pooling;                // --pooling: mean or cls; empty: the kind's default
+  int epochs = 60;
+  double lr = 3e-4;
+  int64_t batch = 32;
+  bool no_refit = false;
+  bool force = false;
+};
+
+struct TrainGateOptions : CommonOptions {
+  data::DataOptions data;
+  std::string fusion = "mixture";
+  int64_t top_k = 0;
+  double lambda1 = 0.0, lambda2 = 0.0;
+  int epochs = 40;
+  double lr = 3e-3;
+  int64_t batch = 256;
+};
+
+struct EvalOptions : CommonOptions {
+  data::DataOptions data;
+  std::optional<std::string> fusion;  // none: the gate's own
+  std::optional<int64_t> top_k;
+};
+
+struct PredictOptions : CommonOptions {
+  std::vector<fs::path> files;  // none: standard input
+  data::Format format = data::Format::kAuto;
+  std::optional<std::string> fusion;
+  std::optional<int64_t> top_k;
+  int max_latency_ms = 20;      // how long a text may wait for others to share its batch
+  int64_t batch = 128;          // texts answered together at most
+  double unknown_risk = 0.05;
+  bool strict = false;          // stop at the first line that cannot be read
+};
+
+struct EncodeOptions : CommonOptions {
+  fs::path input, output;
+  data::Format format = data::Format::kAuto;
+  std::optional<int> hidden;  // --hidden L: also the token states of layer L
+};
+
+struct BenchOptions : CommonOptions {
+  std::string stage = "all";  // encode, expert or all
+  int64_t texts = 512;
+};
+
+}  // namespace moecollab::engine

@@ -1,0 +1,28 @@
+// Judging a collaboration: every figure of the report, from one pass over the texts.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "data/dataset.h"
+#include "pipeline/collaboration.h"
+#include "pipeline/gate_file.h"
+
+namespace moecollab::evaluation {
+
+struct EvaluationContext {
+  std::string command;
+  std::string precision = "fp32";
+  std::string device = "cpu";
+  uint64_t seed = 1;                                   // of the untrained baseline head
+  std::map<std::string, std::string> training_files;   // domain -> file, to count texts seen in training
+};
+
+// Evaluates on each domain's texts and gives the report of design page 6 ("moecollab.report/1"); what
+// this version does not compute is null. `gate` is the file that the collaboration was made from.
+Json evaluate(pipeline::Collaboration& collaboration, const pipeline::GateFile& gate,
+              const std::vector<data::Dataset>& datasets, const EvaluationContext& context);
+
+}  // namespace moecollab::evaluation

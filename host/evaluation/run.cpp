@@ -1,0 +1,123 @@
+#include "evaluation/run.h"
+
+#include <ATen/CPUGeneratorImpl.h>
+#include <ATen/core/grad_mode.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+
+#include "base/error.h"
+#include "pipeline/targets.h"
+
+namespace moecollab::evaluation {
+namespace {
+
+std::vector<int> to_ints(const at::Tensor& tensor) {
+  const at::Tensor ints = tensor.to(at::kInt).contiguous();
+  const int32_t* data = ints.const_data_ptr<int32_t>();
+  return {data, data + ints.numel()};
+}
+
+std::vector<double> to_doubles(const at::Tensor& tensor) {
+  const at::Tensor doubles = tensor.to(at::kDouble).contiguous();
+  const double* data = doubles.const_data_ptr<double>();
+  return {data, data + doubles.numel()};
+}
+
+at::Tensor columns_tensor(const std::vector<int>& columns) {
+  return encoder::index_tensor(std::vector<int64_t>(columns.begin(), columns.end()));
+}
+
+// Index of the domain's best expert among the gate's rows; the first of equal ones.
+size_t best_expert(const pipeline::Collaboration& collaboration, const pipeline::GateFile& gate,
+                   int space) {
+  const Json accuracies = gate.metrics.value("expert_accuracy", Json::object());
+  std::optional<size_t> best;
+  double best_accuracy = -1;
+  for (size_t e = 0; e < collaboration.experts().size(); ++e) {
+    const pipeline::InstalledExpert& expert = *collaboration.experts()[e];
+    if (expert.labels.space != space) continue;
+    const double accuracy = accuracies.value(expert.name, 0.0);
+    if (accuracy > best_accuracy) {
+      best_accuracy = accuracy;
+      best = e;
+    }
+  }
+  if (!best) {
+    throw Error("E_GATE",
+                fmt::format("no expert of the gate answers in label space {}",
+                            collaboration.experts().front()->package.manifest.task.label_space),
+                "add an expert for the domain and fit the gate again, or leave the domain out");
+  }
+  return *best;
+}
+
+// The expert's answers on all rows: those that it was asked for anyway, and the others run now.
+std::vector<int> alone(pipeline::Collaboration& collaboration, size_t e,
+                       const encoder::Features& features, const pipeline::Answers& answers) {
+  pipeline::InstalledExpert& expert = *collaboration.experts()[e];
+  at::Tensor logits = answers.logits[e];
+  const at::Tensor left_out =
+      answers.weights.select(1, static_cast<int64_t>(e)).eq(0).nonzero().flatten();
+  if (left_out.numel() > 0) {
+    const int64_t* rows = left_out.const_data_ptr<int64_t>();
+    const int64_t calls = expert.calls;
+    const at::Tensor rest =
+        pipeline::ask_expert(expert, features, {rows, static_cast<size_t>(left_out.numel())},
+                             collaboration.pool().registry().policy.nan);
+    expert.calls = calls;
+    logits = logits.index_copy(0, left_out, rest);
+  }
+  return to_ints(columns_tensor(expert.labels.columns).index_select(0, logits.argmax(1)));
+}
+
+// The paper's baseline: the pretrained encoder under a head that was never trained.
+std::vector<int> untrained_head(const at::Tensor& z, const fusion::LabelUnion::Range& range,
+                                uint64_t seed) {
+  auto generator = at::make_generator<at::CPUGeneratorImpl>(seed);
+  const at::Tensor head = at::randn({range.count, z.size(1)}, generator, at::kFloat);
+  return to_ints(at::linear(z, head).argmax(1) + range.offset);
+}
+
+std::vector<int> most_frequent(const std::vector<int>& truth) {
+  std::map<int, int> counts;
+  for (const int label : truth) ++counts[label];
+  const auto best = std::max_element(counts.begin(), counts.end(),
+                                     [](auto& a, auto& b) { return a.second < b.second; });
+  return std::vector<int>(truth.size(), best->first);
+}
+
+}  // namespace
+
+DomainRun run_domain(pipeline::Collaboration& collaboration, const pipeline::GateFile& gate,
+                     const data::Dataset& dataset, uint64_t seed) {
+  const at::NoGradGuard no_grad;
+  const fusion::LabelUnion& labels = collaboration.pool().labels();
+  DomainRun run;
+  run.dataset = &dataset;
+  run.space = collaboration.pool().space_of_domain(dataset.domain);
+  run.truth = pipeline::target_ids(dataset, labels, run.space);
+  const size_t best = best_expert(collaboration, gate, run.space);
+
+  const std::vector<std::string_view> texts = pipeline::text_views(dataset);
+  const encoder::Features features = pipeline::features_of(
+      collaboration.pool(), texts, collaboration.request(), "encoding " + dataset.domain);
+  const pipeline::Answers answers = collaboration.answer(features);
+  run.gate = to_doubles(answers.weights);
+  run.answer_aware =
+      to_ints(fusion::predict(collaboration.fusion(), answers.fused, labels, run.space));
+  if (fusion::is_task_agnostic(collaboration.fusion())) {
+    run.answer =
+        to_ints(fusion::predict(collaboration.fusion(), answers.fused, labels, std::nullopt));
+    run.confidence = to_doubles(std::get<0>(answers.fused.max(1)).exp());
+  }
+  run.best_expert = collaboration.experts()[best]->name;
+  run.expert_answer = alone(collaboration, best, features, answers);
+  run.baseline = untrained_head(features.pooled.at(collaboration.gate().feature),
+                                labels.range(run.space), seed);
+  run.majority = most_frequent(run.truth);
+  return run;
+}
+
+}  // namespace moecollab::evaluation

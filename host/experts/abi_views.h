@@ -1,0 +1,40 @@
+// The host's tensors and features as the ABI's borrowed views.
+#pragma once
+
+#include <ATen/ATen.h>
+#include <moecollab/abi.h>
+
+#include <deque>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "encoder/features.h"
+
+namespace moecollab::experts {
+
+moec_string to_abi(std::string_view text);
+
+// A view of a contiguous CPU tensor (float32 or int32); the tensor must outlive it, unmoved sizes included.
+moec_tensor to_abi(const at::Tensor& tensor);
+
+// The batch of an expert that reads `request` from `rows`. Borrows both, and holds what the views
+// point into; tensors that are not contiguous or not 64-byte aligned are copied.
+class Batch {
+ public:
+  Batch(const encoder::Features& rows, const encoder::FeatureRequest& request, bool texts);
+  Batch(const Batch&) = delete;
+  Batch& operator=(const Batch&) = delete;
+  const moec_batch& view() const { return view_; }
+
+ private:
+  const moec_tensor* add(const at::Tensor& tensor);
+
+  std::vector<moec_string> texts_;
+  std::deque<at::Tensor> kept_;
+  std::deque<moec_tensor> tensors_;
+  std::vector<const moec_tensor*> hidden_, pooled_;
+  moec_batch view_{};
+};
+
+}  // namespace moecollab::experts

@@ -1,0 +1,288 @@
+#include "experts/expert.h"
+
+#include <fmt/format.h>
+
+#include <bit>
+#include <cstring>
+
+#include "base/error.h"
+#include "base/strings.h"
+#include "experts/abi_views.h"
+#include "experts/host_services.h"
+
+namespace moecollab::experts {
+namespace {
+
+// A signalling NaN that no computation gives: an element that still has it was not written.
+constexpr uint32_t kUnwritten = 0x7FA0DEAD;
+
+at::Tensor unwritten_logits(int64_t rows, int64_t classes) {
+  at::Tensor logits = at::empty({rows, classes}, at::kFloat);
+  logits.view(at::kInt).fill_(static_cast<int32_t>(kUnwritten));
+  return logits;
+}
+
+moec_error empty_error() {
+  moec_error error{};
+  error.struct_size = sizeof error;
+  return error;
+}
+
+encoder::FeatureRequest request_of(const ExpertSetup& setup) {
+  encoder::FeatureRequest request;
+  request.tokens = (setup.inputs & MOEC_INPUT_TOKENS) != 0;
+  for (const int32_t layer : setup.layers) {
+    if (setup.inputs & MOEC_INPUT_HIDDEN) request.hidden.insert(layer);
+    if (setup.inputs & MOEC_INPUT_POOLED) request.pooled.insert({layer, setup.pooling.value()});
+  }
+  return request;
+}
+
+int32_t pooling_code(const std::optional<encoder::Pooling>& pooling) {
+  if (!pooling) return MOEC_POOLING_NONE;
+  return *pooling == encoder::Pooling::kMean ? MOEC_POOLING_MEAN : MOEC_POOLING_CLS;
+}
+
+}  // namespace
+
+Expert::Expert(const Library& library, ExpertSetup setup)
+    : library_(&library),
+      setup_(std::move(setup)),
+      request_(request_of(setup_)),
+      params_(library.extension<moec_ext_params>(MOEC_EXT_PARAMS)),
+      train_(library.extension<moec_ext_train>(MOEC_EXT_TRAIN)),
+      fit_(library.extension<moec_ext_fit>(MOEC_EXT_FIT)),
+      state_(library.extension<moec_ext_state>(MOEC_EXT_STATE)) {
+  create();
+  try {
+    check_requirements();
+  } catch (...) {
+    library_->table().destroy(object_);
+    throw;
+  }
+}
+
+Expert::~Expert() {
+  if (object_ != nullptr) library_->table().destroy(object_);
+}
+
+Expert::Expert(Expert&& other) noexcept
+    : library_(other.library_),
+      setup_(std::move(other.setup_)),
+      object_(std::exchange(other.object_, nullptr)),
+      request_(std::move(other.request_)),
+      flops_per_row_(other.flops_per_row_),
+      params_(other.params_),
+      train_(other.train_),
+      fit_(other.fit_),
+      state_(other.state_),
+      parameters_(std::move(other.parameters_)) {}
+
+void Expert::check(moec_status status, const moec_error& error, const char* call) const {
+  if (status == MOEC_OK) return;
+  const std::string text(error.message, strnlen(error.message, sizeof error.message));
+  // Values that an expert refuses at its making are those of its manifest and weights.
+  const bool in_create = std::string_view(call) == "create";
+  const char* code = status == MOEC_CANCELLED                          ? "E_INTERRUPTED"
+                     : in_create && status == MOEC_INVALID_ARGUMENT ? "E_DESC_MISMATCH"
+                                                                       : "E_OUT";
+  throw Error(code,
+              fmt::format("expert {}: {}() failed with status {}: {}", escaped(setup_.name), call, status,
+                          text.empty() ? "no message" : escaped(text, 512)));
+}
+
+moec_exec Expert::exec(bool training) const {
+  moec_exec exec{};
+  exec.struct_size = sizeof exec;
+  exec.device_type = MOEC_CPU;
+  exec.threads = setup_.threads;
+  exec.seed = setup_.seed;
+  exec.training = training ? 1 : 0;
+  return exec;
+}
+
+void Expert::create() {
+  moec_encoder_info encoder{};
+  if (setup_.encoder != nullptr) {
+    encoder.struct_size = sizeof encoder;
+    encoder.layers = static_cast<int32_t>(setup_.encoder->layers);
+    encoder.hidden = static_cast<int32_t>(setup_.encoder->hidden);
+    encoder.heads = static_cast<int32_t>(setup_.encoder->heads);
+    encoder.intermediate = static_cast<int32_t>(setup_.encoder->intermediate);
+    encoder.max_length = setup_.max_length;
+    encoder.ln_eps = setup_.encoder->ln_eps;
+    encoder.activation = to_abi(setup_.encoder->activation);
+    encoder.fingerprint = to_abi(setup_.encoder_fingerprint);
+  }
+  const std::string config = to_line(setup_.config);
+  std::vector<moec_string> names;
+  std::vector<moec_tensor> tensors;
+  for (const auto& [name, tensor] : setup_.weights) {
+    names.push_back(to_abi(name));
+    tensors.push_back(to_abi(tensor));
+  }
+  moec_create_info info{};
+  info.struct_size = sizeof info;
+  info.classes = setup_.classes;
+  info.inputs = setup_.inputs;
+  info.pooling = pooling_code(setup_.pooling);
+  info.layer_count = setup_.layers.size();
+  info.layers = setup_.layers.data();
+  info.encoder = setup_.encoder == nullptr ? nullptr : &encoder;
+  info.config = to_abi(config);
+  info.weight_count = tensors.size();
+  info.weight_names = names.data();
+  info.weights = tensors.data();
+  moec_error error = empty_error();
+  check(library_->table().create(&host_services(), &info, &object_, &error), error, "create");
+  if (object_ == nullptr) throw Error("E_OUT", fmt::format("expert {}: create() gave no object", escaped(setup_.name)));
+}
+
+void Expert::check_requirements() {
+  moec_requirements r{};
+  r.struct_size = sizeof r;
+  moec_error error = empty_error();
+  check(library_->table().requirements(object_, &r, &error), error, "requirements");
+  const auto require = [&](const char* what, int64_t manifest, int64_t library) {
+    if (manifest == library) return;
+    throw Error("E_DESC_MISMATCH", fmt::format("expert {}: {} is {} in the manifest, {} in the library",
+                                               escaped(setup_.name), what, manifest, library),
+                "the author's expert.toml and code must agree");
+  };
+  require("the class count", setup_.classes, r.classes);
+  require("the set of inputs", setup_.inputs, r.inputs);
+  require("the pooling", pooling_code(setup_.pooling), r.pooling);
+  require("the number of layers", static_cast<int64_t>(setup_.layers.size()), static_cast<int64_t>(r.layer_count));
+  for (size_t i = 0; i < setup_.layers.size(); ++i) require("a layer", setup_.layers[i], r.layers[i]);
+  require("the largest batch", setup_.max_batch, r.max_batch);
+  require("the layout", MOEC_LAYOUT_RAGGED, r.layout);
+  flops_per_row_ = r.flops_per_row;
+}
+
+at::Tensor Expert::forward(const encoder::Features& rows) {
+  if (setup_.max_batch == 0 || rows.rows() <= setup_.max_batch) return forward_batch(rows);
+  std::vector<at::Tensor> parts;
+  for (int64_t first = 0; first < rows.rows(); first += setup_.max_batch) {
+    parts.push_back(forward_batch(rows.slice(first, std::min(setup_.max_batch, rows.rows() - first))));
+  }
+  return at::cat(parts);
+}
+
+at::Tensor Expert::forward_batch(const encoder::Features& rows) {
+  const Batch batch(rows, request_, (setup_.inputs & MOEC_INPUT_TEXT) != 0);
+  at::Tensor logits = unwritten_logits(rows.rows(), setup_.classes);
+  const moec_tensor out = to_abi(logits);
+  const moec_exec how = exec(false);
+  moec_error error = empty_error();
+  check(library_->table().forward(object_, &how, &batch.view(), &out, &error), error, "forward");
+  if (logits.view(at::kInt).eq(static_cast<int32_t>(kUnwritten)).any().item<bool>()) {
+    throw Error("E_OUT_UNWRITTEN", fmt::format("expert {}: forward() left elements of its [{}, {}] output unwritten",
+                                               escaped(setup_.name), rows.rows(), setup_.classes));
+  }
+  return logits;
+}
+
+std::vector<Expert::Parameter>& Expert::bind(uint64_t seed) {
+  moec_error error = empty_error();
+  std::vector<moec_tensor> values, grads;
+  const uint64_t count = params_->count(object_);
+  for (uint64_t i = 0; i < count; ++i) {
+    moec_param_info info{};
+    info.struct_size = sizeof info;
+    check(params_->describe(object_, i, &info, &error), error, "params.describe");
+    const at::IntArrayRef shape(info.shape, static_cast<size_t>(info.ndim));
+    parameters_.push_back({to_string(info.name), at::zeros(shape), at::zeros(shape), info.trainable != 0, info.decay != 0});
+  }
+  for (const Parameter& p : parameters_) {
+    values.push_back(to_abi(p.value));
+    grads.push_back(to_abi(p.grad));
+  }
+  check(params_->bind(object_, values.data(), grads.data(), &error), error, "params.bind");
+  if (setup_.weights.empty()) {
+    check(params_->init(object_, seed, &error), error, "params.init");
+  } else {
+    for (Parameter& p : parameters_) {
+      for (const auto& [name, tensor] : setup_.weights) {
+        if (name == p.name) p.value.copy_(tensor);
+      }
+    }
+  }
+  params_changed();
+  return parameters_;
+}
+
+void Expert::params_changed() {
+  moec_error error = empty_error();
+  check(params_->params_changed(object_, &error), error, "params.params_changed");
+}
+
+Expert::Saved::~Saved() {
+  if (handle_ != nullptr) expert_->train_->release_saved(expert_->object_, handle_);
+}
+
+at::Tensor Expert::forward_train(encoder::Features rows, std::unique_ptr<Saved>& saved) {
+  saved.reset(new Saved());
+  saved->expert_ = this;
+  saved->rows_ = std::move(rows);
+  saved->batch_ = std::make_unique<Batch>(saved->rows_, request_, (setup_.inputs & MOEC_INPUT_TEXT) != 0);
+  at::Tensor logits = unwritten_logits(saved->rows_.rows(), setup_.classes);
+  const moec_tensor out = to_abi(logits);
+  const moec_exec how = exec(true);
+  moec_error error = empty_error();
+  check(train_->forward_train(object_, &how, &saved->batch_->view(), &out, &saved->handle_, &error), error, "forward_train");
+  return logits;
+}
+
+void Expert::vjp(Saved& saved, const at::Tensor& gy) {
+  const at::Tensor contiguous = gy.contiguous();
+  const moec_tensor view = to_abi(contiguous);
+  const moec_exec how = exec(true);
+  const std::vector<const moec_tensor*> no_inputs(request_.hidden.size() + request_.pooled.size(), nullptr);
+  moec_error error = empty_error();
+  check(train_->vjp(object_, &how, saved.handle_, &view, no_inputs.size(), no_inputs.data(), &error), error, "vjp");
+}
+
+void Expert::fit_begin(int64_t rows, int32_t max_epochs, uint64_t seed) {
+  const moec_exec how = exec(true);
+  moec_error error = empty_error();
+  check(fit_->fit_begin(object_, &how, rows, max_epochs, seed, &error), error, "fit_begin");
+}
+
+void Expert::fit_batch(const encoder::Features& rows, const at::Tensor& labels, const at::Tensor& weights) {
+  const Batch batch(rows, request_, (setup_.inputs & MOEC_INPUT_TEXT) != 0);
+  const moec_tensor label_view = to_abi(labels), weight_view = to_abi(weights);
+  const moec_exec how = exec(true);
+  moec_error error = empty_error();
+  check(fit_->fit_batch(object_, &how, &batch.view(), &label_view, &weight_view, &error), error, "fit_batch");
+}
+
+bool Expert::fit_epoch_end() {
+  const moec_exec how = exec(true);
+  moec_error error = empty_error();
+  int32_t want_more = 0;
+  check(fit_->fit_epoch_end(object_, &how, &want_more, &error), error, "fit_epoch_end");
+  return want_more != 0;
+}
+
+void Expert::fit_end() {
+  moec_error error = empty_error();
+  check(fit_->fit_end(object_, &error), error, "fit_end");
+}
+
+std::vector<std::pair<std::string, at::Tensor>> Expert::learnt() {
+  std::vector<std::pair<std::string, at::Tensor>> tensors;
+  for (const Parameter& p : parameters_) tensors.emplace_back(p.name, p.value.clone());
+  moec_error error = empty_error();
+  for (uint64_t i = 0; state_ != nullptr && i < state_->count(object_); ++i) {
+    moec_state_info info{};
+    info.struct_size = sizeof info;
+    check(state_->describe(object_, i, &info, &error), error, "state.describe");
+    at::Tensor tensor = at::zeros(at::IntArrayRef(info.shape, static_cast<size_t>(info.ndim)));
+    const moec_tensor view = to_abi(tensor);
+    check(state_->read(object_, i, &view, &error), error, "state.read");
+    tensors.emplace_back(to_string(info.name), tensor);
+  }
+  return tensors;
+}
+
+}  // namespace moecollab::experts

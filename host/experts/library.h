@@ -1,0 +1,44 @@
+// An expert library in this process: loaded from verified bytes, never unloaded.
+#pragma once
+
+#include <moecollab/abi.h>
+
+#include <string>
+#include <string_view>
+
+#include "experts/scanner.h"
+
+namespace moecollab::experts {
+
+class Library {
+ public:
+  // Loads `bytes`, whose SHA-256 is `sha256` (the caller compared it with the manifest). They are
+  // scanned, copied into a sealed memfd and loaded from there, so that what runs is what was hashed
+  // whatever happens to the file. Equal digests share one library. `file` is named in refusals:
+  // those of scan_library and require_abi, E_ELF_SYM with the loader's text, E_DESC_MISMATCH where
+  // describe() and the note differ.
+  static const Library& load(std::string_view bytes, const std::string& sha256, const std::string& file);
+
+  const LibraryNote& note() const { return note_; }
+  const moec_library& table() const { return *table_; }
+  const moec_library_info& info() const { return *info_; }
+  // The library's extension, or nullptr.
+  template <typename T>
+  const T* extension(const char* id) const {
+    return static_cast<const T*>(table_->get_extension(id));
+  }
+
+  Library(const Library&) = delete;
+  Library& operator=(const Library&) = delete;
+
+ private:
+  Library(std::string_view bytes, const std::string& file);
+
+  LibraryNote note_;
+  const moec_library* table_;
+  const moec_library_info* info_;
+};
+
+std::string to_string(moec_string text);
+
+}  // namespace moecollab::experts

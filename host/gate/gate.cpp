@@ -1,0 +1,38 @@
+#include "gate/gate.h"
+
+#include <fmt/format.h>
+
+#include "base/error.h"
+
+namespace moecollab::gate {
+
+at::Tensor Gate::router_logits(const at::Tensor& z) const {
+  return at::linear((z.to(at::kFloat) - mean) / std, weight, bias);
+}
+
+Gate make_gate(const encoder::PooledKey& feature, const at::Tensor& z, int64_t experts) {
+  Gate gate;
+  gate.feature = feature;
+  gate.mean = z.mean(0);
+  gate.std = z.std(0, /*unbiased=*/false).clamp_min(1e-6);
+  gate.weight = at::zeros({experts, z.size(1)});
+  gate.bias = at::zeros({experts});
+  return gate;
+}
+
+at::Tensor routing_weights(const at::Tensor& router_logits, int64_t top_k) {
+  const at::Tensor dense = at::softmax(router_logits, -1);
+  const int64_t experts = router_logits.size(-1);
+  if (top_k < 0 || top_k > experts) {
+    throw Error("E_CONFIG", fmt::format("top_k is {}, but {} experts are routed", top_k, experts),
+                "use a --top-k from 1 to the number of experts, or 0 for all");
+  }
+  if (top_k == 0 || top_k == experts) return dense;
+  // A stable descending sort takes the lower index of equal values on every platform.
+  const at::Tensor order = std::get<1>(dense.sort(/*stable=*/true, -1, /*descending=*/true));
+  const at::Tensor mask = at::zeros_like(dense).scatter_(-1, order.narrow(-1, 0, top_k), 1.0);
+  const at::Tensor kept = dense * mask;
+  return kept / kept.sum(-1, /*keepdim=*/true);
+}
+
+}  // namespace moecollab::gate

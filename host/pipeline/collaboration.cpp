@@ -1,0 +1,109 @@
+#include "pipeline/collaboration.h"
+
+#include <ATen/core/grad_mode.h>
+#include <fmt/format.h>
+
+#include "base/error.h"
+
+namespace moecollab::pipeline {
+namespace {
+
+std::vector<int64_t> nonzero_rows(const at::Tensor& weights, int64_t expert) {
+  const at::Tensor rows = weights.select(1, expert).nonzero().flatten();
+  const int64_t* data = rows.const_data_ptr<int64_t>();
+  return {data, data + rows.numel()};
+}
+
+// Rows that an expert answered with NaN or infinity lose that expert; the others share its weight.
+void mask_nonfinite(at::Tensor& logits, at::Tensor& weights, int64_t expert, InstalledExpert& installed) {
+  const at::Tensor bad = logits.isfinite().all(1).logical_not();
+  const auto count = bad.sum().item<int64_t>();
+  if (count == 0) return;
+  installed.faults += count;
+  logits.masked_fill_(bad.unsqueeze(1), 0.0);
+  weights.select(1, expert).masked_fill_(bad, 0.0);
+}
+
+}  // namespace
+
+Collaboration::Collaboration(Pool& pool, std::vector<InstalledExpert*> experts, gate::Gate gate, fusion::Mode fusion,
+                             int64_t top_k)
+    : pool_(pool), experts_(std::move(experts)), gate_(std::move(gate)), fusion_(fusion), top_k_(top_k) {
+  if (top_k_ > gate_.experts()) {
+    throw Error("E_CONFIG", fmt::format("top_k is {}, but {} experts are routed", top_k_, gate_.experts()),
+                "use a --top-k from 1 to the number of experts, or 0 for all");
+  }
+  request_.pooled.insert(gate_.feature);
+  for (const InstalledExpert* expert : experts_) {
+    request_.merge(expert->expert.request());
+    expert_labels_.push_back(expert->labels);
+  }
+}
+
+Answers Collaboration::answer(std::span<const std::string_view> texts) {
+  return answer(features_of(pool_, texts, request_));
+}
+
+Answers Collaboration::answer(const encoder::Features& features) {
+  const at::NoGradGuard no_grad;
+  Answers answers;
+  answers.router_logits = gate_.router_logits(features.pooled.at(gate_.feature));
+  answers.weights = gate::routing_weights(answers.router_logits, top_k_);
+  answers.logits = ask(features, answers.weights);
+  answers.fused = fusion::fuse(fusion_, answers.weights, answers.logits, expert_labels_, pool_.labels());
+  return answers;
+}
+
+// Each expert sees the rows that are routed to it, gathered, and no others.
+std::vector<at::Tensor> Collaboration::ask(const encoder::Features& features, at::Tensor& weights) {
+  const std::string& nan_policy = pool_.registry().policy.nan;
+  const at::Tensor routed = weights.clone();
+  std::vector<at::Tensor> logits;
+  for (size_t e = 0; e < experts_.size(); ++e) {
+    InstalledExpert& expert = *experts_[e];
+    const std::vector<int64_t> rows = nonzero_rows(routed, static_cast<int64_t>(e));
+    at::Tensor all = at::zeros({features.rows(), expert.expert.classes()}, at::kFloat);
+    if (!rows.empty()) all.index_copy_(0, encoder::index_tensor(rows), ask_expert(expert, features, rows, nan_policy));
+    if (nan_policy == "mask") mask_nonfinite(all, weights, static_cast<int64_t>(e), expert);
+    logits.push_back(std::move(all));
+  }
+  if (nan_policy == "mask") {
+    const at::Tensor total = weights.sum(1, /*keepdim=*/true);
+    if (total.eq(0).any().item<bool>()) {
+      throw Error("E_OUT_NONFINITE", "every expert asked for a text answered with NaN or infinity");
+    }
+    weights /= total;
+  }
+  return logits;
+}
+
+at::Tensor ask_expert(InstalledExpert& expert, const encoder::Features& features, std::span<const int64_t> rows,
+                      const std::string& nan_policy) {
+  const bool all = static_cast<int64_t>(rows.size()) == features.rows();
+  at::Tensor logits = all ? expert.expert.forward(features) : expert.expert.forward(features.select(rows));
+  expert.calls += static_cast<int64_t>(rows.size());
+  if (nan_policy == "fail" && !logits.isfinite().all().item<bool>()) {
+    ++expert.faults;
+    throw Error("E_OUT_NONFINITE", fmt::format("expert {} answered with NaN or infinity", expert.name),
+                "disable it, or set [policy] nan = \"mask\" in registry.toml");
+  }
+  if (expert.package.manifest.output.kind == "probabilities") logits = logits.clamp_min(1e-12).log();
+  return logits;
+}
+
+encoder::Features features_of(Pool& pool, std::span<const std::string_view> texts, const encoder::FeatureRequest& request,
+                              std::string_view progress_label) {
+  if (!request.empty()) {
+    if (pool.encoder() == nullptr) {
+      throw Error("E_ENCODER", "encoder features are needed, but registry.toml names no encoder",
+                  "set [encoder] path in registry.toml");
+    }
+    return pool.encoder()->encode(texts, request, progress_label);
+  }
+  encoder::Features features;
+  features.texts.assign(texts.begin(), texts.end());
+  for (size_t i = 0; i < texts.size(); ++i) features.row_ids.push_back(static_cast<int64_t>(i));
+  return features;
+}
+
+}  // namespace moecollab::pipeline

@@ -1,0 +1,171 @@
+#include "pipeline/gate_file.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "base/console.h"
+#include "base/digest.h"
+#include "base/error.h"
+#include "base/fields.h"
+#include "base/strings.h"
+#include "base/toml.h"
+#include "weights/convert.h"
+#include "weights/safetensors.h"
+#include "weights/writer.h"
+
+namespace moecollab::pipeline {
+namespace {
+
+constexpr const char* kToml = "gate.toml";
+constexpr const char* kTensors = "gate.safetensors";
+constexpr const char* kRefit = "fit it again with `moecollab train-gate`";
+
+weights::TensorSource source(const char* name, const at::Tensor& tensor) {
+  return weights::f32_source(name, tensor.sizes().vec(),
+                             {tensor.const_data_ptr<float>(), static_cast<size_t>(tensor.numel())});
+}
+
+at::Tensor load(const weights::Safetensors& file, const char* name, const std::vector<int64_t>& shape) {
+  const weights::TensorView* view = file.find(name);
+  if (view == nullptr || view->shape != shape) {
+    throw Error("E_GATE", fmt::format("{}: tensor {} is missing or not [{}]", escaped(file.file()), name, fmt::join(shape, ", ")),
+                kRefit);
+  }
+  at::Tensor tensor = at::empty(shape, at::kFloat);
+  weights::copy_f32(*view, {tensor.mutable_data_ptr<float>(), static_cast<size_t>(tensor.numel())});
+  return tensor;
+}
+
+Json row_to_json(const GateRow& row) {
+  return {{"name", row.name},       {"id", row.id},           {"version", row.version},
+          {"sha256", row.sha256},   {"temperature", row.temperature}, {"heldout", row.heldout_known ? "known" : "unknown"}};
+}
+
+GateRow read_row(Fields& fields) {
+  GateRow row;
+  row.name = fields.required<std::string>("name");
+  row.id = fields.required<std::string>("id");
+  row.version = fields.required<std::string>("version");
+  row.sha256 = fields.required<std::string>("sha256");
+  row.temperature = fields.required<double>("temperature");
+  if (!(row.temperature > 0)) fields.fail("temperature", "must be greater than 0");
+  row.heldout_known = fields.required<std::string>("heldout") == "known";
+  fields.finish();
+  return row;
+}
+
+}  // namespace
+
+void write_gate(const fs::path& registry, const GateFile& file) {
+  const fs::path folder = gate_folder(registry);
+  std::error_code error;
+  fs::create_directories(folder, error);
+  if (error) throw Error("E_WRITE", fmt::format("{} cannot be made: {}", escaped(folder.string()), error.message()));
+  const gate::Gate& g = file.gate;
+  const weights::TensorSource tensors[] = {source("mean", g.mean), source("std", g.std), source("weight", g.weight),
+                                           source("bias", g.bias)};
+  weights::write_safetensors(folder / kTensors, tensors);
+  Json rows = Json::array();
+  for (const GateRow& row : file.rows) rows.push_back(row_to_json(row));
+  const Json document = {
+      {"schema", 1},
+      {"encoder", file.encoder_fingerprint},
+      {"fusion", fusion::name(file.fusion)},
+      {"top_k", file.top_k},
+      {"seed", file.seed},
+      {"tensors_sha256", file_sha256_hex(folder / kTensors, "E_GATE")},
+      {"feature", {{"layer", g.feature.layer}, {"pooling", encoder::name(g.feature.pooling)}}},
+      {"objective", {{"lambda1", file.objective.lambda1}, {"lambda2", file.objective.lambda2}}},
+      {"data", file.data},
+      {"metrics", file.metrics},
+      {"expert", rows}};
+  write_file_atomic(folder / kToml, "# Written by `moecollab train-gate`.\n" + to_toml(document));
+}
+
+GateFile read_gate(const fs::path& registry) {
+  const fs::path folder = gate_folder(registry);
+  if (!fs::exists(folder / kToml)) {
+    throw Error("E_GATE", fmt::format("{}: there is no fitted gate", escaped((folder / kToml).string())),
+                "fit one with `moecollab train-gate`");
+  }
+  const TomlDocument document = read_toml(folder / kToml, "E_GATE", 8 << 20);
+  Fields fields(document.root, {escaped((folder / kToml).string()), "E_GATE", &document.lines});
+  if (fields.required<int64_t>("schema") != 1) fields.fail("schema", "is not 1, the one that this version reads", kRefit);
+  GateFile file;
+  file.encoder_fingerprint = fields.required<std::string>("encoder");
+  file.fusion = fusion::parse_mode(fields.required<std::string>("fusion"));
+  file.top_k = fields.required<int64_t>("top_k");
+  file.seed = static_cast<uint64_t>(fields.required<int64_t>("seed"));
+  const auto digest = fields.required<std::string>("tensors_sha256");
+  auto feature = fields.table("feature");
+  auto objective = fields.table("objective");
+  if (!feature || !objective) fields.fail("feature", "or `objective` is missing", kRefit);
+  file.gate.feature.layer = static_cast<int>(feature->required<int64_t>("layer"));
+  const auto pooling = encoder::parse_pooling(feature->required<std::string>("pooling"));
+  if (!pooling) feature->fail("pooling", "is not mean or cls", kRefit);
+  file.gate.feature.pooling = *pooling;
+  file.objective = {objective->required<double>("lambda1"), objective->required<double>("lambda2")};
+  const Json data = fields.any("data");
+  for (const auto& [domain, sha256] : data.items()) file.data[domain] = sha256.get<std::string>();
+  file.metrics = fields.any("metrics");
+  for (Fields& row : fields.tables("expert")) file.rows.push_back(read_row(row));
+  fields.finish();
+
+  const std::string seen = file_sha256_hex(folder / kTensors, "E_GATE");
+  if (seen != digest) {
+    throw Error("E_GATE", fmt::format("{}: SHA-256 is {}, gate.toml says {}", escaped((folder / kTensors).string()), seen, digest), kRefit);
+  }
+  const auto tensors = weights::Safetensors::open(folder / kTensors);
+  const weights::TensorView* mean = tensors.find("mean");
+  const int64_t width = mean == nullptr || mean->shape.size() != 1 ? 0 : mean->shape[0];
+  const auto experts = static_cast<int64_t>(file.rows.size());
+  file.gate.mean = load(tensors, "mean", {width});
+  file.gate.std = load(tensors, "std", {width});
+  file.gate.weight = load(tensors, "weight", {experts, width});
+  file.gate.bias = load(tensors, "bias", {experts});
+  return file;
+}
+
+std::vector<InstalledExpert*> match_experts(GateFile& file, Pool& pool) {
+  if (pool.encoder() == nullptr || pool.encoder()->fingerprint() != file.encoder_fingerprint) {
+    throw Error("E_GATE", fmt::format("the gate was fitted on encoder {}, the registry has {}", file.encoder_fingerprint,
+                                      pool.encoder() == nullptr ? "none" : pool.encoder()->fingerprint()), kRefit);
+  }
+  std::vector<InstalledExpert*> experts;
+  std::vector<GateRow> rows;
+  std::vector<int64_t> kept;
+  for (size_t i = 0; i < file.rows.size(); ++i) {
+    const GateRow& row = file.rows[i];
+    InstalledExpert* found = nullptr;
+    for (InstalledExpert& expert : pool.experts()) {
+      if (expert.name == row.name) found = &expert;
+    }
+    if (found == nullptr) {
+      print_warning(fmt::format("expert {} has a row in the gate but is not ready; the others share its weight", escaped(row.name)));
+      continue;
+    }
+    if (found->sha256() != row.sha256) {
+      throw Error("E_GATE", fmt::format("the gate was fitted for expert {} {} ({}), installed is {} ({})", row.name, row.version,
+                                        row.sha256.substr(0, 12), found->package.manifest.expert.version.text(),
+                                        found->sha256().substr(0, 12)), kRefit);
+    }
+    found->labels.temperature = row.temperature;
+    experts.push_back(found);
+    rows.push_back(row);
+    kept.push_back(static_cast<int64_t>(i));
+  }
+  if (experts.empty()) throw Error("E_GATE", "no expert of the gate is ready", kRefit);
+  if (kept.size() < file.rows.size()) {
+    file.gate.weight = file.gate.weight.index_select(0, encoder::index_tensor(kept));
+    file.gate.bias = file.gate.bias.index_select(0, encoder::index_tensor(kept));
+    file.rows = rows;
+  }
+  for (const InstalledExpert& expert : pool.experts()) {
+    if (std::find(experts.begin(), experts.end(), &expert) == experts.end()) {
+      print_warning(fmt::format("expert {} has no row in the gate and takes no part; {}", expert.name, kRefit));
+    }
+  }
+  return experts;
+}
+
+}  // namespace moecollab::pipeline

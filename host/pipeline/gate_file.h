@@ -1,0 +1,50 @@
+// The fitted gate on disk: gate/gate.toml and gate/gate.safetensors of a registry.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/files.h"
+#include "base/json.h"
+#include "fusion/fusion.h"
+#include "gate/gate.h"
+#include "gate/objective.h"
+#include "pipeline/pool.h"
+
+namespace moecollab::pipeline {
+
+// A row of the gate: which package it was fitted for.
+struct GateRow {
+  std::string name, id, version, sha256;  // of the package
+  double temperature = 1.0;
+  // Whether its logits on the held-out texts came from the model that did not train on them.
+  bool heldout_known = true;
+};
+
+struct GateFile {
+  gate::Gate gate;
+  std::vector<GateRow> rows;
+  std::string encoder_fingerprint;
+  fusion::Mode fusion = fusion::Mode::kMixture;
+  int64_t top_k = 0;
+  gate::ObjectiveOptions objective;
+  uint64_t seed = 0;
+  std::map<std::string, std::string> data;  // domain -> SHA-256 of its training file
+  Json metrics = Json::object();            // of the fit, on held-out training texts
+};
+
+inline fs::path gate_folder(const fs::path& registry) { return registry / "gate"; }
+
+// Both files, atomically, tensors first; gate.toml holds the tensors' digest.
+void write_gate(const fs::path& registry, const GateFile& gate);
+
+// Throws E_GATE naming the file for a missing, damaged or contradictory gate.
+GateFile read_gate(const fs::path& registry);
+
+// The pool's experts in the order of the gate's rows. An expert that was disabled or skipped since
+// is left out with a warning and its row dropped (the softmax renormalises); one whose package changed,
+// or another encoder, is E_GATE; an installed expert without a row is warned about and takes no part.
+std::vector<InstalledExpert*> match_experts(GateFile& gate, Pool& pool);
+
+}  // namespace moecollab::pipeline

@@ -1,0 +1,145 @@
+#include "pipeline/instantiate.h"
+
+#include <fmt/format.h>
+#include <torch/headeronly/version.h>
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "base/strings.h"
+#include "base/version.h"
+#include "weights/convert.h"
+#include "weights/safetensors.h"
+
+namespace moecollab::pipeline {
+namespace {
+
+constexpr uint64_t kMaxLibrary = uint64_t{256} << 20;  // bytes
+constexpr const char* kWeightsFile = "weights.safetensors";
+
+[[noreturn]] void mismatch(const registry::Package& package, const std::string& what, const std::string& manifest,
+                           const std::string& library) {
+  throw Error("E_DESC_MISMATCH",
+              fmt::format("{}: {} is {} in the manifest, {} in the library", escaped(package.folder.string()), what,
+                          escaped(manifest), escaped(library)),
+              "the author's expert.toml and code must agree");
+}
+
+const experts::Library& load_library(const registry::Package& package) {
+  const registry::Manifest& manifest = package.manifest;
+  const std::string name = registry::library_file(manifest);
+  const fs::path path = package.folder / name;
+  const std::string bytes = read_file(path, "E_PLUG_IO", kMaxLibrary);
+  const std::string seen = sha256_hex(bytes), stated = manifest.files.at(name);
+  if (seen != stated) {
+    throw Error("E_PLUG_DIGEST", fmt::format("{}: SHA-256 is {}, expert.toml says {}", escaped(path.string()), seen, stated),
+                "get the package again");
+  }
+  const experts::Library& library = experts::Library::load(bytes, seen, escaped(path.string()));
+  if (library.note().id != manifest.library.id) mismatch(package, "library.id", manifest.library.id, library.note().id);
+  if (library.note().version != manifest.library.version.text()) {
+    mismatch(package, "library.version", manifest.library.version.text(), library.note().version);
+  }
+  return library;
+}
+
+// A library may fix its class count and labels in code; then the manifest must agree.
+void check_fixed_labels(const registry::Package& package, const experts::Library& library, int32_t classes) {
+  const moec_library_info& info = library.info();
+  if (info.classes == 0) return;
+  if (info.classes != classes) {
+    mismatch(package, "the number of labels", std::to_string(classes), std::to_string(info.classes));
+  }
+  for (int32_t i = 0; info.labels != nullptr && i < info.classes; ++i) {
+    const std::string code = experts::to_string(info.labels[i]);
+    const std::string& manifest = package.manifest.task.labels.at(static_cast<size_t>(i));
+    if (code != manifest) mismatch(package, fmt::format("label {}", i + 1), manifest, code);
+  }
+}
+
+uint32_t input_bits(const registry::InputTable& input) {
+  uint32_t bits = 0;
+  for (const std::string& need : input.needs) {
+    if (need == "text") bits |= MOEC_INPUT_TEXT;
+    if (need == "tokens") bits |= MOEC_INPUT_TOKENS;
+    if (need == "hidden") bits |= MOEC_INPUT_HIDDEN;
+    if (need == "pooled") bits |= MOEC_INPUT_POOLED;
+  }
+  return bits;
+}
+
+experts::ExpertSetup setup_of(const registry::Package& package, const encoder::Encoder* encoder, int threads,
+                              int32_t classes, const Json& config) {
+  const registry::Manifest& manifest = package.manifest;
+  if (manifest.input.layout != "ragged") {
+    throw Error("E_DESC_LAYOUT", fmt::format("expert {} asks for the {} layout, which is not in this version",
+                                             escaped(manifest.expert.name), manifest.input.layout), "use layout = \"ragged\"");
+  }
+  experts::ExpertSetup setup;
+  setup.name = manifest.expert.name;
+  setup.classes = classes;
+  setup.inputs = input_bits(manifest.input);
+  setup.threads = threads;
+  setup.max_batch = manifest.input.max_batch;
+  setup.config = manifest.config;
+  setup.config.update(config);
+  if (setup.inputs & MOEC_INPUT_POOLED) setup.pooling = encoder::parse_pooling(manifest.input.pooling);
+  if (setup.inputs & ~uint32_t{MOEC_INPUT_TEXT}) {
+    if (encoder == nullptr) {
+      throw Error("E_DESC_ENCODER", fmt::format("expert {} reads encoder features, but no encoder is set", escaped(setup.name)),
+                  "set [encoder] path in registry.toml, or --encoder");
+    }
+    setup.encoder = &encoder->config();
+    setup.encoder_fingerprint = encoder->fingerprint();
+    setup.max_length = encoder->settings().max_length;
+    for (const int64_t layer : manifest.input.resolve_layers(encoder->config().layers)) {
+      setup.layers.push_back(static_cast<int32_t>(layer));
+    }
+    // Slots are handed over from the lowest layer to the highest, each once.
+    std::sort(setup.layers.begin(), setup.layers.end());
+    setup.layers.erase(std::unique(setup.layers.begin(), setup.layers.end()), setup.layers.end());
+  }
+  return setup;
+}
+
+std::vector<std::pair<std::string, at::Tensor>> read_weights(const registry::Package& package) {
+  std::vector<std::pair<std::string, at::Tensor>> result;
+  if (!package.manifest.files.contains(kWeightsFile)) return result;
+  weights::ReadLimits limits;
+  limits.max_header = uint64_t{16} << 20;
+  limits.require_finite = true;
+  const auto file = weights::Safetensors::open(package.folder / kWeightsFile, limits);
+  for (const weights::TensorView& view : file.tensors()) {
+    at::Tensor tensor = at::empty(view.shape, at::kFloat);
+    weights::copy_f32(view, {tensor.mutable_data_ptr<float>(), static_cast<size_t>(tensor.numel())});
+    result.emplace_back(std::string(view.name), std::move(tensor));
+  }
+  return result;
+}
+
+}  // namespace
+
+experts::Expert instantiate(const registry::Package& package, const encoder::Encoder* encoder, int threads,
+                            const Json& config) {
+  registry::check_files(package);
+  const experts::Library& library = load_library(package);
+  const auto classes = static_cast<int32_t>(package.manifest.task.labels.size());
+  check_fixed_labels(package, library, classes);
+  experts::ExpertSetup setup = setup_of(package, encoder, threads, classes, config);
+  setup.weights = read_weights(package);
+  return experts::Expert(library, std::move(setup));
+}
+
+experts::Expert instantiate_untrained(const registry::Package& package, const encoder::Encoder* encoder, int threads,
+                                      int32_t classes, const Json& config, uint64_t seed) {
+  registry::check_files(package);
+  const experts::Library& library = load_library(package);
+  check_fixed_labels(package, library, classes);
+  experts::ExpertSetup setup = setup_of(package, encoder, threads, classes, config);
+  setup.seed = seed;
+  return experts::Expert(library, std::move(setup));
+}
+
+std::string engine_version() { return fmt::format("moecollab {} libtorch {} cpu fp32", kVersion, TORCH_VERSION); }
+
+}  // namespace moecollab::pipeline

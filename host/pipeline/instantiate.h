@@ -1,0 +1,25 @@
+// From a verified package folder to a running expert.
+#pragma once
+
+#include "encoder/encoder.h"
+#include "experts/expert.h"
+#include "registry/package.h"
+
+namespace moecollab::pipeline {
+
+// Loads the package's library and makes its expert: digests of all files, library id and version of
+// note = manifest, class count and labels of library = manifest = requirements = weights, layers of
+// the encoder. `encoder` may be null for an expert that reads text only. `config` goes over the
+// manifest's [config]. Throws with the code of the first check that fails: those of check_files,
+// Library::load and Expert, E_DESC_MISMATCH, E_ST_….
+experts::Expert instantiate(const registry::Package& package, const encoder::Encoder* encoder, int threads,
+                            const Json& config = Json::object());
+
+// The same without the manifest's weights and with other labels: for training.
+experts::Expert instantiate_untrained(const registry::Package& package, const encoder::Encoder* encoder, int threads,
+                                      int32_t classes, const Json& config, uint64_t seed);
+
+// Version of everything that computes, for caches and probe records.
+std::string engine_version();
+
+}  // namespace moecollab::pipeline

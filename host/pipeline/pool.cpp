@@ -1,0 +1,144 @@
+#include "pipeline/pool.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+#include "base/console.h"
+#include "base/error.h"
+#include "base/strings.h"
+#include "pipeline/instantiate.h"
+#include "pipeline/probe.h"
+#include "registry/label_spaces.h"
+
+namespace moecollab::pipeline {
+
+registry::HostFacts host_facts(const encoder::Encoder* encoder) {
+  registry::HostFacts facts;
+  facts.platform = "linux-x86_64";
+  facts.abi_major = MOEC_ABI_MAJOR;
+  facts.abi_minor = MOEC_ABI_MINOR;
+  facts.sdk = MOEC_SDK_VERSION;
+  if (encoder != nullptr) {
+    facts.encoder_fingerprint = encoder->fingerprint();
+    facts.layers = encoder->config().layers;
+    facts.max_length = encoder->settings().max_length;
+  }
+  return facts;
+}
+
+encoder::EncoderSettings encoder_settings(const registry::EncoderEntry& entry, const fs::path& registry_folder) {
+  encoder::EncoderSettings settings;
+  settings.folder = fs::path(entry.path).is_absolute() ? fs::path(entry.path) : registry_folder / entry.path;
+  settings.max_length = static_cast<int>(entry.max_length);
+  settings.special_tokens =
+      entry.special_tokens == "literal" ? text::SpecialTokens::kLiteral : text::SpecialTokens::kSplit;
+  return settings;
+}
+
+Pool::Pool(const PoolOptions& options)
+    : options_(options), registry_(registry::read_registry(options.registry)), lock_(registry::read_lock(options.registry)) {
+  open_encoder();
+  candidates_ = registry::resolve(options_.registry, registry_, lock_);
+  registry::check_label_spaces(registry_.label_spaces, candidates_);
+  for (const registry::LabelSpace& space : registry_.label_spaces) {
+    labels_.add({space.name, space.labels}, /*partial=*/false, "registry.toml");
+  }
+  for (registry::Candidate& candidate : candidates_) {
+    if (candidate.state != registry::State::kManifestOk || !candidate.entry) continue;
+    try {
+      admit(candidate);
+    } catch (const Error& error) {
+      registry::refuse(candidate, registry::refusal_of(error));
+    }
+  }
+  // Columns are final only now that every space is known.
+  for (InstalledExpert& expert : experts_) {
+    expert.labels.columns = labels_.columns(expert.labels.space, expert.package.manifest.task.labels);
+  }
+  if (!options_.tolerate_refused) apply_policy();
+}
+
+void Pool::open_encoder() {
+  if (registry_.encoder.path.empty() && !options_.encoder) return;
+  encoder::EncoderSettings settings = encoder_settings(registry_.encoder, options_.registry);
+  if (options_.encoder) settings.folder = *options_.encoder;
+  encoder_ = std::make_unique<encoder::Encoder>(settings, at::kCPU, options_.batch_tokens, options_.cache);
+  const std::string& stated = registry_.encoder.fingerprint;
+  if (!stated.empty() && stated != encoder_->fingerprint()) {
+    throw Error("E_ENCODER_FINGERPRINT",
+                fmt::format("the encoder {} has fingerprint {}, registry.toml says {}", escaped(settings.folder.string()),
+                            encoder_->fingerprint(), stated),
+                "use the encoder that the experts were made for, or make a new registry for this one");
+  }
+}
+
+void Pool::admit(registry::Candidate& candidate) {
+  const registry::Package& package = *candidate.package;
+  const std::vector<registry::Refusal> reasons = registry::check(package.manifest, host_facts(encoder_.get()));
+  if (!reasons.empty()) return registry::refuse(candidate, reasons.front());
+  if (package.manifest.output.kind == "generative") {
+    throw Error("E_DESC_KIND", fmt::format("expert {} is generative, which is not in this version", candidate.name));
+  }
+  candidate.state = registry::State::kCompatible;
+  InstalledExpert expert{candidate.name, package,
+                         instantiate(package, encoder_.get(), options_.threads, candidate.entry->config), {}, {}};
+  const registry::ProbeRecord now = {package.manifest_sha256, encoder_ ? encoder_->fingerprint() : "", engine_version()};
+  const registry::LockEntry* locked = lock_.find(candidate.name);
+  const bool has_probe = package.manifest.files.contains(kProbeFile);
+  if (has_probe && (options_.run_probes || locked == nullptr || locked->probe != now)) {
+    check_probe(package, expert.expert, encoder_.get());
+  }
+  expert.probed = has_probe;
+  if (has_probe) expert.probe = now;
+  const registry::TaskTable& task = package.manifest.task;
+  expert.labels.space = labels_.add({task.label_space, task.labels}, task.partial, fmt::format("expert {}", candidate.name));
+  candidate.state = registry::State::kReady;
+  experts_.push_back(std::move(expert));
+}
+
+void Pool::apply_policy() const {
+  for (const registry::Candidate& candidate : candidates_) {
+    if (!candidate.refusal || !candidate.entry || candidate.state != registry::State::kRefused) continue;
+    const std::string what = fmt::format("expert {} is refused: {}", candidate.name, candidate.refusal->rule);
+    if (registry_.policy.on_missing == "fail" || candidate.entry->required) {
+      throw Error(candidate.refusal->code, what,
+                  candidate.refusal->hint.empty()
+                      ? fmt::format("mend it, or set enabled = false for it in registry.toml; `moecollab experts why {}` tells more",
+                                    candidate.name)
+                      : candidate.refusal->hint);
+    }
+    print_warning(what);
+  }
+}
+
+int Pool::space_of_domain(const std::string& domain) const {
+  const auto stated = registry_.domains.find(domain);
+  if (stated != registry_.domains.end()) {
+    if (const auto space = labels_.find(stated->second)) return *space;
+    throw Error("E_DATA", fmt::format("domain {} has label space {} in registry.toml, which no installed expert answers in",
+                                      domain, stated->second),
+                "install an expert for it, or define it as [[label_space]]");
+  }
+  std::set<int> spaces;
+  std::vector<std::string> names;
+  for (const InstalledExpert& expert : experts_) {
+    if (expert.domain() == domain && spaces.insert(expert.labels.space).second) {
+      names.push_back(labels_.spaces()[static_cast<size_t>(expert.labels.space)].name);
+    }
+  }
+  if (spaces.size() == 1) return *spaces.begin();
+  throw Error("E_DATA",
+              spaces.empty() ? fmt::format("no installed expert is of domain {}", escaped(domain))
+                             : fmt::format("the experts of domain {} answer in several label spaces: {}", domain, join(names, ", ")),
+              fmt::format("say which one in registry.toml: [domains] {} = \"…\"", domain));
+}
+
+void Pool::require_experts() const {
+  if (!experts_.empty()) return;
+  throw Error("E_REG_EMPTY", fmt::format("{}: 0 experts installed", escaped(options_.registry.string())),
+              "train one with `moecollab train-expert`, or add a package with `moecollab experts add`");
+}
+
+}  // namespace moecollab::pipeline

@@ -1,0 +1,91 @@
+// The installed experts: a registry folder, opened for use.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "encoder/encoder.h"
+#include "experts/expert.h"
+#include "fusion/fusion.h"
+#include "registry/compatibility.h"
+#include "registry/lock.h"
+#include "registry/registry_file.h"
+#include "registry/resolution.h"
+
+namespace moecollab::pipeline {
+
+struct PoolOptions {
+  fs::path registry;
+  std::optional<fs::path> encoder;  // overrides the registry's path; its fingerprint must be the same
+  int threads = 1;
+  int64_t batch_tokens = 2048;
+  std::shared_ptr<encoder::FeatureCache> cache;  // null: none
+  bool run_probes = false;  // `experts verify`: probe vectors whatever the lock records
+  // `experts list` and `inspect`: keep refused experts as candidates instead of throwing.
+  bool tolerate_refused = false;
+};
+
+// An expert that is ready: loaded, checked, and placed in the union of labels.
+struct InstalledExpert {
+  std::string name;
+  registry::Package package;
+  experts::Expert expert;
+  fusion::ExpertLabels labels;
+  registry::ProbeRecord probe;  // what its probe vectors were checked against, now or before
+  bool probed = false;          // false: the package has none
+  int64_t calls = 0;            // rows that it answered
+  int64_t faults = 0;
+
+  const std::string& domain() const { return package.manifest.task.domain; }
+  const std::string& sha256() const { return package.manifest_sha256; }
+};
+
+// Owns encoder and experts. Opening runs every content check of page 5 that this version has; an expert
+// that fails one becomes a refused candidate, and then the registry's on_missing and the entry's
+// `required` decide whether that is an error (its own code) or a warning.
+class Pool {
+ public:
+  explicit Pool(const PoolOptions& options);
+
+  const registry::RegistryFile& registry() const { return registry_; }
+  const registry::Lock& lock() const { return lock_; }
+  // Every expert asked for or lying there, with its state and refusal.
+  const std::vector<registry::Candidate>& candidates() const { return candidates_; }
+  // Those in state ready, in the order of registry.toml.
+  std::vector<InstalledExpert>& experts() { return experts_; }
+  const fusion::LabelUnion& labels() const { return labels_; }
+  // Null where the registry states none.
+  encoder::Encoder* encoder() { return encoder_.get(); }
+  const encoder::Encoder* encoder() const { return encoder_.get(); }
+  const PoolOptions& options() const { return options_; }
+
+  // The label space of a domain's data: [domains], else the one space of the experts of that domain.
+  // Throws E_DATA listing the candidates otherwise.
+  int space_of_domain(const std::string& domain) const;
+
+  // Throws E_REG_EMPTY unless an expert is ready.
+  void require_experts() const;
+
+ private:
+  void open_encoder();
+  void admit(registry::Candidate& candidate);
+  void apply_policy() const;
+
+  PoolOptions options_;
+  registry::RegistryFile registry_;
+  registry::Lock lock_;
+  std::unique_ptr<encoder::Encoder> encoder_;
+  std::vector<registry::Candidate> candidates_;
+  std::vector<InstalledExpert> experts_;
+  fusion::LabelUnion labels_;
+};
+
+// What this host offers to packages; `encoder` may be null.
+registry::HostFacts host_facts(const encoder::Encoder* encoder);
+
+// Where the registry's encoder lies (a relative path counts from the registry folder) and how it is used.
+encoder::EncoderSettings encoder_settings(const registry::EncoderEntry& entry, const fs::path& registry_folder);
+
+}  // namespace moecollab::pipeline

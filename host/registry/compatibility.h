@@ -1,0 +1,27 @@
+// Whether this host can serve an expert, by what its manifest says; no code of it runs.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "registry/manifest.h"
+#include "registry/state.h"
+
+namespace moecollab::registry {
+
+struct HostFacts {
+  std::string platform;  // "linux-x86_64"
+  int abi_major = 0, abi_minor = 0;
+  std::string sdk;                  // the SDK release of this host: "0.9.0"
+  std::string encoder_fingerprint;  // empty = the registry has no encoder
+  int64_t layers = 0;               // blocks of the encoder
+  int64_t max_length = 0;           // tokens
+};
+
+// Every reason why not, in this order; empty = compatible. E_ABI (major, minor or SDK),
+// E_ABI_PLATFORM, E_ABI_LIBTORCH (the torch tier is not in this version), and for an expert that
+// names an encoder E_DESC_ENCODER, else E_DESC_LAYERS.
+std::vector<Refusal> check(const Manifest& manifest, const HostFacts& host);
+
+}  // namespace moecollab::registry

@@ -1,0 +1,101 @@
+#include "registry/lock.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+#include "base/error.h"
+#include "base/fields.h"
+#include "base/strings.h"
+#include "base/toml.h"
+#include "registry/names.h"
+
+namespace moecollab::registry {
+namespace {
+
+constexpr size_t kMaxReason = 2000;  // bytes; a plugin may have written them
+
+std::string optional_digest(Fields& table, const std::string& key) {
+  auto digest = table.value_or<std::string>(key, "");
+  if (!digest.empty()) check_digest(table, key, digest);
+  return digest;
+}
+
+ProbeRecord read_probe(Fields table) {
+  ProbeRecord probe{required_digest(table, "package"), required_digest(table, "encoder"),
+                    table.required<std::string>("engine")};
+  table.finish();
+  return probe;
+}
+
+LockEntry read_entry(Fields table) {
+  LockEntry entry;
+  entry.name = required_name(table, "name");
+  entry.id = required_id(table, "id");
+  entry.version = required_version(table, "version");
+  entry.manifest_sha256 = required_digest(table, "manifest_sha256");
+  entry.library_sha256 = optional_digest(table, "library_sha256");
+  const auto word = table.required<std::string>("state");
+  const auto state = parse_state(word);
+  if (!state) table.fail("state", fmt::format("\"{}\" is no state", escaped(word, 40)));
+  entry.state = *state;
+  entry.code = table.value_or<std::string>("code", "");
+  entry.reason = table.value_or<std::string>("reason", "");
+  if (auto probe = table.table("probe")) entry.probe = read_probe(*std::move(probe));
+  table.finish();
+  return entry;
+}
+
+Json entry_json(const LockEntry& entry) {
+  Json table = {{"name", entry.name},
+                {"id", entry.id},
+                {"version", entry.version.text()},
+                {"manifest_sha256", entry.manifest_sha256}};
+  if (!entry.library_sha256.empty()) table["library_sha256"] = entry.library_sha256;
+  table["state"] = std::string(to_text(entry.state));
+  if (!entry.code.empty()) table["code"] = entry.code;
+  if (!entry.reason.empty()) table["reason"] = escaped(entry.reason, kMaxReason);
+  if (entry.probe != ProbeRecord{}) {
+    table["probe"] = {{"package", entry.probe.package},
+                      {"encoder", entry.probe.encoder},
+                      {"engine", entry.probe.engine}};
+  }
+  return table;
+}
+
+}  // namespace
+
+const LockEntry* Lock::find(const std::string& name) const {
+  const auto it = std::find_if(entries.begin(), entries.end(),
+                               [&](const LockEntry& entry) { return entry.name == name; });
+  return it == entries.end() ? nullptr : &*it;
+}
+
+Lock read_lock(const fs::path& folder) {
+  const fs::path path = folder / kLockFile;
+  std::error_code ignored;
+  if (fs::symlink_status(path, ignored).type() == fs::file_type::not_found) return {};
+  const TomlDocument document = read_toml(path, "E_REG", kMaxLock);
+  Fields root(document.root, {escaped(path.string()), kSchemaCode, &document.lines});
+  check_schema(root);
+  Lock lock;
+  std::set<std::string> names;
+  for (const Fields& table : root.tables("expert")) {
+    lock.entries.push_back(read_entry(table));
+    if (!names.insert(lock.entries.back().name).second) table.fail("name", "stands twice");
+  }
+  root.finish();
+  return lock;
+}
+
+void write_lock(const fs::path& folder, const Lock& lock) {
+  std::vector<LockEntry> sorted = lock.entries;
+  std::sort(sorted.begin(), sorted.end(),
+            [](const LockEntry& a, const LockEntry& b) { return a.name < b.name; });
+  Json root = {{"schema", 1}};
+  for (const LockEntry& entry : sorted) root["expert"].push_back(entry_json(entry));
+  write_file_atomic(folder / kLockFile, "# Written by moecollab; do not edit.\n" + to_toml(root));
+}
+
+}  // namespace moecollab::registry

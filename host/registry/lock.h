@@ -1,0 +1,45 @@
+// registry.lock.toml: what the host resolved and found, written by the host alone.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/files.h"
+#include "registry/semver.h"
+#include "registry/state.h"
+
+namespace moecollab::registry {
+
+inline constexpr const char* kLockFile = "registry.lock.toml";
+inline constexpr size_t kMaxLock = size_t{8} << 20;  // bytes
+
+// For which (package, encoder, engine) the probe vectors passed; all empty = never run.
+struct ProbeRecord {
+  std::string package, encoder;  // SHA-256
+  std::string engine;            // version of the numeric engine
+  bool operator==(const ProbeRecord&) const = default;
+};
+
+struct LockEntry {
+  std::string name, id;
+  Version version;
+  std::string manifest_sha256, library_sha256;
+  State state = State::kFound;
+  std::string code, reason;  // of a refusal, else empty
+  ProbeRecord probe;
+  bool operator==(const LockEntry&) const = default;
+};
+
+struct Lock {
+  std::vector<LockEntry> entries;  // no name twice
+  // nullptr if there is none; valid until `entries` changes.
+  const LockEntry* find(const std::string& name) const;
+};
+
+// The folder's lock; empty where there is none. Throws E_REG_IO, _SIZE, _BYTES, _SYNTAX, _SCHEMA.
+Lock read_lock(const fs::path& folder);
+
+// Replaces it atomically, sorted by name: equal locks give equal bytes. Throws E_WRITE.
+void write_lock(const fs::path& folder, const Lock& lock);
+
+}  // namespace moecollab::registry

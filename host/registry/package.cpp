@@ -1,0 +1,113 @@
+#include "registry/package.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <vector>
+
+#include "base/digest.h"
+#include "base/error.h"
+#include "base/strings.h"
+#include "registry/beneath.h"
+#include "registry/labels.h"
+
+namespace moecollab::registry {
+namespace {
+
+std::string shown(const fs::path& path) { return escaped(path.string()); }
+
+bool is_library_name(std::string_view path) {
+  return path.starts_with("lib") && path.ends_with(".so") &&
+         path.size() > std::string_view("lib.so").size() && path.find('/') == path.npos;
+}
+
+// Paths of everything below the folder but folders, relative and sorted; links are not followed.
+std::vector<std::string> entries_below(const fs::path& folder) {
+  std::vector<std::string> found;
+  try {
+    for (const auto& entry : fs::recursive_directory_iterator(folder)) {
+      if (!entry.is_symlink() && entry.is_directory()) continue;
+      found.push_back(entry.path().lexically_relative(folder).string());
+    }
+  } catch (const fs::filesystem_error& error) {
+    throw Error("E_REG_IO",
+                fmt::format("{} cannot be read: {}", shown(folder), error.code().message()));
+  }
+  std::sort(found.begin(), found.end());
+  return found;
+}
+
+void refuse_unlisted(const Package& package) {
+  for (const std::string& path : entries_below(package.folder)) {
+    if (path == kManifestFile || path == kSignatureFile || package.manifest.files.contains(path)) {
+      continue;
+    }
+    throw Error("E_PLUG_PATH",
+                fmt::format("{}: lies in the package, but [files] of its {} does not list it",
+                            shown(package.folder / path), kManifestFile),
+                "remove the file, or have the package made anew");
+  }
+}
+
+}  // namespace
+
+Package open_package(const fs::path& folder) {
+  std::error_code ignored;
+  if (fs::is_directory(folder, ignored) &&
+      !fs::exists(fs::symlink_status(folder / kManifestFile, ignored))) {
+    throw Error(
+        "E_REG_IO",
+        fmt::format("{} cannot be read: {}", shown(folder / kManifestFile), std::strerror(ENOENT)),
+        "name a package: a folder that holds expert.toml");
+  }
+  const std::string bytes = PackageFile(folder, kManifestFile).read(kMaxManifest);
+  Package package{folder, parse_manifest(bytes, shown(folder / kManifestFile)), sha256_hex(bytes)};
+  TaskTable& task = package.manifest.task;
+  if (!task.labels_file.empty()) {
+    task.labels = parse_labels(PackageFile(folder, task.labels_file).read(kMaxLabelsFile),
+                               shown(folder / task.labels_file));
+  }
+  return package;
+}
+
+Manifest read_manifest(const fs::path& package_folder) {
+  return open_package(package_folder).manifest;
+}
+
+std::string library_file(const Manifest& manifest) {
+  std::string library;
+  for (const auto& [path, digest] : manifest.files) {
+    if (!is_library_name(path)) continue;
+    if (!library.empty()) {
+      throw Error("E_PLUG_PATH",
+                  fmt::format("{}: two libraries in [files], {} and {}; a package has one",
+                              manifest.expert.name, library, path));
+    }
+    library = path;
+  }
+  if (library.empty()) {
+    throw Error(
+        "E_PLUG_PATH",
+        fmt::format("{}: missing library: [files] lists no lib<name>.so", manifest.expert.name),
+        "have the package made anew: moecollab_add_expert() lists its library");
+  }
+  return library;
+}
+
+void check_files(const Package& package) {
+  library_file(package.manifest);
+  refuse_unlisted(package);
+  for (const auto& [path, expected] : package.manifest.files) {
+    const std::string seen = PackageFile(package.folder, path).sha256_hex();
+    if (seen != expected) {
+      throw Error("E_PLUG_DIGEST",
+                  fmt::format("{}: SHA-256 is {}, the manifest says {}",
+                              shown(package.folder / path), seen, expected),
+                  "the file is damaged or was changed: add the package again from its source");
+    }
+  }
+}
+
+}  // namespace moecollab::registry

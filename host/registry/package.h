@@ -1,0 +1,33 @@
+// A package folder: the manifest, and the files that it vouches for.
+#pragma once
+
+#include <string>
+
+#include "base/files.h"
+#include "registry/manifest.h"
+
+namespace moecollab::registry {
+
+struct Package {
+  fs::path folder;
+  Manifest manifest;
+  // SHA-256 of expert.toml's bytes: the identity of the package, since the manifest holds the
+  // digest of every other file.
+  std::string manifest_sha256;
+};
+
+// Reads expert.toml (and the labels_file it names). Throws E_REG_IO naming path and errno for a
+// folder or expert.toml that is not there or cannot be read, E_PLUG_PATH where expert.toml is no
+// regular file, and as parse_manifest.
+Package open_package(const fs::path& folder);
+
+// The package's library, "lib<name>.so" at its top: the one such entry of [files]. Throws
+// E_PLUG_PATH if there is none, or more than one.
+std::string library_file(const Manifest& manifest);
+
+// Every file of [files] is there, is a regular file reached over no symbolic link (E_PLUG_PATH) and
+// has the SHA-256 written there (E_PLUG_DIGEST with both); nothing else lies in the folder but
+// expert.toml and its signature (E_PLUG_PATH). Reads every byte of the package.
+void check_files(const Package& package);
+
+}  // namespace moecollab::registry

@@ -1,0 +1,180 @@
+#include "registry/registry_file.h"
+
+#include <fmt/format.h>
+
+#include <cerrno>
+#include <cmath>
+#include <cstring>
+#include <stdexcept>
+
+#include "base/error.h"
+#include "base/fields.h"
+#include "base/strings.h"
+#include "base/toml.h"
+#include "registry/labels.h"
+#include "registry/names.h"
+
+namespace moecollab::registry {
+namespace {
+
+// Silence about a key that guards something would be worse than a refusal.
+void refuse_later_keys(Fields& table, std::initializer_list<const char*> keys) {
+  for (const char* key : keys) {
+    if (!table.any(key).is_null()) table.fail(key, "is not in this version", "remove the key");
+  }
+}
+
+EncoderEntry read_encoder(Fields table) {
+  EncoderEntry encoder;
+  encoder.path = table.required<std::string>("path");
+  encoder.max_length = table.value_or("max_length", encoder.max_length);
+  encoder.special_tokens =
+      choice(table, "special_tokens_in_text", encoder.special_tokens, {"split", "literal"});
+  if (const auto fingerprint = table.optional<std::string>("fingerprint")) {
+    check_digest(table, "fingerprint", *fingerprint);
+    encoder.fingerprint = *fingerprint;
+  }
+  table.finish();
+  if (encoder.path.empty() || has_control(encoder.path)) {
+    table.fail("path", "must be the encoder's folder");
+  }
+  if (encoder.max_length < 3) {
+    table.fail("max_length", fmt::format("must be at least 3 tokens ([CLS], one, [SEP]), not {}",
+                                         encoder.max_length));
+  }
+  return encoder;
+}
+
+std::map<std::string, std::string> read_domains(Fields table) {
+  std::map<std::string, std::string> domains;
+  for (const std::string& domain : table.keys()) {
+    if (!is_name(domain)) table.fail(domain, "is no domain name: 1 to 64 of a-z, 0-9, _ and -");
+    domains[domain] = required_label_space(table, domain);
+  }
+  return domains;
+}
+
+LabelSpace read_label_space(Fields table) {
+  LabelSpace space{required_label_space(table, "name"),
+                   table.required<std::vector<std::string>>("labels")};
+  table.finish();
+  if (space.labels.empty()) table.fail("labels", "is empty");
+  if (const auto fault = find_fault(space.labels)) {
+    table.fail("labels", fmt::format("item {}: {}", fault->index + 1, fault->what));
+  }
+  return space;
+}
+
+Policy read_policy(Fields table) {
+  Policy policy;
+  policy.on_missing = choice(table, "on_missing", policy.on_missing, {"fail", "skip"});
+  policy.on_expert_failure =
+      choice(table, "on_expert_failure", policy.on_expert_failure, {"stop", "drop"});
+  policy.nan = choice(table, "nan", policy.nan, {"fail", "mask", "quarantine"});
+  if (table.value_or("require_signature", false)) {
+    table.fail("require_signature", "is not in this version",
+               "signatures cannot be checked yet: remove the key, or set it to false");
+  }
+  refuse_later_keys(table, {"isolation", "admission", "deadlines", "limits"});
+  table.finish();
+  return policy;
+}
+
+VersionRange read_range(Fields& table) {
+  try {
+    return VersionRange::parse(table.value_or<std::string>("version", "*"));
+  } catch (const std::invalid_argument& error) {
+    table.fail("version", error.what());
+  }
+}
+
+ExpertEntry read_expert(Fields table) {
+  ExpertEntry entry;
+  entry.name = required_name(table, "name");
+  entry.id = required_id(table, "id");
+  entry.version = read_range(table);
+  entry.enabled = table.value_or("enabled", true);
+  entry.required = table.value_or("required", false);
+  entry.weight_cap = table.optional<double>("weight_cap");
+  refuse_later_keys(table, {"device"});
+  table.table("config");  // refuses what is no table
+  if (Json config = table.any("config"); !config.is_null()) entry.config = std::move(config);
+  table.finish();
+  if (entry.weight_cap && !(*entry.weight_cap > 0 && *entry.weight_cap <= 1)) {
+    table.fail("weight_cap",
+               fmt::format("must be above 0 and at most 1, not {}", *entry.weight_cap));
+  }
+  return entry;
+}
+
+GateEntry read_gate(Fields table) {
+  GateEntry gate;
+  gate.fusion = choice(table, "fusion", gate.fusion, {"paper", "masked", "mixture", "logit-union"});
+  if (const auto top_k = table.optional<int64_t>("top_k")) {
+    if (*top_k < 1) table.fail("top_k", fmt::format("must be at least 1, not {}", *top_k));
+    gate.top_k = *top_k;
+  }
+  table.finish();
+  return gate;
+}
+
+// Reads each table of an array and refuses a second one of the same name.
+template <typename Item>
+std::vector<Item> read_named(Fields& root, const std::string& key, Item (*read)(Fields)) {
+  std::vector<Item> items;
+  std::map<std::string, size_t> seen;
+  for (const Fields& table : root.tables(key)) {
+    items.push_back(read(table));
+    const std::string& name = items.back().name;
+    if (const auto [first, fresh] = seen.emplace(name, items.size()); !fresh) {
+      table.fail("name", fmt::format("\"{}\" stands twice: in [[{}]] {} and {}", name, key,
+                                     first->second, items.size()));
+    }
+  }
+  return items;
+}
+
+}  // namespace
+
+RegistryFile parse_registry(std::string_view bytes, const std::string& file) {
+  const TomlDocument document = parse_toml(bytes, file, "E_REG", kMaxRegistry);
+  RegistryFile registry;
+  if (document.root.empty()) return registry;
+  Fields root(document.root, {file, kSchemaCode, &document.lines});
+  check_schema(root);
+  if (auto table = root.table("encoder")) registry.encoder = read_encoder(*std::move(table));
+  if (auto table = root.table("domains")) registry.domains = read_domains(*std::move(table));
+  registry.label_spaces = read_named(root, "label_space", read_label_space);
+  if (auto table = root.table("policy")) registry.policy = read_policy(*std::move(table));
+  registry.experts = read_named(root, "expert", read_expert);
+  if (auto table = root.table("gate")) registry.gate = read_gate(*std::move(table));
+  refuse_later_keys(root, {"trust"});
+  root.finish();
+  return registry;
+}
+
+std::string registry_text(const fs::path& folder) {
+  std::error_code error;
+  const fs::file_status status = fs::status(folder, error);
+  if (!fs::is_directory(status)) {
+    const int reason = fs::exists(status) ? ENOTDIR : error ? error.value() : ENOENT;
+    throw Error("E_REG_IO",
+                fmt::format("registry {} cannot be read: {}", escaped(folder.string()),
+                            std::strerror(reason)),
+                "name the registry's folder with --registry DIR");
+  }
+  const fs::path path = folder / kRegistryFile;
+  // Asked first, so that a file of any size is refused for its size and never read.
+  const auto size = fs::is_regular_file(path, error) ? fs::file_size(path, error) : 0;
+  if (!error && size > kMaxRegistry) {
+    throw Error("E_REG_SIZE", fmt::format("{}: {} bytes, more than the {} allowed",
+                                          escaped(path.string()), size, kMaxRegistry));
+  }
+  return read_file(path, "E_REG_IO", kMaxRegistry);
+}
+
+RegistryFile read_registry(const fs::path& folder) {
+  return parse_registry(registry_text(folder), escaped((folder / kRegistryFile).string()));
+}
+
+}  // namespace moecollab::registry

@@ -1,0 +1,75 @@
+// registry.toml: the operator's file. Read here, edited in registry_edit.h.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/files.h"
+#include "base/json.h"
+#include "registry/semver.h"
+
+namespace moecollab::registry {
+
+inline constexpr const char* kRegistryFile = "registry.toml";
+inline constexpr size_t kMaxRegistry = 64 * 1024;  // bytes
+
+struct EncoderEntry {
+  std::string path;                      // folder as written; empty = no encoder stated
+  int64_t max_length = 256;              // tokens, [CLS] and [SEP] included
+  std::string special_tokens = "split";  // split | literal: "[SEP]" in a text is the token, or text
+  std::string fingerprint;               // 64 hexadecimal digits; empty = not recorded
+};
+
+// An operator's own label space; others come with the manifests.
+struct LabelSpace {
+  std::string name;  // "emotion/1"
+  std::vector<std::string> labels;
+};
+
+struct Policy {
+  std::string on_missing = "fail";         // fail | skip
+  std::string on_expert_failure = "stop";  // stop | drop
+  std::string nan = "fail";                // fail | mask | quarantine
+};
+
+struct ExpertEntry {
+  std::string name;  // also the folder experts/<name>/
+  std::string id;    // that the package must have
+  VersionRange version;
+  bool enabled = true;
+  bool required = false;             // overrides on_missing = "skip"
+  std::optional<double> weight_cap;  // in (0, 1]: the most that the gate may give it
+  Json config = Json::object();      // free, over the manifest's
+};
+
+struct GateEntry {
+  std::string fusion = "mixture";  // paper | masked | mixture | logit-union
+  int64_t top_k = 0;               // experts run for a text; 0 = all
+};
+
+struct RegistryFile {
+  EncoderEntry encoder;
+  std::map<std::string, std::string> domains;  // domain -> label space
+  std::vector<LabelSpace> label_spaces;
+  Policy policy;
+  std::vector<ExpertEntry> experts;  // in the order of the file
+  GateEntry gate;
+};
+
+// Reads `bytes` strictly; `file` is named in refusals. E_REG_SIZE, _BYTES, _SYNTAX, _SCHEMA. A file
+// without a single key is a registry of 0 experts. Keys of page 5 that this version does not act on
+// (signatures, trust, isolation, admission, limits) are refused, never passed over.
+RegistryFile parse_registry(std::string_view bytes, const std::string& file);
+
+// registry.toml of a registry folder. Throws E_REG_IO naming path and errno where the folder or the
+// file is missing, of another kind, or unreadable.
+RegistryFile read_registry(const fs::path& folder);
+
+// The same file's bytes, at most kMaxRegistry; throws as read_registry, E_REG_SIZE above that.
+std::string registry_text(const fs::path& folder);
+
+}  // namespace moecollab::registry

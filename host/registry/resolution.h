@@ -1,0 +1,40 @@
+// From registry.toml to package folders: which version of each expert, and why not where none.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/files.h"
+#include "registry/lock.h"
+#include "registry/package.h"
+#include "registry/registry_file.h"
+#include "registry/state.h"
+
+namespace moecollab::registry {
+
+inline constexpr const char* kExpertsFolder = "experts";
+
+// One expert that is asked for, or lies there unasked.
+struct Candidate {
+  std::string name;
+  std::optional<ExpertEntry> entry;  // none: in experts/, but not in registry.toml
+  std::optional<Package> package;    // none where it could not be read
+  State state = State::kFound;       // found, manifest ok, disabled or refused
+  std::optional<Refusal> refusal;    // set where refused; a disabled one may have it too
+};
+
+// Every [[expert]] in the order of the file, then the folders of experts/ that no entry names, by
+// name. For an entry the highest version in its range is taken from experts/<name>/<version>/.
+// Refusals: E_REG_MISSING (no such folder or version; names what is there), E_PLUG_ROLLBACK (lower
+// than the lock's), E_PLUG_PATH (a link on the way), E_DESC_MISMATCH (the manifest has another id,
+// or another version than its folder), and those of open_package. What one expert does wrong never
+// throws; an experts/ that cannot be listed does (E_REG_IO). No file but the manifests (and labels
+// files) is read: check_files() is the caller's.
+std::vector<Candidate> resolve(const fs::path& registry_folder, const RegistryFile& registry,
+                               const Lock& lock);
+
+// Refuses the candidate from now on, unless it is disabled: then the state stays.
+void refuse(Candidate& candidate, Refusal refusal);
+
+}  // namespace moecollab::registry

@@ -1,0 +1,181 @@
+#include "text/tokenizer.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/digest.h"
+#include "base/error.h"
+#include "base/strings.h"
+#include "text/tokenizer_files.h"
+#include "text/unicode.h"
+
+namespace moecollab::text {
+namespace {
+
+void require_max_length(int max_length, int least, const char* what) {
+  if (max_length >= least) return;
+  throw Error("E_CONFIG",
+              fmt::format("max_length is {}, but {} needs at least {}", max_length, what, least),
+              "raise max_length of [encoder] in registry.toml (default 256)");
+}
+
+// The reference's truncation "longest_first": how many of n1 and n2 tokens stay within `room`.
+std::pair<size_t, size_t> longest_first(size_t n1, size_t n2, size_t room) {
+  if (n1 + n2 <= room) return {n1, n2};
+  const bool swapped = n1 > n2;
+  if (swapped) std::swap(n1, n2);
+  n2 = n1 > room ? n1 : std::max(n1, room - n1);
+  if (n1 + n2 > room) {
+    n1 = room / 2;
+    n2 = n1 + room % 2;
+  }
+  if (swapped) std::swap(n1, n2);
+  return {n1, n2};
+}
+
+std::vector<std::string> standard_special_tokens(const Vocabulary& vocabulary) {
+  std::vector<std::string> found;
+  for (const char* token : {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"}) {
+    if (vocabulary.find(token) != Vocabulary::kAbsent) found.emplace_back(token);
+  }
+  return found;
+}
+
+}  // namespace
+
+Tokenizer Tokenizer::from_folder(const fs::path& encoder_folder, SpecialTokens policy) {
+  Vocabulary vocabulary = Vocabulary::from_file(encoder_folder / "vocab.txt");
+  TokenizerSettings settings = read_tokenizer_settings(encoder_folder, vocabulary);
+  return Tokenizer(std::move(vocabulary), settings.normalizer, policy,
+                   std::move(settings.special_tokens));
+}
+
+Tokenizer::Tokenizer(Vocabulary vocabulary, NormalizerOptions options, SpecialTokens policy,
+                     std::optional<std::vector<std::string>> special_tokens)
+    : vocabulary_(std::move(vocabulary)), options_(options) {
+  if (policy == SpecialTokens::kSplit) {
+    if (!special_tokens) special_tokens = standard_special_tokens(vocabulary_);
+    for (const std::string& token : *special_tokens) {
+      specials_.push_back({token, vocabulary_.find(token)});
+      if (special_starts_.find(token.front()) == std::string::npos) {
+        special_starts_ += token.front();
+      }
+    }
+    std::sort(specials_.begin(), specials_.end(), [](const Special& a, const Special& b) {
+      return a.text.size() != b.text.size() ? a.text.size() > b.text.size() : a.text < b.text;
+    });
+  }
+  fingerprint_ = compute_fingerprint();
+}
+
+std::string Tokenizer::compute_fingerprint() const {
+  std::string content =
+      fmt::format("moecollab BERT tokenizer 1\nclean {:d} chinese {:d} strip {:d} lower {:d}\n",
+                  options_.clean_text, options_.handle_chinese_chars, options_.strip_accents,
+                  options_.lowercase);
+  content += fmt::format("special tokens {}\n", specials_.size());
+  for (const Special& special : specials_) content += special.text + "\n";
+  for (int32_t id = 0; id < size(); ++id) content += token(id) + "\n";
+  return sha256_hex(content);
+}
+
+Tokenizer::Encoding Tokenizer::encode(std::string_view text, int max_length) const {
+  require_max_length(max_length, 2, "a text");
+  const size_t limit = static_cast<size_t>(max_length) - 1;  // all but the last [SEP]
+  Encoding result;
+  result.ids.push_back(vocabulary_.classification());
+  append_text(text, limit, &result.ids);
+  result.truncated = result.ids.size() > limit;
+  if (result.truncated) result.ids.resize(limit);
+  result.ids.push_back(vocabulary_.separator());
+  return result;
+}
+
+Tokenizer::Encoding Tokenizer::encode_pair(std::string_view a, std::string_view b,
+                                           int max_length) const {
+  require_max_length(max_length, 3, "a pair of texts");
+  std::vector<int32_t> first, second;
+  append_text(a, SIZE_MAX, &first);
+  append_text(b, SIZE_MAX, &second);
+  const auto [n1, n2] =
+      longest_first(first.size(), second.size(), static_cast<size_t>(max_length) - 3);
+
+  Encoding result;
+  result.truncated = n1 < first.size() || n2 < second.size();
+  result.ids.reserve(n1 + n2 + 3);
+  result.ids.push_back(vocabulary_.classification());
+  result.ids.insert(result.ids.end(), first.begin(), first.begin() + static_cast<ptrdiff_t>(n1));
+  result.ids.push_back(vocabulary_.separator());
+  result.ids.insert(result.ids.end(), second.begin(), second.begin() + static_cast<ptrdiff_t>(n2));
+  result.ids.push_back(vocabulary_.separator());
+  result.type_ids.assign(n1 + 2, 0);
+  result.type_ids.resize(result.ids.size(), 1);
+  return result;
+}
+
+void Tokenizer::append_text(std::string_view text, size_t limit, std::vector<int32_t>* ids) const {
+  std::string repaired;
+  if (!is_ascii(text) && !is_utf8(text)) {
+    repaired = repaired_utf8(text);
+    text = repaired;
+  }
+  size_t from = 0;
+  size_t at = 0;
+  while (const Special* special = find_special(text, from, &at)) {
+    append_plain(text.substr(from, at - from), limit, ids);
+    if (ids->size() > limit) return;
+    ids->push_back(special->id);
+    from = at + special->text.size();
+  }
+  append_plain(text.substr(from), limit, ids);
+}
+
+const Tokenizer::Special* Tokenizer::find_special(std::string_view text, size_t from,
+                                                  size_t* at) const {
+  if (specials_.empty()) return nullptr;
+  for (*at = text.find_first_of(special_starts_, from); *at != std::string_view::npos;
+       *at = text.find_first_of(special_starts_, *at + 1)) {
+    for (const Special& special : specials_) {
+      if (text.substr(*at).starts_with(special.text)) return &special;
+    }
+  }
+  return nullptr;
+}
+
+void Tokenizer::append_plain(std::string_view text, size_t limit, std::vector<int32_t>* ids) const {
+  if (text.empty()) return;
+  const std::string normalized = normalize(text, options_);
+  WordSplitter splitter(normalized);
+  WordSplitter::Word word;
+  while (ids->size() <= limit && splitter.next(&word)) append_word(word, ids);
+}
+
+void Tokenizer::append_word(const WordSplitter::Word& word, std::vector<int32_t>* ids) const {
+  if (word.code_points > kMaxWordCodePoints) {
+    ids->push_back(vocabulary_.unknown());
+    return;
+  }
+  const size_t before = ids->size();
+  const std::string_view text = word.text;
+  for (size_t start = 0; start < text.size();) {
+    size_t length = std::min(text.size() - start, vocabulary_.longest_piece());
+    int32_t id = Vocabulary::kAbsent;
+    // A prefix that ends within a code point matches nothing, as every token is whole UTF-8.
+    while (length > 0) {
+      const std::string_view piece = text.substr(start, length);
+      id = start == 0 ? vocabulary_.find(piece) : vocabulary_.find_continuation(piece);
+      if (id != Vocabulary::kAbsent) break;
+      --length;
+    }
+    if (id == Vocabulary::kAbsent) {
+      ids->resize(before);
+      ids->push_back(vocabulary_.unknown());
+      return;
+    }
+    ids->push_back(id);
+    start += length;
+  }
+}
+
+}  // namespace moecollab::text

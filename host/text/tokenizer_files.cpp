@@ -1,0 +1,237 @@
+#include "text/tokenizer_files.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <string_view>
+#include <system_error>
+
+#include "base/error.h"
+#include "base/fields.h"
+#include "base/json.h"
+#include "base/strings.h"
+#include "text/unicode.h"
+
+namespace moecollab::text {
+namespace {
+
+constexpr const char* kCode = "E_ENCODER";
+constexpr uint64_t kMaxFileBytes = uint64_t{256} << 20;
+constexpr int kMaxDepth = 16;
+constexpr const char* kKindHint =
+    "only BERT encoders are supported: BertNormalizer, BertPreTokenizer and WordPiece";
+
+[[noreturn]] void fail(const fs::path& file, const std::string& what, std::string hint = {}) {
+  throw Error(kCode, fmt::format("{}: {}", file.string(), what), std::move(hint));
+}
+
+bool is_there(const fs::path& file) {
+  std::error_code ignored;
+  return fs::symlink_status(file, ignored).type() != fs::file_type::not_found;
+}
+
+// Reads tokenizer.json without keeping model.vocab, 98 % of the file: its entries are compared with
+// vocab.txt as they pass by.
+class DocumentReader {
+ public:
+  DocumentReader(const fs::path& file, const Vocabulary& vocabulary)
+      : file_(file), vocabulary_(vocabulary) {}
+
+  Json read() {
+    const std::string bytes = read_file(file_, kCode, kMaxFileBytes);
+    const auto filter = [this](int depth, Json::parse_event_t event, const Json& value) {
+      return keep(depth, event, value);
+    };
+    try {
+      return Json::parse(bytes, filter);
+    } catch (const Json::exception& error) {
+      fail(file_, fmt::format("not JSON: {}", escaped(error.what(), 160)));
+    }
+  }
+
+  // Throws unless model.vocab and vocab.txt agreed. A step of its own, as a file of another kind of
+  // tokenizer is better refused for that.
+  void check_vocabulary() const {
+    if (!difference_.empty()) fail(file_, difference_, kMismatchHint);
+    if (entries_ >= vocabulary_.distinct()) return;
+    fail(file_,
+         fmt::format("model.vocab holds {} tokens, vocab.txt {}", entries_, vocabulary_.distinct()),
+         kMismatchHint);
+  }
+
+ private:
+  static constexpr const char* kMismatchHint = "take both files from the same model";
+
+  // nlohmann's filter: false leaves the value out. `depth` counts the containers around it.
+  bool keep(int depth, Json::parse_event_t event, const Json& value) {
+    if (depth > kMaxDepth) fail(file_, fmt::format("nested deeper than {} levels", kMaxDepth));
+    const bool in_vocab = depth == 3 && keys_[1] == "model" && keys_[2] == "vocab";
+    if (event == Json::parse_event_t::key) {
+      if (depth <= 3) keys_[static_cast<size_t>(depth)] = value.get_ref<const std::string&>();
+      return !in_vocab;
+    }
+    if (!in_vocab) return true;
+    ++entries_;
+    compare(keys_[3], value);
+    return false;
+  }
+
+  void compare(const std::string& token, const Json& id) {
+    const int32_t line_id = vocabulary_.find(token);
+    if (!difference_.empty() || id == line_id) return;
+    // Readers of vocab.txt differ over trailing white space; no text maps to such a token anyway.
+    if (trim_end(token) != token) return;
+    difference_ = fmt::format("model.vocab gives `{}` the id {}, vocab.txt {}", escaped(token, 80),
+                              id.is_number() ? to_line(id) : "(no number)",
+                              line_id == Vocabulary::kAbsent ? "none" : std::to_string(line_id));
+  }
+
+  const fs::path& file_;
+  const Vocabulary& vocabulary_;
+  std::array<std::string, 4> keys_;  // by depth
+  int64_t entries_ = 0;
+  std::string difference_;  // the first one
+};
+
+Fields section(Fields& parent, const std::string& key) {
+  std::optional<Fields> found = parent.table(key);
+  if (!found) parent.fail(key, "is missing", kKindHint);
+  return *std::move(found);
+}
+
+template <typename T>
+void require_value(Fields& fields, const std::string& key, const T& expected) {
+  const T value = fields.required<T>(key);
+  if (value != expected) {
+    fields.fail(key,
+                fmt::format("is {}, but a BERT tokenizer has {}", escaped(to_line(value), 80),
+                            to_line(expected)),
+                kKindHint);
+  }
+}
+
+// null and an absent key mean: as `lowercase` says.
+bool read_strip_accents(Fields& fields, bool lowercase) {
+  const Json flag = fields.any("strip_accents");
+  return flag.is_null() ? lowercase : fields.required<bool>("strip_accents");
+}
+
+NormalizerOptions read_normalizer(Fields& document) {
+  Fields fields = section(document, "normalizer");
+  require_value<std::string>(fields, "type", "BertNormalizer");
+  NormalizerOptions options;
+  options.clean_text = fields.required<bool>("clean_text");
+  options.handle_chinese_chars = fields.required<bool>("handle_chinese_chars");
+  options.lowercase = fields.required<bool>("lowercase");
+  options.strip_accents = read_strip_accents(fields, options.lowercase);
+  return options;
+}
+
+void check_model(Fields& document) {
+  Fields fields = section(document, "model");
+  // Files from before 2021 have no type; these keys tell as much.
+  if (!fields.any("type").is_null()) require_value<std::string>(fields, "type", "WordPiece");
+  require_value<std::string>(fields, "unk_token", "[UNK]");
+  require_value<std::string>(fields, "continuing_subword_prefix", "##");
+  require_value<int64_t>(fields, "max_input_chars_per_word",
+                         static_cast<int64_t>(kMaxWordCodePoints));
+}
+
+// "[CLS]:0 A:0 [SEP]:0" for a list of {"SpecialToken" or "Sequence": {"id", "type_id"}}.
+std::string template_text(const Json& pieces) {
+  std::vector<std::string> parts;
+  for (const Json& piece : pieces) {
+    const Json& body = piece.contains("Sequence") ? piece.at("Sequence") : piece.at("SpecialToken");
+    parts.push_back(fmt::format("{}:{}", body.at("id").get_ref<const std::string&>(),
+                                body.at("type_id").get<int64_t>()));
+  }
+  return join(parts, " ");
+}
+
+void check_template(Fields& fields, const std::string& key, std::string_view expected) {
+  std::string found;
+  try {
+    found = template_text(fields.any(key));
+  } catch (const Json::exception& error) {
+    fields.fail(key, fmt::format("is no template: {}", escaped(error.what(), 160)), kKindHint);
+  }
+  if (found != expected) {
+    fields.fail(key, fmt::format("is {}, but BERT's is {}", escaped(found), expected), kKindHint);
+  }
+}
+
+void check_post_processor(Fields& document) {
+  Fields fields = section(document, "post_processor");
+  if (fields.any("type") == "BertProcessing") return;
+  require_value<std::string>(fields, "type", "TemplateProcessing");
+  check_template(fields, "single", "[CLS]:0 A:0 [SEP]:0");
+  check_template(fields, "pair", "[CLS]:0 A:0 [SEP]:0 B:1 [SEP]:1");
+}
+
+std::vector<std::string> read_special_tokens(Fields& document, const Vocabulary& vocabulary) {
+  std::vector<std::string> tokens;
+  for (Fields& entry : document.tables("added_tokens")) {
+    const auto content = entry.required<std::string>("content");
+    const auto id = entry.required<int64_t>("id");
+    if (content.empty() || vocabulary.find(content) != id) {
+      entry.fail("content",
+                 fmt::format("`{}` is not line {} of vocab.txt", escaped(content, 80), id + 1),
+                 "tokens added after training are not supported");
+    }
+    require_value(entry, "special", true);
+    for (const char* flag : {"normalized", "single_word", "lstrip", "rstrip"}) {
+      require_value(entry, flag, false);
+    }
+    tokens.push_back(content);
+  }
+  return tokens;
+}
+
+TokenizerSettings from_tokenizer_json(const fs::path& file, const Vocabulary& vocabulary) {
+  DocumentReader reader(file, vocabulary);
+  Fields document(reader.read(), {file.string(), kCode});
+  check_model(document);
+  TokenizerSettings settings;
+  settings.normalizer = read_normalizer(document);
+  Fields splitter = section(document, "pre_tokenizer");
+  require_value<std::string>(splitter, "type", "BertPreTokenizer");
+  check_post_processor(document);
+  reader.check_vocabulary();
+  settings.special_tokens = read_special_tokens(document, vocabulary);
+  return settings;
+}
+
+// The names and defaults of transformers' BertTokenizer, but for do_lower_case: a wrong guess there
+// would go unnoticed and cost accuracy, so the file has to say.
+TokenizerSettings from_tokenizer_config(const fs::path& file) {
+  Json content;
+  try {
+    content = parse_json(read_file(file, kCode, kMaxFileBytes), kMaxDepth);
+  } catch (const std::invalid_argument& error) {
+    fail(file, error.what());
+  }
+  Fields fields(content, {file.string(), kCode});
+  const auto kind = fields.value_or<std::string>("tokenizer_class", "BertTokenizer");
+  if (kind != "BertTokenizer" && kind != "BertTokenizerFast") {
+    fields.fail("tokenizer_class", fmt::format("is {}", escaped(kind, 80)), kKindHint);
+  }
+  TokenizerSettings settings;
+  settings.normalizer.lowercase = fields.required<bool>("do_lower_case");
+  settings.normalizer.handle_chinese_chars = fields.value_or("tokenize_chinese_chars", true);
+  settings.normalizer.strip_accents = read_strip_accents(fields, settings.normalizer.lowercase);
+  return settings;
+}
+
+}  // namespace
+
+TokenizerSettings read_tokenizer_settings(const fs::path& encoder_folder,
+                                          const Vocabulary& vocabulary) {
+  const fs::path whole = encoder_folder / "tokenizer.json";
+  const fs::path config = encoder_folder / "tokenizer_config.json";
+  if (is_there(whole)) return from_tokenizer_json(whole, vocabulary);
+  if (is_there(config)) return from_tokenizer_config(config);
+  fail(encoder_folder, "the folder holds neither tokenizer.json nor tokenizer_config.json",
+       "copy one of them from the model: it says whether text is lowercased");
+}
+
+}  // namespace moecollab::text

@@ -1,0 +1,80 @@
+// A WordPiece vocabulary: vocab.txt of a BERT model.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "base/files.h"
+
+namespace moecollab::text {
+
+// A word of more code points (after normalisation) is one [UNK]: max_input_chars_per_word of every
+// BERT.
+inline constexpr size_t kMaxWordCodePoints = 100;
+
+// Tokens by id and ids by token. Immutable; const members are thread-safe.
+//
+// One token a line, the line's index (from 0) is its id; trailing white space is trimmed as the
+// reference does. Of a token that stands twice, text maps to the later line.
+class Vocabulary {
+ public:
+  static constexpr size_t kMaxLineBytes = 4096;
+  static constexpr int32_t kMaxTokens = 1 << 22;
+  static constexpr int32_t kAbsent = -1;
+
+  // Throws E_ENCODER if the file cannot be read, and E_VOCAB, with the line where there is one, for
+  // an empty file, a line over kMaxLineBytes, invalid UTF-8, more than kMaxTokens lines, or if
+  // [UNK], [CLS], [SEP] or [PAD] is missing.
+  static Vocabulary from_file(const fs::path& path);
+  // The same from memory; `name` stands for the file in messages.
+  static Vocabulary parse(std::string_view bytes, const std::string& name);
+
+  int32_t size() const { return static_cast<int32_t>(tokens_.size()); }
+  // Tokens that text can map to: size() less the lines whose token stands again later.
+  int32_t distinct() const { return static_cast<int32_t>(ids_.size()); }
+  // Precondition: 0 <= id < size().
+  const std::string& token(int32_t id) const { return tokens_[static_cast<size_t>(id)]; }
+
+  // The id of a token as it stands in the file, or kAbsent.
+  int32_t find(std::string_view token) const { return find_in(ids_, token); }
+  // The id of "##" + piece, or kAbsent.
+  int32_t find_continuation(std::string_view piece) const { return find_in(continuations_, piece); }
+  // No piece of a word is longer (in bytes, without "##"): '#' is punctuation, so no word of
+  // several characters starts with it.
+  size_t longest_piece() const { return longest_piece_; }
+
+  int32_t unknown() const { return unknown_; }
+  int32_t classification() const { return classification_; }
+  int32_t separator() const { return separator_; }
+  int32_t padding() const { return padding_; }
+
+  // What was accepted as the reference accepts it, but is likely a mistake: one sentence each for
+  // tokens that stand twice and for CRLF line ends.
+  const std::vector<std::string>& warnings() const { return warnings_; }
+
+ private:
+  struct Hash {
+    using is_transparent = void;
+    size_t operator()(std::string_view s) const { return std::hash<std::string_view>{}(s); }
+  };
+  using Ids = std::unordered_map<std::string, int32_t, Hash, std::equal_to<>>;
+  class Builder;
+
+  static int32_t find_in(const Ids& ids, std::string_view key) {
+    const auto found = ids.find(key);
+    return found == ids.end() ? kAbsent : found->second;
+  }
+
+  std::vector<std::string> tokens_;
+  Ids ids_;
+  Ids continuations_;  // keys without "##"
+  size_t longest_piece_ = 0;
+  int32_t unknown_ = kAbsent, classification_ = kAbsent, separator_ = kAbsent, padding_ = kAbsent;
+  std::vector<std::string> warnings_;
+};
+
+}  // namespace moecollab::text

@@ -1,0 +1,93 @@
+#include "training/gate_data.h"
+
+#include <ATen/core/grad_mode.h>
+#include <fmt/format.h>
+
+#include "base/console.h"
+#include "data/hold_out.h"
+#include "pipeline/collaboration.h"
+#include "pipeline/targets.h"
+#include "training/held_out_file.h"
+
+namespace moecollab::training {
+namespace {
+
+// The held-out texts of all domains, one behind the other.
+struct HeldOutTexts {
+  std::vector<std::string_view> texts;
+  std::vector<int64_t> targets;
+  std::vector<int> domains;
+};
+
+HeldOutTexts held_out_texts(const pipeline::Pool& pool, const std::vector<data::Dataset>& training) {
+  HeldOutTexts out;
+  for (size_t d = 0; d < training.size(); ++d) {
+    const data::Dataset& dataset = training[d];
+    const std::vector<int> ids = pipeline::target_ids(dataset, pool.labels(), pool.space_of_domain(dataset.domain));
+    const std::vector<bool> chosen = data::held_out(dataset);
+    for (size_t i = 0; i < ids.size(); ++i) {
+      if (!chosen[i]) continue;
+      out.texts.push_back(dataset.examples[i].text);
+      out.targets.push_back(ids[i]);
+      out.domains.push_back(static_cast<int>(d));
+    }
+  }
+  return out;
+}
+
+// Logits of one expert on all texts: stored ones where there are, else by running it.
+at::Tensor collect_logits(pipeline::Pool& pool, pipeline::InstalledExpert& expert, const encoder::Features& features,
+                          const HeldOutTexts& texts, const std::vector<data::Dataset>& training, bool& known) {
+  const auto stored = read_held_out(held_out_path(pool.options().registry, expert.sha256()), expert.expert.classes());
+  at::Tensor logits = at::zeros({features.rows(), expert.expert.classes()});
+  std::vector<int64_t> to_run, stored_rows, stored_at;
+  int64_t unknown = 0;
+  for (int64_t i = 0; i < features.rows(); ++i) {
+    const auto row = stored ? stored->find(sha256(texts.texts[static_cast<size_t>(i)])) : std::nullopt;
+    if (row) {
+      stored_rows.push_back(*row);
+      stored_at.push_back(i);
+      continue;
+    }
+    to_run.push_back(i);
+    if (training[static_cast<size_t>(texts.domains[static_cast<size_t>(i)])].domain == expert.domain()) ++unknown;
+  }
+  if (!stored_at.empty()) {
+    logits.index_copy_(0, encoder::index_tensor(stored_at), stored->logits.index_select(0, encoder::index_tensor(stored_rows)));
+  }
+  if (!to_run.empty()) {
+    logits.index_copy_(0, encoder::index_tensor(to_run),
+                       pipeline::ask_expert(expert, features, to_run, pool.registry().policy.nan));
+  }
+  known = unknown == 0;
+  if (!known) {
+    print_warning(fmt::format("expert {} has no held-out logits for {} texts of its own domain; it may have trained on them, "
+                              "and then the gate trusts it too much", expert.name, unknown));
+  }
+  return logits;
+}
+
+}  // namespace
+
+GateData collect_gate_data(pipeline::Pool& pool, const std::vector<data::Dataset>& training,
+                           const encoder::PooledKey& feature) {
+  const at::NoGradGuard no_grad;
+  const HeldOutTexts texts = held_out_texts(pool, training);
+  encoder::FeatureRequest request;
+  request.pooled.insert(feature);
+  for (const pipeline::InstalledExpert& expert : pool.experts()) request.merge(expert.expert.request());
+  const encoder::Features features = pipeline::features_of(pool, texts.texts, request, "encoding held-out texts");
+
+  GateData data;
+  data.z = features.pooled.at(feature);
+  data.targets = encoder::index_tensor(texts.targets);
+  data.domains = texts.domains;
+  for (pipeline::InstalledExpert& expert : pool.experts()) {
+    bool known = false;
+    data.logits.push_back(collect_logits(pool, expert, features, texts, training, known));
+    data.heldout_known.push_back(known);
+  }
+  return data;
+}
+
+}  // namespace moecollab::training

@@ -1,0 +1,62 @@
+#include "training/held_out_file.h"
+
+#include <fmt/format.h>
+
+#include <cstring>
+
+#include "base/error.h"
+#include "base/strings.h"
+#include "weights/convert.h"
+#include "weights/safetensors.h"
+#include "weights/writer.h"
+
+namespace moecollab::training {
+namespace {
+
+constexpr const char* kTexts = "text_sha256";
+constexpr const char* kLogits = "logits";
+
+std::string key(const Digest& digest) { return {reinterpret_cast<const char*>(digest.data()), digest.size()}; }
+
+}  // namespace
+
+std::optional<int64_t> HeldOutLogits::find(const Digest& text) const {
+  if (rows_.empty()) {
+    for (size_t i = 0; i < texts.size(); ++i) rows_.emplace(key(texts[i]), static_cast<int64_t>(i));
+  }
+  const auto it = rows_.find(key(text));
+  return it == rows_.end() ? std::nullopt : std::optional(it->second);
+}
+
+fs::path held_out_path(const fs::path& registry, const std::string& package_sha256) {
+  return registry / "heldout" / (package_sha256 + ".safetensors");
+}
+
+void write_held_out(const fs::path& file, const HeldOutLogits& held_out) {
+  fs::create_directories(file.parent_path());
+  const at::Tensor logits = held_out.logits.contiguous();
+  const weights::TensorSource tensors[] = {
+      {kTexts, weights::DType::kU8, {static_cast<int64_t>(held_out.texts.size()), 32}, std::as_bytes(std::span(held_out.texts))},
+      weights::f32_source(kLogits, logits.sizes().vec(), {logits.const_data_ptr<float>(), static_cast<size_t>(logits.numel())})};
+  weights::write_safetensors(file, tensors);
+}
+
+std::optional<HeldOutLogits> read_held_out(const fs::path& file, int64_t classes) {
+  if (!fs::exists(file)) return std::nullopt;
+  const auto source = weights::Safetensors::open(file);
+  const weights::TensorView* texts = source.find(kTexts);
+  const weights::TensorView* logits = source.find(kLogits);
+  if (texts == nullptr || logits == nullptr || texts->dtype != weights::DType::kU8 || texts->shape.size() != 2 ||
+      texts->shape[1] != 32 || logits->shape != std::vector<int64_t>{texts->shape[0], classes}) {
+    throw Error("E_ST_HELDOUT", fmt::format("{}: it does not hold text_sha256 [n, 32] and logits [n, {}]", escaped(file.string()), classes),
+                "train the expert again, or remove the file");
+  }
+  HeldOutLogits held_out;
+  held_out.texts.resize(static_cast<size_t>(texts->shape[0]));
+  if (!held_out.texts.empty()) std::memcpy(held_out.texts.data(), texts->data.data(), texts->data.size());
+  held_out.logits = at::empty(logits->shape, at::kFloat);
+  weights::copy_f32(*logits, {held_out.logits.mutable_data_ptr<float>(), static_cast<size_t>(held_out.logits.numel())});
+  return held_out;
+}
+
+}  // namespace moecollab::training

@@ -1,0 +1,80 @@
+#include "weights/header_screen.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <cstdint>
+
+#include "base/strings.h"
+#include "weights/refusal.h"
+
+namespace moecollab::weights {
+namespace {
+
+constexpr char kTooLarge[] = "E_ST_HEADER_TOO_LARGE";
+constexpr char kNotHeader[] = "E_ST_INVALID_HEADER_DESERIALIZATION";
+
+constexpr size_t kMaxToken = size_t{4} << 20;
+constexpr size_t kMaxBlank = size_t{64} << 10;
+
+enum class Kind : uint8_t { kOther, kBlank, kStructure, kQuote, kBackslash };
+
+constexpr std::array<Kind, 256> kKinds = [] {
+  std::array<Kind, 256> kinds{};
+  for (const unsigned char c : std::string_view(" \t\n\r")) kinds[c] = Kind::kBlank;
+  for (const unsigned char c : std::string_view("{}[],:")) kinds[c] = Kind::kStructure;
+  kinds['"'] = Kind::kQuote;
+  kinds['\\'] = Kind::kBackslash;
+  return kinds;
+}();
+
+// The JSON library holds the token at hand and the white space before it several times over, and
+// white space eightfold in its messages: as large as the header, they would take several times the
+// header's memory.
+void refuse_long_runs(std::string_view json, std::string_view file) {
+  bool in_string = false;
+  size_t token = 0;
+  size_t blank = 0;
+  for (size_t i = 0; i < json.size(); ++i) {
+    const Kind kind = kKinds[static_cast<unsigned char>(json[i])];
+    blank = !in_string && kind == Kind::kBlank ? blank + 1 : 0;
+    token = !in_string && (kind == Kind::kBlank || kind == Kind::kStructure) ? 0 : token + 1;
+    if (kind == Kind::kQuote) {
+      in_string = !in_string;
+    } else if (in_string && kind == Kind::kBackslash) {
+      ++i;
+      ++token;
+    }
+    if (token > kMaxToken || blank > kMaxBlank) {
+      refuse(file, kTooLarge,
+             fmt::format("the header's {} before byte {} is longer than {} bytes",
+                         blank > 0 ? "white space" : "string or number", i + 1,
+                         blank > 0 ? kMaxBlank : kMaxToken));
+    }
+  }
+}
+
+void refuse_what_json_library_lets_pass(std::string_view json, std::string_view file) {
+  // To it a NUL ends the text, whatever follows, and a byte order mark at the start is nothing.
+  const size_t nul = json.find('\0');
+  if (nul != std::string_view::npos) {
+    refuse(file, kNotHeader, fmt::format("the header is not JSON (byte {} of it): a NUL", nul + 1));
+  }
+  if (json.starts_with("\xEF\xBB\xBF")) {
+    refuse(file, kNotHeader, "the header is not JSON (byte 1 of it): a byte order mark");
+  }
+}
+
+}  // namespace
+
+void screen_header(std::string_view json, std::string_view file) {
+  size_t bad = 0;
+  if (!is_utf8(json, &bad)) {
+    refuse(file, "E_ST_INVALID_HEADER",
+           fmt::format("the header is not UTF-8 at byte {} of it", bad + 1));
+  }
+  refuse_what_json_library_lets_pass(json, file);
+  refuse_long_runs(json, file);
+}
+
+}  // namespace moecollab::weights

@@ -1,0 +1,82 @@
+"""What the end-to-end tests share: the built program, a registry trained on the samples, and copies of it to damage."""
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import tempfile
+import unittest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BUILD = pathlib.Path(os.environ["MOECOLLAB_BUILD"])
+PROGRAM = BUILD / "bin" / "moecollab"
+ENCODER = pathlib.Path(os.environ.get("MOECOLLAB_ENCODER", ROOT / ".deps/encoder/all-MiniLM-L6-v2"))
+SAMPLES = ROOT / "samples" / "data"
+PLUGINS = BUILD / "lib" / "moecollab" / "plugins"
+
+
+def run(*arguments, stdin=None, env=None, cwd=None):
+    """Runs the program; never raises. Environment variables of the project are cleared."""
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("MOECOLLAB_")}
+    return subprocess.run([str(PROGRAM), *map(str, arguments)], input=stdin, capture_output=True,
+                          text=not isinstance(stdin, bytes), env={**clean, **(env or {})}, cwd=cwd, timeout=300)
+
+
+class EndToEnd(unittest.TestCase):
+    """Trains one registry a process: an adapter and a lexical expert for news, an adapter for emotion."""
+    _shared = None
+
+    @classmethod
+    def setUpClass(cls):
+        if EndToEnd._shared is None:
+            EndToEnd._shared = tempfile.TemporaryDirectory(prefix="moecollab-e2e.")
+            cls.build_shared(pathlib.Path(EndToEnd._shared.name))
+        cls.shared = pathlib.Path(EndToEnd._shared.name)
+
+    @classmethod
+    def build_shared(cls, folder):
+        for name, kind, domain in (("news-adapter", "adapter", "news"), ("news-words", "lexical", "news"), ("feelings", "adapter", "emotion")):
+            done = run("train-expert", name, "--kind", kind, "--domain", domain, "--data-dir", SAMPLES, "--registry", folder / "registry",
+                       "--encoder", ENCODER, "--cache-dir", folder / "cache", "--epochs", 8, "--quiet")
+            assert done.returncode == 0, done.stderr
+        done = run("train-gate", *cls.data("train"), "--registry", folder / "registry", "--cache-dir", folder / "cache", "--quiet")
+        assert done.returncode == 0, done.stderr
+
+    @staticmethod
+    def data(split):
+        return [f"--data=news={SAMPLES}/news/{split}.jsonl", f"--data=emotion={SAMPLES}/emotion/{split}.jsonl"]
+
+    def setUp(self):
+        self._folder = tempfile.TemporaryDirectory(prefix="moecollab-e2e.")
+        self.folder = pathlib.Path(self._folder.name)
+        self.addCleanup(self._folder.cleanup)
+
+    def registry(self):
+        """A copy of the trained registry that the test may damage."""
+        copy = self.folder / "registry"
+        shutil.copytree(self.shared / "registry", copy)
+        return copy
+
+    def options(self, registry):
+        return ["--registry", registry, "--cache-dir", self.shared / "cache", "--quiet"]
+
+    def eval(self, registry, *more):
+        return run("eval", *self.data("dev"), *self.options(registry), *more)
+
+    def package(self, registry, name):
+        """The folder of an installed expert."""
+        return next((registry / "experts" / name).iterdir())
+
+    def assertRefused(self, done, status, code, *fragments):
+        self.assertEqual(done.returncode, status, done.stderr)
+        self.assertIn(f"error: {code}", done.stderr)
+        for fragment in fragments:
+            self.assertIn(fragment, done.stderr)
+
+    def write(self, name, text):
+        path = self.folder / name
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return path
+
+    def load(self, path):
+        return json.loads(pathlib.Path(path).read_text())

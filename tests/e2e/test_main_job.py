@@ -1,0 +1,172 @@
+"""The main job: train, route, evaluate, predict."""
+import json
+import math
+import subprocess
+import time
+
+from harness import ENCODER, PROGRAM, SAMPLES, EndToEnd, run
+
+
+class MainJob(EndToEnd):
+    def test_report_has_every_key_of_the_design(self):
+        done = self.eval(self.registry(), "--json")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        report = json.loads(done.stdout)
+        self.assertEqual(report["schema"], "moecollab.report/1")
+        domain = {"n", "label_space", "baseline", "majority", "expert", "moe", "oracle", "uniform_gate", "multi_task_head", "multi_task_deep",
+                  "routing_accuracy", "confusion"}
+        for name in ("news", "emotion"):
+            self.assertEqual(domain - set(report["domains"][name]), set())
+            self.assertEqual({"accuracy", "macro_f1", "accuracy_task_aware", "macro_f1_task_aware", "accuracy_ci"} - set(report["domains"][name]["moe"]), set())
+        keys = {
+            "overall": {"accuracy", "domain_mean", "macro_f1", "oracle_accuracy", "gap_to_oracle", "routing_accuracy", "ece", "coverage", "mcnemar", "truncated"},
+            "gate": {"fusion", "fitted_fusion", "top_k", "load", "load_space", "n_eff", "n_eff_target", "n_eff_experts", "utilisation", "dead", "idle",
+                     "entropy_mean", "objective"},
+            "specialisation": {"matrix", "per_expert", "nmi"},
+            "compute": {"encoder_forwards_per_text", "cache_hits", "flops_per_text", "flops_b0_per_text", "saved", "tokens", "seconds", "texts_per_second",
+                        "peak_rss_bytes"},
+            "provenance": {"version", "libtorch", "device", "precision", "threads", "seed", "encoder_sha256", "registry_lock_sha256", "data", "train_overlap",
+                           "command"},
+        }
+        for section, expected in keys.items():
+            self.assertEqual(expected - set(report[section]), set(), section)
+        for expert in report["experts"]:
+            self.assertEqual({"name", "version", "state", "code", "sha256", "isolation", "calls", "faults"} - set(expert), set())
+            self.assertEqual(expert["calls"], 82, "dense: every expert answers every text")
+        self.assertEqual(report["compute"]["encoder_forwards_per_text"], 1)
+        # Two of three experts read the encoder: 1 - 1/3, less what the experts themselves cost.
+        self.assertAlmostEqual(report["compute"]["saved"], 2 / 3, delta=0.01)
+
+    def test_equal_commands_give_equal_bits(self):
+        registry = self.registry()
+        first, second = (json.loads(self.eval(registry, "--json").stdout) for _ in range(2))
+        for report in (first, second):
+            for key in ("seconds", "texts_per_second", "peak_rss_bytes"):
+                del report["compute"][key]
+        self.assertEqual(first, second)
+
+    def test_cached_and_fresh_features_give_equal_answers(self):
+        registry = self.registry()
+        cached, fresh = json.loads(self.eval(registry, "--json").stdout), json.loads(self.eval(registry, "--json", "--no-cache").stdout)
+        self.assertEqual(fresh["compute"]["cache_hits"], 0)
+        self.assertEqual(cached["compute"]["cache_hits"], 82)
+        self.assertEqual(cached["domains"], fresh["domains"])
+
+    def test_second_train_gate_runs_the_encoder_zero_times(self):
+        done = run("train-gate", *self.data("train"), *self.options(self.registry()), "--json")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(json.loads(done.stdout)["encoder_forwards"], 0)
+
+    def test_top_k_really_leaves_experts_out(self):
+        registry = self.registry()
+        report = json.loads(self.eval(registry, "--top-k", 1, "--json").stdout)
+        self.assertEqual(sum(e["calls"] for e in report["experts"]), 82)
+
+    def test_every_fusion_evaluates_and_only_two_are_task_agnostic(self):
+        registry = self.registry()
+        for fusion in ("mixture", "logit-union", "masked", "paper"):
+            with self.subTest(fusion):
+                report = json.loads(self.eval(registry, "--fusion", fusion, "--json").stdout)
+                self.assertEqual(report["gate"]["fitted_fusion"], "mixture")
+                agnostic = fusion in ("mixture", "logit-union")
+                self.assertEqual(report["overall"]["accuracy"] is not None, agnostic)
+                self.assertIsNotNone(report["domains"]["news"]["moe"]["accuracy_task_aware"])
+
+    def test_outputs_are_written(self):
+        done = self.eval(self.registry(), "--report", self.folder / "r.json", "--html", self.folder / "r.html", "--markdown", self.folder / "r.md")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(self.load(self.folder / "r.json")["schema"], "moecollab.report/1")
+        self.assertIn("<table", (self.folder / "r.html").read_text())
+        self.assertIn("| news", (self.folder / "r.md").read_text())
+        self.assertIn("news", done.stdout)
+
+    def test_require_decides_the_exit_status(self):
+        registry = self.registry()
+        self.assertEqual(self.eval(registry, "--require", "accuracy>=0.01").returncode, 0)
+        self.assertRefused(self.eval(registry, "--require", "accuracy>=1.01"), 6, "E_REQUIRE", "overall.accuracy", "1.01")
+        self.assertRefused(self.eval(registry, "--require", "accuracy~1"), 2, "E_CONFIG")
+        self.assertRefused(self.eval(registry, "--require", "nonsense>=1"), 2, "E_CONFIG", "overall.nonsense")
+
+    def test_read_only_registry_is_enough_to_evaluate(self):
+        registry = self.registry()
+        before = sorted((p, p.stat().st_mtime_ns) for p in registry.rglob("*"))
+        self.assertEqual(self.eval(registry).returncode, 0)
+        self.assertEqual(sorted((p, p.stat().st_mtime_ns) for p in registry.rglob("*")), before)
+
+    def test_predict_answers_in_order_and_goes_on_behind_bad_lines(self):
+        lines = ['{"id": "a", "text": "the striker scored twice in the final"}', "{bad", '{"text": ""}', '{"text": "i could cry with joy"}']
+        done = run("predict", "-", *self.options(self.registry()), stdin="\n".join(lines) + "\n")
+        self.assertEqual(done.returncode, 3, done.stderr)
+        answers = [json.loads(line) for line in done.stdout.splitlines()]
+        self.assertEqual([a.get("text_id", a.get("error", {}).get("line")) for a in answers], ["a", 2, 3, 4])
+        self.assertEqual(answers[1]["error"]["code"], "E_DATA")
+        first = answers[0]
+        self.assertEqual(set(first), {"text_id", "label", "label_space", "probability", "experts", "unknown_domain", "alternatives"})
+        self.assertTrue(0 < first["probability"] <= 1)
+        self.assertAlmostEqual(sum(first["experts"].values()), 1, delta=0.01)
+        strict = run("predict", "-", "--strict", *self.options(self.registry_again()), stdin="{bad\n")
+        self.assertRefused(strict, 3, "E_DATA")
+
+    def registry_again(self):
+        return self.folder / "registry"
+
+    def test_predict_streams_a_live_pipe(self):
+        texts = [json.loads(line)["text"] for line in open(SAMPLES / "news" / "train.jsonl")] * 2
+        program = subprocess.Popen([str(PROGRAM), "predict", "-", *map(str, self.options(self.registry()))], stdin=subprocess.PIPE,
+                                   stdout=subprocess.PIPE, text=True)
+        program.stdin.write("".join(t + "\n" for t in texts[:-1]))
+        program.stdin.flush()
+        early = [json.loads(program.stdout.readline()) for _ in texts[:-1]]  # would block for ever if answers waited for the end
+        program.stdin.write(texts[-1] + "\n")
+        program.stdin.close()
+        answers = early + [json.loads(line) for line in program.stdout]
+        self.assertEqual(program.wait(), 0)
+        program.stdout.close()
+        self.assertEqual([a["text_id"] for a in answers], list(range(1, len(texts) + 1)))
+
+    def test_encode_and_tokenize_agree_on_tokens(self):
+        texts = self.write("t.jsonl", "".join(json.dumps({"text": t}) + "\n" for t in ("a short one", "and another, a little longer one")))
+        done = run("encode", "--encoder", ENCODER, "--input", texts, "--output", self.folder / "o.safetensors", "--max-length", 8, "--no-cache", "--json")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        tokens = run("tokenize", texts, "--encoder", ENCODER, "--max-length", 8)
+        ids = [json.loads(line) for line in tokens.stdout.splitlines()]
+        self.assertEqual([len(i["ids"]) for i in ids], [5, 8])
+        self.assertEqual(ids[0]["tokens"], ["[CLS]", "a", "short", "one", "[SEP]"])
+        self.assertEqual(json.loads(done.stdout)["tokens"], 13)
+
+    def test_config_file_gives_way_to_flags(self):
+        config = self.write("c.toml", 'fusion = "paper"\ntop-k = 1\n')
+        report = json.loads(self.eval(self.registry(), "--config", config, "--fusion", "masked", "--json").stdout)
+        self.assertEqual((report["gate"]["fusion"], report["gate"]["top_k"]), ("masked", 1))
+        bad = self.write("d.toml", "fusoin = 1\n")
+        self.assertRefused(self.eval(self.folder / "registry", "--config", bad), 2, "E_CONFIG", "fusoin", "did you mean `fusion`")
+
+    def test_upgrade_by_force_makes_the_gate_stale(self):
+        registry = self.registry()
+        train = ["train-expert", "news-words", "--kind", "lexical", "--domain", "news", "--data-dir", SAMPLES, "--epochs", 2, *self.options(registry)]
+        self.assertRefused(run(*train), 4, "E_REG_EXISTS", "--force")
+        self.assertEqual(run(*train, "--force").returncode, 0)
+        self.assertRefused(self.eval(registry), 4, "E_GATE", "news-words 1.0.0", "train-gate")
+
+    def test_a_disabled_expert_is_renormalised_away(self):
+        registry = self.registry()
+        text = (registry / "registry.toml").read_text()
+        (registry / "registry.toml").write_text(text.replace('name = "news-words"', 'name = "news-words"\nenabled = false'))
+        done = run("eval", *self.data("dev"), "--registry", registry, "--cache-dir", self.shared / "cache", "--json")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("news-words", done.stderr)
+        report = json.loads(done.stdout)
+        self.assertEqual({e["name"]: e["calls"] for e in report["experts"]}["news-words"], 0)
+        self.assertTrue(math.isfinite(report["overall"]["accuracy"]))
+
+    def test_start_up_without_the_engine_is_quick(self):
+        def best(*arguments):
+            times = []
+            for _ in range(7):
+                start = time.perf_counter()
+                run(*arguments)
+                times.append(time.perf_counter() - start)
+            return min(times)
+        engine = best("doctor")
+        self.assertLess(best("--help"), engine / 2, "--help must not load the engine")
+        self.assertLess(best("evla"), engine / 2)

@@ -1,0 +1,42 @@
+# Installs component sdk of BUILD into a prefix below WORK and builds copies of the stock plugins and
+# of the samples, which lie outside the tree, against it.
+function(run)
+  execute_process(COMMAND ${ARGN} RESULT_VARIABLE result OUTPUT_VARIABLE output ERROR_VARIABLE output)
+  if(NOT result EQUAL 0)
+    message(FATAL_ERROR "failed: ${ARGN}\n${output}")
+  endif()
+endfunction()
+
+file(REMOVE_RECURSE ${WORK})
+run(${CMAKE_COMMAND} --install ${BUILD} --component sdk --prefix ${WORK}/prefix)
+foreach(header abi.h note.h expert.hpp ext/train.h)
+  if(NOT EXISTS ${WORK}/prefix/include/moecollab/${header})
+    message(FATAL_ERROR "the installed SDK has no ${header}")
+  endif()
+endforeach()
+
+foreach(project plugins/adapter plugins/lexical samples/experts/keyword-c samples/experts/centroid-cpp)
+  get_filename_component(name ${project} NAME)
+  file(COPY ${SOURCE}/${project} DESTINATION ${WORK}/source)
+  run(${CMAKE_COMMAND} -S ${WORK}/source/${name} -B ${WORK}/${name} -G ${GENERATOR}
+      -DCMAKE_PREFIX_PATH=${WORK}/prefix -DCMAKE_C_COMPILER=${C_COMPILER} -DCMAKE_CXX_COMPILER=${CXX_COMPILER}
+      -DCMAKE_FIND_USE_PACKAGE_REGISTRY=OFF)
+  run(${CMAKE_COMMAND} --build ${WORK}/${name})
+
+  file(GLOB packages ${WORK}/${name}/*.package)
+  list(LENGTH packages count)
+  if(NOT count EQUAL 1)
+    message(FATAL_ERROR "${project} made ${count} packages")
+  endif()
+  file(GLOB library ${packages}/lib*.so)
+  get_filename_component(library_name ${library} NAME)
+  file(SHA256 ${library} digest)
+  file(READ ${packages}/expert.toml manifest)
+  foreach(line "[abi]" "version = \"0.9\"" "platform = \"linux-x86_64\"" "\"${library_name}\" = \"${digest}\"")
+    string(FIND "${manifest}" "${line}" at)
+    if(at EQUAL -1)
+      message(FATAL_ERROR "${packages}/expert.toml lacks ${line}")
+    endif()
+  endforeach()
+  message(STATUS "${project}: ${library_name}")
+endforeach()

@@ -1,0 +1,246 @@
+#include "encoder/encoder.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <fstream>
+
+#include "base/error.h"
+#include "tiny_encoder.h"
+
+namespace moecollab::encoder {
+namespace {
+
+using ::testing::HasSubstr;
+
+const std::vector<std::string_view> kTexts = {"the film", "a very good match of the play", "not bad", "the court rule of the song",
+                                              "pain drug pain", "good film", "zzz"};
+
+double max_difference(const at::Tensor& a, const at::Tensor& b) { return (a.to(at::kDouble) - b).abs().max().item<double>(); }
+
+template <typename Call>
+Error error_of(Call&& call) {
+  try {
+    call();
+  } catch (const Error& error) {
+    return error;
+  }
+  ADD_FAILURE() << "nothing was refused";
+  return Error("", "");
+}
+
+struct EncoderTest : ::testing::Test {
+  Encoder open(int64_t batch_tokens = 2048, std::shared_ptr<FeatureCache> cache = nullptr) {
+    return Encoder({tiny.folder(), 16}, at::kCPU, batch_tokens, std::move(cache));
+  }
+  moecollab::testing::TinyEncoder tiny;
+  const FeatureRequest everything{{{0, Pooling::kMean}, {1, Pooling::kCls}, {2, Pooling::kMean}}, {0, 1, 2}, true};
+};
+
+TEST_F(EncoderTest, HiddenStatesAndPoolingEqualTheDoublePrecisionReference) {
+  const Features f = open().encode(kTexts, everything);
+  for (int64_t row = 0; row < f.rows(); ++row) {
+    const auto r = static_cast<size_t>(row);
+    const int64_t first = f.row_offsets[r], length = f.row_offsets[r + 1] - first;
+    const at::Tensor ids = f.token_ids.narrow(0, first, length);
+    const int32_t* data = ids.const_data_ptr<int32_t>();
+    const std::vector<at::Tensor> reference = tiny.reference({data, data + length});
+    for (const int layer : {0, 1, 2}) {
+      EXPECT_LT(max_difference(f.hidden.at(layer).narrow(0, first, length), reference[static_cast<size_t>(layer)]), 1e-5) << row << " layer " << layer;
+    }
+    EXPECT_LT(max_difference(f.pooled.at({2, Pooling::kMean})[row], reference[2].mean(0)), 1e-5);
+    EXPECT_LT(max_difference(f.pooled.at({1, Pooling::kCls})[row], reference[1][0]), 1e-5);
+  }
+}
+
+TEST_F(EncoderTest, OrderBatchingAndCompanyChangeNothing) {
+  Encoder encoder = open();
+  const FeatureRequest request{{{2, Pooling::kMean}}, {}, false};
+  const at::Tensor all = encoder.encode(kTexts, request).pooled.at({2, Pooling::kMean});
+  const at::Tensor small = open(8).encode(kTexts, request).pooled.at({2, Pooling::kMean});
+  EXPECT_LT(max_difference(small, all.to(at::kDouble)), 1e-5);
+  std::vector<std::string_view> reversed(kTexts.rbegin(), kTexts.rend());
+  EXPECT_LT(max_difference(encoder.encode(reversed, request).pooled.at({2, Pooling::kMean}).flip(0), all.to(at::kDouble)), 1e-5);
+  for (size_t i = 0; i < kTexts.size(); ++i) {
+    const at::Tensor alone = encoder.encode(std::span(kTexts).subspan(i, 1), request).pooled.at({2, Pooling::kMean});
+    EXPECT_LT(max_difference(alone[0], all[static_cast<int64_t>(i)].to(at::kDouble)), 1e-5) << i;
+  }
+}
+
+TEST_F(EncoderTest, PrefixBertAndOldNormNamesAreAccepted) {
+  const FeatureRequest request{{{2, Pooling::kMean}}, {}, false};
+  const at::Tensor before = open().encode(kTexts, request).pooled.at({2, Pooling::kMean});
+  auto& tensors = tiny.tensors();
+  tensors["embeddings.LayerNorm.gamma"] = tensors["embeddings.LayerNorm.weight"];
+  tensors.erase("embeddings.LayerNorm.weight");
+  tensors["pooler.dense.weight"] = at::zeros({64, 64});
+  tiny.write_weights("bert.");
+  const at::Tensor after = open().encode(kTexts, request).pooled.at({2, Pooling::kMean});
+  EXPECT_TRUE(after.equal(before));
+}
+
+TEST_F(EncoderTest, R37_EveryWrongTensorIsListed) {
+  auto& tensors = tiny.tensors();
+  tensors.erase("encoder.layer.1.output.dense.bias");
+  tensors["encoder.layer.0.attention.self.query.weight"] = at::zeros({64, 63});
+  tensors["something.else"] = at::zeros({1});
+  tiny.write_weights();
+  Encoder encoder = open();
+  const Error error = error_of([&] { encoder.load(); });
+  EXPECT_EQ(error.code(), "E_ENCODER");
+  EXPECT_THAT(error.what(), HasSubstr("encoder.layer.1.output.dense.bias is missing"));
+  EXPECT_THAT(error.what(), HasSubstr("query.weight is [64, 63], expected [64, 64]"));
+  EXPECT_THAT(error.what(), HasSubstr("something.else is unknown"));
+}
+
+TEST_F(EncoderTest, EachMissingFileIsNamed) {
+  for (const char* name : {"config.json", "vocab.txt", "model.safetensors"}) {
+    moecollab::testing::TinyEncoder broken;
+    fs::remove(broken.folder() / name);
+    const Error error = error_of([&] { Encoder({broken.folder(), 16}, at::kCPU, 64, nullptr).load(); });
+    EXPECT_THAT(error.what(), HasSubstr(name));
+    EXPECT_EQ(exit_status(error.code()), 4) << error.code();
+  }
+}
+
+TEST_F(EncoderTest, TruncatedWeightsAreRefused) {
+  const fs::path file = tiny.folder() / "model.safetensors";
+  fs::resize_file(file, fs::file_size(file) - 10);
+  Encoder encoder = open();
+  EXPECT_EQ(error_of([&] { encoder.load(); }).code(), "E_ST_METADATA_INCOMPLETE_BUFFER");
+}
+
+TEST_F(EncoderTest, UnsupportedConfigsNameKeyAndValue) {
+  const std::vector<std::pair<std::string, Json>> cases = {{"position_embedding_type", "relative_key"}, {"is_decoder", true},
+                                                           {"hidden_act", "quick_gelu"},               {"num_attention_heads", 7},
+                                                           {"hidden_size", -64},                       {"model_type", "roberta"}};
+  for (const auto& [key, value] : cases) {
+    moecollab::testing::TinyEncoder other;
+    other.config[key] = value;
+    other.write_config();
+    const Error error = error_of([&] { read_bert_config(other.folder()); });
+    EXPECT_EQ(error.code(), "E_ENCODER") << key;
+    EXPECT_THAT(error.what(), HasSubstr("`" + key + "`"));
+  }
+}
+
+TEST_F(EncoderTest, VocabularyOfAnotherSizeIsRefused) {
+  std::ofstream(tiny.folder() / "vocab.txt", std::ios::app) << "extra\n";
+  const Error error = error_of([&] { open(); });
+  EXPECT_EQ(error.code(), "E_VOCAB");
+  EXPECT_THAT(error.what(), HasSubstr("21 tokens"));
+  EXPECT_THAT(error.what(), HasSubstr("vocab_size 20"));
+}
+
+TEST_F(EncoderTest, MaxLengthBeyondThePositionsIsRefused) {
+  EXPECT_EQ(error_of([&] { Encoder({tiny.folder(), 41}, at::kCPU, 64, nullptr); }).code(), "E_CONFIG");
+}
+
+TEST_F(EncoderTest, FingerprintFollowsContent) {
+  const std::string before = fingerprint({tiny.folder(), 16});
+  EXPECT_EQ(fingerprint({tiny.folder(), 16}), before);
+  EXPECT_NE(fingerprint({tiny.folder(), 17}), before);
+  EXPECT_NE(fingerprint({tiny.folder(), 16, text::SpecialTokens::kLiteral}), before);
+  tiny.tensors()["embeddings.LayerNorm.bias"][0] += 1e-3;
+  tiny.write_weights();
+  EXPECT_NE(fingerprint({tiny.folder(), 16}), before);
+}
+
+TEST_F(EncoderTest, TruncationIsCounted) {
+  Encoder encoder({tiny.folder(), 4}, at::kCPU, 64, nullptr);
+  encoder.encode(kTexts, {{{2, Pooling::kMean}}, {}, false});
+  EXPECT_EQ(encoder.counters().truncated, 3);  // of 6, 5 and 3 words: more than [CLS] + 2 + [SEP]
+}
+
+// tests/golden/encoder.json holds what `transformers` gives for the real encoder (tools/golden_encoder.py).
+TEST(RealEncoder, PooledFeaturesEqualThoseOfTransformers) {
+  const char* set = std::getenv("MOECOLLAB_ENCODER");
+  const fs::path folder = set != nullptr ? fs::path(set) : fs::path(MOECOLLAB_SOURCE_DIR) / ".deps/encoder/all-MiniLM-L6-v2";
+  const Json golden = parse_json(read_file(fs::path(MOECOLLAB_SOURCE_DIR) / "tests/golden/encoder.json", "E_TEST"));
+  const auto texts = golden["texts"].get<std::vector<std::string>>();
+  const std::vector<std::string_view> views(texts.begin(), texts.end());
+  Encoder encoder({folder, golden["max_length"].get<int>()}, at::kCPU, 2048, nullptr);
+  const PooledKey key{6, Pooling::kMean};
+  const at::Tensor pooled = encoder.encode(views, {{key}, {}, false}).pooled.at(key);
+  double worst = 0, least_cosine = 1;
+  for (size_t i = 0; i < texts.size(); ++i) {
+    const auto row = golden["pooled"][i].get<std::vector<double>>();
+    const at::Tensor expected = at::tensor(at::ArrayRef<double>(row), at::kDouble), seen = pooled[static_cast<int64_t>(i)].to(at::kDouble);
+    worst = std::max(worst, max_difference(seen, expected));
+    least_cosine = std::min(least_cosine, (seen.dot(expected) / seen.norm() / expected.norm()).item<double>());
+  }
+  RecordProperty("worst_difference", fmt::format("{:.3g}", worst));
+  EXPECT_LE(worst, 1e-4);
+  EXPECT_GE(least_cosine, 0.99999);
+}
+
+struct CacheTest : EncoderTest {
+  std::shared_ptr<FeatureCache> cache(const std::string& engine = "one", uint64_t capacity = 1 << 30) {
+    return std::make_shared<FeatureCache>(folder.path() / "cache", engine, capacity);
+  }
+  fs::path only_file() {
+    fs::path found;
+    for (const auto& entry : fs::recursive_directory_iterator(folder.path())) {
+      if (entry.is_regular_file()) found = entry.path();
+    }
+    return found;
+  }
+  TemporaryFolder folder;
+  const FeatureRequest request{{{2, Pooling::kMean}}, {}, false};
+};
+
+TEST_F(CacheTest, SecondRunNeedsNoForward) {
+  Encoder first = open(2048, cache());
+  const at::Tensor computed = first.encode(kTexts, request).pooled.at({2, Pooling::kMean});
+  EXPECT_EQ(first.counters().forwards, 7);
+  Encoder second = open(2048, cache());
+  const at::Tensor cached = second.encode(kTexts, request).pooled.at({2, Pooling::kMean});
+  EXPECT_EQ(second.counters().forwards, 0);
+  EXPECT_EQ(second.counters().cache_hits, 7);
+  EXPECT_TRUE(cached.equal(computed));
+}
+
+TEST_F(CacheTest, AnotherEngineLayerPoolingLengthOrTextRecomputes) {
+  open(2048, cache()).encode(kTexts, request);
+  const auto forwards = [&](Encoder encoder, const std::vector<std::string_view>& texts, const FeatureRequest& wanted) {
+    encoder.encode(texts, wanted);
+    return encoder.counters().forwards;
+  };
+  EXPECT_EQ(forwards(open(2048, cache("two")), kTexts, request), 7);
+  EXPECT_EQ(forwards(open(2048, cache()), kTexts, {{{1, Pooling::kMean}}, {}, false}), 7);
+  EXPECT_EQ(forwards(open(2048, cache()), kTexts, {{{2, Pooling::kCls}}, {}, false}), 7);
+  EXPECT_EQ(forwards(Encoder({tiny.folder(), 15}, at::kCPU, 64, cache()), kTexts, request), 7);
+  EXPECT_EQ(forwards(open(2048, cache()), {"the film", "a new court"}, request), 1);
+}
+
+TEST_F(CacheTest, EveryDamagedByteIsNoticedAndRebuilt) {
+  const at::Tensor computed = open(2048, cache()).encode(kTexts, request).pooled.at({2, Pooling::kMean});
+  const fs::path file = only_file();
+  const std::string good = read_file(file, "E_TEST");
+  for (size_t at = 0; at < good.size(); at += 97) {
+    std::string bad = good;
+    bad[at] = static_cast<char>(bad[at] ^ 0x20);
+    write_file_atomic(file, bad);
+    const at::Tensor again = open(2048, cache()).encode(kTexts, request).pooled.at({2, Pooling::kMean});
+    ASSERT_TRUE(again.equal(computed)) << "byte " << at;
+    write_file_atomic(file, good);
+  }
+}
+
+TEST_F(CacheTest, SizeIsBounded) {
+  auto bounded = cache("one", 4000);
+  for (const std::string_view text : kTexts) {
+    const std::vector<std::string_view> one = {text};
+    open(2048, bounded).encode(one, request);
+  }
+  uint64_t total = 0;
+  for (const auto& entry : fs::recursive_directory_iterator(folder.path())) {
+    if (entry.is_regular_file()) total += entry.file_size();
+  }
+  EXPECT_LE(total, 4000U);
+  EXPECT_GT(total, 0U);
+}
+
+}  // namespace
+}  // namespace moecollab::encoder

@@ -1,0 +1,43 @@
+#include "cli/require.h"
+
+#include <gtest/gtest.h>
+
+#include "base/error.h"
+
+namespace moecollab::cli {
+namespace {
+
+const Json kReport = {{"overall", {{"accuracy", 0.75}, {"ece", nullptr}}}, {"domains", {{"news", {{"moe", {{"accuracy", 0.9}}}}}}}};
+
+std::string code_of(const std::string& expression) {
+  try {
+    Requirement::parse(expression).check(kReport);
+  } catch (const Error& error) {
+    return error.code();
+  }
+  return "met";
+}
+
+TEST(Require, ABareNameMeansOverall) {
+  EXPECT_EQ(code_of("accuracy>=0.75"), "met");
+  EXPECT_EQ(code_of("accuracy>0.75"), "E_REQUIRE");
+  EXPECT_EQ(code_of("accuracy<=0.75"), "met");
+  EXPECT_EQ(code_of("accuracy<0.75"), "E_REQUIRE");
+  EXPECT_EQ(code_of("accuracy==0.75"), "met");
+}
+
+TEST(Require, DottedPathsReachAnyNumber) {
+  EXPECT_EQ(code_of("domains.news.moe.accuracy>=0.9"), "met");
+  EXPECT_EQ(code_of("domains.news.moe.accuracy>=0.91"), "E_REQUIRE");
+}
+
+TEST(Require, WhatCannotBeCheckedIsAnErrorNotAPass) {
+  EXPECT_EQ(code_of("overall.ece>=0"), "E_CONFIG") << "null is no number";
+  EXPECT_EQ(code_of("domains.sports.moe.accuracy>=0"), "E_CONFIG");
+  for (const char* malformed : {"", "accuracy", "accuracy>=", ">=1", "accuracy=>1", "accuracy>=high", "accuracy>=1x", "accuracy=1"}) {
+    EXPECT_EQ(code_of(malformed), "E_CONFIG") << malformed;
+  }
+}
+
+}  // namespace
+}  // namespace moecollab::cli

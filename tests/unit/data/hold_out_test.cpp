@@ -1,0 +1,75 @@
+#include "data/hold_out.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <set>
+#include <string>
+#include <string_view>
+
+namespace moecollab::data {
+namespace {
+
+using testing::IsEmpty;
+using testing::UnorderedElementsAre;
+
+// SHA-256 of the one-letter texts a … t (sha256sum), ascending:
+//   s 043a  p 148d  j 189f  d 18ac  n 1b16  f 252f  c 2e7d  b 3e23  e 3f79  r 4543
+//   m 62c6  o 65c7  k 8254  q 8e35  h aaa9  l acac  a ca97  g cd0a  i de7d  t e3b9
+Dataset letters(std::string_view texts, const std::string& label) {
+  Dataset data;
+  for (const char c : texts) data.examples.push_back({std::string(1, c), label, 0});
+  return data;
+}
+
+Dataset operator+(Dataset a, const Dataset& b) {
+  a.examples.insert(a.examples.end(), b.examples.begin(), b.examples.end());
+  return a;
+}
+
+std::multiset<std::string> held_texts(const Dataset& data) {
+  const std::vector<bool> held = held_out(data);
+  EXPECT_EQ(held.size(), data.examples.size());
+  std::multiset<std::string> texts;
+  for (size_t i = 0; i < held.size(); ++i) {
+    if (held[i]) texts.insert(data.examples[i].text);
+  }
+  return texts;
+}
+
+TEST(HoldOut, TakesAFifthOfEachLabelByDigest) {
+  EXPECT_THAT(held_texts(letters("abcdefghij", "x") + letters("klmnopqrst", "y")),
+              UnorderedElementsAre("j", "d", "s", "p"));
+}
+
+TEST(HoldOut, RoundsDownButTakesAtLeastOneOfTwo) {
+  EXPECT_THAT(held_texts(letters("abcdefghi", "x")), UnorderedElementsAre("d"));
+  EXPECT_THAT(held_texts(letters("abc", "x")), UnorderedElementsAre("c"));
+  EXPECT_THAT(held_texts(letters("ab", "x")), UnorderedElementsAre("b"));
+  EXPECT_THAT(held_texts(letters("a", "x")), IsEmpty());
+  EXPECT_THAT(held_texts({}), IsEmpty());
+}
+
+TEST(HoldOut, RepeatedTextGoesWhollyToOneSideAndCountsOnce) {
+  EXPECT_THAT(held_texts(letters("abcdefghijdd", "x")), UnorderedElementsAre("j", "d", "d", "d"));
+  EXPECT_THAT(held_texts(letters("aaaa", "x")), IsEmpty());
+}
+
+TEST(HoldOut, TextWithTwoLabelsGoesWhollyToOneSide) {
+  // c is the smallest of x (c 2e < e 3f) but not of y (s 04).
+  EXPECT_THAT(held_texts(letters("ce", "x") + letters("sc", "y")),
+              UnorderedElementsAre("c", "s", "c"));
+}
+
+TEST(HoldOut, DoesNotDependOnTheOrderOfLines) {
+  Dataset data = letters("abcdefghijdd", "x") + letters("cdklmnopqrst", "y");
+  const auto expected = held_texts(data);
+  std::ranges::reverse(data.examples);
+  EXPECT_EQ(held_texts(data), expected);
+  std::ranges::rotate(data.examples, data.examples.begin() + 7);
+  EXPECT_EQ(held_texts(data), expected);
+}
+
+}  // namespace
+}  // namespace moecollab::data

@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# bench.sh: what the program costs, as ratios where there is something to compare with.
+# PEERS=python (of a virtual environment as ../shared/peers/encode.py describes it) also runs the peers.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+program=build/bin/moecollab
+registry=build/demo/registry
+[ -e "$registry/gate/gate.toml" ] || tools/demo.sh samples/data build/demo > /dev/null
+best_ms() {  # the least of 10 wall times of a command, in milliseconds
+  local best=1000000 start took
+  for _ in 1 2 3 4 5 6 7 8 9 10; do
+    start=$(date +%s%N); "$@" > /dev/null 2>&1 || true; took=$((($(date +%s%N) - start) / 1000))
+    [ "$took" -ge "$best" ] || best=$took
+  done
+  awk -v us="$best" 'BEGIN{printf "%.1f ms", us / 1000}'
+}
+echo "start-up: --help $(best_ms $program --help); mistyped verb $(best_ms $program evla); with the engine (doctor) $(best_ms $program doctor --registry $registry)"
+echo "eval, everything cached (samples): $(best_ms $program eval --data-dir samples/data --registry $registry --cache-dir build/demo/cache --quiet)"
+$program bench --registry $registry
+cmake --preset release -DMOECOLLAB_BENCH=ON > /dev/null
+cmake --build --preset release -j "$(nproc)" --target bench_stages > /dev/null
+OMP_WAIT_POLICY=passive build/bin/bench_stages --benchmark_min_time=0.5 --benchmark_format=csv 2> /dev/null | tr -d '"' | awk -F, '
+  $1 ~ /linear|forward|tokenize/ { time[$1] = $3; unit[$1] = $5; printf "%-24s %10.1f %s %s\n", $1, $3, $5, ($6 != "" ? sprintf("(%.1f MB/s)", $6 / 1e6) : "") }
+  END { printf "prepared linear: %.2f x plain; packed forward: %.2f x padded\n", time["plain_linear"] / time["prepared_linear"], time["forward/padded"] / time["forward/packed"] }'
+if [ -n "${PEERS:-}" ]; then
+  "$PEERS" ../shared/peers/encode.py --encoder .deps/encoder/all-MiniLM-L6-v2 --ours $program
+fi

@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# build.sh PRESET JOBS: configures and builds one preset, quietly unless something fails.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+preset=$1 jobs=$2
+mkdir -p build
+log=build/build-$preset.log
+start=$SECONDS
+echo "build: preset $preset with $jobs jobs (log: $log)" >&2
+if ! { cmake --preset "$preset" && cmake --build --preset "$preset" -j "$jobs"; } > "$log" 2>&1; then
+  grep -aE 'error|Error|FAILED' -A 8 "$log" | head -60 >&2 || tail -40 "$log" >&2
+  echo "build: failed; the whole log is $log" >&2
+  exit 1
+fi
+[ ! -e build/compile_commands.json ] || ln -sf build/compile_commands.json compile_commands.json
+echo "build: done in $((SECONDS - start)) s" >&2
