@@ -5,6 +5,7 @@
 #include <csignal>
 #include <cstdlib>
 
+#include "base/console.h"
 #include "base/error.h"
 #include "base/files.h"
 #include "cli/verb.h"
@@ -47,6 +48,7 @@ engine::Engine& open_engine() {
   const auto entry = reinterpret_cast<Entry>(::dlsym(handle, "moecollab_engine"));
   if (entry == nullptr) throw Error("E_INTERNAL", fmt::format("{} is not this program's engine", library.string()), "run `make build`");
   g_engine = entry();
+  g_engine->set_console(console());
   catch_interrupts();
   return *g_engine;
 }

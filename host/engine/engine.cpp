@@ -38,6 +38,7 @@ class TorchEngine final : public Engine {
             {"device", "cpu"}};
   }
   Json encoder_facts(const CommonOptions& options) override { return run_encoder_facts(options); }
+  void set_console(const ConsoleSettings& settings) override { moecollab::set_console(settings); }
   void request_stop() override { experts::stop_requested() = true; }
 };
 

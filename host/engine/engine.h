@@ -6,6 +6,7 @@
 
 #include <functional>
 
+#include "base/console.h"
 #include "engine/options.h"
 
 namespace moecollab::engine {
@@ -36,6 +37,8 @@ class Engine {
   // Fingerprint and sizes of an encoder folder, for doctor.
   virtual Json encoder_facts(const CommonOptions& options) = 0;
 
+  // The engine library has its own copy of the console's settings; the executable hands over its own.
+  virtual void set_console(const ConsoleSettings& settings) = 0;
   // Asks the running verb to stop at its next step. Async-signal-safe.
   virtual void request_stop() = 0;
 };

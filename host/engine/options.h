@@ -44,8 +44,10 @@ struct TrainGateOptions : CommonOptions {
   std::string fusion = "mixture";
   int64_t top_k = 0;
   double lambda1 = 0.0, lambda2 = 0.0;
-  int epochs = 40;
+  std::vector<int64_t> layers;  // whose means the gate reads; empty: the default
+  int epochs = 200;
   double lr = 3e-3;
+  double weight_decay = 0.05;
   int64_t batch = 256;
 };
 

@@ -8,6 +8,7 @@
 #include "contribution/install.h"
 #include "contribution/package_writer.h"
 #include "data/hold_out.h"
+#include "gate/gate.h"
 #include "engine/session.h"
 #include "engine/stock_plugins.h"
 #include "engine/verbs.h"
@@ -173,7 +174,12 @@ Json run_train_expert(const TrainExpertOptions& options) {
   const auto make = [&] {
     return pipeline::instantiate_untrained(target, pool.encoder(), open.threads, static_cast<int32_t>(space.labels.size()), Json::object(), options.seed);
   };
-  const training::TrainingSet set = training_set(pool, dataset, space, make().request());
+  encoder::FeatureRequest request = make().request();
+  if (!request.pooled.empty()) {
+    // The gate's features come from the same pass, so that fitting it later runs the encoder on nothing.
+    for (const encoder::PooledKey& key : gate::default_features(pool.encoder()->config().layers)) request.pooled.insert(key);
+  }
+  const training::TrainingSet set = training_set(pool, dataset, space, request);
   training::ExpertTrainingOptions training{
       .epochs = options.epochs, .lr = options.lr, .batch = options.batch, .seed = options.seed, .refit = !options.no_refit};
   training::TrainedExpert trained = training::train_expert(make, set, training);

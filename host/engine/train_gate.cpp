@@ -43,6 +43,19 @@ std::vector<double> entropy_percentiles(const gate::Gate& gate, const at::Tensor
   return percentiles;
 }
 
+// --layers (means of these), or the default.
+std::vector<encoder::PooledKey> gate_features(const TrainGateOptions& options, int64_t layers) {
+  if (options.layers.empty()) return gate::default_features(layers);
+  std::vector<encoder::PooledKey> features;
+  for (const int64_t layer : options.layers) {
+    if (layer < 0 || layer > layers) {
+      throw Error("E_CONFIG", fmt::format("--layers has {}, the encoder has layers 0 (embeddings) to {}", layer, layers));
+    }
+    features.push_back({static_cast<int>(layer), encoder::Pooling::kMean});
+  }
+  return features;
+}
+
 pipeline::GateFile gate_file(pipeline::Pool& pool, const training::GateFit& fit, const training::GateData& data,
                              const std::vector<data::Dataset>& datasets, const TrainGateOptions& options) {
   pipeline::GateFile file;
@@ -60,7 +73,9 @@ pipeline::GateFile gate_file(pipeline::Pool& pool, const training::GateFit& fit,
   }
   for (const data::Dataset& dataset : datasets) file.data[dataset.domain] = dataset.sha256;
   file.metrics = {{"texts", fit.texts},
+                  {"epochs", fit.epochs},
                   {"task", fit.task},
+                  {"validation_task", fit.validation_task},
                   {"entropy", fit.entropy},
                   {"balance", fit.balance},
                   {"total", fit.total},
@@ -79,6 +94,7 @@ Json run_train_gate(const TrainGateOptions& options) {
   training.top_k = options.top_k;
   training.epochs = options.epochs;
   training.lr = options.lr;
+  training.weight_decay = options.weight_decay;
   training.batch = options.batch;
   training.seed = options.seed;
   training::validate(training);
@@ -94,13 +110,13 @@ Json run_train_gate(const TrainGateOptions& options) {
   for (pipeline::InstalledExpert& expert : pool.experts()) {
     expert.labels.temperature = expert.package.manifest.output.temperature;
   }
-  const encoder::PooledKey feature{static_cast<int>(pool.encoder()->config().layers), encoder::Pooling::kMean};
-  const training::GateData data = training::collect_gate_data(pool, datasets, feature);
+  const std::vector<encoder::PooledKey> features = gate_features(options, pool.encoder()->config().layers);
+  const training::GateData data = training::collect_gate_data(pool, datasets, features);
   std::vector<fusion::ExpertLabels> labels;
   for (const pipeline::InstalledExpert& expert : pool.experts()) labels.push_back(expert.labels);
 
   const auto start = std::chrono::steady_clock::now();
-  const training::GateFit fit = training::fit_gate(data, labels, pool.labels(), feature, training);
+  const training::GateFit fit = training::fit_gate(data, labels, pool.labels(), features, training);
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   const pipeline::GateFile file = gate_file(pool, fit, data, datasets, options);
   for (const data::Dataset& dataset : datasets) data::require_unchanged(dataset);
@@ -111,7 +127,9 @@ Json run_train_gate(const TrainGateOptions& options) {
           {"experts", pool.experts().size()},
           {"texts", fit.texts},
           {"fusion", options.fusion},
+          {"epochs", fit.epochs},
           {"task_loss", fit.task},
+          {"validation_task_loss", fit.validation_task},
           {"entropy", fit.entropy},
           {"balance", fit.balance},
           {"expert_accuracy", file.metrics["expert_accuracy"]},

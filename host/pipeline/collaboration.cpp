@@ -33,7 +33,7 @@ Collaboration::Collaboration(Pool& pool, std::vector<InstalledExpert*> experts, 
     throw Error("E_CONFIG", fmt::format("top_k is {}, but {} experts are routed", top_k_, gate_.experts()),
                 "use a --top-k from 1 to the number of experts, or 0 for all");
   }
-  request_.pooled.insert(gate_.feature);
+  request_.pooled.insert(gate_.features.begin(), gate_.features.end());
   for (const InstalledExpert* expert : experts_) {
     request_.merge(expert->expert.request());
     expert_labels_.push_back(expert->labels);
@@ -47,7 +47,7 @@ Answers Collaboration::answer(std::span<const std::string_view> texts) {
 Answers Collaboration::answer(const encoder::Features& features) {
   const at::NoGradGuard no_grad;
   Answers answers;
-  answers.router_logits = gate_.router_logits(features.pooled.at(gate_.feature));
+  answers.router_logits = gate_.router_logits(gate_.input(features));
   answers.weights = gate::routing_weights(answers.router_logits, top_k_);
   answers.logits = ask(features, answers.weights);
   answers.fused = fusion::fuse(fusion_, answers.weights, answers.logits, expert_labels_, pool_.labels());

@@ -65,8 +65,9 @@ void write_gate(const fs::path& registry, const GateFile& file) {
   const weights::TensorSource tensors[] = {source("mean", g.mean), source("std", g.std), source("weight", g.weight),
                                            source("bias", g.bias)};
   weights::write_safetensors(folder / kTensors, tensors);
-  Json rows = Json::array();
+  Json rows = Json::array(), features = Json::array();
   for (const GateRow& row : file.rows) rows.push_back(row_to_json(row));
+  for (const encoder::PooledKey& key : g.features) features.push_back({{"layer", key.layer}, {"pooling", encoder::name(key.pooling)}});
   const Json document = {
       {"schema", 1},
       {"encoder", file.encoder_fingerprint},
@@ -74,7 +75,7 @@ void write_gate(const fs::path& registry, const GateFile& file) {
       {"top_k", file.top_k},
       {"seed", file.seed},
       {"tensors_sha256", file_sha256_hex(folder / kTensors, "E_GATE")},
-      {"feature", {{"layer", g.feature.layer}, {"pooling", encoder::name(g.feature.pooling)}}},
+      {"feature", features},
       {"objective", {{"lambda1", file.objective.lambda1}, {"lambda2", file.objective.lambda2}}},
       {"data", file.data},
       {"metrics", file.metrics},
@@ -97,13 +98,15 @@ GateFile read_gate(const fs::path& registry) {
   file.top_k = fields.required<int64_t>("top_k");
   file.seed = static_cast<uint64_t>(fields.required<int64_t>("seed"));
   const auto digest = fields.required<std::string>("tensors_sha256");
-  auto feature = fields.table("feature");
+  for (Fields& feature : fields.tables("feature")) {
+    const auto pooling = encoder::parse_pooling(feature.required<std::string>("pooling"));
+    if (!pooling) feature.fail("pooling", "is not mean or cls", kRefit);
+    file.gate.features.push_back({static_cast<int>(feature.required<int64_t>("layer")), *pooling});
+    feature.finish();
+  }
+  if (file.gate.features.empty()) fields.fail("feature", "is missing: the gate reads no layer", kRefit);
   auto objective = fields.table("objective");
-  if (!feature || !objective) fields.fail("feature", "or `objective` is missing", kRefit);
-  file.gate.feature.layer = static_cast<int>(feature->required<int64_t>("layer"));
-  const auto pooling = encoder::parse_pooling(feature->required<std::string>("pooling"));
-  if (!pooling) feature->fail("pooling", "is not mean or cls", kRefit);
-  file.gate.feature.pooling = *pooling;
+  if (!objective) fields.fail("objective", "is missing", kRefit);
   file.objective = {objective->required<double>("lambda1"), objective->required<double>("lambda2")};
   const Json data = fields.any("data");
   for (const auto& [domain, sha256] : data.items()) file.data[domain] = sha256.get<std::string>();
