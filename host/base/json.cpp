@@ -71,6 +71,11 @@ constexpr auto kReplaceBadUtf8 = Json::error_handler_t::replace;
 }  // namespace
 
 Json parse_json(std::string_view bytes, int max_depth) {
+  // The library skips the one without a word and takes the other for the end of the input.
+  if (bytes.starts_with("\xEF\xBB\xBF")) throw std::invalid_argument("it begins with a byte order mark");
+  if (const size_t nul = bytes.find('\0'); nul != std::string_view::npos) {
+    throw std::invalid_argument(fmt::format("NUL byte at byte {}", nul));
+  }
   Json root;
   StrictReader reader(root, max_depth);
   Json::sax_parse(bytes.begin(), bytes.end(), &reader);

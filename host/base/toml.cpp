@@ -45,10 +45,10 @@ bool is_bare_key(std::string_view key) {
                              std::string_view::npos;
 }
 
-// Refuses what the parser must not meet: nesting that it would recurse into (the dots of one key, open
-// brackets), and a table header without a key, which it asserts never to see. Follows quotes and
-// comments as the parser does; where a line is wrong, the parser stops there, so what is counted behind
-// it does not matter.
+// Refuses what toml++ 3.3.0 must not meet: nesting that it would recurse into (the dots of one key, open
+// brackets), a table header without a key (it asserts never to see one), and a character beyond ASCII
+// where it asks for white space (undefined behaviour). Follows quotes and comments as the parser does;
+// where a line is wrong, the parser stops there, so what is counted behind it does not matter.
 class Structure {
  public:
   Structure(std::string_view bytes, const std::string& file, const std::string& family)
@@ -57,10 +57,7 @@ class Structure {
   void check() {
     for (; at_ < bytes_.size(); ++at_) {
       const char c = bytes_[at_];
-      if (c == '\n') {
-        end_line();
-        if (brackets_ == 0 || !in_value_) dots_ = brackets_ = 0, in_value_ = false;
-      } else if (c == '"' || c == '\'') {
+      if (c == '"' || c == '\'') {
         skip_string(c);
       } else if (c == '#') {
         at_ = std::min(bytes_.find('\n', at_), bytes_.size()) - 1;
@@ -71,13 +68,18 @@ class Structure {
   }
 
  private:
-  void end_line() {
-    ++line_;
-    line_start_ = at_ + 1;
+  static bool is_ascii(char c) { return static_cast<unsigned char>(c) < 0x80; }
+
+  bool is_triple(char c) const { return bytes_.substr(at_, 3) == std::string(3, c); }
+
+  int line_of(size_t at) const {
+    return 1 + static_cast<int>(std::count(bytes_.begin(), bytes_.begin() + static_cast<ptrdiff_t>(at), '\n'));
   }
 
-  bool is_triple(char c) const {
-    return at_ + 2 < bytes_.size() && bytes_[at_] == c && bytes_[at_ + 1] == c && bytes_[at_ + 2] == c;
+  [[noreturn]] void fail(size_t at, std::string_view what) const {
+    const size_t line_end = at == 0 ? std::string_view::npos : bytes_.rfind('\n', at - 1);
+    const size_t line_start = line_end == std::string_view::npos ? 0 : line_end + 1;
+    throw Error(family_ + "_SYNTAX", fmt::format("{}:{}:{}: {}", file_, line_of(at), at - line_start + 1, what));
   }
 
   // Moves to the string's last byte, or before the line end that breaks it off.
@@ -89,10 +91,10 @@ class Structure {
         --at_;
         return;
       }
-      if (c == '\n') end_line();
-      if (c == '\\' && quote == '"' && at_ + 1 < bytes_.size() && bytes_[at_ + 1] != '\n') ++at_;
-      if (c == quote && !multiline) return;
-      if (c == quote && is_triple(quote)) {
+      if (c == '\\' && quote == '"') skip_escape(multiline);
+      if (c != quote) continue;
+      if (!multiline) return;
+      if (is_triple(quote)) {
         at_ += 2;
         // Up to two quotes may stand before the closing three: """a""""" ends here, not two later.
         for (int more = 0; more < 2 && at_ + 1 < bytes_.size() && bytes_[at_ + 1] == quote; ++more) ++at_;
@@ -101,8 +103,21 @@ class Structure {
     }
   }
 
+  // Moves to the escaped character; a line end stays for the caller.
+  void skip_escape(bool multiline) {
+    const size_t next = bytes_.find_first_not_of(" \t\r\n", at_ + 1);
+    if (multiline && next != std::string_view::npos && !is_ascii(bytes_[next])) {
+      fail(next, "behind a \\ only a character of ASCII can be read");
+    }
+    if (at_ + 1 < bytes_.size() && bytes_[at_ + 1] != '\n') ++at_;
+  }
+
   void count(char c) {
-    if (c == '=') {
+    if (!is_ascii(c)) fail(at_, "a character beyond ASCII needs quotes around it");
+    if (c == '\n' && (brackets_ == 0 || !in_value_)) {
+      dots_ = brackets_ = 0;
+      in_value_ = false;
+    } else if (c == '=') {
       in_value_ = true;
       dots_ = 0;
     } else if (c == '.') {
@@ -115,7 +130,7 @@ class Structure {
     } else if ((c == ']' || c == '}') && brackets_ > 0) {
       --brackets_;
     }
-    if (dots_ >= kMaxDepth || brackets_ > kMaxDepth) throw too_deep(file_, family_, line_);
+    if (dots_ >= kMaxDepth || brackets_ > kMaxDepth) throw too_deep(file_, family_, line_of(at_));
   }
 
   // Behind "[" or "[[" of a header.
@@ -125,15 +140,14 @@ class Structure {
     const char c = bytes_[next];
     const bool second = c == '[' && brackets_ == 1;
     if (second || c == ']' || c == '"' || c == '\'' || is_bare_key({&c, 1})) return;
-    throw Error(family_ + "_SYNTAX", fmt::format("{}:{}:{}: a table header needs a name, as in [name]", file_,
-                                                 line_, next - line_start_ + 1));
+    fail(next, "a table header needs a name, as in [name]");
   }
 
   std::string_view bytes_;
   const std::string& file_;
   const std::string& family_;
-  size_t at_ = 0, line_start_ = 0;
-  int line_ = 1, dots_ = 0, brackets_ = 0;
+  size_t at_ = 0;
+  int dots_ = 0, brackets_ = 0;
   bool in_value_ = false;
 };
 

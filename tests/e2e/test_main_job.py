@@ -95,7 +95,7 @@ class MainJob(EndToEnd):
 
     def test_predict_answers_in_order_and_goes_on_behind_bad_lines(self):
         lines = ['{"id": "a", "text": "the striker scored twice in the final"}', "{bad", '{"text": ""}', '{"text": "i could cry with joy"}']
-        done = run("predict", "-", *self.options(self.registry()), stdin="\n".join(lines) + "\n")
+        done = run("predict", "-", "--quiet", "--registry", self.registry(), stdin="\n".join(lines) + "\n")
         self.assertEqual(done.returncode, 3, done.stderr)
         answers = [json.loads(line) for line in done.stdout.splitlines()]
         self.assertEqual([a.get("text_id", a.get("error", {}).get("line")) for a in answers], ["a", 2, 3, 4])
@@ -104,15 +104,12 @@ class MainJob(EndToEnd):
         self.assertEqual(set(first), {"text_id", "label", "label_space", "probability", "experts", "unknown_domain", "alternatives"})
         self.assertTrue(0 < first["probability"] <= 1)
         self.assertAlmostEqual(sum(first["experts"].values()), 1, delta=0.01)
-        strict = run("predict", "-", "--strict", *self.options(self.registry_again()), stdin="{bad\n")
+        strict = run("predict", "-", "--strict", "--registry", self.folder / "registry", stdin="{bad\n")
         self.assertRefused(strict, 3, "E_DATA")
-
-    def registry_again(self):
-        return self.folder / "registry"
 
     def test_predict_streams_a_live_pipe(self):
         texts = [json.loads(line)["text"] for line in open(SAMPLES / "news" / "train.jsonl")] * 2
-        program = subprocess.Popen([str(PROGRAM), "predict", "-", *map(str, self.options(self.registry()))], stdin=subprocess.PIPE,
+        program = subprocess.Popen([str(PROGRAM), "predict", "-", "--quiet", "--registry", str(self.registry())], stdin=subprocess.PIPE,
                                    stdout=subprocess.PIPE, text=True)
         program.stdin.write("".join(t + "\n" for t in texts[:-1]))
         program.stdin.flush()

@@ -37,8 +37,8 @@ class Registry(EndToEnd):
         self.refuse_registry(b"#" * 70_000, "E_REG_SIZE", "70000")
         self.refuse_registry(b"schema = 1\n[\x05]", "E_REG_BYTES")
         self.refuse_registry("schema = = 1\n", "E_REG_SYNTAX", ":1:")
-        self.refuse_registry("schema = 1\n[encoder]\npaht = 'x'\n", "E_REG_SCHEMA", "paht", "did you mean `path`")
-        self.refuse_registry("schema = 1\n[encoder]\nmax_length = 'long'\n", "E_REG_SCHEMA", "max_length", "integer")
+        self.refuse_registry("schema = 1\n[encoder]\npath = 'x'\npaht = 'x'\n", "E_REG_SCHEMA", "paht", "did you mean `path`")
+        self.refuse_registry("schema = 1\n[encoder]\npath = 'x'\nmax_length = 'long'\n", "E_REG_SCHEMA", "max_length", "integer")
 
     def test_duplicate_names(self):
         entry = '[[expert]]\nname = "a"\nid = "org.a"\nversion = "*"\n'
@@ -292,6 +292,7 @@ class Encoder(EndToEnd):
         (folder / "model.safetensors").write_bytes((ENCODER / "model.safetensors").read_bytes()[:1_000_000])
         self.assertRefused(self.encode(folder), 4, "E_ST_")
         folder = self.copy()
+        (folder / "tokenizer.json").unlink()
         (folder / "vocab.txt").write_text((folder / "vocab.txt").read_text() + "onemore\n")
         self.assertRefused(self.encode(folder), 4, "E_VOCAB", "30523", "30522")
         folder = self.copy()

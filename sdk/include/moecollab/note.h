@@ -11,8 +11,8 @@
 
 #define MOEC_NOTE_NAME "MoECollab"
 #define MOEC_NOTE_TYPE 1u
-#define MOEC_MIN_HOST_MINOR 9u /* lowest host minor that a library built with these headers needs \
-                                */
+/* Lowest host minor that a library built with these headers needs. */
+#define MOEC_MIN_HOST_MINOR 9u
 
 /* The note's description; little-endian, strings NUL-padded. */
 typedef struct moec_note {

@@ -103,9 +103,22 @@ TEST(Toml, AHeaderWithoutANameIsRefusedBeforeTheParser) {
   EXPECT_NO_THROW(parse("[ a ]\n[[ b ]]\n['c d']\n[ \"e\" ]\n[-1_]\nx = [\n[],\n[ [1] ]\n]"));
 }
 
+// toml++ 3.3.0 has undefined behaviour where it asks whether such a character is white space.
+TEST(Toml, CharactersBeyondAsciiStandInQuotesOnly) {
+  expect_refused("a = 1\nb = ü", "E_X_SYNTAX", "f.toml:2:5: a character beyond ASCII");
+  expect_refused("ü = 1", "E_X_SYNTAX", "f.toml:1:1:");
+  expect_refused("a = [1ö2]", "E_X_SYNTAX", "f.toml:1:7:");
+  expect_refused("a = 1 é", "E_X_SYNTAX", "f.toml:1:7:");
+  expect_refused("a\xC2\xA0= 1", "E_X_SYNTAX", "f.toml:1:2:");
+  expect_refused("a = \"\"\"x\\ö\"\"\"", "E_X_SYNTAX", "f.toml:1:10:");
+  expect_refused("a = \"\"\"x\\\n  ö\"\"\"", "E_X_SYNTAX", "f.toml:2:3: behind a \\");
+  expect_refused("a = \"\\ö\"", "E_X_SYNTAX", "f.toml:1:");
+  EXPECT_EQ(parse("'ü' = \"é\" # ö\nb = \"\"\"ä\\\n  x\nö\"\"\"").root["b"], "äx\nö");
+}
+
 TEST(Toml, EightLevelsAreTaken) {
   EXPECT_NO_THROW(parse("a.b.c.d.e.f.g.h = 1"));
-  EXPECT_NO_THROW(parse("[a.b.c.d.e.f.g.h]\nx = 1"));
+  EXPECT_NO_THROW(parse("[a.b.c.d.e.f.g]\nx = 1"));
   EXPECT_NO_THROW(parse("x = [[[[[[[[1]]]]]]]]"));
 }
 
