@@ -28,7 +28,7 @@ if [ -e "$out/report.json" ] && cmp -s "$out/inputs" "$out/inputs.new"; then
   say "data, options and program are those of the last run: nothing to do again"
 else
   if [ -e "$out/inputs" ]; then
-    changed=$(diff "$out/inputs" "$out/inputs.new" | sed -n 's/^[<>] \([a-z]*\) .*/\1/p' | sort -u | tr '\n' ' ')
+    changed=$({ diff "$out/inputs" "$out/inputs.new" || true; } | sed -n 's/^[<>] \([a-z]*\) .*/\1/p' | sort -u | tr '\n' ' ')
     say "changed since the last run: ${changed:-nothing but it did not finish}- rebuilding $out"
   fi
   rm -rf "$out/registry" "$out/inputs" "$out"/report.* "$out/table.txt"
@@ -36,10 +36,10 @@ else
   for domain in $domains; do
     for kind in $kinds; do
       "$program" train-expert "$domain-$kind" --kind "$kind" --domain "$domain" --data-dir "$data" \
-        --registry "$out/registry" --encoder "$encoder" --cache-dir "$out/cache" --quiet
+        --registry "$out/registry" --encoder "$encoder" --cache-dir "$out/cache"
     done
   done
-  "$program" train-gate --data-dir "$data" --registry "$out/registry" --cache-dir "$out/cache" --quiet
+  "$program" train-gate --data-dir "$data" --registry "$out/registry" --cache-dir "$out/cache"
   "$program" eval --data-dir "$data" --registry "$out/registry" --cache-dir "$out/cache" --quiet \
     --report "$out/report.json" --html "$out/report.html" --markdown "$out/report.md" > "$out/table.txt"
   mv "$out/inputs.new" "$out/inputs"

@@ -9,6 +9,11 @@
 namespace moecollab::cli {
 namespace {
 
+// The next useful command, for a person; a script knows what it does next.
+void suggest(const std::string& command) {
+  if (console().terminal) print_note("next: " + command);
+}
+
 std::string expert_text(const Json& r) {
   return fmt::format("{} {} trained on {} ({}): {} epochs, held-out accuracy {:.3f} on {} texts\n", r["name"].get<std::string>(),
                      r["version"].get<std::string>(), r["domain"].get<std::string>(), r["label_space"].get<std::string>(),
@@ -50,7 +55,7 @@ void add_train_expert(Program& program) {
       options->command = program.command;
       const Json result = open_engine().train_expert(*options);
       print_result(program, result, expert_text(result));
-      print_note(fmt::format("next: moecollab train-gate --registry {} --data-dir …", options->registry.string()));
+      suggest(fmt::format("moecollab train-gate --registry {} --data-dir …", options->registry.string()));
       return 0;
     };
   });
@@ -78,7 +83,7 @@ void add_train_gate(Program& program) {
       options->command = program.command;
       const Json result = open_engine().train_gate(*options);
       print_result(program, result, gate_text(result));
-      print_note(fmt::format("next: moecollab eval --registry {} --data-dir …", options->registry.string()));
+      suggest(fmt::format("moecollab eval --registry {} --data-dir …", options->registry.string()));
       return 0;
     };
   });

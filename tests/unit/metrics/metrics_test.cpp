@@ -61,8 +61,8 @@ TEST(MacroF1, UndefinedWithoutTextsOrLabels) {
 }
 
 TEST(ConfusionMatrix, CountsTruthByRowAndKeepsAnswersOfOtherSpacesApart) {
-  // Truth 5: answered 5, 6, 99. Truth 6: answered 5. Truth 8 is not listed.
-  const Confusion c = confusion(Ids{5, 5, 5, 6, 8}, Ids{5, 6, 99, 5, 5}, Ids{5, 6});
+  // Truth 8 is not listed. Truth 5: answered 5, 6, 99. Truth 6: answered 5.
+  const Confusion c = confusion(Ids{8, 5, 5, 5, 6}, Ids{5, 5, 6, 99, 5}, Ids{5, 6});
   EXPECT_THAT(c.labels, ElementsAre(5, 6));
   EXPECT_THAT(c.counts, ElementsAre(ElementsAre(1, 1), ElementsAre(1, 0)));
   EXPECT_THAT(c.outside, ElementsAre(1, 0));
