@@ -1,19 +1,17 @@
 #include "base/toml.h"
 
 #include <fmt/format.h>
-#define TOML_ENABLE_FORMATTERS 0
-#include <toml++/toml.h>
-
 #include <algorithm>
 #include <cmath>
 
 #include "base/error.h"
 #include "base/strings.h"
+#include "base/toml_parser.h"
 
 namespace moecollab {
 namespace {
 
-constexpr int kMaxDepth = 8;
+constexpr size_t kMaxDepth = 8;
 
 // Size and bytes.
 void screen(std::string_view bytes, const std::string& file, const std::string& family, size_t limit) {
@@ -45,10 +43,9 @@ bool is_bare_key(std::string_view key) {
                              std::string_view::npos;
 }
 
-// Refuses what toml++ 3.3.0 must not meet: nesting that it would recurse into (the dots of one key, open
-// brackets), a table header without a key (it asserts never to see one), and a character beyond ASCII
-// where it asks for white space (undefined behaviour). Follows quotes and comments as the parser does;
-// where a line is wrong, the parser stops there, so what is counted behind it does not matter.
+// Refuses nesting that the parser would recurse into (the dots of one key, open brackets), and brackets
+// that do not match. Follows quotes and comments as the parser does; where a line is wrong, the parser
+// stops there, so what is counted behind it does not matter.
 class Structure {
  public:
   Structure(std::string_view bytes, const std::string& file, const std::string& family)
@@ -68,18 +65,10 @@ class Structure {
   }
 
  private:
-  static bool is_ascii(char c) { return static_cast<unsigned char>(c) < 0x80; }
-
   bool is_triple(char c) const { return bytes_.substr(at_, 3) == std::string(3, c); }
 
-  int line_of(size_t at) const {
-    return 1 + static_cast<int>(std::count(bytes_.begin(), bytes_.begin() + static_cast<ptrdiff_t>(at), '\n'));
-  }
-
-  [[noreturn]] void fail(size_t at, std::string_view what) const {
-    const size_t line_end = at == 0 ? std::string_view::npos : bytes_.rfind('\n', at - 1);
-    const size_t line_start = line_end == std::string_view::npos ? 0 : line_end + 1;
-    throw Error(family_ + "_SYNTAX", fmt::format("{}:{}:{}: {}", file_, line_of(at), at - line_start + 1, what));
+  int line() const {
+    return 1 + static_cast<int>(std::count(bytes_.begin(), bytes_.begin() + static_cast<ptrdiff_t>(at_), '\n'));
   }
 
   // Moves to the string's last byte, or before the line end that breaks it off.
@@ -91,31 +80,21 @@ class Structure {
         --at_;
         return;
       }
-      if (c == '\\' && quote == '"') skip_escape(multiline);
-      if (c != quote) continue;
+      const bool escape = c == '\\' && quote == '"' && at_ + 1 < bytes_.size() && bytes_[at_ + 1] != '\n';
+      if (escape) ++at_;
+      if (c != quote || (multiline && !is_triple(quote))) continue;
       if (!multiline) return;
-      if (is_triple(quote)) {
-        at_ += 2;
-        // Up to two quotes may stand before the closing three: """a""""" ends here, not two later.
-        for (int more = 0; more < 2 && at_ + 1 < bytes_.size() && bytes_[at_ + 1] == quote; ++more) ++at_;
-        return;
-      }
+      at_ += 2;
+      // Up to two quotes may stand before the closing three: """a""""" ends here, not two later.
+      for (int more = 0; more < 2 && at_ + 1 < bytes_.size() && bytes_[at_ + 1] == quote; ++more) ++at_;
+      return;
     }
-  }
-
-  // Moves to the escaped character; a line end stays for the caller.
-  void skip_escape(bool multiline) {
-    const size_t next = bytes_.find_first_not_of(" \t\r\n", at_ + 1);
-    if (multiline && next != std::string_view::npos && !is_ascii(bytes_[next])) {
-      fail(next, "behind a \\ only a character of ASCII can be read");
-    }
-    if (at_ + 1 < bytes_.size() && bytes_[at_ + 1] != '\n') ++at_;
   }
 
   void count(char c) {
-    if (!is_ascii(c)) fail(at_, "a character beyond ASCII needs quotes around it");
-    if (c == '\n' && (brackets_ == 0 || !in_value_)) {
-      dots_ = brackets_ = 0;
+    if (c == '\n' && (open_.empty() || !in_value_)) {
+      open_.clear();
+      dots_ = 0;
       in_value_ = false;
     } else if (c == '=') {
       in_value_ = true;
@@ -125,29 +104,26 @@ class Structure {
     } else if (c == ',') {
       dots_ = 0;
     } else if (c == '[' || c == '{') {
-      ++brackets_;
-      if (c == '[' && !in_value_) check_header();
-    } else if ((c == ']' || c == '}') && brackets_ > 0) {
-      --brackets_;
+      open_ += c == '[' ? ']' : '}';
+    } else if (c == ']' || c == '}') {
+      close(c);
     }
-    if (dots_ >= kMaxDepth || brackets_ > kMaxDepth) throw too_deep(file_, family_, line_of(at_));
+    if (dots_ >= kMaxDepth || open_.size() > kMaxDepth) throw too_deep(file_, family_, line());
   }
 
-  // Behind "[" or "[[" of a header.
-  void check_header() const {
-    const size_t next = bytes_.find_first_not_of(" \t", at_ + 1);
-    if (next == std::string_view::npos) return;
-    const char c = bytes_[next];
-    const bool second = c == '[' && brackets_ == 1;
-    if (second || c == ']' || c == '"' || c == '\'' || is_bare_key({&c, 1})) return;
-    fail(next, "a table header needs a name, as in [name]");
+  void close(char c) {
+    if (open_.ends_with(c)) return open_.pop_back();
+    const size_t line_end = bytes_.substr(0, at_).rfind('\n');
+    throw Error(family_ + "_SYNTAX",
+                fmt::format("{}:{}:{}: {} closes nothing that is open", file_, line(), at_ - line_end, c));
   }
 
   std::string_view bytes_;
   const std::string& file_;
   const std::string& family_;
   size_t at_ = 0;
-  int dots_ = 0, brackets_ = 0;
+  size_t dots_ = 0;
+  std::string open_;  // the closing bracket of each open one
   bool in_value_ = false;
 };
 
@@ -157,7 +133,7 @@ class Converter {
       : file_(file), family_(family), out_(out) {}
 
   // `keys`: how many keys lead here; a table header and dotted keys below it add up.
-  Json convert(const toml::node& node, const std::string& path, int keys) {
+  Json convert(const toml::node& node, const std::string& path, size_t keys) {
     const auto line = static_cast<int>(node.source().begin.line);
     if (keys > kMaxDepth) throw too_deep(file_, family_, line);
     out_.lines[path] = line;
@@ -248,6 +224,9 @@ TomlDocument parse_toml(std::string_view bytes, const std::string& file, const s
     const auto& at = error.source().begin;
     throw Error(code_family + "_SYNTAX",
                 fmt::format("{}:{}:{}: {}", file, at.line, at.column, escaped(error.description())));
+  } catch (const TomlAssertion&) {
+    throw Error(code_family + "_SYNTAX", fmt::format("{}: a table header without a name, or a value that is none", file),
+                "look for a bracket or a sign where a name or a value is due");
   }
   return document;
 }
