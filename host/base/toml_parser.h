@@ -15,12 +15,14 @@ class TomlAssertion : public std::logic_error {
   using std::logic_error::logic_error;
 };
 
+[[noreturn]] inline void fail_assertion(const char* expression) { throw TomlAssertion(expression); }
+
 }  // namespace moecollab
 
 // Assertions are checked in every build, which toml++ does where NDEBUG is not defined, and throw.
 #pragma push_macro("NDEBUG")
 #undef NDEBUG
-#define TOML_ASSERT(expr) ((expr) ? void() : throw ::moecollab::TomlAssertion(#expr))
+#define TOML_ASSERT(expr) ((expr) ? void() : ::moecollab::fail_assertion(#expr))
 #define TOML_ENABLE_FORMATTERS 0
 #include <toml++/impl/preprocessor.h>
 
