@@ -43,8 +43,9 @@ bool is_bare_key(std::string_view key) {
                              std::string_view::npos;
 }
 
-// Refuses nesting that the parser would recurse into (the dots of one key, open brackets), and brackets
-// that do not match. Follows quotes and comments as the parser does; where a line is wrong, the parser
+// Refuses nesting that the parser would recurse into (the dots of one key, open brackets), and, for
+// the sake of a line number, what it has no message for: brackets that do not match and headers without
+// a name. Follows quotes and comments as the parser does; where a line is wrong, the parser
 // stops there, so what is counted behind it does not matter.
 class Structure {
  public:
@@ -69,6 +70,11 @@ class Structure {
 
   int line() const {
     return 1 + static_cast<int>(std::count(bytes_.begin(), bytes_.begin() + static_cast<ptrdiff_t>(at_), '\n'));
+  }
+
+  [[noreturn]] void fail(size_t at, std::string_view what) const {
+    const size_t line_end = bytes_.substr(0, at).rfind('\n');  // npos + 1 is 0
+    throw Error(family_ + "_SYNTAX", fmt::format("{}:{}:{}: {}", file_, line(), at - line_end, what));
   }
 
   // Moves to the string's last byte, or before the line end that breaks it off.
@@ -105,17 +111,22 @@ class Structure {
       dots_ = 0;
     } else if (c == '[' || c == '{') {
       open_ += c == '[' ? ']' : '}';
+      if (c == '[' && !in_value_) check_header();
     } else if (c == ']' || c == '}') {
-      close(c);
+      if (!open_.ends_with(c)) fail(at_, fmt::format("{} closes nothing that is open", c));
+      open_.pop_back();
     }
     if (dots_ >= kMaxDepth || open_.size() > kMaxDepth) throw too_deep(file_, family_, line());
   }
 
-  void close(char c) {
-    if (open_.ends_with(c)) return open_.pop_back();
-    const size_t line_end = bytes_.substr(0, at_).rfind('\n');
-    throw Error(family_ + "_SYNTAX",
-                fmt::format("{}:{}:{}: {} closes nothing that is open", file_, line(), at_ - line_end, c));
+  // Behind "[" or "[[" of a header.
+  void check_header() const {
+    const size_t next = bytes_.find_first_not_of(" \t", at_ + 1);
+    if (next == std::string_view::npos) return;
+    const char c = bytes_[next];
+    const bool second = c == '[' && open_.size() == 1;
+    if (second || c == ']' || c == '"' || c == '\'' || is_bare_key({&c, 1})) return;
+    fail(next, "a table header needs a name, as in [name]");
   }
 
   std::string_view bytes_;
@@ -225,8 +236,8 @@ TomlDocument parse_toml(std::string_view bytes, const std::string& file, const s
     throw Error(code_family + "_SYNTAX",
                 fmt::format("{}:{}:{}: {}", file, at.line, at.column, escaped(error.description())));
   } catch (const TomlAssertion&) {
-    throw Error(code_family + "_SYNTAX", fmt::format("{}: a table header without a name, or a value that is none", file),
-                "look for a bracket or a sign where a name or a value is due");
+    throw Error(code_family + "_SYNTAX", fmt::format("{}: no TOML; most likely a malformed date or time", file),
+                "nothing here takes a date: write a string");
   }
   return document;
 }

@@ -42,9 +42,8 @@ struct Header {
 // Reads the header of the file named `file`. Takes at most 4 × `json.size()` + 32 MiB of
 // memory. Refusals: E_ST_INVALID_HEADER (not UTF-8), E_ST_INVALID_HEADER_DESERIALIZATION (not the
 // JSON that the format asks for), E_ST_DUP, E_ST_HEADER_TOO_LARGE (a limit). Stricter than the
-// reference: no key twice, nesting of at most 8 levels, shapes of at most 64 dimensions, tokens of
-// at most 4 MiB, white space of at most 64 KiB at a place but the end, tensors and metadata as JSON
-// objects only.
+// reference: no key twice, nesting of at most 8 levels, shapes of at most 64 dimensions, tensors
+// and metadata as JSON objects only, and the limits of screen_header (but any padding at the end).
 Header parse_header(std::string_view json, std::string_view file, const ReadLimits& limits);
 
 }  // namespace moecollab::weights

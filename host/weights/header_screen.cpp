@@ -14,7 +14,8 @@ namespace {
 constexpr char kTooLarge[] = "E_ST_HEADER_TOO_LARGE";
 constexpr char kNotHeader[] = "E_ST_INVALID_HEADER_DESERIALIZATION";
 
-constexpr size_t kMaxToken = size_t{4} << 20;
+constexpr size_t kMaxString = size_t{4} << 20;
+constexpr size_t kMaxNumber = size_t{1} << 10;
 constexpr size_t kMaxBlank = size_t{64} << 10;
 
 enum class Kind : uint8_t { kOther, kBlank, kStructure, kQuote, kBackslash };
@@ -30,27 +31,30 @@ constexpr std::array<Kind, 256> kKinds = [] {
 
 // The JSON library holds the token at hand and the white space before it several times over, and
 // white space eightfold in its messages: as large as the header, they would take several times the
-// header's memory.
+// header's memory. A number of megabytes would take it seconds.
 void refuse_long_runs(std::string_view json, std::string_view file) {
+  const auto require_at_most = [&](std::string_view what, size_t size, size_t largest, size_t at) {
+    if (size <= largest) return;
+    refuse(
+        file, kTooLarge,
+        fmt::format("the header's {} at byte {} is longer than {} bytes", what, at + 1, largest));
+  };
   bool in_string = false;
-  size_t token = 0;
-  size_t blank = 0;
+  size_t start = 0;  // Of the string, number or white space that byte i is in.
+  Kind before = Kind::kStructure;
   for (size_t i = 0; i < json.size(); ++i) {
     const Kind kind = kKinds[static_cast<unsigned char>(json[i])];
-    blank = !in_string && kind == Kind::kBlank ? blank + 1 : 0;
-    token = !in_string && (kind == Kind::kBlank || kind == Kind::kStructure) ? 0 : token + 1;
-    if (kind == Kind::kQuote) {
-      in_string = !in_string;
-    } else if (in_string && kind == Kind::kBackslash) {
-      ++i;
-      ++token;
+    if (in_string) {
+      require_at_most("string", i - start - 1, kMaxString, start);
+      if (kind == Kind::kBackslash) ++i;
+      if (kind == Kind::kQuote) in_string = false;
+      continue;
     }
-    if (token > kMaxToken || blank > kMaxBlank) {
-      refuse(file, kTooLarge,
-             fmt::format("the header's {} before byte {} is longer than {} bytes",
-                         blank > 0 ? "white space" : "string or number", i + 1,
-                         blank > 0 ? kMaxBlank : kMaxToken));
-    }
+    if (kind != before) start = i;
+    before = kind;
+    if (kind == Kind::kQuote) in_string = true;
+    if (kind == Kind::kBlank) require_at_most("white space", i + 1 - start, kMaxBlank, start);
+    if (kind == Kind::kOther) require_at_most("number", i + 1 - start, kMaxNumber, start);
   }
 }
 

@@ -73,8 +73,8 @@ TEST(Memory, R33_LongTokensAndBlanks) {
   expect_little_memory("an open string", "{\"" + std::string(20 * kMegabyte, 'x'));
   expect_little_memory("line feeds", std::string(5 * kMegabyte, '\n') + "x");
   expect_little_memory("strings of the largest size",
-                       "{\"__metadata__\":{\"a\":\"" + std::string(4 * kMegabyte - 2, 'x') +
-                           "\",\"b\":\"" + std::string(4 * kMegabyte - 3, 'x') + "\n");
+                       "{\"__metadata__\":{\"a\":\"" + std::string(4 * kMegabyte, 'x') +
+                           "\",\"b\":\"" + std::string(4 * kMegabyte - 1, 'x') + "\n");
 }
 
 TEST(Memory, R33_ManySmallThings) {

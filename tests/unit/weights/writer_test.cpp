@@ -158,6 +158,7 @@ TEST_F(WriterMistakes, ShapesThatDoNotFitTheData) {
            {}, {1}, {3}, {2, 2}, {0}, {-2}, {-1, -2}, {INT64_MAX, 8}}) {
     expect_mistake({f32_source("x", shape, two_)}, "tensor `x` has 8 bytes");
   }
+  expect_mistake({f32_source("x", {0, -1}, {})}, "its shape is [0,-1] in F32");
   const std::vector<uint8_t> byte{0};
   expect_mistake({source("x", DType::kF4, {1}, byte)}, "tensor `x` has 1 bytes");
 }
