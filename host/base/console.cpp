@@ -38,7 +38,8 @@ Progress::~Progress() {
 
 void Progress::advance(int64_t steps, std::string_view detail) {
   done_ += steps;
-  const auto interval = g_settings.terminal ? std::chrono::milliseconds(200) : std::chrono::seconds(5);
+  const auto interval =
+      g_settings.terminal ? std::chrono::milliseconds(200) : std::chrono::seconds(5);
   const auto now = Clock::now();
   if (g_settings.quiet || now - start_ < std::chrono::seconds(1) || now - last_ < interval) return;
   last_ = now;
@@ -48,8 +49,10 @@ void Progress::advance(int64_t steps, std::string_view detail) {
 void Progress::draw(std::string_view detail) {
   const double seconds = std::chrono::duration<double>(last_ - start_).count();
   const double rate = static_cast<double>(done_) / seconds;
-  const double left = static_cast<double>(std::max<int64_t>(0, total_ - done_)) / std::max(rate, 1e-9);
-  std::string text = fmt::format("{}: {}/{} {}, {:.0f}/s, {:.0f} s left", what_, done_, total_, unit_, rate, left);
+  const double left =
+      static_cast<double>(std::max<int64_t>(0, total_ - done_)) / std::max(rate, 1e-9);
+  std::string text =
+      fmt::format("{}: {}/{} {}, {:.0f}/s, {:.0f} s left", what_, done_, total_, unit_, rate, left);
   if (!detail.empty()) text += fmt::format(", {}", detail);
   if (g_settings.terminal) {
     fmt::print(stderr, "\r\033[K{}", text);

@@ -10,9 +10,9 @@ namespace moecollab {
 
 // How a run talks to the person who started it. Set once at start-up, before any thread.
 struct ConsoleSettings {
-  bool quiet = false;        // --quiet: warnings and errors only
-  bool terminal = false;     // stderr is one: progress redraws in place
-  bool colour = false;       // and NO_COLOR is not set
+  bool quiet = false;     // --quiet: warnings and errors only
+  bool terminal = false;  // stderr is one: progress redraws in place
+  bool colour = false;    // and NO_COLOR is not set
 };
 void set_console(const ConsoleSettings& settings);
 const ConsoleSettings& console();

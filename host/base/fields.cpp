@@ -38,12 +38,16 @@ struct Kind<bool> {
 template <>
 struct Kind<std::vector<std::string>> {
   static constexpr const char* kName = "an array of strings";
-  static bool fits(const Json& v) { return v.is_array() && std::all_of(v.begin(), v.end(), Kind<std::string>::fits); }
+  static bool fits(const Json& v) {
+    return v.is_array() && std::all_of(v.begin(), v.end(), Kind<std::string>::fits);
+  }
 };
 template <>
 struct Kind<std::vector<int64_t>> {
   static constexpr const char* kName = "an array of integers";
-  static bool fits(const Json& v) { return v.is_array() && std::all_of(v.begin(), v.end(), Kind<int64_t>::fits); }
+  static bool fits(const Json& v) {
+    return v.is_array() && std::all_of(v.begin(), v.end(), Kind<int64_t>::fits);
+  }
 };
 
 }  // namespace
@@ -52,11 +56,14 @@ Fields::Fields(const Json& object, Source source, std::string path)
     : object_(object), source_(std::move(source)), path_(std::move(path)) {
   if (!object_.is_object()) {
     throw Error(source_.code, fmt::format("{}: {} must be a table, not {}", source_.file,
-                                          path_.empty() ? "the document" : "`" + path_ + "`", object_.type_name()));
+                                          path_.empty() ? "the document" : "`" + path_ + "`",
+                                          object_.type_name()));
   }
 }
 
-std::string Fields::path_of(const std::string& key) const { return path_.empty() ? key : path_ + "." + key; }
+std::string Fields::path_of(const std::string& key) const {
+  return path_.empty() ? key : path_ + "." + key;
+}
 
 const Json* Fields::find(const std::string& key) {
   known_.push_back(key);
@@ -72,7 +79,8 @@ void Fields::fail(const std::string& key, const std::string& message, std::strin
     if (it == source_.lines->end() && !path_.empty()) it = source_.lines->find(path_);
     if (it != source_.lines->end() && it->second > 0) where += fmt::format(":{}", it->second);
   }
-  throw Error(source_.code, fmt::format("{}: `{}` {}", where, escaped(path_of(key), 80), message), std::move(hint));
+  throw Error(source_.code, fmt::format("{}: `{}` {}", where, escaped(path_of(key), 80), message),
+              std::move(hint));
 }
 
 template <typename T>
@@ -92,7 +100,7 @@ T Fields::required(const std::string& key) {
   return *std::move(value);
 }
 
-#define MOECOLLAB_FIELD_TYPE(T)                                       \
+#define MOECOLLAB_FIELD_TYPE(T)                                      \
   template std::optional<T> Fields::optional<T>(const std::string&); \
   template T Fields::required<T>(const std::string&)
 MOECOLLAB_FIELD_TYPE(std::string);
@@ -114,7 +122,8 @@ std::vector<Fields> Fields::tables(const std::string& key) {
   std::vector<Fields> result;
   const Json* value = find(key);
   if (value == nullptr) return result;
-  if (!value->is_array()) fail(key, fmt::format("must be an array of tables ([[{}]]), not {}", key, value->type_name()));
+  if (!value->is_array())
+    fail(key, fmt::format("must be an array of tables ([[{}]]), not {}", key, value->type_name()));
   for (size_t i = 0; i < value->size(); ++i) {
     result.emplace_back((*value)[i], source_, fmt::format("{}[{}]", path_of(key), i));
   }

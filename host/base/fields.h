@@ -45,7 +45,8 @@ class Fields {
   void finish() const;
 
   // An Error at `key` of this object: "file:line: `path.key` message".
-  [[noreturn]] void fail(const std::string& key, const std::string& message, std::string hint = {}) const;
+  [[noreturn]] void fail(const std::string& key, const std::string& message,
+                         std::string hint = {}) const;
 
  private:
   const Json* find(const std::string& key);

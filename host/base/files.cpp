@@ -104,7 +104,8 @@ std::string read_file(const fs::path& path, const std::string& code, uint64_t li
   const Descriptor file(open_regular(path, code, info));
   const auto size = static_cast<uint64_t>(info.st_size);
   if (size > limit) {
-    throw Error(code, fmt::format("{} has {} bytes, more than the {} allowed", shown(path), size, limit));
+    throw Error(code,
+                fmt::format("{} has {} bytes, more than the {} allowed", shown(path), size, limit));
   }
   std::string bytes(size, '\0');
   size_t have = 0;

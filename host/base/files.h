@@ -12,17 +12,17 @@ namespace moecollab {
 
 namespace fs = std::filesystem;
 
-// The bytes of a regular file of at most `limit` bytes. Throws `code` naming path and reason (errno,
-// "is a directory", both sizes).
+// The bytes of a regular file of at most `limit` bytes. Throws `code` naming path and reason
+// (errno, "is a directory", both sizes).
 std::string read_file(const fs::path& path, const std::string& code, uint64_t limit = UINT64_MAX);
 
 // Calls `use` with the file's bytes, a megabyte at a time, in order.
 void for_each_chunk(const fs::path& path, const std::string& code,
                     const std::function<void(std::string_view)>& use);
 
-// Replaces `path` by a file of these parts, one behind the other: temporary file in the same folder,
-// fsync, rename, fsync of the folder. On failure throws E_WRITE, `path` is as before and the
-// temporary file is gone.
+// Replaces `path` by a file of these parts, one behind the other: temporary file in the same
+// folder, fsync, rename, fsync of the folder. On failure throws E_WRITE, `path` is as before and
+// the temporary file is gone.
 void write_file_atomic(const fs::path& path, std::span<const std::string_view> parts);
 void write_file_atomic(const fs::path& path, std::string_view bytes);
 

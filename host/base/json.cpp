@@ -14,13 +14,16 @@ namespace {
 // Builds the document and refuses what the DOM parser lets pass: duplicate keys and deep nesting.
 class StrictReader {
  public:
-  StrictReader(Json& root, int max_depth) : builder_(root, /*allow_exceptions=*/true), max_depth_(max_depth) {}
+  StrictReader(Json& root, int max_depth)
+      : builder_(root, /*allow_exceptions=*/true), max_depth_(max_depth) {}
 
   bool null() { return builder_.null(); }
   bool boolean(bool v) { return builder_.boolean(v); }
   bool number_integer(Json::number_integer_t v) { return builder_.number_integer(v); }
   bool number_unsigned(Json::number_unsigned_t v) { return builder_.number_unsigned(v); }
-  bool number_float(Json::number_float_t v, const std::string& s) { return builder_.number_float(v, s); }
+  bool number_float(Json::number_float_t v, const std::string& s) {
+    return builder_.number_float(v, s);
+  }
   bool string(std::string& v) { return builder_.string(v); }
   bool binary(Json::binary_t& v) { return builder_.binary(v); }
   bool start_object(size_t n) {
@@ -50,7 +53,8 @@ class StrictReader {
     std::string_view reason = error.what();
     const size_t start = reason.find("] ");
     if (start != std::string_view::npos) reason.remove_prefix(start + 2);
-    throw std::invalid_argument(fmt::format("not JSON (byte {}): {}", position, escaped(reason, 160)));
+    throw std::invalid_argument(
+        fmt::format("not JSON (byte {}): {}", position, escaped(reason, 160)));
   }
 
  private:
@@ -72,7 +76,8 @@ constexpr auto kReplaceBadUtf8 = Json::error_handler_t::replace;
 
 Json parse_json(std::string_view bytes, int max_depth) {
   // The library skips the one without a word and takes the other for the end of the input.
-  if (bytes.starts_with("\xEF\xBB\xBF")) throw std::invalid_argument("it begins with a byte order mark");
+  if (bytes.starts_with("\xEF\xBB\xBF"))
+    throw std::invalid_argument("it begins with a byte order mark");
   if (const size_t nul = bytes.find('\0'); nul != std::string_view::npos) {
     throw std::invalid_argument(fmt::format("NUL byte at byte {}", nul));
   }

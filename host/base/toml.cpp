@@ -1,6 +1,7 @@
 #include "base/toml.h"
 
 #include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 
@@ -14,9 +15,11 @@ namespace {
 constexpr size_t kMaxDepth = 8;
 
 // Size and bytes.
-void screen(std::string_view bytes, const std::string& file, const std::string& family, size_t limit) {
+void screen(std::string_view bytes, const std::string& file, const std::string& family,
+            size_t limit) {
   if (bytes.size() > limit) {
-    throw Error(family + "_SIZE", fmt::format("{}: {} bytes, more than the {} allowed", file, bytes.size(), limit));
+    throw Error(family + "_SIZE",
+                fmt::format("{}: {} bytes, more than the {} allowed", file, bytes.size(), limit));
   }
   const auto refuse = [&](size_t at, std::string_view what) {
     throw Error(family + "_BYTES", fmt::format("{}: {} at byte {}", file, what, at),
@@ -35,17 +38,19 @@ void screen(std::string_view bytes, const std::string& file, const std::string& 
 }
 
 Error too_deep(const std::string& file, const std::string& family, int line) {
-  return Error(family + "_SIZE", fmt::format("{}:{}: nested deeper than {} levels", file, line, kMaxDepth));
+  return Error(family + "_SIZE",
+               fmt::format("{}:{}: nested deeper than {} levels", file, line, kMaxDepth));
 }
 
 bool is_bare_key(std::string_view key) {
-  return !key.empty() && key.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") ==
+  return !key.empty() && key.find_first_not_of(
+                             "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") ==
                              std::string_view::npos;
 }
 
 // Refuses nesting that the parser would recurse into (the dots of one key, open brackets), and, for
-// the sake of a line number, what it has no message for: brackets that do not match and headers without
-// a name. Follows quotes and comments as the parser does; where a line is wrong, the parser
+// the sake of a line number, what it has no message for: brackets that do not match and headers
+// without a name. Follows quotes and comments as the parser does; where a line is wrong, the parser
 // stops there, so what is counted behind it does not matter.
 class Structure {
  public:
@@ -69,12 +74,14 @@ class Structure {
   bool is_triple(char c) const { return bytes_.substr(at_, 3) == std::string(3, c); }
 
   int line() const {
-    return 1 + static_cast<int>(std::count(bytes_.begin(), bytes_.begin() + static_cast<ptrdiff_t>(at_), '\n'));
+    return 1 + static_cast<int>(
+                   std::count(bytes_.begin(), bytes_.begin() + static_cast<ptrdiff_t>(at_), '\n'));
   }
 
   [[noreturn]] void fail(size_t at, std::string_view what) const {
     const size_t line_end = bytes_.substr(0, at).rfind('\n');  // npos + 1 is 0
-    throw Error(family_ + "_SYNTAX", fmt::format("{}:{}:{}: {}", file_, line(), at - line_end, what));
+    throw Error(family_ + "_SYNTAX",
+                fmt::format("{}:{}:{}: {}", file_, line(), at - line_end, what));
   }
 
   // Moves to the string's last byte, or before the line end that breaks it off.
@@ -86,13 +93,15 @@ class Structure {
         --at_;
         return;
       }
-      const bool escape = c == '\\' && quote == '"' && at_ + 1 < bytes_.size() && bytes_[at_ + 1] != '\n';
+      const bool escape =
+          c == '\\' && quote == '"' && at_ + 1 < bytes_.size() && bytes_[at_ + 1] != '\n';
       if (escape) ++at_;
       if (c != quote || (multiline && !is_triple(quote))) continue;
       if (!multiline) return;
       at_ += 2;
       // Up to two quotes may stand before the closing three: """a""""" ends here, not two later.
-      for (int more = 0; more < 2 && at_ + 1 < bytes_.size() && bytes_[at_ + 1] == quote; ++more) ++at_;
+      for (int more = 0; more < 2 && at_ + 1 < bytes_.size() && bytes_[at_ + 1] == quote; ++more)
+        ++at_;
       return;
     }
   }
@@ -158,15 +167,17 @@ class Converter {
     }
     if (const auto* array = node.as_array()) {
       Json list = Json::array();
-      for (size_t i = 0; i < array->size(); ++i) list.push_back(convert(*array->get(i), fmt::format("{}[{}]", path, i), keys));
+      for (size_t i = 0; i < array->size(); ++i)
+        list.push_back(convert(*array->get(i), fmt::format("{}[{}]", path, i), keys));
       return list;
     }
     if (const auto* v = node.as_string()) return v->get();
     if (const auto* v = node.as_integer()) return v->get();
     if (const auto* v = node.as_boolean()) return v->get();
     if (const auto* v = node.as_floating_point()) return v->get();
-    throw Error(family_ + "_SCHEMA", fmt::format("{}:{}: `{}` is a date or time; nothing here takes one", file_,
-                                                 node.source().begin.line, path));
+    throw Error(family_ + "_SCHEMA",
+                fmt::format("{}:{}: `{}` is a date or time; nothing here takes one", file_,
+                            node.source().begin.line, path));
   }
 
  private:
@@ -189,7 +200,8 @@ std::string scalar(const Json& value) {
   if (value.is_object()) {
     std::string members;
     for (const auto& [key, item] : value.items()) {
-      if (!item.is_null()) members += (members.empty() ? "" : ", ") + key_text(key) + " = " + scalar(item);
+      if (!item.is_null())
+        members += (members.empty() ? "" : ", ") + key_text(key) + " = " + scalar(item);
     }
     return members.empty() ? "{}" : "{ " + members + " }";
   }
@@ -201,7 +213,8 @@ std::string scalar(const Json& value) {
 
 void write_table(const Json& table, const std::string& prefix, std::string& out) {
   const auto is_table_list = [](const Json& v) {
-    return v.is_array() && !v.empty() && std::all_of(v.begin(), v.end(), [](const Json& i) { return i.is_object(); });
+    return v.is_array() && !v.empty() &&
+           std::all_of(v.begin(), v.end(), [](const Json& i) { return i.is_object(); });
   };
   for (const auto& [key, value] : table.items()) {
     if (value.is_null() || value.is_object() || is_table_list(value)) continue;
@@ -223,8 +236,8 @@ void write_table(const Json& table, const std::string& prefix, std::string& out)
 
 }  // namespace
 
-TomlDocument parse_toml(std::string_view bytes, const std::string& file, const std::string& code_family,
-                        size_t limit) {
+TomlDocument parse_toml(std::string_view bytes, const std::string& file,
+                        const std::string& code_family, size_t limit) {
   screen(bytes, file, code_family, limit);
   Structure(bytes, file, code_family).check();
   TomlDocument document;
@@ -233,10 +246,11 @@ TomlDocument parse_toml(std::string_view bytes, const std::string& file, const s
     document.root = Converter(file, code_family, document).convert(table, "", 0);
   } catch (const toml::parse_error& error) {
     const auto& at = error.source().begin;
-    throw Error(code_family + "_SYNTAX",
-                fmt::format("{}:{}:{}: {}", file, at.line, at.column, escaped(error.description())));
+    throw Error(code_family + "_SYNTAX", fmt::format("{}:{}:{}: {}", file, at.line, at.column,
+                                                     escaped(error.description())));
   } catch (const TomlAssertion&) {
-    throw Error(code_family + "_SYNTAX", fmt::format("{}: no TOML; most likely a malformed date or time", file),
+    throw Error(code_family + "_SYNTAX",
+                fmt::format("{}: no TOML; most likely a malformed date or time", file),
                 "nothing here takes a date: write a string");
   }
   return document;
@@ -247,9 +261,11 @@ TomlDocument read_toml(const fs::path& path, const std::string& code_family, siz
   std::error_code ignored;
   const auto size = fs::is_regular_file(path, ignored) ? fs::file_size(path, ignored) : 0;
   if (size > limit && size != static_cast<uintmax_t>(-1)) {
-    throw Error(code_family + "_SIZE", fmt::format("{}: {} bytes, more than the {} allowed", escaped(path.string()), size, limit));
+    throw Error(code_family + "_SIZE", fmt::format("{}: {} bytes, more than the {} allowed",
+                                                   escaped(path.string()), size, limit));
   }
-  return parse_toml(read_file(path, code_family + "_IO", limit), escaped(path.string()), code_family, limit);
+  return parse_toml(read_file(path, code_family + "_IO", limit), escaped(path.string()),
+                    code_family, limit);
 }
 
 std::string toml_string(std::string_view text) {

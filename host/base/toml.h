@@ -22,7 +22,8 @@ TomlDocument parse_toml(std::string_view bytes, const std::string& file,
                         const std::string& code_family, size_t limit = 64 * 1024);
 
 // The same for a file; one that cannot be read is code_family + _IO.
-TomlDocument read_toml(const fs::path& path, const std::string& code_family, size_t limit = 64 * 1024);
+TomlDocument read_toml(const fs::path& path, const std::string& code_family,
+                       size_t limit = 64 * 1024);
 
 // A string as a TOML basic string, quoted.
 std::string toml_string(std::string_view text);

@@ -42,7 +42,8 @@ void build(Program& program) {
 
 std::vector<std::string> verb_names(const CLI::App& app) {
   std::vector<std::string> names;
-  for (const CLI::App* verb : app.get_subcommands([](const CLI::App*) { return true; })) names.push_back(verb->get_name());
+  for (const CLI::App* verb : app.get_subcommands([](const CLI::App*) { return true; }))
+    names.push_back(verb->get_name());
   return names;
 }
 
@@ -58,9 +59,12 @@ std::vector<std::string> flag_names(const CLI::App& verb) {
 CLI::App& find_verb(CLI::App& app, const std::vector<std::string>& arguments, size_t index = 0) {
   const std::vector<std::string> names = verb_names(app);
   if (names.empty() || index >= arguments.size() || arguments[index].starts_with("-")) return app;
-  const auto verbs = app.get_subcommands([&](const CLI::App* verb) { return verb->get_name() == arguments[index]; });
+  const auto verbs = app.get_subcommands(
+      [&](const CLI::App* verb) { return verb->get_name() == arguments[index]; });
   if (verbs.empty()) {
-    throw Error("E_CONFIG", fmt::format("there is no verb \"{}\"{}", escaped(arguments[index], 60), did_you_mean(arguments[index], names)),
+    throw Error("E_CONFIG",
+                fmt::format("there is no verb \"{}\"{}", escaped(arguments[index], 60),
+                            did_you_mean(arguments[index], names)),
                 fmt::format("verbs are {}", join(names, ", ")));
   }
   return find_verb(*verbs.front(), arguments, index + 1);
@@ -70,7 +74,8 @@ CLI::App& find_verb(CLI::App& app, const std::vector<std::string>& arguments, si
   const std::string word = left_over.empty() ? "" : left_over.front();
   const std::string flag = word.substr(0, word.find('='));
   throw Error("E_CONFIG",
-              fmt::format("{} does not know \"{}\"{}; if it is an option of another version, it is not in this version",
+              fmt::format("{} does not know \"{}\"{}; if it is an option of another version, it is "
+                          "not in this version",
                           verb.get_name(), escaped(word, 60), did_you_mean(flag, flag_names(verb))),
               fmt::format("`moecollab {} --help` lists what it takes", verb.get_name()));
 }
@@ -90,8 +95,9 @@ int parse_and_run(Program& program, std::vector<std::string> arguments) {
   } catch (const CLI::ExtrasError&) {
     refuse_unknown(verb, program.app.remaining(/*recurse=*/true));
   } catch (const CLI::ParseError& error) {
-    throw Error("E_CONFIG", escaped(error.what(), 400), fmt::format("`moecollab {} --help` lists what it takes",
-                                                                    &verb == &program.app ? "" : verb.get_name()));
+    throw Error("E_CONFIG", escaped(error.what(), 400),
+                fmt::format("`moecollab {} --help` lists what it takes",
+                            &verb == &program.app ? "" : verb.get_name()));
   }
   set_console({.quiet = program.quiet,
                .terminal = ::isatty(STDERR_FILENO) == 1,
@@ -103,7 +109,10 @@ void report(const Error& error, bool json) {
   fmt::print(stderr, "error: {}: {}\n", error.code(), error.what());
   if (!error.hint().empty()) fmt::print(stderr, "  {}\n", error.hint());
   if (!json) return;
-  fmt::print("{}\n", to_line({{"error", {{"code", error.code()}, {"message", error.what()}, {"hint", error.hint()}}}}));
+  fmt::print(
+      "{}\n",
+      to_line({{"error",
+                {{"code", error.code()}, {"message", error.what()}, {"hint", error.hint()}}}}));
 }
 
 }  // namespace
@@ -124,7 +133,9 @@ int run(const std::vector<std::string>& arguments) {
   } catch (const std::exception& error) {
     // LibTorch's messages go on with pages of dispatch tables and stack frames.
     const std::string_view text = error.what();
-    report(Error("E_INTERNAL", escaped(text.substr(0, text.find('\n')), 400), "this is a defect of moecollab; please report it with the command"), program.json);
+    report(Error("E_INTERNAL", escaped(text.substr(0, text.find('\n')), 400),
+                 "this is a defect of moecollab; please report it with the command"),
+           program.json);
   }
   return 1;
 }

@@ -6,23 +6,30 @@
 
 namespace moecollab::cli {
 
-CLI::App& add_verb(Program& program, CLI::App& parent, const std::string& name, const std::string& description,
-                   const std::string& example) {
+CLI::App& add_verb(Program& program, CLI::App& parent, const std::string& name,
+                   const std::string& description, const std::string& example) {
   CLI::App* verb = parent.add_subcommand(name, description);
   program.examples[verb] = fmt::format("Example:\n  {}\n\n", example);
   return *verb;
 }
 
 void add_common(CLI::App& verb, Program& program, engine::CommonOptions& options) {
-  verb.add_option("--registry", options.registry, "Registry folder")->envname("MOECOLLAB_REGISTRY")->capture_default_str();
-  verb.add_option("--encoder", options.encoder, "Encoder folder (default: the registry's)")->envname("MOECOLLAB_ENCODER");
-  verb.add_option("--threads", options.threads, "Threads (default: the cores this process may use)");
-  verb.add_option("--batch-tokens", options.batch_tokens, "Real tokens of one encoder pass")->capture_default_str();
+  verb.add_option("--registry", options.registry, "Registry folder")
+      ->envname("MOECOLLAB_REGISTRY")
+      ->capture_default_str();
+  verb.add_option("--encoder", options.encoder, "Encoder folder (default: the registry's)")
+      ->envname("MOECOLLAB_ENCODER");
+  verb.add_option("--threads", options.threads,
+                  "Threads (default: the cores this process may use)");
+  verb.add_option("--batch-tokens", options.batch_tokens, "Real tokens of one encoder pass")
+      ->capture_default_str();
   verb.add_option("--device", options.device, "cpu or auto")->capture_default_str();
   verb.add_option("--precision", options.precision, "fp32")->capture_default_str();
   verb.add_flag("--json", program.json, "Print the result as JSON");
   verb.add_flag("--quiet", program.quiet, "Warnings and errors only");
-  verb.add_option("--config", "TOML file with any of these options as keys; flags and environment win")->type_name("FILE");
+  verb.add_option("--config",
+                  "TOML file with any of these options as keys; flags and environment win")
+      ->type_name("FILE");
 }
 
 void add_seed(CLI::App& verb, engine::CommonOptions& options) {
@@ -30,16 +37,19 @@ void add_seed(CLI::App& verb, engine::CommonOptions& options) {
 }
 
 void add_cache(CLI::App& verb, engine::CommonOptions& options) {
-  verb.add_option("--cache-dir", options.cache_dir, "Folder of cached features (default: the user's cache folder)");
+  verb.add_option("--cache-dir", options.cache_dir,
+                  "Folder of cached features (default: the user's cache folder)");
   verb.add_flag("--no-cache", options.no_cache, "Neither read nor write cached features");
 }
 
 void add_data(CLI::App& verb, data::DataOptions& options) {
   verb.add_option("--data-dir", options.dir, "Folder holding <domain>/{train,dev,test}.jsonl");
-  verb.add_option("--data", options.files, "One domain's file; repeatable")->type_name("DOMAIN=FILE");
+  verb.add_option("--data", options.files, "One domain's file; repeatable")
+      ->type_name("DOMAIN=FILE");
   verb.add_option("--split", options.split, "train, dev or test");
   verb.add_option_function<std::string>(
-          "--format", [&options](const std::string& name) { options.format = data::parse_format(name); },
+          "--format",
+          [&options](const std::string& name) { options.format = data::parse_format(name); },
           "auto, jsonl, csv, tsv or lines")
       ->default_str("auto");
 }

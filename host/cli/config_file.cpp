@@ -23,14 +23,19 @@ std::optional<std::string> config_argument(const std::vector<std::string>& argum
   return file;
 }
 
-bool is_given(const std::vector<std::string>& arguments, const CLI::Option& option, const std::string& flag) {
-  const bool typed = std::any_of(arguments.begin(), arguments.end(), [&](const std::string& argument) {
-    return argument == flag || argument.starts_with(flag + "=");
-  });
-  return typed || (!option.get_envname().empty() && std::getenv(option.get_envname().c_str()) != nullptr);
+bool is_given(const std::vector<std::string>& arguments, const CLI::Option& option,
+              const std::string& flag) {
+  const bool typed =
+      std::any_of(arguments.begin(), arguments.end(), [&](const std::string& argument) {
+        return argument == flag || argument.starts_with(flag + "=");
+      });
+  return typed ||
+         (!option.get_envname().empty() && std::getenv(option.get_envname().c_str()) != nullptr);
 }
 
-std::string to_argument(const Json& value) { return value.is_string() ? value.get<std::string>() : to_line(value); }
+std::string to_argument(const Json& value) {
+  return value.is_string() ? value.get<std::string>() : to_line(value);
+}
 
 }  // namespace
 
@@ -45,8 +50,9 @@ std::vector<std::string> with_config(const CLI::App& verb, std::vector<std::stri
   for (const auto& [key, value] : document.root.items()) {
     const CLI::Option* option = verb.get_option_no_throw("--" + key);
     if (option == nullptr || key == "config" || key == "help") {
-      throw Error("E_CONFIG", fmt::format("{}:{}: `{}` is not an option of {}{}", escaped(*file), document.lines.at(key), escaped(key, 80),
-                                          verb.get_name(), did_you_mean(key, known)));
+      throw Error("E_CONFIG", fmt::format("{}:{}: `{}` is not an option of {}{}", escaped(*file),
+                                          document.lines.at(key), escaped(key, 80), verb.get_name(),
+                                          did_you_mean(key, known)));
     }
     const std::string flag = "--" + key;
     if (is_given(arguments, *option, flag)) continue;
@@ -54,8 +60,11 @@ std::vector<std::string> with_config(const CLI::App& verb, std::vector<std::stri
       if (value.get<bool>()) added.push_back(flag);
       continue;
     }
-    if (value.is_object()) throw Error("E_CONFIG", fmt::format("{}: `{}` is a table; options have plain values", escaped(*file), key));
-    for (const Json& item : value.is_array() ? value : Json::array({value})) added.push_back(flag + "=" + to_argument(item));
+    if (value.is_object())
+      throw Error("E_CONFIG", fmt::format("{}: `{}` is a table; options have plain values",
+                                          escaped(*file), key));
+    for (const Json& item : value.is_array() ? value : Json::array({value}))
+      added.push_back(flag + "=" + to_argument(item));
   }
   arguments.insert(arguments.end(), added.begin(), added.end());
   return arguments;

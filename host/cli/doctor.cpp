@@ -22,20 +22,25 @@ Json attempt(const std::function<Json()>& check) {
 
 std::string finding(const std::string& what, const Json& value) {
   if (!value.contains("error")) return fmt::format("ok       {}: {}\n", what, to_line(value));
-  return fmt::format("missing  {}: {}\n         {}\n", what, value["message"].get<std::string>(), value["hint"].get<std::string>());
+  return fmt::format("missing  {}: {}\n         {}\n", what, value["message"].get<std::string>(),
+                     value["hint"].get<std::string>());
 }
 
 std::string bench_text(const Json& r) {
   std::string out;
   if (r.contains("encode")) {
     const Json& e = r["encode"];
-    out += fmt::format("encode  {:.0f} texts/s, {:.0f} tokens/s, {:.0f} GFLOP/s = {:.0f} % of this machine's peak ({:.0f})\n",
-                       e["texts_per_second"].get<double>(), e["tokens_per_second"].get<double>(), e["gflops"].get<double>(),
-                       100 * e["share_of_peak"].get<double>(), e["peak_gflops"].get<double>());
+    out += fmt::format(
+        "encode  {:.0f} texts/s, {:.0f} tokens/s, {:.0f} GFLOP/s = {:.0f} % of this machine's peak "
+        "({:.0f})\n",
+        e["texts_per_second"].get<double>(), e["tokens_per_second"].get<double>(),
+        e["gflops"].get<double>(), 100 * e["share_of_peak"].get<double>(),
+        e["peak_gflops"].get<double>());
   }
   for (const Json& e : r.value("experts", Json::array())) {
-    out += fmt::format("expert {:<20} {:.0f} µs a call at batch 1, {:.0f} µs at batch 32\n", e["name"].get<std::string>(),
-                       e["microseconds_batch_1"].get<double>(), e["microseconds_batch_32"].get<double>());
+    out += fmt::format("expert {:<20} {:.0f} µs a call at batch 1, {:.0f} µs at batch 32\n",
+                       e["name"].get<std::string>(), e["microseconds_batch_1"].get<double>(),
+                       e["microseconds_batch_32"].get<double>());
   }
   return out;
 }
@@ -44,7 +49,9 @@ std::string bench_text(const Json& r) {
 
 void add_doctor(Program& program) {
   auto options = std::make_shared<engine::CommonOptions>();
-  CLI::App& verb = add_verb(program, program.app, "doctor", "Says what is here, what is missing and how to get it", "moecollab doctor");
+  CLI::App& verb =
+      add_verb(program, program.app, "doctor",
+               "Says what is here, what is missing and how to get it", "moecollab doctor");
   add_common(verb, program, *options);
   verb.callback([&program, options] {
     program.action = [&program, options] {
@@ -52,11 +59,17 @@ void add_doctor(Program& program) {
           {"version", kVersion},
           {"engine", attempt([] { return open_engine().facts(); })},
           {"encoder", attempt([&] { return open_engine().encoder_facts(*options); })},
-          {"registry", attempt([&] { return Json{{"experts", registry::read_registry(options->registry).experts.size()}}; })},
-          {"sandbox", {{"level", "none"}, {"note", "experts run in this process; isolation is not in this version"}}}};
+          {"registry", attempt([&] {
+             return Json{{"experts", registry::read_registry(options->registry).experts.size()}};
+           })},
+          {"sandbox",
+           {{"level", "none"},
+            {"note", "experts run in this process; isolation is not in this version"}}}};
       print_result(program, result,
-                   fmt::format("moecollab {}\n", kVersion) + finding("engine", result["engine"]) + finding("encoder", result["encoder"]) +
-                       finding("registry", result["registry"]) + "note     sandbox: none; experts run in this process\n");
+                   fmt::format("moecollab {}\n", kVersion) + finding("engine", result["engine"]) +
+                       finding("encoder", result["encoder"]) +
+                       finding("registry", result["registry"]) +
+                       "note     sandbox: none; experts run in this process\n");
       return result["engine"].contains("error") ? 1 : 0;
     };
   });
@@ -64,8 +77,12 @@ void add_doctor(Program& program) {
 
 void add_bench(Program& program) {
   auto options = std::make_shared<engine::BenchOptions>();
-  CLI::App& verb = add_verb(program, program.app, "bench", "Measures the encoder and every installed expert", "moecollab bench --stage encode");
-  verb.add_option("--stage", options->stage, "encode, expert or all")->check(CLI::IsMember({"encode", "expert", "all"}))->capture_default_str();
+  CLI::App& verb =
+      add_verb(program, program.app, "bench", "Measures the encoder and every installed expert",
+               "moecollab bench --stage encode");
+  verb.add_option("--stage", options->stage, "encode, expert or all")
+      ->check(CLI::IsMember({"encode", "expert", "all"}))
+      ->capture_default_str();
   verb.add_option("--texts", options->texts, "Texts to encode")->capture_default_str();
   add_common(verb, program, *options);
   verb.callback([&program, options] {

@@ -17,15 +17,19 @@ namespace {
 // The tokenizer that --encoder or the registry names, and its maximum length.
 std::pair<text::Tokenizer, int> open_tokenizer(const engine::CommonOptions& options) {
   if (options.encoder) {
-    return {text::Tokenizer::from_folder(*options.encoder, text::SpecialTokens::kSplit), options.max_length};
+    return {text::Tokenizer::from_folder(*options.encoder, text::SpecialTokens::kSplit),
+            options.max_length};
   }
   const registry::EncoderEntry entry = registry::read_registry(options.registry).encoder;
-  const fs::path folder = fs::path(entry.path).is_absolute() ? fs::path(entry.path) : options.registry / entry.path;
-  const auto policy = entry.special_tokens == "literal" ? text::SpecialTokens::kLiteral : text::SpecialTokens::kSplit;
+  const fs::path folder =
+      fs::path(entry.path).is_absolute() ? fs::path(entry.path) : options.registry / entry.path;
+  const auto policy = entry.special_tokens == "literal" ? text::SpecialTokens::kLiteral
+                                                        : text::SpecialTokens::kSplit;
   return {text::Tokenizer::from_folder(folder, policy), static_cast<int>(entry.max_length)};
 }
 
-int tokenize(const engine::CommonOptions& options, const std::vector<fs::path>& files, data::Format format) {
+int tokenize(const engine::CommonOptions& options, const std::vector<fs::path>& files,
+             data::Format format) {
   const auto [tokenizer, max_length] = open_tokenizer(options);
   data::TextSource source(files, format);
   int status = 0;
@@ -35,7 +39,8 @@ int tokenize(const engine::CommonOptions& options, const std::vector<fs::path>& 
       line = {{"error", {{"line", bad->line}, {"code", bad->code}, {"message", bad->message}}}};
       status = exit_status("E_DATA");
     } else {
-      const std::vector<int32_t> ids = tokenizer.encode(std::get<data::TextRecord>(*item).text, max_length).ids;
+      const std::vector<int32_t> ids =
+          tokenizer.encode(std::get<data::TextRecord>(*item).text, max_length).ids;
       line = {{"ids", ids}, {"tokens", Json::array()}};
       for (const int32_t id : ids) line["tokens"].push_back(tokenizer.token(id));
     }
@@ -48,23 +53,30 @@ int tokenize(const engine::CommonOptions& options, const std::vector<fs::path>& 
 
 void add_encode(Program& program) {
   auto options = std::make_shared<engine::EncodeOptions>();
-  CLI::App& verb = add_verb(program, program.app, "encode", "Writes the encoder's pooled features of texts",
-                            "moecollab encode --input texts.jsonl --output features.safetensors --json");
+  CLI::App& verb =
+      add_verb(program, program.app, "encode", "Writes the encoder's pooled features of texts",
+               "moecollab encode --input texts.jsonl --output features.safetensors --json");
   verb.add_option("--input", options->input, "JSONL, CSV, TSV or plain lines")->required();
   verb.add_option("--output", options->output, "safetensors file to write")->required();
-  verb.add_option("--hidden", options->hidden, "Also the token states of this layer (0: embeddings)");
-  verb.add_option("--max-length", options->max_length, "Tokens a text, with --encoder")->capture_default_str();
+  verb.add_option("--hidden", options->hidden,
+                  "Also the token states of this layer (0: embeddings)");
+  verb.add_option("--max-length", options->max_length, "Tokens a text, with --encoder")
+      ->capture_default_str();
   verb.add_option_function<std::string>(
-          "--format", [options](const std::string& name) { options->format = data::parse_format(name); },
+          "--format",
+          [options](const std::string& name) { options->format = data::parse_format(name); },
           "auto, jsonl, csv, tsv or lines")
       ->default_str("auto");
-  verb.add_flag("--no-cache", options->no_cache, "encode never uses the feature cache; for scripts");
+  verb.add_flag("--no-cache", options->no_cache,
+                "encode never uses the feature cache; for scripts");
   add_common(verb, program, *options);
   verb.callback([&program, options] {
     program.action = [&program, options] {
       const Json r = open_engine().encode(*options);
-      print_result(program, r, fmt::format("{} texts, {} tokens in {:.3f} s: {:.0f} texts/s\n", r["texts"].get<int64_t>(),
-                                           r["tokens"].get<int64_t>(), r["seconds"].get<double>(), r["texts_per_second"].get<double>()));
+      print_result(program, r,
+                   fmt::format("{} texts, {} tokens in {:.3f} s: {:.0f} texts/s\n",
+                               r["texts"].get<int64_t>(), r["tokens"].get<int64_t>(),
+                               r["seconds"].get<double>(), r["texts_per_second"].get<double>()));
       return 0;
     };
   });
@@ -74,15 +86,22 @@ void add_tokenize(Program& program) {
   auto options = std::make_shared<engine::CommonOptions>();
   auto files = std::make_shared<std::vector<fs::path>>();
   auto format = std::make_shared<data::Format>(data::Format::kAuto);
-  CLI::App& verb = add_verb(program, program.app, "tokenize", "Prints token ids and tokens of each text",
-                            "echo 'unwanted, running' | moecollab tokenize --encoder .deps/encoder/all-MiniLM-L6-v2");
-  verb.add_option("files", *files, "JSONL, CSV, TSV or plain lines; - is standard input (the default)");
-  verb.add_option("--max-length", options->max_length, "Tokens a text, with --encoder")->capture_default_str();
+  CLI::App& verb = add_verb(
+      program, program.app, "tokenize", "Prints token ids and tokens of each text",
+      "echo 'unwanted, running' | moecollab tokenize --encoder .deps/encoder/all-MiniLM-L6-v2");
+  verb.add_option("files", *files,
+                  "JSONL, CSV, TSV or plain lines; - is standard input (the default)");
+  verb.add_option("--max-length", options->max_length, "Tokens a text, with --encoder")
+      ->capture_default_str();
   verb.add_option_function<std::string>(
-          "--format", [format](const std::string& name) { *format = data::parse_format(name); }, "auto, jsonl, csv, tsv or lines")
+          "--format", [format](const std::string& name) { *format = data::parse_format(name); },
+          "auto, jsonl, csv, tsv or lines")
       ->default_str("auto");
-  verb.add_option("--registry", options->registry, "Registry folder")->envname("MOECOLLAB_REGISTRY")->capture_default_str();
-  verb.add_option("--encoder", options->encoder, "Encoder folder; then no registry is read")->envname("MOECOLLAB_ENCODER");
+  verb.add_option("--registry", options->registry, "Registry folder")
+      ->envname("MOECOLLAB_REGISTRY")
+      ->capture_default_str();
+  verb.add_option("--encoder", options->encoder, "Encoder folder; then no registry is read")
+      ->envname("MOECOLLAB_ENCODER");
   verb.add_flag("--json", program.json, "For uniformity: the output is JSONL anyway");
   verb.add_option("--config", "TOML file with any of these options as keys")->type_name("FILE");
   verb.callback([&program, options, files, format] {

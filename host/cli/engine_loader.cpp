@@ -24,7 +24,7 @@ void on_interrupt(int signal) {
 }
 
 void catch_interrupts() {
-  struct sigaction action{};
+  struct sigaction action {};
   action.sa_handler = on_interrupt;  // without SA_RESTART: a read on a pipe returns
   ::sigaction(SIGINT, &action, nullptr);
   ::sigaction(SIGTERM, &action, nullptr);
@@ -41,12 +41,16 @@ engine::Engine& open_engine() {
   void* handle = ::dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (handle == nullptr) {
     const char* reason = ::dlerror();
-    throw Error("E_INTERNAL", fmt::format("the engine cannot be loaded: {}", reason == nullptr ? "no reason given" : reason),
+    throw Error("E_INTERNAL",
+                fmt::format("the engine cannot be loaded: {}",
+                            reason == nullptr ? "no reason given" : reason),
                 "run `make setup build`, and `moecollab doctor` to see what is missing");
   }
   using Entry = engine::Engine* (*)();
   const auto entry = reinterpret_cast<Entry>(::dlsym(handle, "moecollab_engine"));
-  if (entry == nullptr) throw Error("E_INTERNAL", fmt::format("{} is not this program's engine", library.string()), "run `make build`");
+  if (entry == nullptr)
+    throw Error("E_INTERNAL", fmt::format("{} is not this program's engine", library.string()),
+                "run `make build`");
   g_engine = entry();
   g_engine->set_console(console());
   catch_interrupts();

@@ -36,14 +36,20 @@ struct Outputs {
 void add_eval(Program& program) {
   auto options = std::make_shared<engine::EvalOptions>();
   auto outputs = std::make_shared<Outputs>();
-  CLI::App& verb = add_verb(program, program.app, "eval", "Evaluates the installed experts, gate and fusion, and prints the comparison table",
-                            "moecollab eval --data-dir samples/data --report report.json --html report.html");
-  verb.add_option("--fusion", options->fusion, "mixture, logit-union, masked or paper (default: the gate's)");
-  verb.add_option("--top-k", options->top_k, "Experts run for a text; 0: all (default: the gate's)");
+  CLI::App& verb =
+      add_verb(program, program.app, "eval",
+               "Evaluates the installed experts, gate and fusion, and prints the comparison table",
+               "moecollab eval --data-dir samples/data --report report.json --html report.html");
+  verb.add_option("--fusion", options->fusion,
+                  "mixture, logit-union, masked or paper (default: the gate's)");
+  verb.add_option("--top-k", options->top_k,
+                  "Experts run for a text; 0: all (default: the gate's)");
   verb.add_option("--report", outputs->json, "Write the report as JSON");
   verb.add_option("--html", outputs->html, "Write the report as one HTML page");
   verb.add_option("--markdown", outputs->markdown, "Write the report's tables as Markdown");
-  verb.add_option("--require", outputs->requirements, "A threshold, as in macro_f1>=0.85; exit 6 if missed; repeatable")->type_name("EXPR");
+  verb.add_option("--require", outputs->requirements,
+                  "A threshold, as in macro_f1>=0.85; exit 6 if missed; repeatable")
+      ->type_name("EXPR");
   add_data(verb, options->data);
   add_common(verb, program, *options);
   add_seed(verb, *options);
@@ -51,7 +57,8 @@ void add_eval(Program& program) {
   verb.callback([&program, options, outputs] {
     program.action = [&program, options, outputs] {
       std::vector<Requirement> requirements;
-      for (const std::string& expression : outputs->requirements) requirements.push_back(Requirement::parse(expression));
+      for (const std::string& expression : outputs->requirements)
+        requirements.push_back(Requirement::parse(expression));
       outputs->require_writable_now();
       options->command = program.command;
       const Json report = open_engine().eval(*options);

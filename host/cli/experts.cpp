@@ -13,13 +13,17 @@
 namespace moecollab::cli {
 namespace {
 
-std::string text_of(const Json& value) { return value.is_string() ? escaped(value.get<std::string>(), 120) : "–"; }
+std::string text_of(const Json& value) {
+  return value.is_string() ? escaped(value.get<std::string>(), 120) : "–";
+}
 
 std::string table(const Json& experts) {
-  std::string out = fmt::format("{:<24} {:<10} {:<14} {:<12} {:<18} {}\n", "NAME", "VERSION", "STATE", "DOMAIN", "LABEL SPACE", "REASON");
+  std::string out = fmt::format("{:<24} {:<10} {:<14} {:<12} {:<18} {}\n", "NAME", "VERSION",
+                                "STATE", "DOMAIN", "LABEL SPACE", "REASON");
   for (const Json& e : experts) {
-    out += fmt::format("{:<24} {:<10} {:<14} {:<12} {:<18} {}\n", text_of(e["name"]), text_of(e["version"]), text_of(e["state"]),
-                       text_of(e["domain"]), text_of(e["label_space"]), e["reason"].is_null() ? "" : text_of(e["code"]));
+    out += fmt::format("{:<24} {:<10} {:<14} {:<12} {:<18} {}\n", text_of(e["name"]),
+                       text_of(e["version"]), text_of(e["state"]), text_of(e["domain"]),
+                       text_of(e["label_space"]), e["reason"].is_null() ? "" : text_of(e["code"]));
   }
   return out;
 }
@@ -35,15 +39,18 @@ const Json& find_expert(const Json& result, const std::string& name) {
     if (expert["name"] == name) return expert;
     names.push_back(expert["name"].get<std::string>());
   }
-  throw Error("E_CONFIG", fmt::format("there is no expert {}{}", escaped(name, 80), did_you_mean(name, names)),
+  throw Error("E_CONFIG",
+              fmt::format("there is no expert {}{}", escaped(name, 80), did_you_mean(name, names)),
               "`moecollab experts list` shows every one");
 }
 
 std::string why_text(const Json& e) {
   std::string out = fmt::format("{} is {}\n", text_of(e["name"]), text_of(e["state"]));
   if (!e["code"].is_null()) out += fmt::format("  rule: {}\n", text_of(e["code"]));
-  if (!e["reason"].is_null()) out += fmt::format("  {}\n", escaped(e["reason"].get<std::string>(), 600));
-  if (e["hint"].is_string() && !e["hint"].get<std::string>().empty()) out += fmt::format("  next: {}\n", e["hint"].get<std::string>());
+  if (!e["reason"].is_null())
+    out += fmt::format("  {}\n", escaped(e["reason"].get<std::string>(), 600));
+  if (e["hint"].is_string() && !e["hint"].get<std::string>().empty())
+    out += fmt::format("  next: {}\n", e["hint"].get<std::string>());
   return out;
 }
 
@@ -53,16 +60,33 @@ Json inspect(const fs::path& folder) {
   const registry::Manifest& m = package.manifest;
   const std::string library = registry::library_file(m);
   registry::check_files(package);
-  const experts::LibraryNote note = experts::scan_library(read_file(folder / library, "E_PLUG_IO"), (folder / library).string());
-  return {{"folder", folder.string()},
-          {"sha256", package.manifest_sha256},
-          {"expert", {{"id", m.expert.id}, {"name", m.expert.name}, {"version", m.expert.version.text()}, {"vendor", m.expert.vendor}, {"license", m.expert.license}}},
-          {"library", {{"file", library}, {"id", note.id}, {"version", note.version}, {"abi", fmt::format("{}.{}", note.abi_major, note.abi_minor)}, {"sdk", note.sdk}}},
-          {"task", {{"domain", m.task.domain}, {"label_space", m.task.label_space}, {"labels", m.task.labels}}},
-          {"input", {{"needs", m.input.needs}, {"layers", m.input.layers}, {"pooling", m.input.pooling}, {"encoder", m.input.needs_encoder() ? Json(m.input.encoder_fingerprint) : Json("none")}}},
-          {"config", m.config},
-          {"files", m.files},
-          {"provenance", m.provenance}};
+  const experts::LibraryNote note =
+      experts::scan_library(read_file(folder / library, "E_PLUG_IO"), (folder / library).string());
+  return {
+      {"folder", folder.string()},
+      {"sha256", package.manifest_sha256},
+      {"expert",
+       {{"id", m.expert.id},
+        {"name", m.expert.name},
+        {"version", m.expert.version.text()},
+        {"vendor", m.expert.vendor},
+        {"license", m.expert.license}}},
+      {"library",
+       {{"file", library},
+        {"id", note.id},
+        {"version", note.version},
+        {"abi", fmt::format("{}.{}", note.abi_major, note.abi_minor)},
+        {"sdk", note.sdk}}},
+      {"task",
+       {{"domain", m.task.domain}, {"label_space", m.task.label_space}, {"labels", m.task.labels}}},
+      {"input",
+       {{"needs", m.input.needs},
+        {"layers", m.input.layers},
+        {"pooling", m.input.pooling},
+        {"encoder", m.input.needs_encoder() ? Json(m.input.encoder_fingerprint) : Json("none")}}},
+      {"config", m.config},
+      {"files", m.files},
+      {"provenance", m.provenance}};
 }
 
 // Exit 5 where an expert that was asked for is refused.
@@ -74,7 +98,8 @@ int verify_status(const Json& result) {
 }  // namespace
 
 void add_experts(Program& program) {
-  CLI::App& verb = add_verb(program, program.app, "experts", "The registry: which experts are installed, and why one is not",
+  CLI::App& verb = add_verb(program, program.app, "experts",
+                            "The registry: which experts are installed, and why one is not",
                             "moecollab experts list --registry build/demo/registry");
   verb.require_subcommand(1);
   auto options = std::make_shared<engine::CommonOptions>();
@@ -84,7 +109,8 @@ void add_experts(Program& program) {
     sub.callback([&program, run = std::move(run)] { program.action = run; });
   };
 
-  CLI::App& list = add_verb(program, verb, "list", "Every candidate with its state", "moecollab experts list");
+  CLI::App& list =
+      add_verb(program, verb, "list", "Every candidate with its state", "moecollab experts list");
   add_common(list, program, *options);
   action(list, [&program, options] {
     const Json result = open_engine().experts_list(*options);
@@ -92,8 +118,9 @@ void add_experts(Program& program) {
     return 0;
   });
 
-  CLI::App& inspect_verb = add_verb(program, verb, "inspect", "What a package says of itself; none of its code runs",
-                                    "moecollab experts inspect build/lib/moecollab/plugins/lexical");
+  CLI::App& inspect_verb =
+      add_verb(program, verb, "inspect", "What a package says of itself; none of its code runs",
+               "moecollab experts inspect build/lib/moecollab/plugins/lexical");
   inspect_verb.add_option("package", *package, "Package folder")->required();
   inspect_verb.add_flag("--json", program.json, "Print the result as JSON");
   action(inspect_verb, [&program, package] {
@@ -102,8 +129,10 @@ void add_experts(Program& program) {
     return 0;
   });
 
-  CLI::App& why = add_verb(program, verb, "why", "Why an expert is in its state: the rule, the two values, the next command",
-                           "moecollab experts why news-words");
+  CLI::App& why =
+      add_verb(program, verb, "why",
+               "Why an expert is in its state: the rule, the two values, the next command",
+               "moecollab experts why news-words");
   why.add_option("name", *name, "Name of the expert")->required();
   add_common(why, program, *options);
   action(why, [&program, options, name] {
@@ -113,25 +142,36 @@ void add_experts(Program& program) {
     return 0;
   });
 
-  CLI::App& add = add_verb(program, verb, "add", "Checks a package and installs it", "moecollab experts add ./legal-clauses.package");
+  CLI::App& add = add_verb(program, verb, "add", "Checks a package and installs it",
+                           "moecollab experts add ./legal-clauses.package");
   add.add_option("package", *package, "Package folder")->required();
   add.add_option("--name", *name, "Name in this registry (default: the package's)");
-  add.add_option("--max-length", options->max_length, "Tokens a text, of a new registry")->capture_default_str();
+  add.add_option("--max-length", options->max_length, "Tokens a text, of a new registry")
+      ->capture_default_str();
   add_common(add, program, *options);
   action(add, [&program, options, package, name] {
     const Json r = open_engine().experts_add(*options, *package, *name);
-    print_result(program, r, fmt::format("{} {} installed, probe: {}; unrouted until the gate knows it: moecollab train-gate\n",
-                                         r["name"].get<std::string>(), r["version"].get<std::string>(), r["probe"].get<std::string>()));
+    print_result(
+        program, r,
+        fmt::format(
+            "{} {} installed, probe: {}; unrouted until the gate knows it: moecollab train-gate\n",
+            r["name"].get<std::string>(), r["version"].get<std::string>(),
+            r["probe"].get<std::string>()));
     return 0;
   });
 
-  CLI::App& verify = add_verb(program, verb, "verify", "Runs every check and all probe vectors again", "moecollab experts verify");
+  CLI::App& verify =
+      add_verb(program, verb, "verify", "Runs every check and all probe vectors again",
+               "moecollab experts verify");
   verify.add_option("name", *name, "One expert (default: all)");
   add_common(verify, program, *options);
   action(verify, [&program, options, name] {
     const Json result = open_engine().experts_verify(*options, *name);
     std::string text;
-    for (const Json& e : result["experts"]) text += fmt::format("{}: {}, probe: {}\n", text_of(e["name"]), text_of(e["state"]), text_of(e["probe"])) + (e["code"].is_null() ? "" : why_text(e));
+    for (const Json& e : result["experts"])
+      text += fmt::format("{}: {}, probe: {}\n", text_of(e["name"]), text_of(e["state"]),
+                          text_of(e["probe"])) +
+              (e["code"].is_null() ? "" : why_text(e));
     print_result(program, result, text);
     return verify_status(result);
   });

@@ -9,18 +9,27 @@ namespace moecollab::cli {
 
 void add_predict(Program& program) {
   auto options = std::make_shared<engine::PredictOptions>();
-  CLI::App& verb = add_verb(program, program.app, "predict", "Answers texts as they come: lines or JSONL in, JSONL out, in order",
+  CLI::App& verb = add_verb(program, program.app, "predict",
+                            "Answers texts as they come: lines or JSONL in, JSONL out, in order",
                             "echo 'the match went to extra time' | moecollab predict -");
-  verb.add_option("files", options->files, "JSONL, CSV, TSV or plain lines; - is standard input (the default)");
+  verb.add_option("files", options->files,
+                  "JSONL, CSV, TSV or plain lines; - is standard input (the default)");
   verb.add_option("--fusion", options->fusion, "mixture or logit-union (default: the gate's)");
-  verb.add_option("--top-k", options->top_k, "Experts run for a text; 0: all (default: the gate's)");
-  verb.add_option("--max-latency-ms", options->max_latency_ms, "How long a text may wait for others to share its batch")->capture_default_str();
-  verb.add_option("--batch", options->batch, "Texts answered together at most")->capture_default_str();
-  verb.add_option("--unknown-risk", options->unknown_risk,
-                  "unknown_domain is the gate's entropy above this share of the held-out texts' highest")->capture_default_str();
+  verb.add_option("--top-k", options->top_k,
+                  "Experts run for a text; 0: all (default: the gate's)");
+  verb.add_option("--max-latency-ms", options->max_latency_ms,
+                  "How long a text may wait for others to share its batch")
+      ->capture_default_str();
+  verb.add_option("--batch", options->batch, "Texts answered together at most")
+      ->capture_default_str();
+  verb.add_option(
+          "--unknown-risk", options->unknown_risk,
+          "unknown_domain is the gate's entropy above this share of the held-out texts' highest")
+      ->capture_default_str();
   verb.add_flag("--strict", options->strict, "Stop at the first line that cannot be read");
   verb.add_option_function<std::string>(
-          "--format", [options](const std::string& name) { options->format = data::parse_format(name); },
+          "--format",
+          [options](const std::string& name) { options->format = data::parse_format(name); },
           "auto, jsonl, csv, tsv or lines")
       ->default_str("auto");
   add_common(verb, program, *options);
@@ -29,8 +38,10 @@ void add_predict(Program& program) {
       options->command = program.command;
       const Json counts = open_engine().predict(*options, [](const std::string& line) {
         const bool end_of_batch = line.empty();
-        const bool good = end_of_batch ? std::fflush(stdout) == 0
-                                       : std::fwrite(line.data(), 1, line.size(), stdout) == line.size() && std::fputc('\n', stdout) != EOF;
+        const bool good = end_of_batch
+                              ? std::fflush(stdout) == 0
+                              : std::fwrite(line.data(), 1, line.size(), stdout) == line.size() &&
+                                    std::fputc('\n', stdout) != EOF;
         if (!good) throw Error("E_WRITE", "standard output could not be written");
       });
       return counts["errors"].get<int64_t>() > 0 ? exit_status("E_DATA") : 0;

@@ -10,12 +10,14 @@
 namespace moecollab::cli {
 namespace {
 
-// The value at a dotted path. Expert and label-space names hold no dots, so splitting at each is enough.
+// The value at a dotted path. Expert and label-space names hold no dots, so splitting at each is
+// enough.
 const Json* find(const Json& report, const std::string& path) {
   const Json* value = &report;
   for (size_t start = 0; start <= path.size();) {
     const size_t end = std::min(path.find('.', start), path.size());
-    const auto it = value->is_object() ? value->find(path.substr(start, end - start)) : value->end();
+    const auto it =
+        value->is_object() ? value->find(path.substr(start, end - start)) : value->end();
     if (!value->is_object() || it == value->end()) return nullptr;
     value = &*it;
     start = end + 1;
@@ -34,23 +36,32 @@ Requirement Requirement::parse(const std::string& expression) {
     r.relation = expression.substr(at, after - at);
     char* end = nullptr;
     r.bound = std::strtod(expression.c_str() + after, &end);
-    const bool known = r.relation == ">=" || r.relation == "<=" || r.relation == ">" || r.relation == "<" || r.relation == "==";
+    const bool known = r.relation == ">=" || r.relation == "<=" || r.relation == ">" ||
+                       r.relation == "<" || r.relation == "==";
     if (known && end != expression.c_str() + after && *end == '\0') {
       if (r.path.find('.') == std::string::npos) r.path = "overall." + r.path;
       return r;
     }
   }
-  throw Error("E_CONFIG", fmt::format("--require \"{}\" is not PATH>=NUMBER (also <=, >, <, ==)", escaped(expression, 80)));
+  throw Error("E_CONFIG", fmt::format("--require \"{}\" is not PATH>=NUMBER (also <=, >, <, ==)",
+                                      escaped(expression, 80)));
 }
 
 void Requirement::check(const Json& report) const {
   const Json* value = find(report, path);
   if (value == nullptr || !value->is_number()) {
-    throw Error("E_CONFIG", fmt::format("--require: the report has no number at {}", escaped(path, 80)));
+    throw Error("E_CONFIG",
+                fmt::format("--require: the report has no number at {}", escaped(path, 80)));
   }
   const double seen = value->get<double>();
-  const bool met = relation == ">=" ? seen >= bound : relation == "<=" ? seen <= bound : relation == ">" ? seen > bound : relation == "<" ? seen < bound : seen == bound;
-  if (!met) throw Error("E_REQUIRE", fmt::format("{} is {:.6g}, asked for {} {:g}", path, seen, relation, bound));
+  const bool met = relation == ">="   ? seen >= bound
+                   : relation == "<=" ? seen <= bound
+                   : relation == ">"  ? seen > bound
+                   : relation == "<"  ? seen < bound
+                                      : seen == bound;
+  if (!met)
+    throw Error("E_REQUIRE",
+                fmt::format("{} is {:.6g}, asked for {} {:g}", path, seen, relation, bound));
 }
 
 }  // namespace moecollab::cli

@@ -15,36 +15,46 @@ void suggest(const std::string& command) {
 }
 
 std::string expert_text(const Json& r) {
-  return fmt::format("{} {} trained on {} ({}): {} epochs, held-out accuracy {:.3f} on {} texts\n", r["name"].get<std::string>(),
-                     r["version"].get<std::string>(), r["domain"].get<std::string>(), r["label_space"].get<std::string>(),
-                     r["epochs"].get<int>(), r["held_out_accuracy"].is_null() ? 0.0 : r["held_out_accuracy"].get<double>(),
+  return fmt::format("{} {} trained on {} ({}): {} epochs, held-out accuracy {:.3f} on {} texts\n",
+                     r["name"].get<std::string>(), r["version"].get<std::string>(),
+                     r["domain"].get<std::string>(), r["label_space"].get<std::string>(),
+                     r["epochs"].get<int>(),
+                     r["held_out_accuracy"].is_null() ? 0.0 : r["held_out_accuracy"].get<double>(),
                      r["held_out"].get<int64_t>());
 }
 
 std::string gate_text(const Json& r) {
-  return fmt::format("gate over {} experts fitted on {} held-out texts in {:.1f} s ({} fusion): task loss {:.4f}; "
-                     "{} encoder passes, {} cached\n",
-                     r["experts"].get<int64_t>(), r["texts"].get<int64_t>(), r["fit_seconds"].get<double>(), r["fusion"].get<std::string>(),
-                     r["task_loss"].get<double>(), r["encoder_forwards"].get<int64_t>(), r["cache_hits"].get<int64_t>());
+  return fmt::format(
+      "gate over {} experts fitted on {} held-out texts in {:.1f} s ({} fusion): task loss {:.4f}; "
+      "{} encoder passes, {} cached\n",
+      r["experts"].get<int64_t>(), r["texts"].get<int64_t>(), r["fit_seconds"].get<double>(),
+      r["fusion"].get<std::string>(), r["task_loss"].get<double>(),
+      r["encoder_forwards"].get<int64_t>(), r["cache_hits"].get<int64_t>());
 }
 
 }  // namespace
 
 void add_train_expert(Program& program) {
   auto options = std::make_shared<engine::TrainExpertOptions>();
-  CLI::App& verb = add_verb(program, program.app, "train-expert", "Trains one expert on one domain and installs it",
-                            "moecollab train-expert news-words --kind lexical --domain news --data-dir samples/data");
+  CLI::App& verb = add_verb(
+      program, program.app, "train-expert", "Trains one expert on one domain and installs it",
+      "moecollab train-expert news-words --kind lexical --domain news --data-dir samples/data");
   verb.add_option("name", options->name, "Name of the expert: a-z, 0-9, _ and -")->required();
-  verb.add_option("--kind", options->kind, "adapter, lexical, or the folder of a trainable package")->required();
+  verb.add_option("--kind", options->kind, "adapter, lexical, or the folder of a trainable package")
+      ->required();
   verb.add_option("--domain", options->domain, "Domain whose training file is used")->required();
-  verb.add_option("--set", options->settings, "A setting of the kind's [config]; repeatable")->type_name("KEY=VALUE");
-  verb.add_option("--layers", options->layers, "Encoder layers that it reads (0: embeddings, -1: last)");
+  verb.add_option("--set", options->settings, "A setting of the kind's [config]; repeatable")
+      ->type_name("KEY=VALUE");
+  verb.add_option("--layers", options->layers,
+                  "Encoder layers that it reads (0: embeddings, -1: last)");
   verb.add_option("--pooling", options->pooling, "mean or cls");
   verb.add_option("--epochs", options->epochs, "Epochs at most")->capture_default_str();
   verb.add_option("--lr", options->lr, "Learning rate of AdamW")->capture_default_str();
   verb.add_option("--batch", options->batch, "Texts a step")->capture_default_str();
-  verb.add_option("--max-length", options->max_length, "Tokens a text, of a new registry")->capture_default_str();
-  verb.add_flag("--no-refit", options->no_refit, "Leave the held-out texts out of the installed expert");
+  verb.add_option("--max-length", options->max_length, "Tokens a text, of a new registry")
+      ->capture_default_str();
+  verb.add_flag("--no-refit", options->no_refit,
+                "Leave the held-out texts out of the installed expert");
   verb.add_flag("--force", options->force, "Install the next version if the expert exists");
   add_data(verb, options->data);
   add_common(verb, program, *options);
@@ -55,7 +65,8 @@ void add_train_expert(Program& program) {
       options->command = program.command;
       const Json result = open_engine().train_expert(*options);
       print_result(program, result, expert_text(result));
-      suggest(fmt::format("moecollab train-gate --registry {} --data-dir …", options->registry.string()));
+      suggest(fmt::format("moecollab train-gate --registry {} --data-dir …",
+                          options->registry.string()));
       return 0;
     };
   });
@@ -63,16 +74,25 @@ void add_train_expert(Program& program) {
 
 void add_train_gate(Program& program) {
   auto options = std::make_shared<engine::TrainGateOptions>();
-  CLI::App& verb = add_verb(program, program.app, "train-gate", "Fits the gate on held-out training texts",
-                            "moecollab train-gate --data-dir samples/data --lambda1 0.01 --lambda2 0.01");
-  verb.add_option("--fusion", options->fusion, "mixture, logit-union, masked or paper")->capture_default_str();
-  verb.add_option("--top-k", options->top_k, "Experts run for a text; 0: all")->capture_default_str();
-  verb.add_option("--lambda1", options->lambda1, "Weight of the entropy term of eq 3")->capture_default_str();
-  verb.add_option("--lambda2", options->lambda2, "Weight of the balance term of eq 3")->capture_default_str();
-  verb.add_option("--layers", options->layers, "Encoder layers whose means the gate reads (default: first, middle, last)");
-  verb.add_option("--epochs", options->epochs, "Epochs at most; the best on a fifth of the texts counts")->capture_default_str();
+  CLI::App& verb =
+      add_verb(program, program.app, "train-gate", "Fits the gate on held-out training texts",
+               "moecollab train-gate --data-dir samples/data --lambda1 0.01 --lambda2 0.01");
+  verb.add_option("--fusion", options->fusion, "mixture, logit-union, masked or paper")
+      ->capture_default_str();
+  verb.add_option("--top-k", options->top_k, "Experts run for a text; 0: all")
+      ->capture_default_str();
+  verb.add_option("--lambda1", options->lambda1, "Weight of the entropy term of eq 3")
+      ->capture_default_str();
+  verb.add_option("--lambda2", options->lambda2, "Weight of the balance term of eq 3")
+      ->capture_default_str();
+  verb.add_option("--layers", options->layers,
+                  "Encoder layers whose means the gate reads (default: first, middle, last)");
+  verb.add_option("--epochs", options->epochs,
+                  "Epochs at most; the best on a fifth of the texts counts")
+      ->capture_default_str();
   verb.add_option("--lr", options->lr, "Learning rate of AdamW")->capture_default_str();
-  verb.add_option("--weight-decay", options->weight_decay, "Decoupled weight decay of AdamW")->capture_default_str();
+  verb.add_option("--weight-decay", options->weight_decay, "Decoupled weight decay of AdamW")
+      ->capture_default_str();
   verb.add_option("--batch", options->batch, "Texts a step")->capture_default_str();
   add_data(verb, options->data);
   add_common(verb, program, *options);

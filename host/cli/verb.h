@@ -29,8 +29,8 @@ void add_cache(CLI::App& verb, engine::CommonOptions& options);
 void add_data(CLI::App& verb, data::DataOptions& options);
 
 // A verb of the program whose help begins with an example.
-CLI::App& add_verb(Program& program, CLI::App& parent, const std::string& name, const std::string& description,
-                   const std::string& example);
+CLI::App& add_verb(Program& program, CLI::App& parent, const std::string& name,
+                   const std::string& description, const std::string& example);
 
 // One line of compact JSON, or `text`, on stdout.
 void print_result(const Program& program, const Json& result, const std::string& text);

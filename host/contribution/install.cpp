@@ -10,7 +10,8 @@ namespace moecollab::contribution {
 namespace {
 
 [[noreturn]] void fail_write(const fs::path& path, const std::error_code& error) {
-  throw Error("E_WRITE", fmt::format("{} cannot be written: {}", escaped(path.string()), error.message()));
+  throw Error("E_WRITE",
+              fmt::format("{} cannot be written: {}", escaped(path.string()), error.message()));
 }
 
 // Copies beside the target and renames, so that a half-copied package never has a package's name.
@@ -41,21 +42,25 @@ void ensure_registry(const fs::path& folder, const encoder::EncoderSettings& enc
   registry::EncoderEntry entry;
   entry.path = fs::absolute(encoder.folder).lexically_normal().string();
   entry.max_length = encoder.max_length;
-  entry.special_tokens = encoder.special_tokens == text::SpecialTokens::kLiteral ? "literal" : "split";
+  entry.special_tokens =
+      encoder.special_tokens == text::SpecialTokens::kLiteral ? "literal" : "split";
   entry.fingerprint = encoder::fingerprint(encoder);
   write_file_atomic(folder / registry::kRegistryFile, registry::new_registry_text(entry));
 }
 
-void install(const fs::path& registry_folder, const registry::Package& package, const std::string& name) {
+void install(const fs::path& registry_folder, const registry::Package& package,
+             const std::string& name) {
   const registry::RegistryFile registry = registry::read_registry(registry_folder);
   const std::string version = package.manifest.expert.version.text();
   const fs::path target = registry_folder / registry::kExpertsFolder / name / version;
   if (fs::exists(target)) {
     const std::string there = registry::open_package(target).manifest_sha256;
     if (there != package.manifest_sha256) {
-      throw Error("E_REG_EXISTS", fmt::format("{} {} is installed already with another package ({}, the new one is {})",
-                                              name, version, there.substr(0, 12), package.manifest_sha256.substr(0, 12)),
-                  "give the new package a higher version");
+      throw Error(
+          "E_REG_EXISTS",
+          fmt::format("{} {} is installed already with another package ({}, the new one is {})",
+                      name, version, there.substr(0, 12), package.manifest_sha256.substr(0, 12)),
+          "give the new package a higher version");
     }
   } else {
     copy_package(package, target);

@@ -8,14 +8,15 @@
 
 namespace moecollab::contribution {
 
-// Makes FOLDER a registry of 0 experts on this encoder, unless it is one. Relative encoder paths are
-// written as absolute ones, so that the registry works from anywhere. Throws E_WRITE.
+// Makes FOLDER a registry of 0 experts on this encoder, unless it is one. Relative encoder paths
+// are written as absolute ones, so that the registry works from anywhere. Throws E_WRITE.
 void ensure_registry(const fs::path& folder, const encoder::EncoderSettings& encoder);
 
-// Copies the package to experts/<name>/<version>/ and, where registry.toml has no entry of that name,
-// appends one for versions compatible with this one. A version that is there already is E_REG_EXISTS,
-// unless its package is the very same; a failure leaves the registry as it was.
-void install(const fs::path& registry_folder, const registry::Package& package, const std::string& name);
+// Copies the package to experts/<name>/<version>/ and, where registry.toml has no entry of that
+// name, appends one for versions compatible with this one. A version that is there already is
+// E_REG_EXISTS, unless its package is the very same; a failure leaves the registry as it was.
+void install(const fs::path& registry_folder, const registry::Package& package,
+             const std::string& name);
 
 // Writes what the pool found into registry.lock.toml: versions, digests, states, probe records.
 void update_lock(const pipeline::Pool& pool, std::vector<pipeline::InstalledExpert>& experts);

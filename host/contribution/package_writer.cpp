@@ -1,20 +1,18 @@
 #include "contribution/package_writer.h"
 
 #include "base/digest.h"
+#include "encoder/tensor_io.h"
 #include "pipeline/probe.h"
-#include "weights/writer.h"
 
 namespace moecollab::contribution {
 namespace {
 
 constexpr const char* kWeightsFile = "weights.safetensors";
 
-void write_weights(const fs::path& file, const std::vector<std::pair<std::string, at::Tensor>>& tensors) {
+void write_weights(const fs::path& file,
+                   const std::vector<std::pair<std::string, at::Tensor>>& tensors) {
   std::vector<weights::TensorSource> sources;
-  for (const auto& [name, tensor] : tensors) {
-    sources.push_back(weights::f32_source(name, tensor.sizes().vec(),
-                                          {tensor.const_data_ptr<float>(), static_cast<size_t>(tensor.numel())}));
-  }
+  for (const auto& [name, tensor] : tensors) sources.push_back(encoder::source_of(name, tensor));
   weights::write_safetensors(file, sources);
 }
 

@@ -14,10 +14,10 @@
 namespace moecollab::contribution {
 
 struct PackageContents {
-  registry::Manifest manifest;  // its [files] is filled in here
-  fs::path library;             // copied under its own name
+  registry::Manifest manifest;                              // its [files] is filled in here
+  fs::path library;                                         // copied under its own name
   std::vector<std::pair<std::string, at::Tensor>> weights;  // float32; none: no weights.safetensors
-  Json probe;                   // null: no probe.json
+  Json probe;                                               // null: no probe.json
 };
 
 // Writes the package into the empty folder and reads it back. Throws E_WRITE.

@@ -1,7 +1,7 @@
 #include "encoder/bert.h"
 
-#include <ATen/core/grad_mode.h>
 #include <ATen/core/dispatch/Dispatcher.h>
+#include <ATen/core/grad_mode.h>
 #include <fmt/format.h>
 
 #include "base/error.h"
@@ -18,12 +18,14 @@ at::Tensor pack_weight(const at::Tensor& weight) {
   return op.call(weight, std::nullopt);
 }
 
-at::Tensor packed_linear(const at::Tensor& x, const at::Tensor& packed, const at::Tensor& bias, bool gelu) {
+at::Tensor packed_linear(const at::Tensor& x, const at::Tensor& packed, const at::Tensor& bias,
+                         bool gelu) {
   static const auto op =
       c10::Dispatcher::singleton()
           .findSchemaOrThrow("mkldnn::_linear_pointwise", "")
-          .typed<at::Tensor(const at::Tensor&, const at::Tensor&, const std::optional<at::Tensor>&, std::string_view,
-                            c10::List<std::optional<at::Scalar>>, std::optional<std::string_view>)>();
+          .typed<at::Tensor(const at::Tensor&, const at::Tensor&, const std::optional<at::Tensor>&,
+                            std::string_view, c10::List<std::optional<at::Scalar>>,
+                            std::optional<std::string_view>)>();
   static const c10::List<std::optional<at::Scalar>> kNoScalars;
   return gelu ? op.call(x, packed, bias, "gelu", kNoScalars, "none")
               : op.call(x, packed, bias, "none", kNoScalars, "");
@@ -41,7 +43,8 @@ at::Tensor activated(const at::Tensor& x, const std::string& activation) {
 
 Linear::Linear(at::Tensor weight, at::Tensor bias, std::string activation)
     : weight_(std::move(weight)), bias_(std::move(bias)), activation_(std::move(activation)) {
-  if (weight_.is_cpu() && at::globalContext().userEnabledMkldnn() && at::globalContext().hasMKLDNN()) {
+  if (weight_.is_cpu() && at::globalContext().userEnabledMkldnn() &&
+      at::globalContext().hasMKLDNN()) {
     packed_ = pack_weight(weight_);
     weight_ = at::Tensor();
   }
@@ -110,14 +113,15 @@ at::Tensor Bert::normalised(const at::Tensor& x, const Norm& norm) const {
   return at::layer_norm(x, {config_.hidden}, norm.weight, norm.bias, config_.ln_eps);
 }
 
-at::Tensor Bert::run(const Block& block, const at::Tensor& x, std::span<const int32_t> lengths) const {
+at::Tensor Bert::run(const Block& block, const at::Tensor& x,
+                     std::span<const int32_t> lengths) const {
   const at::Tensor attended = block.attention_out(attend(block.qkv(x), lengths)).add_(x);
   const at::Tensor a = normalised(attended, block.attention_norm);
   return normalised(block.down(block.up(a)).add_(a), block.output_norm);
 }
 
-// softmax(q·kᵀ/√d)·v within each sequence. Sequences of one length stand side by side, so each run of
-// them is one dense call without mask or padding.
+// softmax(q·kᵀ/√d)·v within each sequence. Sequences of one length stand side by side, so each run
+// of them is one dense call without mask or padding.
 at::Tensor Bert::attend(const at::Tensor& qkv, std::span<const int32_t> lengths) const {
   const int64_t heads = config_.heads, width = config_.hidden / config_.heads;
   at::Tensor context = at::empty({qkv.size(0), config_.hidden}, qkv.options());
@@ -127,20 +131,15 @@ at::Tensor Bert::attend(const at::Tensor& qkv, std::span<const int32_t> lengths)
     while (end < lengths.size() && lengths[end] == lengths[i]) ++end;
     const auto count = static_cast<int64_t>(end - i);
     const int64_t length = lengths[i], tokens = count * length;
-    const at::Tensor parts =
-        qkv.narrow(0, token, tokens).view({count, length, 3, heads, width}).permute({2, 0, 3, 1, 4});
+    const at::Tensor parts = qkv.narrow(0, token, tokens)
+                                 .view({count, length, 3, heads, width})
+                                 .permute({2, 0, 3, 1, 4});
     const at::Tensor out = at::scaled_dot_product_attention(parts[0], parts[1], parts[2]);
     context.narrow(0, token, tokens).view({count, length, heads, width}).copy_(out.transpose(1, 2));
     token += tokens;
     i = end;
   }
   return context;
-}
-
-int64_t Bert::flops(int64_t length, int64_t blocks) const {
-  const int64_t h = config_.hidden;
-  const int64_t linears = 2 * (4 * h * h + 2 * h * config_.intermediate);
-  return blocks * (linears * length + 4 * h * length * length);
 }
 
 }  // namespace moecollab::encoder

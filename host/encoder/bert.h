@@ -13,8 +13,8 @@
 
 namespace moecollab::encoder {
 
-// y = x·Wᵀ + b for x [T, in], with the weight in the layout that is fastest for the device (oneDNN's
-// own on the CPU, as prepared once at load).
+// y = x·Wᵀ + b for x [T, in], with the weight in the layout that is fastest for the device
+// (oneDNN's own on the CPU, as prepared once at load).
 class Linear {
  public:
   Linear() = default;
@@ -30,20 +30,18 @@ class Linear {
 // Post-LN BERT without pooler, inference only (Hugging Face modeling_bert.py). Thread-safe.
 class Bert {
  public:
-  // Reads config.json and model.safetensors of `folder` onto `device`. Throws E_ENCODER listing every
-  // missing and mis-shaped tensor, E_ST_… for a damaged file.
+  // Reads config.json and model.safetensors of `folder` onto `device`. Throws E_ENCODER listing
+  // every missing and mis-shaped tensor, E_ST_… for a damaged file.
   Bert(const fs::path& folder, at::Device device);
 
   const BertConfig& config() const { return config_; }
 
   // `ids`: the tokens of all sequences packed, [T] int32; `lengths`: of each sequence, sum T; equal
-  // neighbours are attended to in one call, so sort by length. Gives the states [T, H] float32 of each
-  // layer in `wanted` (0 = embeddings, i = after block i); blocks above the highest are not run.
+  // neighbours are attended to in one call, so sort by length. Gives the states [T, H] float32 of
+  // each layer in `wanted` (0 = embeddings, i = after block i); blocks above the highest are not
+  // run.
   std::map<int, at::Tensor> forward(const at::Tensor& ids, std::span<const int32_t> lengths,
                                     const std::set<int>& wanted) const;
-
-  // Floating-point operations (2 a multiply-add) of blocks 1…`blocks` for one text of `length` tokens.
-  int64_t flops(int64_t length, int64_t blocks) const;
 
  private:
   struct Norm {

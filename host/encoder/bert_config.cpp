@@ -68,7 +68,8 @@ std::string activation_of(const Reader& json) {
 
 BertConfig read_bert_config(const fs::path& folder) {
   const Reader json(folder / "config.json");
-  if (json.value<std::string>("model_type", "bert", "a string") != "bert") json.refuse("model_type", "\"bert\"");
+  if (json.value<std::string>("model_type", "bert", "a string") != "bert")
+    json.refuse("model_type", "\"bert\"");
   if (json.value<std::string>("position_embedding_type", "absolute", "a string") != "absolute") {
     json.refuse("position_embedding_type", "\"absolute\"");
   }

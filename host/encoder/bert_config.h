@@ -10,7 +10,7 @@ namespace moecollab::encoder {
 
 struct BertConfig {
   int64_t layers = 0;
-  int64_t hidden = 0;        // H
+  int64_t hidden = 0;  // H
   int64_t heads = 0;
   int64_t intermediate = 0;  // I
   int64_t vocabulary = 0;
@@ -20,8 +20,8 @@ struct BertConfig {
   std::string activation;  // "gelu" (erf), "gelu_tanh", "relu" or "silu"
 };
 
-// Reads FOLDER/config.json. Throws E_ENCODER naming key and value for what the forward pass does not
-// do: relative positions, a decoder, another activation, sizes that do not fit each other.
+// Reads FOLDER/config.json. Throws E_ENCODER naming key and value for what the forward pass does
+// not do: relative positions, a decoder, another activation, sizes that do not fit each other.
 BertConfig read_bert_config(const fs::path& folder);
 
 }  // namespace moecollab::encoder

@@ -7,8 +7,7 @@
 
 #include "base/error.h"
 #include "base/strings.h"
-#include "weights/convert.h"
-#include "weights/safetensors.h"
+#include "encoder/tensor_io.h"
 
 namespace moecollab::encoder {
 namespace {
@@ -30,7 +29,8 @@ std::map<std::string, Shape> expected_tensors(const BertConfig& c) {
   norm("embeddings.LayerNorm");
   for (int64_t i = 0; i < c.layers; ++i) {
     const std::string layer = fmt::format("encoder.layer.{}.", i);
-    for (const char* part : {"query", "key", "value"}) linear(layer + "attention.self." + part, c.hidden, c.hidden);
+    for (const char* part : {"query", "key", "value"})
+      linear(layer + "attention.self." + part, c.hidden, c.hidden);
     linear(layer + "attention.output.dense", c.hidden, c.hidden);
     norm(layer + "attention.output.LayerNorm");
     linear(layer + "intermediate.dense", c.intermediate, c.hidden);
@@ -48,8 +48,8 @@ std::string canonical(std::string name) {
 }
 
 bool ignored(const std::string& name) {
-  return name == "embeddings.position_ids" || name.starts_with("cls.") || name.starts_with("classifier.") ||
-         name.starts_with("pooler.");
+  return name == "embeddings.position_ids" || name.starts_with("cls.") ||
+         name.starts_with("classifier.") || name.starts_with("pooler.");
 }
 
 }  // namespace
@@ -69,17 +69,15 @@ BertWeights::BertWeights(const fs::path& file, const BertConfig& config, at::Dev
                                      fmt::join(it->second, ", ")));
       expected.erase(it);
     } else {
-      at::Tensor tensor = at::empty(view.shape, at::kFloat);
-      weights::copy_f32(view, {tensor.mutable_data_ptr<float>(), static_cast<size_t>(tensor.numel())});
-      tensors_[name] = tensor.to(device);
+      tensors_[name] = to_tensor(view).to(device);
       expected.erase(it);
     }
   }
   for (const auto& [name, shape] : expected) problems.push_back(name + " is missing");
   if (!problems.empty()) {
     throw Error("E_ENCODER",
-                fmt::format("{}: {} tensors do not fit config.json: {}", escaped(file.string()), problems.size(),
-                            join(problems, "; ")),
+                fmt::format("{}: {} tensors do not fit config.json: {}", escaped(file.string()),
+                            problems.size(), join(problems, "; ")),
                 "use the config.json that belongs to these weights");
   }
 }

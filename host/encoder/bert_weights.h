@@ -12,9 +12,9 @@ namespace moecollab::encoder {
 
 class BertWeights {
  public:
-  // Reads `file` (safetensors; F32, F16 or BF16) as float32 onto `device`. Accepts the prefix "bert."
-  // and the old names gamma and beta; ignores position_ids, cls.*, classifier.* and the pooler.
-  // Throws E_ENCODER listing all tensors that are missing, unknown or of another shape.
+  // Reads `file` (safetensors; F32, F16 or BF16) as float32 onto `device`. Accepts the prefix
+  // "bert." and the old names gamma and beta; ignores position_ids, cls.*, classifier.* and the
+  // pooler. Throws E_ENCODER listing all tensors that are missing, unknown or of another shape.
   BertWeights(const fs::path& file, const BertConfig& config, at::Device device);
 
   const at::Tensor& get(const std::string& name) const { return tensors_.at(name); }

@@ -1,7 +1,7 @@
 #include "encoder/encoder.h"
 
-#include <ATen/core/grad_mode.h>
 #include <ATen/Parallel.h>
+#include <ATen/core/grad_mode.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -15,25 +15,29 @@
 namespace moecollab::encoder {
 namespace {
 
-std::string fingerprint_of(const EncoderSettings& settings, const BertConfig& c, const text::Tokenizer& tokenizer) {
+std::string fingerprint_of(const EncoderSettings& settings, const BertConfig& c,
+                           const text::Tokenizer& tokenizer) {
   // The values that change results, not config.json's bytes, which exporters reorder freely.
-  const std::string config = fmt::format("{} {} {} {} {} {} {} {:.17g} {}", c.layers, c.hidden, c.heads, c.intermediate,
-                                         c.vocabulary, c.max_positions, c.token_types, c.ln_eps, c.activation);
+  const std::string config =
+      fmt::format("{} {} {} {} {} {} {} {:.17g} {}", c.layers, c.hidden, c.heads, c.intermediate,
+                  c.vocabulary, c.max_positions, c.token_types, c.ln_eps, c.activation);
   return sha256_hex(fmt::format("weights {}\nconfig {}\ntokenizer {}\nmax_length {}\n",
-                                file_sha256_hex(settings.folder / "model.safetensors", "E_ENCODER"), config,
-                                tokenizer.fingerprint(), settings.max_length));
+                                file_sha256_hex(settings.folder / "model.safetensors", "E_ENCODER"),
+                                config, tokenizer.fingerprint(), settings.max_length));
 }
 
 text::Tokenizer open_tokenizer(const EncoderSettings& settings, const BertConfig& config) {
-  text::Tokenizer tokenizer = text::Tokenizer::from_folder(settings.folder, settings.special_tokens);
+  text::Tokenizer tokenizer =
+      text::Tokenizer::from_folder(settings.folder, settings.special_tokens);
   if (tokenizer.size() != config.vocabulary) {
-    throw Error("E_VOCAB", fmt::format("{}: vocab.txt has {} tokens, config.json says vocab_size {}",
-                                       escaped(settings.folder.string()), tokenizer.size(), config.vocabulary),
+    throw Error("E_VOCAB",
+                fmt::format("{}: vocab.txt has {} tokens, config.json says vocab_size {}",
+                            escaped(settings.folder.string()), tokenizer.size(), config.vocabulary),
                 "use the vocabulary that belongs to these weights");
   }
   if (settings.max_length > config.max_positions) {
-    throw Error("E_CONFIG", fmt::format("max_length is {}, the encoder has {} positions", settings.max_length,
-                                        config.max_positions));
+    throw Error("E_CONFIG", fmt::format("max_length is {}, the encoder has {} positions",
+                                        settings.max_length, config.max_positions));
   }
   return tokenizer;
 }
@@ -46,7 +50,8 @@ at::Tensor pool(const at::Tensor& states, std::span<const int32_t> lengths, Pool
     size_t end = i;
     while (end < lengths.size() && lengths[end] == lengths[i]) ++end;
     const auto count = static_cast<int64_t>(end - i);
-    const at::Tensor block = states.narrow(0, token, count * lengths[i]).view({count, lengths[i], states.size(1)});
+    const at::Tensor block =
+        states.narrow(0, token, count * lengths[i]).view({count, lengths[i], states.size(1)});
     rows.push_back(pooling == Pooling::kMean ? block.mean(1) : block.select(1, 0));
     token += count * lengths[i];
     i = end;
@@ -61,7 +66,8 @@ std::string fingerprint(const EncoderSettings& settings) {
   return fingerprint_of(settings, config, open_tokenizer(settings, config));
 }
 
-Encoder::Encoder(EncoderSettings settings, at::Device device, int64_t batch_tokens, std::shared_ptr<FeatureCache> cache)
+Encoder::Encoder(EncoderSettings settings, at::Device device, int64_t batch_tokens,
+                 std::shared_ptr<FeatureCache> cache)
     : settings_(std::move(settings)),
       device_(device),
       batch_tokens_(batch_tokens),
@@ -95,7 +101,8 @@ std::vector<int32_t> Encoder::token_counts(std::span<const std::string_view> tex
   std::vector<int32_t> counts(texts.size());
   at::parallel_for(0, static_cast<int64_t>(texts.size()), 64, [&](int64_t begin, int64_t end) {
     for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i) {
-      counts[i] = static_cast<int32_t>(tokenizer_.encode(texts[i], settings_.max_length).ids.size());
+      counts[i] =
+          static_cast<int32_t>(tokenizer_.encode(texts[i], settings_.max_length).ids.size());
     }
   });
   return counts;
@@ -103,21 +110,25 @@ std::vector<int32_t> Encoder::token_counts(std::span<const std::string_view> tex
 
 int64_t Encoder::flops(int64_t length) const {
   const int64_t h = config_.hidden;
-  return config_.layers * (2 * (4 * h * h + 2 * h * config_.intermediate) * length + 4 * h * length * length);
+  return config_.layers *
+         (2 * (4 * h * h + 2 * h * config_.intermediate) * length + 4 * h * length * length);
 }
 
-std::vector<int64_t> Encoder::fill_from_cache(std::span<const std::string_view> texts, const FeatureRequest& request,
-                                              Features& out) {
+std::vector<int64_t> Encoder::fill_from_cache(std::span<const std::string_view> texts,
+                                              const FeatureRequest& request, Features& out) {
   std::vector<int64_t> missing;
   const bool cacheable = cache_ && request.hidden.empty() && !request.tokens;
   for (int64_t row = 0; row < static_cast<int64_t>(texts.size()); ++row) {
     const Digest digest = cacheable ? sha256(texts[static_cast<size_t>(row)]) : Digest{};
-    const bool hit = cacheable && std::all_of(request.pooled.begin(), request.pooled.end(), [&](const PooledKey& key) {
-      const float* cached = cache_->find(fingerprint_, key, config_.hidden, digest);
-      if (cached == nullptr) return false;
-      std::copy_n(cached, config_.hidden, out.pooled.at(key).mutable_data_ptr<float>() + row * config_.hidden);
-      return true;
-    });
+    const bool hit =
+        cacheable &&
+        std::all_of(request.pooled.begin(), request.pooled.end(), [&](const PooledKey& key) {
+          const float* cached = cache_->find(fingerprint_, key, config_.hidden, digest);
+          if (cached == nullptr) return false;
+          std::copy_n(cached, config_.hidden,
+                      out.pooled.at(key).mutable_data_ptr<float>() + row * config_.hidden);
+          return true;
+        });
     if (!hit) missing.push_back(row);
   }
   return missing;
@@ -125,7 +136,8 @@ std::vector<int64_t> Encoder::fill_from_cache(std::span<const std::string_view> 
 
 Features Encoder::encode(std::span<const std::string_view> texts, const FeatureRequest& request,
                          std::string_view progress_label) {
-  // Not InferenceMode: the gate is trained on these features, and autograd refuses inference tensors.
+  // Not InferenceMode: the gate is trained on these features, and autograd refuses inference
+  // tensors.
   const at::NoGradGuard no_grad;
   Features out;
   out.texts.assign(texts.begin(), texts.end());
@@ -133,7 +145,8 @@ Features Encoder::encode(std::span<const std::string_view> texts, const FeatureR
   for (int64_t i = 0; i < n; ++i) out.row_ids.push_back(i);
   if (request.empty()) return out;
 
-  for (const PooledKey& key : request.pooled) out.pooled[key] = at::empty({n, config_.hidden}, at::kFloat);
+  for (const PooledKey& key : request.pooled)
+    out.pooled[key] = at::empty({n, config_.hidden}, at::kFloat);
   const std::vector<int64_t> missing = fill_from_cache(texts, request, out);
   counters_.texts += n;
   counters_.forwards += static_cast<int64_t>(missing.size());
@@ -145,33 +158,37 @@ Features Encoder::encode(std::span<const std::string_view> texts, const FeatureR
   run_model(missing, request, tokenise(missing_texts), out, progress_label);
   if (cache_) {
     for (const PooledKey& key : request.pooled) {
-      cache_->add(fingerprint_, key, missing_texts, out.pooled.at(key).index_select(0, index_tensor(missing)));
+      cache_->add(fingerprint_, key, missing_texts,
+                  out.pooled.at(key).index_select(0, index_tensor(missing)));
     }
   }
   return out;
 }
 
-void Encoder::run_model(std::span<const int64_t> rows, const FeatureRequest& request, const Tokens& tokens,
-                        Features& out, std::string_view progress_label) {
+void Encoder::run_model(std::span<const int64_t> rows, const FeatureRequest& request,
+                        const Tokens& tokens, Features& out, std::string_view progress_label) {
   load();
   std::set<int> layers = request.hidden;
   for (const PooledKey& key : request.pooled) layers.insert(key.layer);
   const bool ragged = request.tokens || !request.hidden.empty();  // then no row came from the cache
   if (ragged) {
     out.row_offsets.assign(1, 0);
-    for (const int32_t length : tokens.lengths) out.row_offsets.push_back(out.row_offsets.back() + length);
+    for (const int32_t length : tokens.lengths)
+      out.row_offsets.push_back(out.row_offsets.back() + length);
     for (const int layer : request.hidden) {
       out.hidden[layer] = at::empty({out.row_offsets.back(), config_.hidden}, at::kFloat);
     }
     if (request.tokens) {
       out.token_ids = at::empty({out.row_offsets.back()}, at::kInt);
       int32_t* destination = out.token_ids.mutable_data_ptr<int32_t>();
-      for (const auto& ids : tokens.ids) destination = std::copy(ids.begin(), ids.end(), destination);
+      for (const auto& ids : tokens.ids)
+        destination = std::copy(ids.begin(), ids.end(), destination);
     }
   }
 
   std::optional<Progress> progress;
-  if (!progress_label.empty()) progress.emplace(std::string(progress_label), static_cast<int64_t>(rows.size()), "texts");
+  if (!progress_label.empty())
+    progress.emplace(std::string(progress_label), static_cast<int64_t>(rows.size()), "texts");
   for (const std::vector<int64_t>& batch : text::plan_batches(tokens.lengths, batch_tokens_)) {
     std::vector<int32_t> lengths;
     std::vector<int64_t> targets;

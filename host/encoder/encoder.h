@@ -38,8 +38,10 @@ struct EncoderCounters {
 // whose features are all cached never reads the weights. Not thread-safe.
 class Encoder {
  public:
-  // batch_tokens: real tokens of one forward pass. `cache`: where pooled features are kept, or none.
-  Encoder(EncoderSettings settings, at::Device device, int64_t batch_tokens, std::shared_ptr<FeatureCache> cache);
+  // batch_tokens: real tokens of one forward pass. `cache`: where pooled features are kept, or
+  // none.
+  Encoder(EncoderSettings settings, at::Device device, int64_t batch_tokens,
+          std::shared_ptr<FeatureCache> cache);
 
   const BertConfig& config() const { return config_; }
   const EncoderSettings& settings() const { return settings_; }
@@ -65,11 +67,12 @@ class Encoder {
     std::vector<int32_t> lengths;
   };
   Tokens tokenise(std::span<const std::string_view> texts);
-  // Rows of `texts` that some pooled feature of the request is not cached for; the others are filled.
-  std::vector<int64_t> fill_from_cache(std::span<const std::string_view> texts, const FeatureRequest& request,
-                                       Features& out);
-  void run_model(std::span<const int64_t> rows, const FeatureRequest& request, const Tokens& tokens, Features& out,
-                 std::string_view progress_label);
+  // Rows of `texts` that some pooled feature of the request is not cached for; the others are
+  // filled.
+  std::vector<int64_t> fill_from_cache(std::span<const std::string_view> texts,
+                                       const FeatureRequest& request, Features& out);
+  void run_model(std::span<const int64_t> rows, const FeatureRequest& request, const Tokens& tokens,
+                 Features& out, std::string_view progress_label);
 
   EncoderSettings settings_;
   at::Device device_;

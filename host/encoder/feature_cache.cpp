@@ -38,16 +38,20 @@ FeatureCache::FeatureCache(fs::path folder, std::string engine, uint64_t capacit
   std::error_code error;
   fs::create_directories(folder_, error);
   if (error) {
-    throw Error("E_WRITE", fmt::format("the feature cache {} cannot be made: {}", escaped(folder_.string()), error.message()),
+    throw Error("E_WRITE",
+                fmt::format("the feature cache {} cannot be made: {}", escaped(folder_.string()),
+                            error.message()),
                 "name another folder with --cache-dir, or use --no-cache");
   }
 }
 
 std::string FeatureCache::key_of(const std::string& fingerprint, const PooledKey& key) const {
-  return sha256_hex(fmt::format("{}\nlayer {}\npooling {}\n{}", fingerprint, key.layer, name(key.pooling), engine_));
+  return sha256_hex(fmt::format("{}\nlayer {}\npooling {}\n{}", fingerprint, key.layer,
+                                name(key.pooling), engine_));
 }
 
-const float* FeatureCache::find(const std::string& fingerprint, const PooledKey& key, int64_t hidden, const Digest& text) {
+const float* FeatureCache::find(const std::string& fingerprint, const PooledKey& key,
+                                int64_t hidden, const Digest& text) {
   const Shelf& all = shelf(key_of(fingerprint, key), hidden);
   const auto it = all.rows.find(text);
   return it == all.rows.end() ? nullptr : it->second;
@@ -91,15 +95,16 @@ void FeatureCache::open_file(const fs::path& file, int64_t hidden, Shelf& into) 
     }
     into.files.push_back(std::move(opened));
   } catch (const Error& error) {
-    print_warning(fmt::format("feature cache: {} is damaged ({}); it is removed and its texts are encoded again",
-                              escaped(file.string()), error.what()));
+    print_warning(fmt::format(
+        "feature cache: {} is damaged ({}); it is removed and its texts are encoded again",
+        escaped(file.string()), error.what()));
     std::error_code ignored;
     fs::remove(file, ignored);
   }
 }
 
-void FeatureCache::add(const std::string& fingerprint, const PooledKey& key, std::span<const std::string_view> texts,
-                       const at::Tensor& features) {
+void FeatureCache::add(const std::string& fingerprint, const PooledKey& key,
+                       std::span<const std::string_view> texts, const at::Tensor& features) {
   const at::Tensor rows = features.contiguous();
   const int64_t n = rows.size(0), hidden = rows.size(1);
   std::string digests;
@@ -113,8 +118,9 @@ void FeatureCache::add(const std::string& fingerprint, const PooledKey& key, std
   fs::create_directories(folder_ / shelf_key);
   const fs::path file = folder_ / shelf_key / (content.substr(0, 32) + ".safetensors");
   const auto bytes = [](std::string_view text) { return std::as_bytes(std::span(text)); };
-  const weights::TensorSource tensors[] = {{kDigests, weights::DType::kU8, {n, 32}, bytes(digests)},
-                                           {kFeatures, weights::DType::kF32, {n, hidden}, bytes(values)}};
+  const weights::TensorSource tensors[] = {
+      {kDigests, weights::DType::kU8, {n, 32}, bytes(digests)},
+      {kFeatures, weights::DType::kF32, {n, hidden}, bytes(values)}};
   weights::write_safetensors(file, tensors, {{kContent, content}});
   open_file(file, hidden, shelf(shelf_key, hidden));
   enforce_capacity();
@@ -133,7 +139,8 @@ void FeatureCache::enforce_capacity() {
     files.push_back({entry.last_write_time(), entry.file_size(), entry.path()});
     total += files.back().size;
   }
-  std::sort(files.begin(), files.end(), [](const File& a, const File& b) { return a.time < b.time; });
+  std::sort(files.begin(), files.end(),
+            [](const File& a, const File& b) { return a.time < b.time; });
   std::error_code ignored;
   for (const File& file : files) {
     if (total <= capacity_) return;

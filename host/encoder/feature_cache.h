@@ -18,23 +18,24 @@
 
 namespace moecollab::encoder {
 
-// FOLDER/<key>/<digest>.safetensors, one file a run that added rows, holding `text_sha256` [n, 32] and
-// `features` [n, H]. The key is the digest of all that the numbers depend on beside the text: encoder
-// fingerprint, layer, pooling, precision, device class and engine version. Every file's content digest
-// is checked when it is opened; a damaged file is reported and removed, and its rows are computed anew.
-// Not thread-safe; several processes may share a folder.
+// FOLDER/<key>/<digest>.safetensors, one file a run that added rows, holding `text_sha256` [n, 32]
+// and `features` [n, H]. The key is the digest of all that the numbers depend on beside the text:
+// encoder fingerprint, layer, pooling, precision, device class and engine version. Every file's
+// content digest is checked when it is opened; a damaged file is reported and removed, and its rows
+// are computed anew. Not thread-safe; several processes may share a folder.
 class FeatureCache {
  public:
-  // `engine`: precision, device class and versions as one string. `capacity` in bytes: the oldest files
-  // beyond it are removed when rows are added.
+  // `engine`: precision, device class and versions as one string. `capacity` in bytes: the oldest
+  // files beyond it are removed when rows are added.
   FeatureCache(fs::path folder, std::string engine, uint64_t capacity = uint64_t{4} << 30);
 
   // The row [hidden] of the text with that digest, or nullptr. Valid until the next add().
-  const float* find(const std::string& fingerprint, const PooledKey& key, int64_t hidden, const Digest& text);
+  const float* find(const std::string& fingerprint, const PooledKey& key, int64_t hidden,
+                    const Digest& text);
 
   // Stores features [n, H] of n texts.
-  void add(const std::string& fingerprint, const PooledKey& key, std::span<const std::string_view> texts,
-           const at::Tensor& features);
+  void add(const std::string& fingerprint, const PooledKey& key,
+           std::span<const std::string_view> texts, const at::Tensor& features);
 
  private:
   struct DigestHash {

@@ -43,7 +43,8 @@ Features Features::select(std::span<const int64_t> rows) const {
   }
   const at::Tensor token_index = index_tensor(tokens);
   if (token_ids.defined()) out.token_ids = token_ids.index_select(0, token_index);
-  for (const auto& [layer, tensor] : hidden) out.hidden[layer] = tensor.index_select(0, token_index);
+  for (const auto& [layer, tensor] : hidden)
+    out.hidden[layer] = tensor.index_select(0, token_index);
   return out;
 }
 

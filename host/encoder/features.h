@@ -38,12 +38,13 @@ struct FeatureRequest {
 
 // Features of n texts, in the order of the texts. Tensors are on the CPU, contiguous.
 struct Features {
-  std::vector<std::string_view> texts;       // [n], borrowed
-  std::vector<int64_t> row_ids;              // [n]
-  std::map<PooledKey, at::Tensor> pooled;    // each [n, H] float32
-  std::vector<int32_t> row_offsets;          // [n + 1] into the T tokens; empty if neither of the next was asked for
-  at::Tensor token_ids;                      // [T] int32, if asked for
-  std::map<int, at::Tensor> hidden;          // each [T, H] float32
+  std::vector<std::string_view> texts;     // [n], borrowed
+  std::vector<int64_t> row_ids;            // [n]
+  std::map<PooledKey, at::Tensor> pooled;  // each [n, H] float32
+  std::vector<int32_t>
+      row_offsets;       // [n + 1] into the T tokens; empty if neither of the next was asked for
+  at::Tensor token_ids;  // [T] int32, if asked for
+  std::map<int, at::Tensor> hidden;  // each [T, H] float32
 
   int64_t rows() const { return static_cast<int64_t>(texts.size()); }
   // The given rows, in the given order; tensors are copies.

@@ -6,9 +6,9 @@
 #include "base/strings.h"
 #include "data/text_source.h"
 #include "encoder/encoder.h"
+#include "encoder/tensor_io.h"
 #include "engine/session.h"
 #include "engine/verbs.h"
-#include "weights/writer.h"
 
 namespace moecollab::engine {
 namespace {
@@ -16,7 +16,8 @@ namespace {
 // With --encoder no registry is read; else the registry says which encoder and how.
 encoder::EncoderSettings settings_of(const CommonOptions& options) {
   if (!options.encoder) {
-    return pipeline::encoder_settings(registry::read_registry(options.registry).encoder, options.registry);
+    return pipeline::encoder_settings(registry::read_registry(options.registry).encoder,
+                                      options.registry);
   }
   encoder::EncoderSettings settings;
   settings.folder = *options.encoder;
@@ -28,16 +29,13 @@ std::vector<std::string> read_texts(const EncodeOptions& options) {
   data::TextSource source({options.input}, options.format);
   std::vector<std::string> texts;
   while (std::optional<data::TextItem> item = source.next()) {
-    if (const auto* bad = std::get_if<data::BadRecord>(&*item)) throw Error(bad->code, bad->message);
+    if (const auto* bad = std::get_if<data::BadRecord>(&*item))
+      throw Error(bad->code, bad->message);
     texts.push_back(std::get<data::TextRecord>(std::move(*item)).text);
   }
-  if (texts.empty()) throw Error("E_DATA", fmt::format("{}: no texts", escaped(options.input.string())));
+  if (texts.empty())
+    throw Error("E_DATA", fmt::format("{}: no texts", escaped(options.input.string())));
   return texts;
-}
-
-weights::TensorSource source(std::string name, const at::Tensor& tensor) {
-  return weights::f32_source(std::move(name), tensor.sizes().vec(),
-                             {tensor.const_data_ptr<float>(), static_cast<size_t>(tensor.numel())});
 }
 
 }  // namespace
@@ -54,19 +52,25 @@ Json run_encode(const EncodeOptions& options) {
   request.pooled.insert(key);
   if (options.hidden) {
     if (*options.hidden < 0 || *options.hidden > layers) {
-      throw Error("E_CONFIG", fmt::format("--hidden is {}, the encoder has layers 0 (embeddings) to {}", *options.hidden, layers));
+      throw Error("E_CONFIG",
+                  fmt::format("--hidden is {}, the encoder has layers 0 (embeddings) to {}",
+                              *options.hidden, layers));
     }
     request.hidden.insert(*options.hidden);
   }
   encoder.load();
   const auto start = std::chrono::steady_clock::now();
   const encoder::Features features = encoder.encode(views, request, "encoding");
-  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  const double seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 
-  std::vector<weights::TensorSource> tensors = {source("pooled", features.pooled.at(key))};
+  std::vector<weights::TensorSource> tensors = {
+      encoder::source_of("pooled", features.pooled.at(key))};
   if (options.hidden) {
-    tensors.push_back(source("hidden", features.hidden.at(*options.hidden)));
-    tensors.push_back({"row_offsets", weights::DType::kI32, {static_cast<int64_t>(features.row_offsets.size())},
+    tensors.push_back(encoder::source_of("hidden", features.hidden.at(*options.hidden)));
+    tensors.push_back({"row_offsets",
+                       weights::DType::kI32,
+                       {static_cast<int64_t>(features.row_offsets.size())},
                        std::as_bytes(std::span(features.row_offsets))});
   }
   weights::write_safetensors(options.output, tensors);

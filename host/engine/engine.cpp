@@ -14,16 +14,20 @@ namespace {
 
 class TorchEngine final : public Engine {
  public:
-  Json train_expert(const TrainExpertOptions& options) override { return run_train_expert(options); }
+  Json train_expert(const TrainExpertOptions& options) override {
+    return run_train_expert(options);
+  }
   Json train_gate(const TrainGateOptions& options) override { return run_train_gate(options); }
   Json eval(const EvalOptions& options) override { return run_eval(options); }
-  Json predict(const PredictOptions& options, const std::function<void(const std::string&)>& emit) override {
+  Json predict(const PredictOptions& options,
+               const std::function<void(const std::string&)>& emit) override {
     return run_predict(options, emit);
   }
   Json encode(const EncodeOptions& options) override { return run_encode(options); }
   Json bench(const BenchOptions& options) override { return run_bench(options); }
   Json experts_list(const CommonOptions& options) override { return run_experts_list(options); }
-  Json experts_add(const CommonOptions& options, const fs::path& package, const std::string& name) override {
+  Json experts_add(const CommonOptions& options, const fs::path& package,
+                   const std::string& name) override {
     return run_experts_add(options, package, name);
   }
   Json experts_verify(const CommonOptions& options, const std::string& name) override {

@@ -1,7 +1,7 @@
 // The part of the program that computes, behind an interface that needs no LibTorch to call.
 //
-// The executable is thin and opens the engine library only for verbs that compute, so that --help and
-// a mistyped flag answer at once.
+// The executable is thin and opens the engine library only for verbs that compute, so that --help
+// and a mistyped flag answer at once.
 #pragma once
 
 #include <functional>
@@ -22,14 +22,17 @@ class Engine {
   virtual Json eval(const EvalOptions& options) = 0;
   // Calls `emit` with one JSON line a text, in order, and then with an empty one where a batch ends
   // (a good time to flush). Returns {"texts", "errors"}.
-  virtual Json predict(const PredictOptions& options, const std::function<void(const std::string&)>& emit) = 0;
+  virtual Json predict(const PredictOptions& options,
+                       const std::function<void(const std::string&)>& emit) = 0;
   virtual Json encode(const EncodeOptions& options) = 0;
   virtual Json bench(const BenchOptions& options) = 0;
 
   // Every candidate with its state; the lock is not written.
   virtual Json experts_list(const CommonOptions& options) = 0;
-  virtual Json experts_add(const CommonOptions& options, const fs::path& package, const std::string& name) = 0;
-  // Runs every check and all probe vectors (of one expert, or of all if `name` is empty), writes the lock.
+  virtual Json experts_add(const CommonOptions& options, const fs::path& package,
+                           const std::string& name) = 0;
+  // Runs every check and all probe vectors (of one expert, or of all if `name` is empty), writes
+  // the lock.
   virtual Json experts_verify(const CommonOptions& options, const std::string& name) = 0;
 
   // Versions and devices, for doctor.
@@ -37,7 +40,8 @@ class Engine {
   // Fingerprint and sizes of an encoder folder, for doctor.
   virtual Json encoder_facts(const CommonOptions& options) = 0;
 
-  // The engine library has its own copy of the console's settings; the executable hands over its own.
+  // The engine library has its own copy of the console's settings; the executable hands over its
+  // own.
   virtual void set_console(const ConsoleSettings& settings) = 0;
   // Asks the running verb to stop at its next step. Async-signal-safe.
   virtual void request_stop() = 0;

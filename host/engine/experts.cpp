@@ -13,9 +13,17 @@ namespace moecollab::engine {
 namespace {
 
 Json candidate_json(const registry::Candidate& candidate) {
-  Json entry = {{"name", candidate.name}, {"state", registry::to_text(candidate.state)}, {"code", nullptr}, {"reason", nullptr},
-                {"hint", nullptr},        {"version", nullptr},                          {"id", nullptr},   {"domain", nullptr},
-                {"label_space", nullptr}, {"sha256", nullptr},                           {"entry", candidate.entry.has_value()}};
+  Json entry = {{"name", candidate.name},
+                {"state", registry::to_text(candidate.state)},
+                {"code", nullptr},
+                {"reason", nullptr},
+                {"hint", nullptr},
+                {"version", nullptr},
+                {"id", nullptr},
+                {"domain", nullptr},
+                {"label_space", nullptr},
+                {"sha256", nullptr},
+                {"entry", candidate.entry.has_value()}};
   if (candidate.refusal) {
     entry["code"] = candidate.refusal->code;
     entry["reason"] = candidate.refusal->rule;
@@ -39,7 +47,8 @@ Json candidate_json(const registry::Candidate& candidate) {
 void mark_unrouted(Json& experts, const fs::path& registry) {
   std::vector<std::string> routed;
   try {
-    for (const pipeline::GateRow& row : pipeline::read_gate(registry).rows) routed.push_back(row.name);
+    for (const pipeline::GateRow& row : pipeline::read_gate(registry).rows)
+      routed.push_back(row.name);
   } catch (const Error&) {
     // No gate, or an unreadable one: then nobody is routed, and eval says why.
   }
@@ -56,7 +65,8 @@ void mark_unrouted(Json& experts, const fs::path& registry) {
 
 Json list_of(const pipeline::Pool& pool) {
   Json list = Json::array();
-  for (const registry::Candidate& candidate : pool.candidates()) list.push_back(candidate_json(candidate));
+  for (const registry::Candidate& candidate : pool.candidates())
+    list.push_back(candidate_json(candidate));
   return list;
 }
 
@@ -72,13 +82,17 @@ Json run_experts_list(const CommonOptions& options) {
   return {{"registry", options.registry.string()}, {"experts", experts}};
 }
 
-Json run_experts_add(const CommonOptions& options, const fs::path& package_folder, const std::string& wanted_name) {
+Json run_experts_add(const CommonOptions& options, const fs::path& package_folder,
+                     const std::string& wanted_name) {
   prepare(options);
   const registry::Package package = registry::open_package(package_folder);
   const std::string name = wanted_name.empty() ? package.manifest.expert.name : wanted_name;
   if (package.manifest.is_kind()) {
-    throw Error("E_DESC_LABELS", fmt::format("{} has no labels: it is a kind to be trained, not an expert", escaped(package_folder.string())),
-                fmt::format("train one with `moecollab train-expert NAME --kind {} --domain D`", escaped(package_folder.string())));
+    throw Error("E_DESC_LABELS",
+                fmt::format("{} has no labels: it is a kind to be trained, not an expert",
+                            escaped(package_folder.string())),
+                fmt::format("train one with `moecollab train-expert NAME --kind {} --domain D`",
+                            escaped(package_folder.string())));
   }
   contribution::ensure_registry(options.registry, new_registry_encoder(options));
   require_writable(options.registry / registry::kRegistryFile);
@@ -87,10 +101,13 @@ Json run_experts_add(const CommonOptions& options, const fs::path& package_folde
   bool probed = false;
   {
     pipeline::Pool pool(open);
-    const std::vector<registry::Refusal> reasons = registry::check(package.manifest, pipeline::host_facts(pool.encoder()));
-    if (!reasons.empty()) throw Error(reasons.front().code, reasons.front().rule, reasons.front().hint);
+    const std::vector<registry::Refusal> reasons =
+        registry::check(package.manifest, pipeline::host_facts(pool.encoder()));
+    if (!reasons.empty())
+      throw Error(reasons.front().code, reasons.front().rule, reasons.front().hint);
     fusion::LabelUnion labels = pool.labels();
-    labels.add({package.manifest.task.label_space, package.manifest.task.labels}, package.manifest.task.partial, "the package");
+    labels.add({package.manifest.task.label_space, package.manifest.task.labels},
+               package.manifest.task.partial, "the package");
     experts::Expert expert = pipeline::instantiate(package, pool.encoder(), open.threads);
     probed = pipeline::check_probe(package, expert, pool.encoder());
   }
@@ -124,7 +141,8 @@ Json run_experts_verify(const CommonOptions& options, const std::string& name) {
   if (!name.empty() && verified.empty()) {
     std::vector<std::string> names;
     for (const registry::Candidate& candidate : pool.candidates()) names.push_back(candidate.name);
-    throw Error("E_CONFIG", fmt::format("there is no expert {}{}", escaped(name, 80), did_you_mean(name, names)));
+    throw Error("E_CONFIG", fmt::format("there is no expert {}{}", escaped(name, 80),
+                                        did_you_mean(name, names)));
   }
   return {{"registry", options.registry.string()}, {"experts", verified}};
 }

@@ -23,15 +23,16 @@ struct CommonOptions {
   std::string device = "cpu";
   std::string precision = "fp32";
   uint64_t seed = 1;
-  std::string command;                // as typed, for the report
+  std::string command;  // as typed, for the report
 };
 
 struct TrainExpertOptions : CommonOptions {
   data::DataOptions data;
   std::string name, kind, domain;
   std::vector<std::string> settings;  // --set KEY=VALUE over the manifest's [config]
-  std::vector<int64_t> layers;        // --layers: which encoder layers it reads; empty: the kind's default
-  std::string pooling;                // --pooling: mean or cls; empty: the kind's default
+  std::vector<int64_t>
+      layers;           // --layers: which encoder layers it reads; empty: the kind's default
+  std::string pooling;  // --pooling: mean or cls; empty: the kind's default
   int epochs = 60;
   double lr = 3e-4;
   int64_t batch = 32;
@@ -62,10 +63,10 @@ struct PredictOptions : CommonOptions {
   data::Format format = data::Format::kAuto;
   std::optional<std::string> fusion;
   std::optional<int64_t> top_k;
-  int max_latency_ms = 20;      // how long a text may wait for others to share its batch
-  int64_t batch = 128;          // texts answered together at most
+  int max_latency_ms = 20;  // how long a text may wait for others to share its batch
+  int64_t batch = 128;      // texts answered together at most
   double unknown_risk = 0.05;
-  bool strict = false;          // stop at the first line that cannot be read
+  bool strict = false;  // stop at the first line that cannot be read
 };
 
 struct EncodeOptions : CommonOptions {

@@ -21,7 +21,8 @@ double rounded(double value) { return std::round(value * 1e6) / 1e6; }
 // Records that are answered together: what came within the latency bound, in order.
 class Batcher {
  public:
-  Batcher(data::TextSource& source, int64_t size, int latency_ms) : source_(source), size_(size), latency_(latency_ms) {}
+  Batcher(data::TextSource& source, int64_t size, int latency_ms)
+      : source_(source), size_(size), latency_(latency_ms) {}
 
   // Empty at the end of the input.
   std::vector<data::TextItem> next() {
@@ -30,11 +31,13 @@ class Batcher {
     Clock::time_point deadline;
     while (static_cast<int64_t>(items.size()) < size_) {
       if (!items.empty()) {
-        const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
+        const auto left =
+            std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
         if (!source_.ready(static_cast<int>(std::max<int64_t>(0, left)))) break;
       } else {
         while (!source_.ready(200)) {
-          if (experts::stop_requested()) throw Error("E_INTERRUPTED", "interrupted; every line so far was answered");
+          if (experts::stop_requested())
+            throw Error("E_INTERRUPTED", "interrupted; every line so far was answered");
         }
       }
       std::optional<data::TextItem> item = source_.next();
@@ -73,7 +76,8 @@ class Predictor {
       line["experts"] = weights(answers.weights[row]);
       line["unknown_domain"] = entropy[row].item<double>() > unknown_entropy_;
       line["alternatives"] = Json::array();
-      for (int64_t k = 1; k < values.size(1); ++k) line["alternatives"].push_back(candidate(ids[row], values[row], k));
+      for (int64_t k = 1; k < values.size(1); ++k)
+        line["alternatives"].push_back(candidate(ids[row], values[row], k));
       lines.push_back(to_line(line));
     }
     return lines;
@@ -102,10 +106,12 @@ class Predictor {
 
 // Entropy above which a text's domain counts as unknown: that percentile of the held-out texts.
 double unknown_threshold(const pipeline::GateFile& gate, double risk) {
-  if (!(risk >= 0 && risk <= 1)) throw Error("E_CONFIG", fmt::format("--unknown-risk is {}, expected 0 to 1", risk));
+  if (!(risk >= 0 && risk <= 1))
+    throw Error("E_CONFIG", fmt::format("--unknown-risk is {}, expected 0 to 1", risk));
   const Json percentiles = gate.metrics.value("entropy_percentiles", Json::array());
   if (percentiles.size() != 101) {
-    throw Error("E_GATE", "gate.toml has no entropy_percentiles, which unknown_domain needs", "fit it again with `moecollab train-gate`");
+    throw Error("E_GATE", "gate.toml has no entropy_percentiles, which unknown_domain needs",
+                "fit it again with `moecollab train-gate`");
   }
   return percentiles[static_cast<size_t>(std::lround(100 * (1 - risk)))].get<double>();
 }
@@ -116,10 +122,13 @@ std::string error_line(const data::BadRecord& bad) {
 
 }  // namespace
 
-Json run_predict(const PredictOptions& options, const std::function<void(const std::string&)>& emit) {
+Json run_predict(const PredictOptions& options,
+                 const std::function<void(const std::string&)>& emit) {
   prepare(options);
   if (options.batch < 1 || options.max_latency_ms < 0) {
-    throw Error("E_CONFIG", fmt::format("--batch is {} and --max-latency-ms is {}, expected at least 1 and 0", options.batch, options.max_latency_ms));
+    throw Error("E_CONFIG",
+                fmt::format("--batch is {} and --max-latency-ms is {}, expected at least 1 and 0",
+                            options.batch, options.max_latency_ms));
   }
   if (options.top_k) check_top_k(options.registry, *options.top_k);
   data::TextSource source(options.files, options.format);
@@ -127,8 +136,12 @@ Json run_predict(const PredictOptions& options, const std::function<void(const s
   pool.require_experts();
   LoadedGate gate = load_gate(options.registry, options.fusion, options.top_k);
   if (!fusion::is_task_agnostic(gate.fusion)) {
-    throw Error("E_CONFIG", fmt::format("{} fusion can only be read where the domain is known, and predict does not know it",
-                                        fusion::name(gate.fusion)), "use --fusion mixture or logit-union");
+    throw Error(
+        "E_CONFIG",
+        fmt::format(
+            "{} fusion can only be read where the domain is known, and predict does not know it",
+            fusion::name(gate.fusion)),
+        "use --fusion mixture or logit-union");
   }
   const double threshold = unknown_threshold(gate.file, options.unknown_risk);
   const std::vector<pipeline::InstalledExpert*> experts = pipeline::match_experts(gate.file, pool);
@@ -142,11 +155,13 @@ Json run_predict(const PredictOptions& options, const std::function<void(const s
     for (const data::TextItem& item : items) {
       if (const auto* record = std::get_if<data::TextRecord>(&item)) records.push_back(record);
     }
-    const std::vector<std::string> lines = records.empty() ? std::vector<std::string>() : predictor.lines(records);
+    const std::vector<std::string> lines =
+        records.empty() ? std::vector<std::string>() : predictor.lines(records);
     size_t next = 0;
     for (const data::TextItem& item : items) {
       if (const auto* bad = std::get_if<data::BadRecord>(&item)) {
-        if (options.strict) throw Error(bad->code, bad->message, "leave --strict out to go on behind such lines");
+        if (options.strict)
+          throw Error(bad->code, bad->message, "leave --strict out to go on behind such lines");
         emit(error_line(*bad));
         ++errors;
       } else {

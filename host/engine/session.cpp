@@ -21,30 +21,41 @@ int usable_cores() {
   return ::sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
 }
 
-int thread_count(const CommonOptions& options) { return options.threads > 0 ? options.threads : usable_cores(); }
+int thread_count(const CommonOptions& options) {
+  return options.threads > 0 ? options.threads : usable_cores();
+}
 
 fs::path default_cache() {
-  if (const char* cache = std::getenv("XDG_CACHE_HOME"); cache != nullptr && *cache != '\0') return fs::path(cache) / "moecollab";
-  if (const char* home = std::getenv("HOME"); home != nullptr && *home != '\0') return fs::path(home) / ".cache" / "moecollab";
-  throw Error("E_CONFIG", "there is no cache folder: neither XDG_CACHE_HOME nor HOME is set", "name one with --cache-dir, or use --no-cache");
+  if (const char* cache = std::getenv("XDG_CACHE_HOME"); cache != nullptr && *cache != '\0')
+    return fs::path(cache) / "moecollab";
+  if (const char* home = std::getenv("HOME"); home != nullptr && *home != '\0')
+    return fs::path(home) / ".cache" / "moecollab";
+  throw Error("E_CONFIG", "there is no cache folder: neither XDG_CACHE_HOME nor HOME is set",
+              "name one with --cache-dir, or use --no-cache");
 }
 
 }  // namespace
 
 void prepare(const CommonOptions& options) {
   if (options.device != "cpu" && options.device != "auto") {
-    throw Error("E_CONFIG", fmt::format("device {} is not in this version, which computes on the CPU only", escaped(options.device, 40)),
+    throw Error("E_CONFIG",
+                fmt::format("device {} is not in this version, which computes on the CPU only",
+                            escaped(options.device, 40)),
                 "use --device cpu");
   }
   if (options.device == "auto") print_note("device auto: the CPU, the only one of this version");
   if (options.precision != "fp32") {
-    throw Error("E_CONFIG", fmt::format("precision {} is not in this version", escaped(options.precision, 40)), "use --precision fp32");
+    throw Error("E_CONFIG",
+                fmt::format("precision {} is not in this version", escaped(options.precision, 40)),
+                "use --precision fp32");
   }
   if (options.threads < 0 || options.threads > 1024) {
-    throw Error("E_CONFIG", fmt::format("--threads is {}, expected 1 to 1024 (0: all cores)", options.threads));
+    throw Error("E_CONFIG",
+                fmt::format("--threads is {}, expected 1 to 1024 (0: all cores)", options.threads));
   }
   if (options.batch_tokens < 1) {
-    throw Error("E_CONFIG", fmt::format("--batch-tokens is {}, expected at least 1", options.batch_tokens));
+    throw Error("E_CONFIG",
+                fmt::format("--batch-tokens is {}, expected at least 1", options.batch_tokens));
   }
   at::set_num_threads(thread_count(options));
 }
@@ -56,12 +67,14 @@ pipeline::PoolOptions pool_options(const CommonOptions& options, bool cached) {
   pool.threads = thread_count(options);
   pool.batch_tokens = options.batch_tokens;
   if (cached && !options.no_cache) {
-    pool.cache = std::make_shared<encoder::FeatureCache>(options.cache_dir.value_or(default_cache()), pipeline::engine_version());
+    pool.cache = std::make_shared<encoder::FeatureCache>(
+        options.cache_dir.value_or(default_cache()), pipeline::engine_version());
   }
   return pool;
 }
 
-std::vector<data::Dataset> read_datasets(const data::DataOptions& options, const std::string& default_split) {
+std::vector<data::Dataset> read_datasets(const data::DataOptions& options,
+                                         const std::string& default_split) {
   std::vector<data::Dataset> datasets;
   for (const data::DataFile& file : data::locate(options, default_split)) {
     datasets.push_back(data::read_dataset(file.domain, file.path, options.format));
@@ -69,23 +82,27 @@ std::vector<data::Dataset> read_datasets(const data::DataOptions& options, const
   return datasets;
 }
 
-LoadedGate load_gate(const fs::path& registry, const std::optional<std::string>& fusion, const std::optional<int64_t>& top_k) {
+LoadedGate load_gate(const fs::path& registry, const std::optional<std::string>& fusion,
+                     const std::optional<int64_t>& top_k) {
   LoadedGate gate{pipeline::read_gate(registry), {}, 0};
   gate.fusion = fusion ? fusion::parse_mode(*fusion) : gate.file.fusion;
   gate.top_k = top_k.value_or(gate.file.top_k);
   if (gate.fusion != gate.file.fusion) {
-    print_note(fmt::format("the gate was fitted through {} fusion and is used through {}", fusion::name(gate.file.fusion),
-                           fusion::name(gate.fusion)));
+    print_note(fmt::format("the gate was fitted through {} fusion and is used through {}",
+                           fusion::name(gate.file.fusion), fusion::name(gate.fusion)));
   }
   return gate;
 }
 
 void check_top_k(const fs::path& registry, int64_t top_k) {
   const registry::RegistryFile file = registry::read_registry(registry);
-  const auto enabled = std::count_if(file.experts.begin(), file.experts.end(), [](const auto& e) { return e.enabled; });
+  const auto enabled = std::count_if(file.experts.begin(), file.experts.end(),
+                                     [](const auto& e) { return e.enabled; });
   if (top_k < 0 || top_k > enabled) {
-    throw Error("E_CONFIG", fmt::format("--top-k is {}, but {} experts are enabled in registry.toml", top_k, enabled),
-                "use 1 to the number of experts, or 0 for all");
+    throw Error(
+        "E_CONFIG",
+        fmt::format("--top-k is {}, but {} experts are enabled in registry.toml", top_k, enabled),
+        "use 1 to the number of experts, or 0 for all");
   }
 }
 

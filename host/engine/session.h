@@ -10,15 +10,16 @@
 
 namespace moecollab::engine {
 
-// Sets the thread count and refuses what this version does not do (E_CONFIG): devices other than the
-// CPU, precisions other than fp32. Call before any tensor is made.
+// Sets the thread count and refuses what this version does not do (E_CONFIG): devices other than
+// the CPU, precisions other than fp32. Call before any tensor is made.
 void prepare(const CommonOptions& options);
 
 // The pool's options for these; opens the feature cache unless --no-cache (or `cached` is false).
 pipeline::PoolOptions pool_options(const CommonOptions& options, bool cached = true);
 
 // A training file for each domain, read whole.
-std::vector<data::Dataset> read_datasets(const data::DataOptions& options, const std::string& default_split);
+std::vector<data::Dataset> read_datasets(const data::DataOptions& options,
+                                         const std::string& default_split);
 
 // Gate and experts of the pool as one; fusion and top_k of the options win over the gate's.
 struct LoadedGate {
@@ -26,9 +27,11 @@ struct LoadedGate {
   fusion::Mode fusion;
   int64_t top_k;
 };
-LoadedGate load_gate(const fs::path& registry, const std::optional<std::string>& fusion, const std::optional<int64_t>& top_k);
+LoadedGate load_gate(const fs::path& registry, const std::optional<std::string>& fusion,
+                     const std::optional<int64_t>& top_k);
 
-// Refuses --top-k above the number of [[expert]] entries: known once registry.toml is read, before any library.
+// Refuses --top-k above the number of [[expert]] entries: known once registry.toml is read, before
+// any library.
 void check_top_k(const fs::path& registry, int64_t top_k);
 
 }  // namespace moecollab::engine

@@ -17,7 +17,8 @@ namespace {
 // lib/ of the build or of the installed program: where this library was loaded from.
 fs::path library_folder() {
   Dl_info info{};
-  if (::dladdr(reinterpret_cast<void*>(&moecollab_engine), &info) == 0 || info.dli_fname == nullptr) {
+  if (::dladdr(reinterpret_cast<void*>(&moecollab_engine), &info) == 0 ||
+      info.dli_fname == nullptr) {
     throw Error("E_INTERNAL", "the engine library does not know where it was loaded from");
   }
   return fs::canonical(info.dli_fname).parent_path();
@@ -32,9 +33,11 @@ fs::path find_kind(const std::string& kind) {
   if (fs::exists(fs::path(kind) / registry::kManifestFile)) return kind;
   std::vector<std::string> kinds;
   std::error_code none;
-  for (const auto& entry : fs::directory_iterator(stock, none)) kinds.push_back(entry.path().filename().string());
+  for (const auto& entry : fs::directory_iterator(stock, none))
+    kinds.push_back(entry.path().filename().string());
   std::sort(kinds.begin(), kinds.end());
-  throw Error("E_CONFIG", fmt::format("there is no kind {}{}", escaped(kind, 80), did_you_mean(kind, kinds)),
+  throw Error("E_CONFIG",
+              fmt::format("there is no kind {}{}", escaped(kind, 80), did_you_mean(kind, kinds)),
               fmt::format("kinds are {}, or the path of a package folder", join(kinds, ", ")));
 }
 

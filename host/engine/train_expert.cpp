@@ -8,10 +8,10 @@
 #include "contribution/install.h"
 #include "contribution/package_writer.h"
 #include "data/hold_out.h"
-#include "gate/gate.h"
 #include "engine/session.h"
 #include "engine/stock_plugins.h"
 #include "engine/verbs.h"
+#include "gate/gate.h"
 #include "pipeline/collaboration.h"
 #include "pipeline/instantiate.h"
 #include "pipeline/probe.h"
@@ -43,61 +43,73 @@ Json parse_settings(const std::vector<std::string>& settings) {
   return config;
 }
 
-// The domain's label space and the order of its labels: the registry's or an installed expert's where
-// there is one, else <domain>/1 with the labels sorted.
+// The domain's label space and the order of its labels: the registry's or an installed expert's
+// where there is one, else <domain>/1 with the labels sorted.
 fusion::LabelSpace label_space(const pipeline::Pool& pool, const data::Dataset& dataset) {
   const bool known = pool.registry().domains.contains(dataset.domain) ||
-                     std::any_of(pool.candidates().begin(), pool.candidates().end(), [&](const registry::Candidate& c) {
-                       return c.state == registry::State::kReady && c.package->manifest.task.domain == dataset.domain;
-                     });
-  if (known) return pool.labels().spaces()[static_cast<size_t>(pool.space_of_domain(dataset.domain))];
+                     std::any_of(pool.candidates().begin(), pool.candidates().end(),
+                                 [&](const registry::Candidate& c) {
+                                   return c.state == registry::State::kReady &&
+                                          c.package->manifest.task.domain == dataset.domain;
+                                 });
+  if (known)
+    return pool.labels().spaces()[static_cast<size_t>(pool.space_of_domain(dataset.domain))];
   return {dataset.domain + "/1", data::labels_of(dataset)};
 }
 
 registry::Version next_version(const fs::path& registry, const std::string& name, bool force) {
   std::optional<registry::Version> highest;
   std::error_code none;
-  for (const auto& entry : fs::directory_iterator(registry / registry::kExpertsFolder / name, none)) {
+  for (const auto& entry :
+       fs::directory_iterator(registry / registry::kExpertsFolder / name, none)) {
     const auto version = registry::Version::parse(entry.path().filename().string());
     if (!highest || version > *highest) highest = version;
   }
   if (!highest) return registry::Version{1, 0, 0, {}};
   if (!force) {
-    throw Error("E_REG_EXISTS", fmt::format("expert {} {} is installed already", name, highest->text()),
+    throw Error("E_REG_EXISTS",
+                fmt::format("expert {} {} is installed already", name, highest->text()),
                 "use --force to train and install its next version");
   }
   return registry::Version{highest->major, highest->minor, highest->patch + 1, {}};
 }
 
 // The kind's manifest, completed for this expert.
-registry::Manifest complete_manifest(const registry::Manifest& kind, const TrainExpertOptions& options,
-                                     const fusion::LabelSpace& space, const pipeline::Pool& pool, const data::Dataset& dataset,
-                                     const Json& config) {
+registry::Manifest complete_manifest(const registry::Manifest& kind,
+                                     const TrainExpertOptions& options,
+                                     const fusion::LabelSpace& space, const pipeline::Pool& pool,
+                                     const data::Dataset& dataset, const Json& config) {
   registry::Manifest manifest = kind;
   manifest.expert.id = kind.expert.id + "." + options.name;
   manifest.expert.name = options.name;
   manifest.expert.version = next_version(options.registry, options.name, options.force);
-  manifest.expert.description = fmt::format("{} trained on domain {}", kind.expert.name, options.domain);
+  manifest.expert.description =
+      fmt::format("{} trained on domain {}", kind.expert.name, options.domain);
   manifest.task.domain = options.domain;
   manifest.task.label_space = space.name;
   manifest.task.labels = space.labels;
   if (!options.layers.empty()) manifest.input.layers = options.layers;
   if (!options.pooling.empty()) manifest.input.pooling = options.pooling;
-  const bool reads_encoder = std::any_of(kind.input.needs.begin(), kind.input.needs.end(), [](const auto& n) { return n != "text"; });
-  manifest.input.encoder_fingerprint = reads_encoder && pool.encoder() != nullptr ? pool.encoder()->fingerprint() : "";
+  const bool reads_encoder = std::any_of(kind.input.needs.begin(), kind.input.needs.end(),
+                                         [](const auto& n) { return n != "text"; });
+  manifest.input.encoder_fingerprint =
+      reads_encoder && pool.encoder() != nullptr ? pool.encoder()->fingerprint() : "";
   manifest.config.update(config);
-  manifest.provenance = {{"data_sha256", dataset.sha256}, {"texts", dataset.examples.size()}, {"seed", options.seed}};
+  manifest.provenance = {
+      {"data_sha256", dataset.sha256}, {"texts", dataset.examples.size()}, {"seed", options.seed}};
   return manifest;
 }
 
-training::TrainingSet training_set(pipeline::Pool& pool, const data::Dataset& dataset, const fusion::LabelSpace& space,
+training::TrainingSet training_set(pipeline::Pool& pool, const data::Dataset& dataset,
+                                   const fusion::LabelSpace& space,
                                    const encoder::FeatureRequest& request) {
   training::TrainingSet set;
   fusion::LabelUnion labels;
   labels.add(space, /*partial=*/false);
   for (const int id : pipeline::target_ids(dataset, labels, 0)) set.labels.push_back(id);
   set.held_out = data::held_out(dataset);
-  set.features = pipeline::features_of(pool, pipeline::text_views(dataset), request, "encoding " + dataset.domain);
+  set.features = pipeline::features_of(pool, pipeline::text_views(dataset), request,
+                                       "encoding " + dataset.domain);
   return set;
 }
 
@@ -109,13 +121,16 @@ std::vector<std::string> probe_texts(const data::Dataset& dataset) {
     return dataset.examples[a].text.size() < dataset.examples[b].text.size();
   });
   std::vector<std::string> texts;
-  for (size_t i = 0; i < std::min(kProbeTexts, order.size()); ++i) texts.push_back(dataset.examples[order[i]].text);
+  for (size_t i = 0; i < std::min(kProbeTexts, order.size()); ++i)
+    texts.push_back(dataset.examples[order[i]].text);
   return texts;
 }
 
-training::HeldOutLogits held_out_logits(const data::Dataset& dataset, const training::TrainedExpert& trained) {
+training::HeldOutLogits held_out_logits(const data::Dataset& dataset,
+                                        const training::TrainedExpert& trained) {
   training::HeldOutLogits logits;
-  for (const int64_t row : trained.held_out_rows) logits.texts.push_back(sha256(dataset.examples[static_cast<size_t>(row)].text));
+  for (const int64_t row : trained.held_out_rows)
+    logits.texts.push_back(sha256(dataset.examples[static_cast<size_t>(row)].text));
   logits.logits = trained.held_out_logits;
   return logits;
 }
@@ -123,29 +138,36 @@ training::HeldOutLogits held_out_logits(const data::Dataset& dataset, const trai
 Json history_json(const std::vector<training::EpochRecord>& history) {
   Json list = Json::array();
   for (const training::EpochRecord& e : history) {
-    list.push_back({{"epoch", e.epoch}, {"train_loss", e.train_loss}, {"held_out_loss", e.held_out_loss}, {"held_out_accuracy", e.held_out_accuracy}});
+    list.push_back({{"epoch", e.epoch},
+                    {"train_loss", e.train_loss},
+                    {"held_out_loss", e.held_out_loss},
+                    {"held_out_accuracy", e.held_out_accuracy}});
   }
   return list;
 }
 
 void check_options(const TrainExpertOptions& options) {
   if (!registry::is_name(options.name)) {
-    throw Error("E_CONFIG", fmt::format("the name {} is not made of 1 to 64 of a-z, 0-9, _ and -", escaped(options.name, 80)));
+    throw Error("E_CONFIG", fmt::format("the name {} is not made of 1 to 64 of a-z, 0-9, _ and -",
+                                        escaped(options.name, 80)));
   }
   training::validate({.epochs = options.epochs, .lr = options.lr, .batch = options.batch});
   if (!options.pooling.empty() && !encoder::parse_pooling(options.pooling)) {
-    throw Error("E_CONFIG", fmt::format("--pooling is {}, expected mean or cls", escaped(options.pooling, 40)));
+    throw Error("E_CONFIG",
+                fmt::format("--pooling is {}, expected mean or cls", escaped(options.pooling, 40)));
   }
 }
 
 data::Dataset read_training_file(const TrainExpertOptions& options) {
   std::vector<std::string> found;
   for (const data::DataFile& file : data::locate(options.data, "train")) {
-    if (file.domain == options.domain) return data::read_dataset(file.domain, file.path, options.data.format);
+    if (file.domain == options.domain)
+      return data::read_dataset(file.domain, file.path, options.data.format);
     found.push_back(file.domain);
   }
-  throw Error("E_DATA", fmt::format("there is no training file for domain {}{}", escaped(options.domain, 80),
-                                    did_you_mean(options.domain, found)),
+  throw Error("E_DATA",
+              fmt::format("there is no training file for domain {}{}", escaped(options.domain, 80),
+                          did_you_mean(options.domain, found)),
               fmt::format("domains with one: {}", join(found, ", ")));
 }
 
@@ -158,8 +180,10 @@ Json run_train_expert(const TrainExpertOptions& options) {
   const registry::Package kind = registry::open_package(find_kind(options.kind));
   const data::Dataset dataset = read_training_file(options);
   if (data::labels_of(dataset).size() < 2) {
-    throw Error("E_DATA", fmt::format("{}: all texts have the label \"{}\"; a classifier needs two or more",
-                                      escaped(dataset.file.string()), escaped(dataset.examples.front().label, 80)));
+    throw Error(
+        "E_DATA",
+        fmt::format("{}: all texts have the label \"{}\"; a classifier needs two or more",
+                    escaped(dataset.file.string()), escaped(dataset.examples.front().label, 80)));
   }
   contribution::ensure_registry(options.registry, new_registry_encoder(options));
   require_writable(options.registry / registry::kRegistryFile);
@@ -168,31 +192,41 @@ Json run_train_expert(const TrainExpertOptions& options) {
   open.tolerate_refused = true;  // a broken neighbour is no reason not to train
   pipeline::Pool pool(open);
   const fusion::LabelSpace space = label_space(pool, dataset);
-  const registry::Manifest manifest = complete_manifest(kind.manifest, options, space, pool, dataset, config);
+  const registry::Manifest manifest =
+      complete_manifest(kind.manifest, options, space, pool, dataset, config);
   registry::Package target{kind.folder, manifest, kind.manifest_sha256};
   target.manifest.files = kind.manifest.files;
   const auto make = [&] {
-    return pipeline::instantiate_untrained(target, pool.encoder(), open.threads, static_cast<int32_t>(space.labels.size()), Json::object(), options.seed);
+    return pipeline::instantiate_untrained(target, pool.encoder(), open.threads,
+                                           static_cast<int32_t>(space.labels.size()),
+                                           Json::object(), options.seed);
   };
   encoder::FeatureRequest request = make().request();
   if (!request.pooled.empty()) {
-    // The gate's features come from the same pass, so that fitting it later runs the encoder on nothing.
-    for (const encoder::PooledKey& key : gate::default_features(pool.encoder()->config().layers)) request.pooled.insert(key);
+    // The gate's features come from the same pass, so that fitting it later runs the encoder on
+    // nothing.
+    for (const encoder::PooledKey& key : gate::default_features(pool.encoder()->config().layers))
+      request.pooled.insert(key);
   }
   const training::TrainingSet set = training_set(pool, dataset, space, request);
-  training::ExpertTrainingOptions training{
-      .epochs = options.epochs, .lr = options.lr, .batch = options.batch, .seed = options.seed, .refit = !options.no_refit};
+  training::ExpertTrainingOptions training{.epochs = options.epochs,
+                                           .lr = options.lr,
+                                           .batch = options.batch,
+                                           .seed = options.seed,
+                                           .refit = !options.no_refit};
   training::TrainedExpert trained = training::train_expert(make, set, training);
   data::require_unchanged(dataset);
 
   const std::vector<std::pair<std::string, at::Tensor>> learnt = trained.expert.learnt();
   const TemporaryFolder staging("moecollab-package");
   const std::vector<std::string> probes = probe_texts(dataset);
-  contribution::PackageContents contents{manifest, kind.folder / registry::library_file(kind.manifest), learnt,
-                                         pipeline::make_probe(trained.expert, pool.encoder(), probes)};
+  contribution::PackageContents contents{
+      manifest, kind.folder / registry::library_file(kind.manifest), learnt,
+      pipeline::make_probe(trained.expert, pool.encoder(), probes)};
   const registry::Package package = contribution::write_package(staging.path(), contents);
   if (trained.held_out_logits.defined()) {
-    training::write_held_out(training::held_out_path(options.registry, package.manifest_sha256), held_out_logits(dataset, trained));
+    training::write_held_out(training::held_out_path(options.registry, package.manifest_sha256),
+                             held_out_logits(dataset, trained));
   }
   contribution::install(options.registry, package, options.name);
   refresh_lock(options);

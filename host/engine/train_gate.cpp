@@ -1,5 +1,5 @@
-#include <ATen/core/grad_mode.h>
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -15,24 +15,29 @@
 namespace moecollab::engine {
 namespace {
 
-// Accuracy of each expert on the held-out texts of its own domains: what decides who is the best one.
+// Accuracy of each expert on the held-out texts of its own domains: what decides who is the best
+// one.
 Json expert_accuracies(pipeline::Pool& pool, const training::GateData& data) {
   Json accuracies = Json::object();
   for (size_t e = 0; e < pool.experts().size(); ++e) {
     const pipeline::InstalledExpert& expert = pool.experts()[e];
     const fusion::LabelUnion::Range range = pool.labels().range(expert.labels.space);
-    const at::Tensor own = (data.targets >= range.offset).logical_and(data.targets < range.offset + range.count);
+    const at::Tensor own =
+        (data.targets >= range.offset).logical_and(data.targets < range.offset + range.count);
     const at::Tensor rows = own.nonzero().flatten();
     if (rows.numel() == 0) continue;
-    const at::Tensor columns =
-        encoder::index_tensor(std::vector<int64_t>(expert.labels.columns.begin(), expert.labels.columns.end()));
-    const at::Tensor answers = columns.index_select(0, data.logits[e].index_select(0, rows).argmax(1));
-    accuracies[expert.name] = answers.eq(data.targets.index_select(0, rows)).to(at::kDouble).mean().item<double>();
+    const at::Tensor columns = encoder::index_tensor(
+        std::vector<int64_t>(expert.labels.columns.begin(), expert.labels.columns.end()));
+    const at::Tensor answers =
+        columns.index_select(0, data.logits[e].index_select(0, rows).argmax(1));
+    accuracies[expert.name] =
+        answers.eq(data.targets.index_select(0, rows)).to(at::kDouble).mean().item<double>();
   }
   return accuracies;
 }
 
-// The 0th to 100th percentile of the gate's entropy on held-out texts: what "unknown" is measured against.
+// The 0th to 100th percentile of the gate's entropy on held-out texts: what "unknown" is measured
+// against.
 std::vector<double> entropy_percentiles(const gate::Gate& gate, const at::Tensor& z) {
   const at::NoGradGuard no_grad;
   const at::Tensor log_g = at::log_softmax(gate.router_logits(z), -1);
@@ -49,15 +54,19 @@ std::vector<encoder::PooledKey> gate_features(const TrainGateOptions& options, i
   std::vector<encoder::PooledKey> features;
   for (const int64_t layer : options.layers) {
     if (layer < 0 || layer > layers) {
-      throw Error("E_CONFIG", fmt::format("--layers has {}, the encoder has layers 0 (embeddings) to {}", layer, layers));
+      throw Error("E_CONFIG",
+                  fmt::format("--layers has {}, the encoder has layers 0 (embeddings) to {}", layer,
+                              layers));
     }
     features.push_back({static_cast<int>(layer), encoder::Pooling::kMean});
   }
   return features;
 }
 
-pipeline::GateFile gate_file(pipeline::Pool& pool, const training::GateFit& fit, const training::GateData& data,
-                             const std::vector<data::Dataset>& datasets, const TrainGateOptions& options) {
+pipeline::GateFile gate_file(pipeline::Pool& pool, const training::GateFit& fit,
+                             const training::GateData& data,
+                             const std::vector<data::Dataset>& datasets,
+                             const TrainGateOptions& options) {
   pipeline::GateFile file;
   file.gate = fit.gate;
   file.encoder_fingerprint = pool.encoder()->fingerprint();
@@ -68,8 +77,8 @@ pipeline::GateFile gate_file(pipeline::Pool& pool, const training::GateFit& fit,
   for (size_t e = 0; e < pool.experts().size(); ++e) {
     const pipeline::InstalledExpert& expert = pool.experts()[e];
     const registry::Manifest& manifest = expert.package.manifest;
-    file.rows.push_back({expert.name, manifest.expert.id, manifest.expert.version.text(), expert.sha256(),
-                         expert.labels.temperature, data.heldout_known[e]});
+    file.rows.push_back({expert.name, manifest.expert.id, manifest.expert.version.text(),
+                         expert.sha256(), expert.labels.temperature, data.heldout_known[e]});
   }
   for (const data::Dataset& dataset : datasets) file.data[dataset.domain] = dataset.sha256;
   file.metrics = {{"texts", fit.texts},
@@ -105,19 +114,22 @@ Json run_train_gate(const TrainGateOptions& options) {
   pipeline::Pool pool(pool_options(options));
   pool.require_experts();
   if (pool.encoder() == nullptr) {
-    throw Error("E_ENCODER", "the gate reads encoder features, but registry.toml names no encoder", "set [encoder] path in registry.toml");
+    throw Error("E_ENCODER", "the gate reads encoder features, but registry.toml names no encoder",
+                "set [encoder] path in registry.toml");
   }
   for (pipeline::InstalledExpert& expert : pool.experts()) {
     expert.labels.temperature = expert.package.manifest.output.temperature;
   }
-  const std::vector<encoder::PooledKey> features = gate_features(options, pool.encoder()->config().layers);
+  const std::vector<encoder::PooledKey> features =
+      gate_features(options, pool.encoder()->config().layers);
   const training::GateData data = training::collect_gate_data(pool, datasets, features);
   std::vector<fusion::ExpertLabels> labels;
   for (const pipeline::InstalledExpert& expert : pool.experts()) labels.push_back(expert.labels);
 
   const auto start = std::chrono::steady_clock::now();
   const training::GateFit fit = training::fit_gate(data, labels, pool.labels(), features, training);
-  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  const double seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   const pipeline::GateFile file = gate_file(pool, fit, data, datasets, options);
   for (const data::Dataset& dataset : datasets) data::require_unchanged(dataset);
   pipeline::write_gate(options.registry, file);

@@ -16,12 +16,14 @@ struct EvaluationContext {
   std::string command;
   std::string precision = "fp32";
   std::string device = "cpu";
-  uint64_t seed = 1;                                   // of the untrained baseline head
-  std::map<std::string, std::string> training_files;   // domain -> file, to count texts seen in training
+  uint64_t seed = 1;  // of the untrained baseline head
+  std::map<std::string, std::string>
+      training_files;  // domain -> file, to count texts seen in training
 };
 
-// Evaluates on each domain's texts and gives the report of design page 6 ("moecollab.report/1"); what
-// this version does not compute is null. `gate` is the file that the collaboration was made from.
+// Evaluates on each domain's texts and gives the report of design page 6 ("moecollab.report/1");
+// what this version does not compute is null. `gate` is the file that the collaboration was made
+// from.
 Json evaluate(pipeline::Collaboration& collaboration, const pipeline::GateFile& gate,
               const std::vector<data::Dataset>& datasets, const EvaluationContext& context);
 

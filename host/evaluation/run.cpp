@@ -114,8 +114,8 @@ DomainRun run_domain(pipeline::Collaboration& collaboration, const pipeline::Gat
   }
   run.best_expert = collaboration.experts()[best]->name;
   run.expert_answer = alone(collaboration, best, features, answers);
-  run.baseline = untrained_head(collaboration.gate().input(features),
-                                labels.range(run.space), seed);
+  run.baseline =
+      untrained_head(collaboration.gate().input(features), labels.range(run.space), seed);
   run.majority = most_frequent(run.truth);
   return run;
 }

@@ -15,14 +15,14 @@ struct DomainRun {
   const data::Dataset* dataset = nullptr;
   int space = 0;
   std::vector<int> truth;
-  std::vector<int> answer;          // over the union; empty where the fusion has no such answer
-  std::vector<int> answer_aware;    // over the domain's own space
-  std::vector<double> confidence;   // of `answer`
-  std::vector<double> gate;         // [n, E]
-  std::string best_expert;          // of the domain, by accuracy on held-out training texts
-  std::vector<int> expert_answer;   // that expert alone
-  std::vector<int> baseline;        // untrained head on the gate's features
-  std::vector<int> majority;        // the label most frequent in these texts
+  std::vector<int> answer;         // over the union; empty where the fusion has no such answer
+  std::vector<int> answer_aware;   // over the domain's own space
+  std::vector<double> confidence;  // of `answer`
+  std::vector<double> gate;        // [n, E]
+  std::string best_expert;         // of the domain, by accuracy on held-out training texts
+  std::vector<int> expert_answer;  // that expert alone
+  std::vector<int> baseline;       // untrained head on the gate's features
+  std::vector<int> majority;       // the label most frequent in these texts
 };
 
 // Runs the collaboration and the systems beside it. The calls of experts are those that the

@@ -16,7 +16,8 @@ moec_string to_abi(std::string_view text) { return {text.data(), text.size()}; }
 moec_tensor to_abi(const at::Tensor& tensor) {
   TORCH_INTERNAL_ASSERT(tensor.is_contiguous() && tensor.is_cpu());
   moec_tensor view{};
-  view.data = const_cast<void*>(tensor.const_data_ptr());  // who may write it is the call's contract
+  view.data =
+      const_cast<void*>(tensor.const_data_ptr());  // who may write it is the call's contract
   view.device_type = MOEC_CPU;
   view.ndim = static_cast<int32_t>(tensor.dim());
   view.type_code = tensor.scalar_type() == at::kInt ? MOEC_INT : MOEC_FLOAT;

@@ -15,7 +15,8 @@ namespace moecollab::experts {
 
 moec_string to_abi(std::string_view text);
 
-// A view of a contiguous CPU tensor (float32 or int32); the tensor must outlive it, unmoved sizes included.
+// A view of a contiguous CPU tensor (float32 or int32); the tensor must outlive it, unmoved sizes
+// included.
 moec_tensor to_abi(const at::Tensor& tensor);
 
 // The batch of an expert that reads `request` from `rows`. Borrows both, and holds what the views

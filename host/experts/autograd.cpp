@@ -14,9 +14,11 @@ struct SavedHolder : torch::CustomClassHolder {
   std::unique_ptr<Expert::Saved> saved;
 };
 
-// `anchor` only makes autograd record the node: the parameters live behind the ABI, not in the graph.
+// `anchor` only makes autograd record the node: the parameters live behind the ABI, not in the
+// graph.
 struct ExpertFunction : torch::autograd::Function<ExpertFunction> {
-  static at::Tensor forward(AutogradContext* context, const at::Tensor& anchor, Expert* expert, encoder::Features* rows) {
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& anchor, Expert* expert,
+                            encoder::Features* rows) {
     (void)anchor;
     auto holder = c10::make_intrusive<SavedHolder>();
     holder->expert = expert;
@@ -25,11 +27,15 @@ struct ExpertFunction : torch::autograd::Function<ExpertFunction> {
     return logits;
   }
 
-  static torch::autograd::tensor_list backward(AutogradContext* context, torch::autograd::tensor_list grads) {
+  static torch::autograd::tensor_list backward(AutogradContext* context,
+                                               torch::autograd::tensor_list grads) {
     if (at::GradMode::is_enabled()) {
-      throw Error("E_CONFIG", "experts have first derivatives only; backward() with create_graph asks for second ones");
+      throw Error(
+          "E_CONFIG",
+          "experts have first derivatives only; backward() with create_graph asks for second ones");
     }
-    const auto holder = c10::static_intrusive_pointer_cast<SavedHolder>(context->saved_data["expert"].toCapsule());
+    const auto holder =
+        c10::static_intrusive_pointer_cast<SavedHolder>(context->saved_data["expert"].toCapsule());
     holder->expert->vjp(*holder->saved, grads[0].to(at::kFloat));
     holder->saved.reset();
     return {at::Tensor(), at::Tensor(), at::Tensor()};

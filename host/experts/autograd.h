@@ -7,10 +7,10 @@
 
 namespace moecollab::experts {
 
-// expert.forward_train() as a node of the graph: backward() of what is computed from the result adds
-// to the gradients of the expert's bound parameters by its vjp. Logits [n, C]. A second derivative
-// (create_graph) is refused with E_CONFIG: the ABI has first derivatives only, and passing over that
-// would give wrong numbers without a word.
+// expert.forward_train() as a node of the graph: backward() of what is computed from the result
+// adds to the gradients of the expert's bound parameters by its vjp. Logits [n, C]. A second
+// derivative (create_graph) is refused with E_CONFIG: the ABI has first derivatives only, and
+// passing over that would give wrong numbers without a word.
 at::Tensor differentiable_forward(Expert& expert, encoder::Features rows);
 
 }  // namespace moecollab::experts

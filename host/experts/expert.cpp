@@ -83,12 +83,11 @@ void Expert::check(moec_status status, const moec_error& error, const char* call
   const std::string text(error.message, strnlen(error.message, sizeof error.message));
   // Values that an expert refuses at its making are those of its manifest and weights.
   const bool in_create = std::string_view(call) == "create";
-  const char* code = status == MOEC_CANCELLED                          ? "E_INTERRUPTED"
+  const char* code = status == MOEC_CANCELLED                       ? "E_INTERRUPTED"
                      : in_create && status == MOEC_INVALID_ARGUMENT ? "E_DESC_MISMATCH"
-                                                                       : "E_OUT";
-  throw Error(code,
-              fmt::format("expert {}: {}() failed with status {}: {}", escaped(setup_.name), call, status,
-                          text.empty() ? "no message" : escaped(text, 512)));
+                                                                    : "E_OUT";
+  throw Error(code, fmt::format("expert {}: {}() failed with status {}: {}", escaped(setup_.name),
+                                call, status, text.empty() ? "no message" : escaped(text, 512)));
 }
 
 moec_exec Expert::exec(bool training) const {
@@ -135,7 +134,8 @@ void Expert::create() {
   info.weights = tensors.data();
   moec_error error = empty_error();
   check(library_->table().create(&host_services(), &info, &object_, &error), error, "create");
-  if (object_ == nullptr) throw Error("E_OUT", fmt::format("expert {}: create() gave no object", escaped(setup_.name)));
+  if (object_ == nullptr)
+    throw Error("E_OUT", fmt::format("expert {}: create() gave no object", escaped(setup_.name)));
 }
 
 void Expert::check_requirements() {
@@ -145,15 +145,18 @@ void Expert::check_requirements() {
   check(library_->table().requirements(object_, &r, &error), error, "requirements");
   const auto require = [&](const char* what, int64_t manifest, int64_t library) {
     if (manifest == library) return;
-    throw Error("E_DESC_MISMATCH", fmt::format("expert {}: {} is {} in the manifest, {} in the library",
-                                               escaped(setup_.name), what, manifest, library),
+    throw Error("E_DESC_MISMATCH",
+                fmt::format("expert {}: {} is {} in the manifest, {} in the library",
+                            escaped(setup_.name), what, manifest, library),
                 "the author's expert.toml and code must agree");
   };
   require("the class count", setup_.classes, r.classes);
   require("the set of inputs", setup_.inputs, r.inputs);
   require("the pooling", pooling_code(setup_.pooling), r.pooling);
-  require("the number of layers", static_cast<int64_t>(setup_.layers.size()), static_cast<int64_t>(r.layer_count));
-  for (size_t i = 0; i < setup_.layers.size(); ++i) require("a layer", setup_.layers[i], r.layers[i]);
+  require("the number of layers", static_cast<int64_t>(setup_.layers.size()),
+          static_cast<int64_t>(r.layer_count));
+  for (size_t i = 0; i < setup_.layers.size(); ++i)
+    require("a layer", setup_.layers[i], r.layers[i]);
   require("the largest batch", setup_.max_batch, r.max_batch);
   require("the layout", MOEC_LAYOUT_RAGGED, r.layout);
   flops_per_row_ = r.flops_per_row;
@@ -163,7 +166,8 @@ at::Tensor Expert::forward(const encoder::Features& rows) {
   if (setup_.max_batch == 0 || rows.rows() <= setup_.max_batch) return forward_batch(rows);
   std::vector<at::Tensor> parts;
   for (int64_t first = 0; first < rows.rows(); first += setup_.max_batch) {
-    parts.push_back(forward_batch(rows.slice(first, std::min(setup_.max_batch, rows.rows() - first))));
+    parts.push_back(
+        forward_batch(rows.slice(first, std::min(setup_.max_batch, rows.rows() - first))));
   }
   return at::cat(parts);
 }
@@ -176,8 +180,9 @@ at::Tensor Expert::forward_batch(const encoder::Features& rows) {
   moec_error error = empty_error();
   check(library_->table().forward(object_, &how, &batch.view(), &out, &error), error, "forward");
   if (logits.view(at::kInt).eq(static_cast<int32_t>(kUnwritten)).any().item<bool>()) {
-    throw Error("E_OUT_UNWRITTEN", fmt::format("expert {}: forward() left elements of its [{}, {}] output unwritten",
-                                               escaped(setup_.name), rows.rows(), setup_.classes));
+    throw Error("E_OUT_UNWRITTEN",
+                fmt::format("expert {}: forward() left elements of its [{}, {}] output unwritten",
+                            escaped(setup_.name), rows.rows(), setup_.classes));
   }
   return logits;
 }
@@ -191,7 +196,8 @@ std::vector<Expert::Parameter>& Expert::bind(uint64_t seed) {
     info.struct_size = sizeof info;
     check(params_->describe(object_, i, &info, &error), error, "params.describe");
     const at::IntArrayRef shape(info.shape, static_cast<size_t>(info.ndim));
-    parameters_.push_back({to_string(info.name), at::zeros(shape), at::zeros(shape), info.trainable != 0, info.decay != 0});
+    parameters_.push_back({to_string(info.name), at::zeros(shape), at::zeros(shape),
+                           info.trainable != 0, info.decay != 0});
   }
   for (const Parameter& p : parameters_) {
     values.push_back(to_abi(p.value));
@@ -224,12 +230,14 @@ at::Tensor Expert::forward_train(encoder::Features rows, std::unique_ptr<Saved>&
   saved.reset(new Saved());
   saved->expert_ = this;
   saved->rows_ = std::move(rows);
-  saved->batch_ = std::make_unique<Batch>(saved->rows_, request_, (setup_.inputs & MOEC_INPUT_TEXT) != 0);
+  saved->batch_ =
+      std::make_unique<Batch>(saved->rows_, request_, (setup_.inputs & MOEC_INPUT_TEXT) != 0);
   at::Tensor logits = unwritten_logits(saved->rows_.rows(), setup_.classes);
   const moec_tensor out = to_abi(logits);
   const moec_exec how = exec(true);
   moec_error error = empty_error();
-  check(train_->forward_train(object_, &how, &saved->batch_->view(), &out, &saved->handle_, &error), error, "forward_train");
+  check(train_->forward_train(object_, &how, &saved->batch_->view(), &out, &saved->handle_, &error),
+        error, "forward_train");
   return logits;
 }
 
@@ -237,9 +245,12 @@ void Expert::vjp(Saved& saved, const at::Tensor& gy) {
   const at::Tensor contiguous = gy.contiguous();
   const moec_tensor view = to_abi(contiguous);
   const moec_exec how = exec(true);
-  const std::vector<const moec_tensor*> no_inputs(request_.hidden.size() + request_.pooled.size(), nullptr);
+  const std::vector<const moec_tensor*> no_inputs(request_.hidden.size() + request_.pooled.size(),
+                                                  nullptr);
   moec_error error = empty_error();
-  check(train_->vjp(object_, &how, saved.handle_, &view, no_inputs.size(), no_inputs.data(), &error), error, "vjp");
+  check(
+      train_->vjp(object_, &how, saved.handle_, &view, no_inputs.size(), no_inputs.data(), &error),
+      error, "vjp");
 }
 
 void Expert::fit_begin(int64_t rows, int32_t max_epochs, uint64_t seed) {
@@ -248,12 +259,14 @@ void Expert::fit_begin(int64_t rows, int32_t max_epochs, uint64_t seed) {
   check(fit_->fit_begin(object_, &how, rows, max_epochs, seed, &error), error, "fit_begin");
 }
 
-void Expert::fit_batch(const encoder::Features& rows, const at::Tensor& labels, const at::Tensor& weights) {
+void Expert::fit_batch(const encoder::Features& rows, const at::Tensor& labels,
+                       const at::Tensor& weights) {
   const Batch batch(rows, request_, (setup_.inputs & MOEC_INPUT_TEXT) != 0);
   const moec_tensor label_view = to_abi(labels), weight_view = to_abi(weights);
   const moec_exec how = exec(true);
   moec_error error = empty_error();
-  check(fit_->fit_batch(object_, &how, &batch.view(), &label_view, &weight_view, &error), error, "fit_batch");
+  check(fit_->fit_batch(object_, &how, &batch.view(), &label_view, &weight_view, &error), error,
+        "fit_batch");
 }
 
 bool Expert::fit_epoch_end() {

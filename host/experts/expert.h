@@ -40,8 +40,9 @@ struct ExpertSetup {
 // Tensors in the layout of the ABI over the host's memory. Borrowed by a call.
 class Batch;
 
-// Owns the library's object. Not thread-safe. Every call throws E_OUT with the expert's name and its
-// own (escaped) message where it fails, E_OUT_UNWRITTEN where a row of the output was left unwritten.
+// Owns the library's object. Not thread-safe. Every call throws E_OUT with the expert's name and
+// its own (escaped) message where it fails, E_OUT_UNWRITTEN where a row of the output was left
+// unwritten.
 class Expert {
  public:
   // Throws E_DESC_MISMATCH where the object's requirements differ from the setup (both are named).
@@ -56,8 +57,8 @@ class Expert {
   const encoder::FeatureRequest& request() const { return request_; }
   int64_t flops_per_row() const { return flops_per_row_; }
 
-  // Logits [n, classes] float32 for n >= 1 rows, as the expert wrote them (not checked for NaN), asked
-  // for in calls of at most max_batch rows.
+  // Logits [n, classes] float32 for n >= 1 rows, as the expert wrote them (not checked for NaN),
+  // asked for in calls of at most max_batch rows.
   at::Tensor forward(const encoder::Features& rows);
 
   // --- Training with the host's optimiser (moecollab.params/1 and train/1)
@@ -94,7 +95,8 @@ class Expert {
   // --- Training by itself (moecollab.fit/1)
   bool fits_itself() const { return fit_ != nullptr; }
   void fit_begin(int64_t rows, int32_t max_epochs, uint64_t seed);
-  void fit_batch(const encoder::Features& rows, const at::Tensor& labels, const at::Tensor& weights);
+  void fit_batch(const encoder::Features& rows, const at::Tensor& labels,
+                 const at::Tensor& weights);
   bool fit_epoch_end();
   void fit_end();
 

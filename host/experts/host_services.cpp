@@ -8,7 +8,9 @@
 namespace moecollab::experts {
 namespace {
 
-const void* get_extension(const moec_host*, const char*) { return nullptr; }  // 0.9 has none of its own
+const void* get_extension(const moec_host*, const char*) {
+  return nullptr;
+}  // 0.9 has none of its own
 
 void log(const moec_host*, int32_t level, moec_string message) {
   const std::string text = "expert: " + escaped(std::string_view(message.data, message.size), 500);

@@ -18,11 +18,13 @@
 namespace moecollab::experts {
 namespace {
 
-// An anonymous file that nobody can change any more. The descriptor is never closed: the loader knows
-// libraries by path, and a reused /proc/self/fd/N would silently give the library that had the number before.
+// An anonymous file that nobody can change any more. The descriptor is never closed: the loader
+// knows libraries by path, and a reused /proc/self/fd/N would silently give the library that had
+// the number before.
 int sealed_copy(std::string_view bytes, const std::string& file) {
   const auto fail = [&](const char* step) {
-    throw Error("E_PLUG_IO", fmt::format("{}: {} of the sealed copy failed: {}", file, step, std::strerror(errno)));
+    throw Error("E_PLUG_IO", fmt::format("{}: {} of the sealed copy failed: {}", file, step,
+                                         std::strerror(errno)));
   };
   const int fd = ::memfd_create("moecollab-expert", MFD_CLOEXEC | MFD_ALLOW_SEALING);
   if (fd < 0) fail("creation");
@@ -32,14 +34,16 @@ int sealed_copy(std::string_view bytes, const std::string& file) {
     if (n <= 0) fail("writing");
     rest.remove_prefix(static_cast<size_t>(n));
   }
-  if (::fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) != 0) fail("sealing");
+  if (::fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) != 0)
+    fail("sealing");
   return fd;
 }
 
-void require_same(const std::string& what, const std::string& note, const std::string& described, const std::string& file) {
+void require_same(const std::string& what, const std::string& note, const std::string& described,
+                  const std::string& file) {
   if (note == described) return;
-  throw Error("E_DESC_MISMATCH", fmt::format("{}: the note says {} {}, describe() says {}", file, what,
-                                             escaped(note), escaped(described)));
+  throw Error("E_DESC_MISMATCH", fmt::format("{}: the note says {} {}, describe() says {}", file,
+                                             what, escaped(note), escaped(described)));
 }
 
 }  // namespace
@@ -48,22 +52,26 @@ std::string to_string(moec_string text) {
   return text.size == 0 ? std::string() : std::string(text.data, static_cast<size_t>(text.size));
 }
 
-const Library& Library::load(std::string_view bytes, const std::string& sha256, const std::string& file) {
+const Library& Library::load(std::string_view bytes, const std::string& sha256,
+                             const std::string& file) {
   static std::mutex mutex;
-  static auto& loaded = *new std::map<std::string, std::unique_ptr<Library>>();  // lives as long as the process
+  static auto& loaded =
+      *new std::map<std::string, std::unique_ptr<Library>>();  // lives as long as the process
   const std::lock_guard lock(mutex);
   auto& library = loaded[sha256];
   if (!library) library.reset(new Library(bytes, file));
   return *library;
 }
 
-Library::Library(std::string_view bytes, const std::string& file) : note_(scan_library(bytes, file)) {
+Library::Library(std::string_view bytes, const std::string& file)
+    : note_(scan_library(bytes, file)) {
   require_abi(note_, file);
   namespace dll = boost::dll;
   const std::string path = fmt::format("/proc/self/fd/{}", sealed_copy(bytes, file));
   // RTLD_NOW: a missing symbol is a refusal here, not the host's death at the first call.
   boost::system::error_code error;
-  auto& handle = *new dll::shared_library();  // never unloaded: a destructor of the library might still run
+  auto& handle =
+      *new dll::shared_library();  // never unloaded: a destructor of the library might still run
   handle.load(path, error, dll::load_mode::rtld_now | dll::load_mode::rtld_local);
   if (error) {
     // The path means nothing to a reader; dlerror's text follows it.
@@ -73,10 +81,12 @@ Library::Library(std::string_view bytes, const std::string& file) : note_(scan_l
                 "an expert links every library that it uses, and those must be installed");
   }
   if (!handle.has("moec_plugin_entry")) {
-    throw Error("E_ELF_SYM", fmt::format("{}: it does not export moec_plugin_entry", file), "use moecollab_add_expert()");
+    throw Error("E_ELF_SYM", fmt::format("{}: it does not export moec_plugin_entry", file),
+                "use moecollab_add_expert()");
   }
   table_ = handle.get<const moec_library*()>("moec_plugin_entry")();
-  if (table_ == nullptr || table_->struct_size < sizeof(uint32_t) * 4 || !MOEC_HAS(table_, moec_library, destroy)) {
+  if (table_ == nullptr || table_->struct_size < sizeof(uint32_t) * 4 ||
+      !MOEC_HAS(table_, moec_library, destroy)) {
     throw Error("E_ABI", fmt::format("{}: moec_plugin_entry() gives no whole table", file));
   }
   info_ = table_->describe();

@@ -17,7 +17,8 @@ class Library {
   // whatever happens to the file. Equal digests share one library. `file` is named in refusals:
   // those of scan_library and require_abi, E_ELF_SYM with the loader's text, E_DESC_MISMATCH where
   // describe() and the note differ.
-  static const Library& load(std::string_view bytes, const std::string& sha256, const std::string& file);
+  static const Library& load(std::string_view bytes, const std::string& sha256,
+                             const std::string& file);
 
   const LibraryNote& note() const { return note_; }
   const moec_library& table() const { return *table_; }

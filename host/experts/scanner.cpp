@@ -17,21 +17,29 @@ namespace {
 class ElfReader {
  public:
   ElfReader(std::string_view bytes, const std::string& file) : bytes_(bytes), file_(file) {
-    if (bytes_.size() < EI_NIDENT || bytes_.substr(0, SELFMAG) != std::string_view(ELFMAG, SELFMAG)) {
+    if (bytes_.size() < EI_NIDENT ||
+        bytes_.substr(0, SELFMAG) != std::string_view(ELFMAG, SELFMAG)) {
       refuse("FORMAT", "it is not an ELF file", "build it with moecollab_add_expert()");
     }
-    const auto ident = [&](int i) { return static_cast<unsigned char>(bytes_[static_cast<size_t>(i)]); };
+    const auto ident = [&](int i) {
+      return static_cast<unsigned char>(bytes_[static_cast<size_t>(i)]);
+    };
     if (ident(EI_CLASS) != ELFCLASS64) {
-      refuse("CLASS", fmt::format("ELF class is {}, the host needs 64-bit (2)", ident(EI_CLASS)), "build it for x86-64");
+      refuse("CLASS", fmt::format("ELF class is {}, the host needs 64-bit (2)", ident(EI_CLASS)),
+             "build it for x86-64");
     }
-    if (ident(EI_DATA) != ELFDATA2LSB) refuse("CLASS", "byte order is not little-endian", "build it for x86-64");
+    if (ident(EI_DATA) != ELFDATA2LSB)
+      refuse("CLASS", "byte order is not little-endian", "build it for x86-64");
     header_ = at<Elf64_Ehdr>(0, "file header");
     if (header_.e_machine != EM_X86_64) {
-      refuse("MACHINE", fmt::format("machine is {}, the host is x86-64 ({})", header_.e_machine, EM_X86_64),
+      refuse("MACHINE",
+             fmt::format("machine is {}, the host is x86-64 ({})", header_.e_machine, EM_X86_64),
              "ask for a package of this platform");
     }
     if (header_.e_type != ET_DYN) {
-      refuse("TYPE", fmt::format("ELF type is {}, expected a shared object ({})", header_.e_type, ET_DYN), "link it with -shared");
+      refuse("TYPE",
+             fmt::format("ELF type is {}, expected a shared object ({})", header_.e_type, ET_DYN),
+             "link it with -shared");
     }
     if (header_.e_phentsize != sizeof(Elf64_Phdr) || header_.e_phnum == 0) {
       refuse("BOUNDS", "it has no program headers of the expected size", kDamaged);
@@ -41,10 +49,13 @@ class ElfReader {
   int segments() const { return header_.e_phnum; }
 
   Elf64_Phdr segment(int i) const {
-    const auto header = at<Elf64_Phdr>(header_.e_phoff + static_cast<uint64_t>(i) * sizeof(Elf64_Phdr), "program header");
+    const auto header = at<Elf64_Phdr>(
+        header_.e_phoff + static_cast<uint64_t>(i) * sizeof(Elf64_Phdr), "program header");
     if (header.p_offset > bytes_.size() || header.p_filesz > bytes_.size() - header.p_offset) {
-      refuse("BOUNDS", fmt::format("segment {} ends at byte {} of a file of {}", i,
-                                   header.p_offset + header.p_filesz, bytes_.size()), kDamaged);
+      refuse("BOUNDS",
+             fmt::format("segment {} ends at byte {} of a file of {}", i,
+                         header.p_offset + header.p_filesz, bytes_.size()),
+             kDamaged);
     }
     return header;
   }
@@ -53,12 +64,16 @@ class ElfReader {
   void check_sections() const {
     const uint64_t size = uint64_t{header_.e_shnum} * header_.e_shentsize;
     if (header_.e_shoff > bytes_.size() || size > bytes_.size() - header_.e_shoff) {
-      refuse("BOUNDS", fmt::format("section headers end at byte {} of a file of {}", header_.e_shoff + size, bytes_.size()),
+      refuse("BOUNDS",
+             fmt::format("section headers end at byte {} of a file of {}", header_.e_shoff + size,
+                         bytes_.size()),
              kDamaged);
     }
   }
 
-  std::string_view contents(const Elf64_Phdr& segment) const { return bytes_.substr(segment.p_offset, segment.p_filesz); }
+  std::string_view contents(const Elf64_Phdr& segment) const {
+    return bytes_.substr(segment.p_offset, segment.p_filesz);
+  }
 
   [[noreturn]] void refuse(const char* kind, const std::string& what, const char* hint) const {
     throw Error(fmt::format("E_ELF_{}", kind), fmt::format("{}: {}", file_, what), hint);
@@ -70,7 +85,8 @@ class ElfReader {
   template <typename T>
   T at(uint64_t offset, const char* what) const {
     if (offset > bytes_.size() || sizeof(T) > bytes_.size() - offset) {
-      refuse("BOUNDS", fmt::format("{} at byte {} of a file of {}", what, offset, bytes_.size()), kDamaged);
+      refuse("BOUNDS", fmt::format("{} at byte {} of a file of {}", what, offset, bytes_.size()),
+             kDamaged);
     }
     T value;
     std::memcpy(&value, bytes_.data() + offset, sizeof(T));
@@ -90,10 +106,12 @@ std::optional<std::string_view> find_note(std::string_view notes) {
     Elf64_Nhdr header;
     std::memcpy(&header, notes.data(), sizeof header);
     notes.remove_prefix(sizeof header);
-    const uint64_t name_size = aligned(header.n_namesz), description_size = aligned(header.n_descsz);
+    const uint64_t name_size = aligned(header.n_namesz),
+                   description_size = aligned(header.n_descsz);
     if (name_size > notes.size() || header.n_descsz > notes.size() - name_size) return std::nullopt;
     const std::string_view name = notes.substr(0, header.n_namesz);
-    if (name == std::string_view(MOEC_NOTE_NAME, sizeof(MOEC_NOTE_NAME)) && header.n_type == MOEC_NOTE_TYPE) {
+    if (name == std::string_view(MOEC_NOTE_NAME, sizeof(MOEC_NOTE_NAME)) &&
+        header.n_type == MOEC_NOTE_TYPE) {
       return notes.substr(name_size, header.n_descsz);
     }
     notes.remove_prefix(std::min<uint64_t>(notes.size(), name_size + description_size));
@@ -123,20 +141,26 @@ LibraryNote scan_library(std::string_view bytes, const std::string& file) {
   moec_note note;
   std::memcpy(&note, found->data(), sizeof note);
   if (note.required_flags != 0) {
-    throw Error("E_ABI", fmt::format("{}: needs features {:#x} of the host, which knows none of them", file, note.required_flags),
+    throw Error("E_ABI",
+                fmt::format("{}: needs features {:#x} of the host, which knows none of them", file,
+                            note.required_flags),
                 "install a newer host");
   }
-  return {note.abi_major, note.abi_minor, note.min_host_minor, padded(note.sdk), padded(note.id), padded(note.version)};
+  return {note.abi_major,   note.abi_minor,  note.min_host_minor,
+          padded(note.sdk), padded(note.id), padded(note.version)};
 }
 
 void require_abi(const LibraryNote& note, const std::string& file) {
   // While the major is 0, a minor may change anything, so minors must be equal.
   const bool fits = note.abi_major == MOEC_ABI_MAJOR &&
-                    (MOEC_ABI_MAJOR == 0 ? note.abi_minor == MOEC_ABI_MINOR : note.min_host_minor <= MOEC_ABI_MINOR);
+                    (MOEC_ABI_MAJOR == 0 ? note.abi_minor == MOEC_ABI_MINOR
+                                         : note.min_host_minor <= MOEC_ABI_MINOR);
   if (!fits) {
-    throw Error("E_ABI", fmt::format("{}: needs ABI {}.{}, host has {}.{}", file, note.abi_major, note.abi_minor,
-                                     MOEC_ABI_MAJOR, MOEC_ABI_MINOR),
-                fmt::format("rebuild the expert with SDK {} or install a host of its version", MOEC_SDK_VERSION));
+    throw Error("E_ABI",
+                fmt::format("{}: needs ABI {}.{}, host has {}.{}", file, note.abi_major,
+                            note.abi_minor, MOEC_ABI_MAJOR, MOEC_ABI_MINOR),
+                fmt::format("rebuild the expert with SDK {} or install a host of its version",
+                            MOEC_SDK_VERSION));
   }
 }
 

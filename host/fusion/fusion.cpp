@@ -28,7 +28,8 @@ at::Tensor positions(const ExpertLabels& expert, const LabelUnion& labels) {
 
 // log Σ_e g_e·p_e, where expert e's probabilities stand in `places[e]` of `width` columns.
 at::Tensor log_mixture(const at::Tensor& weights, const std::vector<at::Tensor>& logits,
-                       const std::vector<ExpertLabels>& experts, const std::vector<at::Tensor>& places, int64_t width) {
+                       const std::vector<ExpertLabels>& experts,
+                       const std::vector<at::Tensor>& places, int64_t width) {
   at::Tensor p = at::zeros({weights.size(0), width}, weights.options());
   for (size_t e = 0; e < experts.size(); ++e) {
     const at::Tensor own = at::softmax(logits[e] / experts[e].temperature, -1);
@@ -43,7 +44,8 @@ at::Tensor paper(const at::Tensor& weights, const std::vector<at::Tensor>& logit
   at::Tensor fused = at::zeros({weights.size(0), labels.c_max()}, weights.options());
   for (size_t e = 0; e < experts.size(); ++e) {
     const at::Tensor share = weights.select(1, static_cast<int64_t>(e)).unsqueeze(1);
-    fused = fused.index_add(1, positions(experts[e], labels), logits[e] / experts[e].temperature * share);
+    fused = fused.index_add(1, positions(experts[e], labels),
+                            logits[e] / experts[e].temperature * share);
   }
   return fused;
 }
@@ -60,12 +62,14 @@ at::Tensor logit_union(const at::Tensor& weights, const std::vector<at::Tensor>&
     score = score.index_add(1, column, own * share);
     known = known.index_add(1, column, (share > 0).to(known.dtype()).expand_as(own));
   }
-  return at::log_softmax(score.masked_fill(known == 0, -std::numeric_limits<double>::infinity()), -1);
+  return at::log_softmax(score.masked_fill(known == 0, -std::numeric_limits<double>::infinity()),
+                         -1);
 }
 
 at::Tensor to_positions(const at::Tensor& targets, const LabelUnion& labels) {
   std::vector<int> offsets;
-  for (int id = 0; id < labels.size(); ++id) offsets.push_back(labels.range(labels.space_of(id)).offset);
+  for (int id = 0; id < labels.size(); ++id)
+    offsets.push_back(labels.range(labels.space_of(id)).offset);
   return targets - long_tensor(offsets).index_select(0, targets);
 }
 
@@ -73,10 +77,14 @@ at::Tensor to_positions(const at::Tensor& targets, const LabelUnion& labels) {
 
 std::string_view name(Mode mode) {
   switch (mode) {
-    case Mode::kPaper: return "paper";
-    case Mode::kMasked: return "masked";
-    case Mode::kMixture: return "mixture";
-    case Mode::kLogitUnion: return "logit-union";
+    case Mode::kPaper:
+      return "paper";
+    case Mode::kMasked:
+      return "masked";
+    case Mode::kMixture:
+      return "mixture";
+    case Mode::kLogitUnion:
+      return "logit-union";
   }
   throw std::logic_error("no such fusion mode");
 }
@@ -87,8 +95,10 @@ Mode parse_mode(std::string_view text) {
     if (text == name(mode)) return mode;
     names.emplace_back(name(mode));
   }
-  throw Error("E_CONFIG", fmt::format("fusion \"{}\" is unknown{}", escaped(text, 40), did_you_mean(text, names)),
-              "known are " + join(names, ", "));
+  throw Error(
+      "E_CONFIG",
+      fmt::format("fusion \"{}\" is unknown{}", escaped(text, 40), did_you_mean(text, names)),
+      "known are " + join(names, ", "));
 }
 
 bool is_task_agnostic(Mode mode) { return mode == Mode::kMixture || mode == Mode::kLogitUnion; }
@@ -99,19 +109,23 @@ at::Tensor fuse(Mode mode, const at::Tensor& weights, const std::vector<at::Tens
   if (mode == Mode::kLogitUnion) return logit_union(weights, logits, experts, labels);
   std::vector<at::Tensor> places;
   for (const ExpertLabels& expert : experts) {
-    places.push_back(mode == Mode::kMasked ? positions(expert, labels) : long_tensor(expert.columns));
+    places.push_back(mode == Mode::kMasked ? positions(expert, labels)
+                                           : long_tensor(expert.columns));
   }
-  return log_mixture(weights, logits, experts, places, mode == Mode::kMasked ? labels.c_max() : labels.size());
+  return log_mixture(weights, logits, experts, places,
+                     mode == Mode::kMasked ? labels.c_max() : labels.size());
 }
 
-at::Tensor task_loss(Mode mode, const at::Tensor& fused, const at::Tensor& targets, const LabelUnion& labels) {
+at::Tensor task_loss(Mode mode, const at::Tensor& fused, const at::Tensor& targets,
+                     const LabelUnion& labels) {
   if (mode == Mode::kPaper) return at::cross_entropy_loss(fused, to_positions(targets, labels));
   const at::Tensor column = mode == Mode::kMasked ? to_positions(targets, labels) : targets;
   // A label that no selected expert knows must not make the loss infinite.
   return -fused.gather(1, column.unsqueeze(1)).clamp_min(std::log(1e-12)).mean();
 }
 
-at::Tensor predict(Mode mode, const at::Tensor& fused, const LabelUnion& labels, std::optional<int> space) {
+at::Tensor predict(Mode mode, const at::Tensor& fused, const LabelUnion& labels,
+                   std::optional<int> space) {
   if (!space) {
     if (!is_task_agnostic(mode)) throw std::logic_error("this fusion has no task-agnostic answer");
     return fused.argmax(1);

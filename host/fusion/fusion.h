@@ -18,8 +18,8 @@ std::string_view name(Mode mode);
 // Throws E_CONFIG for another word, naming the nearest.
 Mode parse_mode(std::string_view text);
 
-// Whether the answer can be read without knowing the domain: mixture and logit-union give scores over
-// the union Y; paper and masked over the c_max positions that all label spaces share.
+// Whether the answer can be read without knowing the domain: mixture and logit-union give scores
+// over the union Y; paper and masked over the c_max positions that all label spaces share.
 bool is_task_agnostic(Mode mode);
 
 // Where an expert's classes stand.
@@ -29,19 +29,21 @@ struct ExpertLabels {
   double temperature = 1.0;  // > 0, divides the logits
 };
 
-// Fuses logits[e] [n, C_e] (rows of experts with weight 0 may hold anything finite) by weights [n, E],
-// rows summing to 1. Differentiable in both. Gives log-probabilities over Y [n, |Y|] (mixture,
-// logit-union; below −60 where no selected expert knows the label), log-probabilities over positions
-// [n, c_max] (masked), or the paper's fused logits [n, c_max] (eq 4 and 5).
+// Fuses logits[e] [n, C_e] (rows of experts with weight 0 may hold anything finite) by weights [n,
+// E], rows summing to 1. Differentiable in both. Gives log-probabilities over Y [n, |Y|] (mixture,
+// logit-union; below −60 where no selected expert knows the label), log-probabilities over
+// positions [n, c_max] (masked), or the paper's fused logits [n, c_max] (eq 4 and 5).
 at::Tensor fuse(Mode mode, const at::Tensor& weights, const std::vector<at::Tensor>& logits,
                 const std::vector<ExpertLabels>& experts, const LabelUnion& labels);
 
-// Mean over rows of −log p(label) of what fuse() gave. targets [n] int64 are global ids; for paper and
-// masked the position in the label's space counts, since these know the domain.
-at::Tensor task_loss(Mode mode, const at::Tensor& fused, const at::Tensor& targets, const LabelUnion& labels);
+// Mean over rows of −log p(label) of what fuse() gave. targets [n] int64 are global ids; for paper
+// and masked the position in the label's space counts, since these know the domain.
+at::Tensor task_loss(Mode mode, const at::Tensor& fused, const at::Tensor& targets,
+                     const LabelUnion& labels);
 
-// Global id of the best label per row [n] int64: over all of Y, or, where `space` is given, over that
-// space alone (task-aware). paper and masked need the space (logic error without).
-at::Tensor predict(Mode mode, const at::Tensor& fused, const LabelUnion& labels, std::optional<int> space);
+// Global id of the best label per row [n] int64: over all of Y, or, where `space` is given, over
+// that space alone (task-aware). paper and masked need the space (logic error without).
+at::Tensor predict(Mode mode, const at::Tensor& fused, const LabelUnion& labels,
+                   std::optional<int> space);
 
 }  // namespace moecollab::fusion

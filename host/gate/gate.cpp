@@ -10,21 +10,26 @@ at::Tensor Gate::router_logits(const at::Tensor& z) const {
   return at::linear((z.to(at::kFloat) - mean) / std, weight, bias);
 }
 
-at::Tensor side_by_side(const std::vector<encoder::PooledKey>& keys, const encoder::Features& texts) {
+at::Tensor side_by_side(const std::vector<encoder::PooledKey>& keys,
+                        const encoder::Features& texts) {
   std::vector<at::Tensor> parts;
   for (const encoder::PooledKey& key : keys) parts.push_back(texts.pooled.at(key));
   return at::cat(parts, 1);
 }
 
-at::Tensor Gate::input(const encoder::Features& texts) const { return side_by_side(features, texts); }
+at::Tensor Gate::input(const encoder::Features& texts) const {
+  return side_by_side(features, texts);
+}
 
 std::vector<encoder::PooledKey> default_features(int64_t layers) {
   std::vector<encoder::PooledKey> features;
-  for (const int64_t layer : {int64_t{0}, layers / 2, layers}) features.push_back({static_cast<int>(layer), encoder::Pooling::kMean});
+  for (const int64_t layer : {int64_t{0}, layers / 2, layers})
+    features.push_back({static_cast<int>(layer), encoder::Pooling::kMean});
   return features;
 }
 
-Gate make_gate(const std::vector<encoder::PooledKey>& features, const at::Tensor& z, int64_t experts) {
+Gate make_gate(const std::vector<encoder::PooledKey>& features, const at::Tensor& z,
+               int64_t experts) {
   Gate gate;
   gate.features = features;
   gate.mean = z.mean(0);

@@ -25,18 +25,21 @@ struct Gate {
 };
 
 // z [n, D]: the pooled features of those keys side by side.
-at::Tensor side_by_side(const std::vector<encoder::PooledKey>& keys, const encoder::Features& texts);
+at::Tensor side_by_side(const std::vector<encoder::PooledKey>& keys,
+                        const encoder::Features& texts);
 
 // What a gate reads unless told otherwise: means of the embeddings' output, the middle and the last
-// layer. The paper's gate reads one vector; lower layers tell domains apart by their words and style.
+// layer. The paper's gate reads one vector; lower layers tell domains apart by their words and
+// style.
 std::vector<encoder::PooledKey> default_features(int64_t layers);
 
 // A gate of zeros (uniform) whose statistics are those of z [n, D].
-Gate make_gate(const std::vector<encoder::PooledKey>& features, const at::Tensor& z, int64_t experts);
+Gate make_gate(const std::vector<encoder::PooledKey>& features, const at::Tensor& z,
+               int64_t experts);
 
-// What a text's experts get: weights [n, E] float32, rows summing to 1. With 0 < top_k < E only the k
-// greatest of the softmax stay (the lower index of equal ones), renormalised; the others are exactly 0
-// and those experts are not run. top_k = 0: dense.
+// What a text's experts get: weights [n, E] float32, rows summing to 1. With 0 < top_k < E only the
+// k greatest of the softmax stay (the lower index of equal ones), renormalised; the others are
+// exactly 0 and those experts are not run. top_k = 0: dense.
 at::Tensor routing_weights(const at::Tensor& router_logits, int64_t top_k);
 
 }  // namespace moecollab::gate

@@ -28,8 +28,8 @@ at::Tensor balance_kl(const at::Tensor& router_logits, const at::Tensor& prior) 
   return at::xlogy(mean, mean / prior).sum();
 }
 
-Objective objective(const at::Tensor& task_loss, const at::Tensor& router_logits, const at::Tensor& prior,
-                    const ObjectiveOptions& options) {
+Objective objective(const at::Tensor& task_loss, const at::Tensor& router_logits,
+                    const at::Tensor& prior, const ObjectiveOptions& options) {
   Objective terms;
   terms.task = task_loss;
   terms.entropy = mean_entropy(router_logits);

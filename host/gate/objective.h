@@ -27,7 +27,7 @@ at::Tensor mean_entropy(const at::Tensor& router_logits);
 // Σ_e ḡ_e·ln(ḡ_e / π_e) for the batch mean ḡ of the dense softmax; prior [E] sums to 1.
 at::Tensor balance_kl(const at::Tensor& router_logits, const at::Tensor& prior);
 
-Objective objective(const at::Tensor& task_loss, const at::Tensor& router_logits, const at::Tensor& prior,
-                    const ObjectiveOptions& options);
+Objective objective(const at::Tensor& task_loss, const at::Tensor& router_logits,
+                    const at::Tensor& prior, const ObjectiveOptions& options);
 
 }  // namespace moecollab::gate

@@ -15,7 +15,8 @@ std::vector<int64_t> nonzero_rows(const at::Tensor& weights, int64_t expert) {
 }
 
 // Rows that an expert answered with NaN or infinity lose that expert; the others share its weight.
-void mask_nonfinite(at::Tensor& logits, at::Tensor& weights, int64_t expert, InstalledExpert& installed) {
+void mask_nonfinite(at::Tensor& logits, at::Tensor& weights, int64_t expert,
+                    InstalledExpert& installed) {
   const at::Tensor bad = logits.isfinite().all(1).logical_not();
   const auto count = bad.sum().item<int64_t>();
   if (count == 0) return;
@@ -26,11 +27,16 @@ void mask_nonfinite(at::Tensor& logits, at::Tensor& weights, int64_t expert, Ins
 
 }  // namespace
 
-Collaboration::Collaboration(Pool& pool, std::vector<InstalledExpert*> experts, gate::Gate gate, fusion::Mode fusion,
-                             int64_t top_k)
-    : pool_(pool), experts_(std::move(experts)), gate_(std::move(gate)), fusion_(fusion), top_k_(top_k) {
+Collaboration::Collaboration(Pool& pool, std::vector<InstalledExpert*> experts, gate::Gate gate,
+                             fusion::Mode fusion, int64_t top_k)
+    : pool_(pool),
+      experts_(std::move(experts)),
+      gate_(std::move(gate)),
+      fusion_(fusion),
+      top_k_(top_k) {
   if (top_k_ > gate_.experts()) {
-    throw Error("E_CONFIG", fmt::format("top_k is {}, but {} experts are routed", top_k_, gate_.experts()),
+    throw Error("E_CONFIG",
+                fmt::format("top_k is {}, but {} experts are routed", top_k_, gate_.experts()),
                 "use a --top-k from 1 to the number of experts, or 0 for all");
   }
   request_.pooled.insert(gate_.features.begin(), gate_.features.end());
@@ -50,7 +56,8 @@ Answers Collaboration::answer(const encoder::Features& features) {
   answers.router_logits = gate_.router_logits(gate_.input(features));
   answers.weights = gate::routing_weights(answers.router_logits, top_k_);
   answers.logits = ask(features, answers.weights);
-  answers.fused = fusion::fuse(fusion_, answers.weights, answers.logits, expert_labels_, pool_.labels());
+  answers.fused =
+      fusion::fuse(fusion_, answers.weights, answers.logits, expert_labels_, pool_.labels());
   return answers;
 }
 
@@ -63,7 +70,9 @@ std::vector<at::Tensor> Collaboration::ask(const encoder::Features& features, at
     InstalledExpert& expert = *experts_[e];
     const std::vector<int64_t> rows = nonzero_rows(routed, static_cast<int64_t>(e));
     at::Tensor all = at::zeros({features.rows(), expert.expert.classes()}, at::kFloat);
-    if (!rows.empty()) all.index_copy_(0, encoder::index_tensor(rows), ask_expert(expert, features, rows, nan_policy));
+    if (!rows.empty())
+      all.index_copy_(0, encoder::index_tensor(rows),
+                      ask_expert(expert, features, rows, nan_policy));
     if (nan_policy == "mask") mask_nonfinite(all, weights, static_cast<int64_t>(e), expert);
     logits.push_back(std::move(all));
   }
@@ -77,21 +86,25 @@ std::vector<at::Tensor> Collaboration::ask(const encoder::Features& features, at
   return logits;
 }
 
-at::Tensor ask_expert(InstalledExpert& expert, const encoder::Features& features, std::span<const int64_t> rows,
-                      const std::string& nan_policy) {
+at::Tensor ask_expert(InstalledExpert& expert, const encoder::Features& features,
+                      std::span<const int64_t> rows, const std::string& nan_policy) {
   const bool all = static_cast<int64_t>(rows.size()) == features.rows();
-  at::Tensor logits = all ? expert.expert.forward(features) : expert.expert.forward(features.select(rows));
+  at::Tensor logits =
+      all ? expert.expert.forward(features) : expert.expert.forward(features.select(rows));
   expert.calls += static_cast<int64_t>(rows.size());
   if (nan_policy == "fail" && !logits.isfinite().all().item<bool>()) {
     ++expert.faults;
-    throw Error("E_OUT_NONFINITE", fmt::format("expert {} answered with NaN or infinity", expert.name),
+    throw Error("E_OUT_NONFINITE",
+                fmt::format("expert {} answered with NaN or infinity", expert.name),
                 "disable it, or set [policy] nan = \"mask\" in registry.toml");
   }
-  if (expert.package.manifest.output.kind == "probabilities") logits = logits.clamp_min(1e-12).log();
+  if (expert.package.manifest.output.kind == "probabilities")
+    logits = logits.clamp_min(1e-12).log();
   return logits;
 }
 
-encoder::Features features_of(Pool& pool, std::span<const std::string_view> texts, const encoder::FeatureRequest& request,
+encoder::Features features_of(Pool& pool, std::span<const std::string_view> texts,
+                              const encoder::FeatureRequest& request,
                               std::string_view progress_label) {
   if (!request.empty()) {
     if (pool.encoder() == nullptr) {

@@ -25,7 +25,8 @@ struct Answers {
 class Collaboration {
  public:
   // experts[i] has row i of the gate.
-  Collaboration(Pool& pool, std::vector<InstalledExpert*> experts, gate::Gate gate, fusion::Mode fusion, int64_t top_k);
+  Collaboration(Pool& pool, std::vector<InstalledExpert*> experts, gate::Gate gate,
+                fusion::Mode fusion, int64_t top_k);
 
   // Reads top to bottom as the system: encode once, route, ask, fuse.
   Answers answer(std::span<const std::string_view> texts);
@@ -53,13 +54,15 @@ class Collaboration {
   encoder::FeatureRequest request_;
 };
 
-// Logits [rows, C] of one expert for some rows of the features, counted as its calls. Elements that are
-// not finite are handled by `nan_policy` ("fail" throws E_OUT_NONFINITE; "mask" leaves them to the caller).
-at::Tensor ask_expert(InstalledExpert& expert, const encoder::Features& features, std::span<const int64_t> rows,
-                      const std::string& nan_policy);
+// Logits [rows, C] of one expert for some rows of the features, counted as its calls. Elements that
+// are not finite are handled by `nan_policy` ("fail" throws E_OUT_NONFINITE; "mask" leaves them to
+// the caller).
+at::Tensor ask_expert(InstalledExpert& expert, const encoder::Features& features,
+                      std::span<const int64_t> rows, const std::string& nan_policy);
 
 // Features with texts and row ids only, for experts that use no encoder.
-encoder::Features features_of(Pool& pool, std::span<const std::string_view> texts, const encoder::FeatureRequest& request,
+encoder::Features features_of(Pool& pool, std::span<const std::string_view> texts,
+                              const encoder::FeatureRequest& request,
                               std::string_view progress_label = {});
 
 }  // namespace moecollab::pipeline

@@ -9,9 +9,7 @@
 #include "base/fields.h"
 #include "base/strings.h"
 #include "base/toml.h"
-#include "weights/convert.h"
-#include "weights/safetensors.h"
-#include "weights/writer.h"
+#include "encoder/tensor_io.h"
 
 namespace moecollab::pipeline {
 namespace {
@@ -20,25 +18,25 @@ constexpr const char* kToml = "gate.toml";
 constexpr const char* kTensors = "gate.safetensors";
 constexpr const char* kRefit = "fit it again with `moecollab train-gate`";
 
-weights::TensorSource source(const char* name, const at::Tensor& tensor) {
-  return weights::f32_source(name, tensor.sizes().vec(),
-                             {tensor.const_data_ptr<float>(), static_cast<size_t>(tensor.numel())});
-}
-
-at::Tensor load(const weights::Safetensors& file, const char* name, const std::vector<int64_t>& shape) {
+at::Tensor load(const weights::Safetensors& file, const char* name,
+                const std::vector<int64_t>& shape) {
   const weights::TensorView* view = file.find(name);
   if (view == nullptr || view->shape != shape) {
-    throw Error("E_GATE", fmt::format("{}: tensor {} is missing or not [{}]", escaped(file.file()), name, fmt::join(shape, ", ")),
+    throw Error("E_GATE",
+                fmt::format("{}: tensor {} is missing or not [{}]", escaped(file.file()), name,
+                            fmt::join(shape, ", ")),
                 kRefit);
   }
-  at::Tensor tensor = at::empty(shape, at::kFloat);
-  weights::copy_f32(*view, {tensor.mutable_data_ptr<float>(), static_cast<size_t>(tensor.numel())});
-  return tensor;
+  return encoder::to_tensor(*view);
 }
 
 Json row_to_json(const GateRow& row) {
-  return {{"name", row.name},       {"id", row.id},           {"version", row.version},
-          {"sha256", row.sha256},   {"temperature", row.temperature}, {"heldout", row.heldout_known ? "known" : "unknown"}};
+  return {{"name", row.name},
+          {"id", row.id},
+          {"version", row.version},
+          {"sha256", row.sha256},
+          {"temperature", row.temperature},
+          {"heldout", row.heldout_known ? "known" : "unknown"}};
 }
 
 GateRow read_row(Fields& fields) {
@@ -60,14 +58,18 @@ void write_gate(const fs::path& registry, const GateFile& file) {
   const fs::path folder = gate_folder(registry);
   std::error_code error;
   fs::create_directories(folder, error);
-  if (error) throw Error("E_WRITE", fmt::format("{} cannot be made: {}", escaped(folder.string()), error.message()));
+  if (error)
+    throw Error("E_WRITE",
+                fmt::format("{} cannot be made: {}", escaped(folder.string()), error.message()));
   const gate::Gate& g = file.gate;
-  const weights::TensorSource tensors[] = {source("mean", g.mean), source("std", g.std), source("weight", g.weight),
-                                           source("bias", g.bias)};
+  const weights::TensorSource tensors[] = {
+      encoder::source_of("mean", g.mean), encoder::source_of("std", g.std),
+      encoder::source_of("weight", g.weight), encoder::source_of("bias", g.bias)};
   weights::write_safetensors(folder / kTensors, tensors);
   Json rows = Json::array(), features = Json::array();
   for (const GateRow& row : file.rows) rows.push_back(row_to_json(row));
-  for (const encoder::PooledKey& key : g.features) features.push_back({{"layer", key.layer}, {"pooling", encoder::name(key.pooling)}});
+  for (const encoder::PooledKey& key : g.features)
+    features.push_back({{"layer", key.layer}, {"pooling", encoder::name(key.pooling)}});
   const Json document = {
       {"schema", 1},
       {"encoder", file.encoder_fingerprint},
@@ -86,12 +88,14 @@ void write_gate(const fs::path& registry, const GateFile& file) {
 GateFile read_gate(const fs::path& registry) {
   const fs::path folder = gate_folder(registry);
   if (!fs::exists(folder / kToml)) {
-    throw Error("E_GATE", fmt::format("{}: there is no fitted gate", escaped((folder / kToml).string())),
+    throw Error("E_GATE",
+                fmt::format("{}: there is no fitted gate", escaped((folder / kToml).string())),
                 "fit one with `moecollab train-gate`");
   }
   const TomlDocument document = read_toml(folder / kToml, "E_GATE", 8 << 20);
   Fields fields(document.root, {escaped((folder / kToml).string()), "E_GATE", &document.lines});
-  if (fields.required<int64_t>("schema") != 1) fields.fail("schema", "is not 1, the one that this version reads", kRefit);
+  if (fields.required<int64_t>("schema") != 1)
+    fields.fail("schema", "is not 1, the one that this version reads", kRefit);
   GateFile file;
   file.encoder_fingerprint = fields.required<std::string>("encoder");
   file.fusion = fusion::parse_mode(fields.required<std::string>("fusion"));
@@ -104,7 +108,8 @@ GateFile read_gate(const fs::path& registry) {
     file.gate.features.push_back({static_cast<int>(feature.required<int64_t>("layer")), *pooling});
     feature.finish();
   }
-  if (file.gate.features.empty()) fields.fail("feature", "is missing: the gate reads no layer", kRefit);
+  if (file.gate.features.empty())
+    fields.fail("feature", "is missing: the gate reads no layer", kRefit);
   auto objective = fields.table("objective");
   if (!objective) fields.fail("objective", "is missing", kRefit);
   file.objective = {objective->required<double>("lambda1"), objective->required<double>("lambda2")};
@@ -116,7 +121,10 @@ GateFile read_gate(const fs::path& registry) {
 
   const std::string seen = file_sha256_hex(folder / kTensors, "E_GATE");
   if (seen != digest) {
-    throw Error("E_GATE", fmt::format("{}: SHA-256 is {}, gate.toml says {}", escaped((folder / kTensors).string()), seen, digest), kRefit);
+    throw Error("E_GATE",
+                fmt::format("{}: SHA-256 is {}, gate.toml says {}",
+                            escaped((folder / kTensors).string()), seen, digest),
+                kRefit);
   }
   const auto tensors = weights::Safetensors::open(folder / kTensors);
   const weights::TensorView* mean = tensors.find("mean");
@@ -131,8 +139,11 @@ GateFile read_gate(const fs::path& registry) {
 
 std::vector<InstalledExpert*> match_experts(GateFile& file, Pool& pool) {
   if (pool.encoder() == nullptr || pool.encoder()->fingerprint() != file.encoder_fingerprint) {
-    throw Error("E_GATE", fmt::format("the gate was fitted on encoder {}, the registry has {}", file.encoder_fingerprint,
-                                      pool.encoder() == nullptr ? "none" : pool.encoder()->fingerprint()), kRefit);
+    throw Error("E_GATE",
+                fmt::format("the gate was fitted on encoder {}, the registry has {}",
+                            file.encoder_fingerprint,
+                            pool.encoder() == nullptr ? "none" : pool.encoder()->fingerprint()),
+                kRefit);
   }
   std::vector<InstalledExpert*> experts;
   std::vector<GateRow> rows;
@@ -144,13 +155,18 @@ std::vector<InstalledExpert*> match_experts(GateFile& file, Pool& pool) {
       if (expert.name == row.name) found = &expert;
     }
     if (found == nullptr) {
-      print_warning(fmt::format("expert {} has a row in the gate but is not ready; the others share its weight", escaped(row.name)));
+      print_warning(fmt::format(
+          "expert {} has a row in the gate but is not ready; the others share its weight",
+          escaped(row.name)));
       continue;
     }
     if (found->sha256() != row.sha256) {
-      throw Error("E_GATE", fmt::format("the gate was fitted for expert {} {} ({}), installed is {} ({})", row.name, row.version,
-                                        row.sha256.substr(0, 12), found->package.manifest.expert.version.text(),
-                                        found->sha256().substr(0, 12)), kRefit);
+      throw Error(
+          "E_GATE",
+          fmt::format("the gate was fitted for expert {} {} ({}), installed is {} ({})", row.name,
+                      row.version, row.sha256.substr(0, 12),
+                      found->package.manifest.expert.version.text(), found->sha256().substr(0, 12)),
+          kRefit);
     }
     found->labels.temperature = row.temperature;
     experts.push_back(found);
@@ -165,7 +181,8 @@ std::vector<InstalledExpert*> match_experts(GateFile& file, Pool& pool) {
   }
   for (const InstalledExpert& expert : pool.experts()) {
     if (std::find(experts.begin(), experts.end(), &expert) == experts.end()) {
-      print_warning(fmt::format("expert {} has no row in the gate and takes no part; {}", expert.name, kRefit));
+      print_warning(fmt::format("expert {} has no row in the gate and takes no part; {}",
+                                expert.name, kRefit));
     }
   }
   return experts;

@@ -43,8 +43,9 @@ void write_gate(const fs::path& registry, const GateFile& gate);
 GateFile read_gate(const fs::path& registry);
 
 // The pool's experts in the order of the gate's rows. An expert that was disabled or skipped since
-// is left out with a warning and its row dropped (the softmax renormalises); one whose package changed,
-// or another encoder, is E_GATE; an installed expert without a row is warned about and takes no part.
+// is left out with a warning and its row dropped (the softmax renormalises); one whose package
+// changed, or another encoder, is E_GATE; an installed expert without a row is warned about and
+// takes no part.
 std::vector<InstalledExpert*> match_experts(GateFile& gate, Pool& pool);
 
 }  // namespace moecollab::pipeline

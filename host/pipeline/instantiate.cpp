@@ -8,8 +8,7 @@
 #include "base/error.h"
 #include "base/strings.h"
 #include "base/version.h"
-#include "weights/convert.h"
-#include "weights/safetensors.h"
+#include "encoder/tensor_io.h"
 
 namespace moecollab::pipeline {
 namespace {
@@ -17,12 +16,13 @@ namespace {
 constexpr uint64_t kMaxLibrary = uint64_t{256} << 20;  // bytes
 constexpr const char* kWeightsFile = "weights.safetensors";
 
-[[noreturn]] void mismatch(const registry::Package& package, const std::string& what, const std::string& manifest,
-                           const std::string& library) {
-  throw Error("E_DESC_MISMATCH",
-              fmt::format("{}: {} is {} in the manifest, {} in the library", escaped(package.folder.string()), what,
-                          escaped(manifest), escaped(library)),
-              "the author's expert.toml and code must agree");
+[[noreturn]] void mismatch(const registry::Package& package, const std::string& what,
+                           const std::string& manifest, const std::string& library) {
+  throw Error(
+      "E_DESC_MISMATCH",
+      fmt::format("{}: {} is {} in the manifest, {} in the library",
+                  escaped(package.folder.string()), what, escaped(manifest), escaped(library)),
+      "the author's expert.toml and code must agree");
 }
 
 const experts::Library& load_library(const registry::Package& package) {
@@ -32,11 +32,14 @@ const experts::Library& load_library(const registry::Package& package) {
   const std::string bytes = read_file(path, "E_PLUG_IO", kMaxLibrary);
   const std::string seen = sha256_hex(bytes), stated = manifest.files.at(name);
   if (seen != stated) {
-    throw Error("E_PLUG_DIGEST", fmt::format("{}: SHA-256 is {}, expert.toml says {}", escaped(path.string()), seen, stated),
-                "get the package again");
+    throw Error(
+        "E_PLUG_DIGEST",
+        fmt::format("{}: SHA-256 is {}, expert.toml says {}", escaped(path.string()), seen, stated),
+        "get the package again");
   }
   const experts::Library& library = experts::Library::load(bytes, seen, escaped(path.string()));
-  if (library.note().id != manifest.library.id) mismatch(package, "library.id", manifest.library.id, library.note().id);
+  if (library.note().id != manifest.library.id)
+    mismatch(package, "library.id", manifest.library.id, library.note().id);
   if (library.note().version != manifest.library.version.text()) {
     mismatch(package, "library.version", manifest.library.version.text(), library.note().version);
   }
@@ -44,11 +47,13 @@ const experts::Library& load_library(const registry::Package& package) {
 }
 
 // A library may fix its class count and labels in code; then the manifest must agree.
-void check_fixed_labels(const registry::Package& package, const experts::Library& library, int32_t classes) {
+void check_fixed_labels(const registry::Package& package, const experts::Library& library,
+                        int32_t classes) {
   const moec_library_info& info = library.info();
   if (info.classes == 0) return;
   if (info.classes != classes) {
-    mismatch(package, "the number of labels", std::to_string(classes), std::to_string(info.classes));
+    mismatch(package, "the number of labels", std::to_string(classes),
+             std::to_string(info.classes));
   }
   for (int32_t i = 0; info.labels != nullptr && i < info.classes; ++i) {
     const std::string code = experts::to_string(info.labels[i]);
@@ -68,12 +73,14 @@ uint32_t input_bits(const registry::InputTable& input) {
   return bits;
 }
 
-experts::ExpertSetup setup_of(const registry::Package& package, const encoder::Encoder* encoder, int threads,
-                              int32_t classes, const Json& config) {
+experts::ExpertSetup setup_of(const registry::Package& package, const encoder::Encoder* encoder,
+                              int threads, int32_t classes, const Json& config) {
   const registry::Manifest& manifest = package.manifest;
   if (manifest.input.layout != "ragged") {
-    throw Error("E_DESC_LAYOUT", fmt::format("expert {} asks for the {} layout, which is not in this version",
-                                             escaped(manifest.expert.name), manifest.input.layout), "use layout = \"ragged\"");
+    throw Error("E_DESC_LAYOUT",
+                fmt::format("expert {} asks for the {} layout, which is not in this version",
+                            escaped(manifest.expert.name), manifest.input.layout),
+                "use layout = \"ragged\"");
   }
   experts::ExpertSetup setup;
   setup.name = manifest.expert.name;
@@ -83,10 +90,13 @@ experts::ExpertSetup setup_of(const registry::Package& package, const encoder::E
   setup.max_batch = manifest.input.max_batch;
   setup.config = manifest.config;
   setup.config.update(config);
-  if (setup.inputs & MOEC_INPUT_POOLED) setup.pooling = encoder::parse_pooling(manifest.input.pooling);
+  if (setup.inputs & MOEC_INPUT_POOLED)
+    setup.pooling = encoder::parse_pooling(manifest.input.pooling);
   if (setup.inputs & ~uint32_t{MOEC_INPUT_TEXT}) {
     if (encoder == nullptr) {
-      throw Error("E_DESC_ENCODER", fmt::format("expert {} reads encoder features, but no encoder is set", escaped(setup.name)),
+      throw Error("E_DESC_ENCODER",
+                  fmt::format("expert {} reads encoder features, but no encoder is set",
+                              escaped(setup.name)),
                   "set [encoder] path in registry.toml, or --encoder");
     }
     setup.encoder = &encoder->config();
@@ -110,17 +120,15 @@ std::vector<std::pair<std::string, at::Tensor>> read_weights(const registry::Pac
   limits.require_finite = true;
   const auto file = weights::Safetensors::open(package.folder / kWeightsFile, limits);
   for (const weights::TensorView& view : file.tensors()) {
-    at::Tensor tensor = at::empty(view.shape, at::kFloat);
-    weights::copy_f32(view, {tensor.mutable_data_ptr<float>(), static_cast<size_t>(tensor.numel())});
-    result.emplace_back(std::string(view.name), std::move(tensor));
+    result.emplace_back(std::string(view.name), encoder::to_tensor(view));
   }
   return result;
 }
 
 }  // namespace
 
-experts::Expert instantiate(const registry::Package& package, const encoder::Encoder* encoder, int threads,
-                            const Json& config) {
+experts::Expert instantiate(const registry::Package& package, const encoder::Encoder* encoder,
+                            int threads, const Json& config) {
   registry::check_files(package);
   const experts::Library& library = load_library(package);
   const auto classes = static_cast<int32_t>(package.manifest.task.labels.size());
@@ -130,8 +138,9 @@ experts::Expert instantiate(const registry::Package& package, const encoder::Enc
   return experts::Expert(library, std::move(setup));
 }
 
-experts::Expert instantiate_untrained(const registry::Package& package, const encoder::Encoder* encoder, int threads,
-                                      int32_t classes, const Json& config, uint64_t seed) {
+experts::Expert instantiate_untrained(const registry::Package& package,
+                                      const encoder::Encoder* encoder, int threads, int32_t classes,
+                                      const Json& config, uint64_t seed) {
   registry::check_files(package);
   const experts::Library& library = load_library(package);
   check_fixed_labels(package, library, classes);
@@ -140,6 +149,8 @@ experts::Expert instantiate_untrained(const registry::Package& package, const en
   return experts::Expert(library, std::move(setup));
 }
 
-std::string engine_version() { return fmt::format("moecollab {} libtorch {} cpu fp32", kVersion, TORCH_VERSION); }
+std::string engine_version() {
+  return fmt::format("moecollab {} libtorch {} cpu fp32", kVersion, TORCH_VERSION);
+}
 
 }  // namespace moecollab::pipeline

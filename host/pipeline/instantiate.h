@@ -12,12 +12,13 @@ namespace moecollab::pipeline {
 // the encoder. `encoder` may be null for an expert that reads text only. `config` goes over the
 // manifest's [config]. Throws with the code of the first check that fails: those of check_files,
 // Library::load and Expert, E_DESC_MISMATCH, E_ST_….
-experts::Expert instantiate(const registry::Package& package, const encoder::Encoder* encoder, int threads,
-                            const Json& config = Json::object());
+experts::Expert instantiate(const registry::Package& package, const encoder::Encoder* encoder,
+                            int threads, const Json& config = Json::object());
 
 // The same without the manifest's weights and with other labels: for training.
-experts::Expert instantiate_untrained(const registry::Package& package, const encoder::Encoder* encoder, int threads,
-                                      int32_t classes, const Json& config, uint64_t seed);
+experts::Expert instantiate_untrained(const registry::Package& package,
+                                      const encoder::Encoder* encoder, int threads, int32_t classes,
+                                      const Json& config, uint64_t seed);
 
 // Version of everything that computes, for caches and probe records.
 std::string engine_version();

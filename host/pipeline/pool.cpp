@@ -28,17 +28,21 @@ registry::HostFacts host_facts(const encoder::Encoder* encoder) {
   return facts;
 }
 
-encoder::EncoderSettings encoder_settings(const registry::EncoderEntry& entry, const fs::path& registry_folder) {
+encoder::EncoderSettings encoder_settings(const registry::EncoderEntry& entry,
+                                          const fs::path& registry_folder) {
   encoder::EncoderSettings settings;
-  settings.folder = fs::path(entry.path).is_absolute() ? fs::path(entry.path) : registry_folder / entry.path;
+  settings.folder =
+      fs::path(entry.path).is_absolute() ? fs::path(entry.path) : registry_folder / entry.path;
   settings.max_length = static_cast<int>(entry.max_length);
-  settings.special_tokens =
-      entry.special_tokens == "literal" ? text::SpecialTokens::kLiteral : text::SpecialTokens::kSplit;
+  settings.special_tokens = entry.special_tokens == "literal" ? text::SpecialTokens::kLiteral
+                                                              : text::SpecialTokens::kSplit;
   return settings;
 }
 
 Pool::Pool(const PoolOptions& options)
-    : options_(options), registry_(registry::read_registry(options.registry)), lock_(registry::read_lock(options.registry)) {
+    : options_(options),
+      registry_(registry::read_registry(options.registry)),
+      lock_(registry::read_lock(options.registry)) {
   open_encoder();
   candidates_ = registry::resolve(options_.registry, registry_, lock_);
   registry::check_label_spaces(registry_.label_spaces, candidates_);
@@ -55,7 +59,8 @@ Pool::Pool(const PoolOptions& options)
   }
   // Columns are final only now that every space is known.
   for (InstalledExpert& expert : experts_) {
-    expert.labels.columns = labels_.columns(expert.labels.space, expert.package.manifest.task.labels);
+    expert.labels.columns =
+        labels_.columns(expert.labels.space, expert.package.manifest.task.labels);
   }
   if (!options_.tolerate_refused) apply_policy();
 }
@@ -64,27 +69,36 @@ void Pool::open_encoder() {
   if (registry_.encoder.path.empty() && !options_.encoder) return;
   encoder::EncoderSettings settings = encoder_settings(registry_.encoder, options_.registry);
   if (options_.encoder) settings.folder = *options_.encoder;
-  encoder_ = std::make_unique<encoder::Encoder>(settings, at::kCPU, options_.batch_tokens, options_.cache);
+  encoder_ =
+      std::make_unique<encoder::Encoder>(settings, at::kCPU, options_.batch_tokens, options_.cache);
   const std::string& stated = registry_.encoder.fingerprint;
   if (!stated.empty() && stated != encoder_->fingerprint()) {
-    throw Error("E_ENCODER_FINGERPRINT",
-                fmt::format("the encoder {} has fingerprint {}, registry.toml says {}", escaped(settings.folder.string()),
-                            encoder_->fingerprint(), stated),
-                "use the encoder that the experts were made for, or make a new registry for this one");
+    throw Error(
+        "E_ENCODER_FINGERPRINT",
+        fmt::format("the encoder {} has fingerprint {}, registry.toml says {}",
+                    escaped(settings.folder.string()), encoder_->fingerprint(), stated),
+        "use the encoder that the experts were made for, or make a new registry for this one");
   }
 }
 
 void Pool::admit(registry::Candidate& candidate) {
   const registry::Package& package = *candidate.package;
-  const std::vector<registry::Refusal> reasons = registry::check(package.manifest, host_facts(encoder_.get()));
+  const std::vector<registry::Refusal> reasons =
+      registry::check(package.manifest, host_facts(encoder_.get()));
   if (!reasons.empty()) return registry::refuse(candidate, reasons.front());
   if (package.manifest.output.kind == "generative") {
-    throw Error("E_DESC_KIND", fmt::format("expert {} is generative, which is not in this version", candidate.name));
+    throw Error("E_DESC_KIND", fmt::format("expert {} is generative, which is not in this version",
+                                           candidate.name));
   }
   candidate.state = registry::State::kCompatible;
-  InstalledExpert expert{candidate.name, package,
-                         instantiate(package, encoder_.get(), options_.threads, candidate.entry->config), {}, {}};
-  const registry::ProbeRecord now = {package.manifest_sha256, encoder_ ? encoder_->fingerprint() : "", engine_version()};
+  InstalledExpert expert{
+      candidate.name,
+      package,
+      instantiate(package, encoder_.get(), options_.threads, candidate.entry->config),
+      {},
+      {}};
+  const registry::ProbeRecord now = {package.manifest_sha256,
+                                     encoder_ ? encoder_->fingerprint() : "", engine_version()};
   const registry::LockEntry* locked = lock_.find(candidate.name);
   const bool has_probe = package.manifest.files.contains(kProbeFile);
   if (has_probe && (options_.run_probes || locked == nullptr || locked->probe != now)) {
@@ -93,19 +107,23 @@ void Pool::admit(registry::Candidate& candidate) {
   expert.probed = has_probe;
   if (has_probe) expert.probe = now;
   const registry::TaskTable& task = package.manifest.task;
-  expert.labels.space = labels_.add({task.label_space, task.labels}, task.partial, fmt::format("expert {}", candidate.name));
+  expert.labels.space = labels_.add({task.label_space, task.labels}, task.partial,
+                                    fmt::format("expert {}", candidate.name));
   candidate.state = registry::State::kReady;
   experts_.push_back(std::move(expert));
 }
 
 void Pool::apply_policy() const {
   for (const registry::Candidate& candidate : candidates_) {
-    if (!candidate.refusal || !candidate.entry || candidate.state != registry::State::kRefused) continue;
-    const std::string what = fmt::format("expert {} is refused: {}", candidate.name, candidate.refusal->rule);
+    if (!candidate.refusal || !candidate.entry || candidate.state != registry::State::kRefused)
+      continue;
+    const std::string what =
+        fmt::format("expert {} is refused: {}", candidate.name, candidate.refusal->rule);
     if (registry_.policy.on_missing == "fail" || candidate.entry->required) {
       throw Error(candidate.refusal->code, what,
                   candidate.refusal->hint.empty()
-                      ? fmt::format("mend it, or set enabled = false for it in registry.toml; `moecollab experts why {}` tells more",
+                      ? fmt::format("mend it, or set enabled = false for it in registry.toml; "
+                                    "`moecollab experts why {}` tells more",
                                     candidate.name)
                       : candidate.refusal->hint);
     }
@@ -117,9 +135,12 @@ int Pool::space_of_domain(const std::string& domain) const {
   const auto stated = registry_.domains.find(domain);
   if (stated != registry_.domains.end()) {
     if (const auto space = labels_.find(stated->second)) return *space;
-    throw Error("E_DATA", fmt::format("domain {} has label space {} in registry.toml, which no installed expert answers in",
-                                      domain, stated->second),
-                "install an expert for it, or define it as [[label_space]]");
+    throw Error(
+        "E_DATA",
+        fmt::format(
+            "domain {} has label space {} in registry.toml, which no installed expert answers in",
+            domain, stated->second),
+        "install an expert for it, or define it as [[label_space]]");
   }
   std::set<int> spaces;
   std::vector<std::string> names;
@@ -130,15 +151,18 @@ int Pool::space_of_domain(const std::string& domain) const {
   }
   if (spaces.size() == 1) return *spaces.begin();
   throw Error("E_DATA",
-              spaces.empty() ? fmt::format("no installed expert is of domain {}", escaped(domain))
-                             : fmt::format("the experts of domain {} answer in several label spaces: {}", domain, join(names, ", ")),
+              spaces.empty()
+                  ? fmt::format("no installed expert is of domain {}", escaped(domain))
+                  : fmt::format("the experts of domain {} answer in several label spaces: {}",
+                                domain, join(names, ", ")),
               fmt::format("say which one in registry.toml: [domains] {} = \"…\"", domain));
 }
 
 void Pool::require_experts() const {
   if (!experts_.empty()) return;
-  throw Error("E_REG_EMPTY", fmt::format("{}: 0 experts installed", escaped(options_.registry.string())),
-              "train one with `moecollab train-expert`, or add a package with `moecollab experts add`");
+  throw Error(
+      "E_REG_EMPTY", fmt::format("{}: 0 experts installed", escaped(options_.registry.string())),
+      "train one with `moecollab train-expert`, or add a package with `moecollab experts add`");
 }
 
 }  // namespace moecollab::pipeline

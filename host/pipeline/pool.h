@@ -18,7 +18,8 @@ namespace moecollab::pipeline {
 
 struct PoolOptions {
   fs::path registry;
-  std::optional<fs::path> encoder;  // overrides the registry's path; its fingerprint must be the same
+  std::optional<fs::path>
+      encoder;  // overrides the registry's path; its fingerprint must be the same
   int threads = 1;
   int64_t batch_tokens = 2048;
   std::shared_ptr<encoder::FeatureCache> cache;  // null: none
@@ -42,9 +43,9 @@ struct InstalledExpert {
   const std::string& sha256() const { return package.manifest_sha256; }
 };
 
-// Owns encoder and experts. Opening runs every content check of page 5 that this version has; an expert
-// that fails one becomes a refused candidate, and then the registry's on_missing and the entry's
-// `required` decide whether that is an error (its own code) or a warning.
+// Owns encoder and experts. Opening runs every content check of page 5 that this version has; an
+// expert that fails one becomes a refused candidate, and then the registry's on_missing and the
+// entry's `required` decide whether that is an error (its own code) or a warning.
 class Pool {
  public:
   explicit Pool(const PoolOptions& options);
@@ -61,8 +62,8 @@ class Pool {
   const encoder::Encoder* encoder() const { return encoder_.get(); }
   const PoolOptions& options() const { return options_; }
 
-  // The label space of a domain's data: [domains], else the one space of the experts of that domain.
-  // Throws E_DATA listing the candidates otherwise.
+  // The label space of a domain's data: [domains], else the one space of the experts of that
+  // domain. Throws E_DATA listing the candidates otherwise.
   int space_of_domain(const std::string& domain) const;
 
   // Throws E_REG_EMPTY unless an expert is ready.
@@ -85,7 +86,9 @@ class Pool {
 // What this host offers to packages; `encoder` may be null.
 registry::HostFacts host_facts(const encoder::Encoder* encoder);
 
-// Where the registry's encoder lies (a relative path counts from the registry folder) and how it is used.
-encoder::EncoderSettings encoder_settings(const registry::EncoderEntry& entry, const fs::path& registry_folder);
+// Where the registry's encoder lies (a relative path counts from the registry folder) and how it is
+// used.
+encoder::EncoderSettings encoder_settings(const registry::EncoderEntry& entry,
+                                          const fs::path& registry_folder);
 
 }  // namespace moecollab::pipeline

@@ -11,10 +11,11 @@
 namespace moecollab::pipeline {
 namespace {
 
-constexpr double kTolerance = 1e-3;        // absolute, on logits; far above what batch shapes change
-constexpr uint64_t kMaxProbe = 16 << 20;   // bytes
+constexpr double kTolerance = 1e-3;       // absolute, on logits; far above what batch shapes change
+constexpr uint64_t kMaxProbe = 16 << 20;  // bytes
 
-at::Tensor answers(experts::Expert& expert, encoder::Encoder* encoder, std::span<const std::string> texts) {
+at::Tensor answers(experts::Expert& expert, encoder::Encoder* encoder,
+                   std::span<const std::string> texts) {
   const std::vector<std::string_view> views(texts.begin(), texts.end());
   encoder::Features features;
   if (expert.request().empty()) {
@@ -28,7 +29,8 @@ at::Tensor answers(experts::Expert& expert, encoder::Encoder* encoder, std::span
 
 }  // namespace
 
-Json make_probe(experts::Expert& expert, encoder::Encoder* encoder, std::span<const std::string> texts) {
+Json make_probe(experts::Expert& expert, encoder::Encoder* encoder,
+                std::span<const std::string> texts) {
   const at::Tensor logits = answers(expert, encoder, texts);
   Json rows = Json::array();
   for (int64_t i = 0; i < logits.size(0); ++i) {
@@ -38,7 +40,8 @@ Json make_probe(experts::Expert& expert, encoder::Encoder* encoder, std::span<co
   return {{"schema", 1}, {"texts", texts}, {"logits", rows}, {"tolerance", kTolerance}};
 }
 
-bool check_probe(const registry::Package& package, experts::Expert& expert, encoder::Encoder* encoder) {
+bool check_probe(const registry::Package& package, experts::Expert& expert,
+                 encoder::Encoder* encoder) {
   if (!package.manifest.files.contains(kProbeFile)) return false;
   const fs::path path = package.folder / kProbeFile;
   const std::string file = escaped(path.string());
@@ -55,7 +58,8 @@ bool check_probe(const registry::Package& package, experts::Expert& expert, enco
   const Json rows = fields.any("logits");
   fields.finish();
   if (texts.empty() || !rows.is_array() || rows.size() != texts.size()) {
-    fields.fail("logits", fmt::format("must have a row for each of the {} texts (at least one)", texts.size()));
+    fields.fail("logits", fmt::format("must have a row for each of the {} texts (at least one)",
+                                      texts.size()));
   }
   const at::Tensor seen = answers(expert, encoder, texts);
   for (size_t i = 0; i < texts.size(); ++i) {
@@ -63,14 +67,18 @@ bool check_probe(const registry::Package& package, experts::Expert& expert, enco
       fields.fail("logits", fmt::format("row {} must have {} numbers", i, expert.classes()));
     }
     for (size_t c = 0; c < rows[i].size(); ++c) {
-      if (!rows[i][c].is_number()) fields.fail("logits", fmt::format("row {} must have numbers only", i));
+      if (!rows[i][c].is_number())
+        fields.fail("logits", fmt::format("row {} must have numbers only", i));
       const double expected = rows[i][c].get<double>();
-      const double got = seen.const_data_ptr<float>()[static_cast<int64_t>(i) * expert.classes() + static_cast<int64_t>(c)];
+      const double got = seen.const_data_ptr<float>()[static_cast<int64_t>(i) * expert.classes() +
+                                                      static_cast<int64_t>(c)];
       if (!(std::abs(expected - got) <= tolerance)) {
-        throw Error("E_DESC_PROBE",
-                    fmt::format("{}: probe text {} class {}: the package says logit {:.6g}, here it is {:.6g} (tolerance {:g})",
-                                file, i, c, expected, got, tolerance),
-                    "the expert was made for another encoder or library than it states; ask its author");
+        throw Error(
+            "E_DESC_PROBE",
+            fmt::format("{}: probe text {} class {}: the package says logit {:.6g}, here it is "
+                        "{:.6g} (tolerance {:g})",
+                        file, i, c, expected, got, tolerance),
+            "the expert was made for another encoder or library than it states; ask its author");
       }
     }
   }

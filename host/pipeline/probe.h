@@ -10,10 +10,12 @@ namespace moecollab::pipeline {
 inline constexpr const char* kProbeFile = "probe.json";
 
 // {"schema", "texts", "logits", "tolerance"} for these texts, as the expert answers now.
-Json make_probe(experts::Expert& expert, encoder::Encoder* encoder, std::span<const std::string> texts);
+Json make_probe(experts::Expert& expert, encoder::Encoder* encoder,
+                std::span<const std::string> texts);
 
 // Runs the package's probe.json. False if it has none; throws E_DESC_PROBE naming text, class, both
 // values and tolerance where the expert answers otherwise, E_REG_SCHEMA for a malformed file.
-bool check_probe(const registry::Package& package, experts::Expert& expert, encoder::Encoder* encoder);
+bool check_probe(const registry::Package& package, experts::Expert& expert,
+                 encoder::Encoder* encoder);
 
 }  // namespace moecollab::pipeline

@@ -95,8 +95,8 @@ struct Manifest {
   Json provenance = Json::object();          // free
   std::vector<Claim> claims;
 
-  // A library that waits to be trained (`train-expert --kind`): its [task] is empty, and it names no
-  // encoder yet. Not an expert: it cannot be added.
+  // A library that waits to be trained (`train-expert --kind`): its [task] is empty, and it names
+  // no encoder yet. Not an expert: it cannot be added.
   bool is_kind() const { return task.domain.empty(); }
   bool operator==(const Manifest&) const = default;
 };

@@ -1,13 +1,15 @@
 #include "training/adamw.h"
 
 #include <ATen/core/grad_mode.h>
+
 #include <cmath>
 
 namespace moecollab::training {
 
 AdamW::AdamW(std::vector<Parameter> parameters, const AdamWOptions& options)
     : parameters_(std::move(parameters)), options_(options) {
-  for (const Parameter& p : parameters_) moments_.push_back({at::zeros_like(p.value), at::zeros_like(p.value)});
+  for (const Parameter& p : parameters_)
+    moments_.push_back({at::zeros_like(p.value), at::zeros_like(p.value)});
 }
 
 void AdamW::step() {

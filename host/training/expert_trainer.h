@@ -18,7 +18,7 @@ struct ExpertTrainingOptions {
   int64_t batch = 32;    // rows
   int32_t patience = 5;  // epochs without a lower held-out loss before it stops
   uint64_t seed = 1;
-  bool refit = true;     // train again on all texts with the epoch count found
+  bool refit = true;  // train again on all texts with the epoch count found
 };
 
 // Throws E_CONFIG for a value outside its range, before anything is read.
@@ -37,17 +37,18 @@ struct EpochRecord {
 };
 
 struct TrainedExpert {
-  experts::Expert expert;       // with what it learnt
-  int32_t epochs;               // chosen
+  experts::Expert expert;  // with what it learnt
+  int32_t epochs;          // chosen
   std::vector<EpochRecord> history;
   std::vector<int64_t> held_out_rows;
-  at::Tensor held_out_logits;   // [rows, C] of the model that did not see them
+  at::Tensor held_out_logits;  // [rows, C] of the model that did not see them
 };
 
-// Trains on what is not held out, keeps the epoch with the lowest held-out loss, then (refit) trains a
-// fresh expert on everything for as many epochs. `make` gives an untrained expert. An expert with
-// train/1 and params/1 is trained by AdamW on the cross-entropy, one with fit/1 by itself; neither is
-// E_TRAIN_UNSUPPORTED. A loss that is not finite is E_TRAIN_DIVERGED; an interrupt E_INTERRUPTED.
+// Trains on what is not held out, keeps the epoch with the lowest held-out loss, then (refit)
+// trains a fresh expert on everything for as many epochs. `make` gives an untrained expert. An
+// expert with train/1 and params/1 is trained by AdamW on the cross-entropy, one with fit/1 by
+// itself; neither is E_TRAIN_UNSUPPORTED. A loss that is not finite is E_TRAIN_DIVERGED; an
+// interrupt E_INTERRUPTED.
 TrainedExpert train_expert(const std::function<experts::Expert()>& make, const TrainingSet& data,
                            const ExpertTrainingOptions& options);
 

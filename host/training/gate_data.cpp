@@ -22,7 +22,8 @@ struct HeldOutTexts {
   std::vector<int64_t> other_spaces;
 };
 
-HeldOutTexts held_out_texts(const pipeline::Pool& pool, const std::vector<data::Dataset>& training) {
+HeldOutTexts held_out_texts(const pipeline::Pool& pool,
+                            const std::vector<data::Dataset>& training) {
   HeldOutTexts out;
   for (size_t d = 0; d < training.size(); ++d) {
     const data::Dataset& dataset = training[d];
@@ -44,24 +45,30 @@ HeldOutTexts held_out_texts(const pipeline::Pool& pool, const std::vector<data::
 }
 
 // Logits of one expert on all texts: stored ones where there are, else by running it.
-at::Tensor collect_logits(pipeline::Pool& pool, pipeline::InstalledExpert& expert, const encoder::Features& features,
-                          const HeldOutTexts& texts, const std::vector<data::Dataset>& training, bool& known) {
-  const auto stored = read_held_out(held_out_path(pool.options().registry, expert.sha256()), expert.expert.classes());
+at::Tensor collect_logits(pipeline::Pool& pool, pipeline::InstalledExpert& expert,
+                          const encoder::Features& features, const HeldOutTexts& texts,
+                          const std::vector<data::Dataset>& training, bool& known) {
+  const auto stored = read_held_out(held_out_path(pool.options().registry, expert.sha256()),
+                                    expert.expert.classes());
   at::Tensor logits = at::zeros({features.rows(), expert.expert.classes()});
   std::vector<int64_t> to_run, stored_rows, stored_at;
   int64_t unknown = 0;
   for (int64_t i = 0; i < features.rows(); ++i) {
-    const auto row = stored ? stored->find(sha256(texts.texts[static_cast<size_t>(i)])) : std::nullopt;
+    const auto row =
+        stored ? stored->find(sha256(texts.texts[static_cast<size_t>(i)])) : std::nullopt;
     if (row) {
       stored_rows.push_back(*row);
       stored_at.push_back(i);
       continue;
     }
     to_run.push_back(i);
-    if (training[static_cast<size_t>(texts.domains[static_cast<size_t>(i)])].domain == expert.domain()) ++unknown;
+    if (training[static_cast<size_t>(texts.domains[static_cast<size_t>(i)])].domain ==
+        expert.domain())
+      ++unknown;
   }
   if (!stored_at.empty()) {
-    logits.index_copy_(0, encoder::index_tensor(stored_at), stored->logits.index_select(0, encoder::index_tensor(stored_rows)));
+    logits.index_copy_(0, encoder::index_tensor(stored_at),
+                       stored->logits.index_select(0, encoder::index_tensor(stored_rows)));
   }
   if (!to_run.empty()) {
     logits.index_copy_(0, encoder::index_tensor(to_run),
@@ -69,8 +76,11 @@ at::Tensor collect_logits(pipeline::Pool& pool, pipeline::InstalledExpert& exper
   }
   known = unknown == 0;
   if (!known) {
-    print_warning(fmt::format("expert {} has no held-out logits for {} texts of its own domain; it may have trained on them, "
-                              "and then the gate trusts it too much", expert.name, unknown));
+    print_warning(
+        fmt::format("expert {} has no held-out logits for {} texts of its own domain; it may have "
+                    "trained on them, "
+                    "and then the gate trusts it too much",
+                    expert.name, unknown));
   }
   return logits;
 }
@@ -83,13 +93,17 @@ GateData collect_gate_data(pipeline::Pool& pool, const std::vector<data::Dataset
   const HeldOutTexts texts = held_out_texts(pool, training);
   encoder::FeatureRequest request;
   request.pooled.insert(keys.begin(), keys.end());
-  for (const pipeline::InstalledExpert& expert : pool.experts()) request.merge(expert.expert.request());
-  const encoder::Features features = pipeline::features_of(pool, texts.texts, request, "encoding held-out texts");
+  for (const pipeline::InstalledExpert& expert : pool.experts())
+    request.merge(expert.expert.request());
+  const encoder::Features features =
+      pipeline::features_of(pool, texts.texts, request, "encoding held-out texts");
 
   encoder::FeatureRequest gate_request;
   gate_request.pooled.insert(keys.begin(), keys.end());
   GateData data;
-  data.routing_z = gate::side_by_side(keys, pipeline::features_of(pool, texts.other_texts, gate_request, "encoding training texts"));
+  data.routing_z = gate::side_by_side(
+      keys,
+      pipeline::features_of(pool, texts.other_texts, gate_request, "encoding training texts"));
   data.routing_spaces = encoder::index_tensor(texts.other_spaces);
   data.z = gate::side_by_side(keys, features);
   data.targets = encoder::index_tensor(texts.targets);

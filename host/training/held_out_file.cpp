@@ -6,9 +6,7 @@
 
 #include "base/error.h"
 #include "base/strings.h"
-#include "weights/convert.h"
-#include "weights/safetensors.h"
-#include "weights/writer.h"
+#include "encoder/tensor_io.h"
 
 namespace moecollab::training {
 namespace {
@@ -16,7 +14,9 @@ namespace {
 constexpr const char* kTexts = "text_sha256";
 constexpr const char* kLogits = "logits";
 
-std::string key(const Digest& digest) { return {reinterpret_cast<const char*>(digest.data()), digest.size()}; }
+std::string key(const Digest& digest) {
+  return {reinterpret_cast<const char*>(digest.data()), digest.size()};
+}
 
 }  // namespace
 
@@ -35,9 +35,11 @@ fs::path held_out_path(const fs::path& registry, const std::string& package_sha2
 void write_held_out(const fs::path& file, const HeldOutLogits& held_out) {
   fs::create_directories(file.parent_path());
   const at::Tensor logits = held_out.logits.contiguous();
-  const weights::TensorSource tensors[] = {
-      {kTexts, weights::DType::kU8, {static_cast<int64_t>(held_out.texts.size()), 32}, std::as_bytes(std::span(held_out.texts))},
-      weights::f32_source(kLogits, logits.sizes().vec(), {logits.const_data_ptr<float>(), static_cast<size_t>(logits.numel())})};
+  const weights::TensorSource tensors[] = {{kTexts,
+                                            weights::DType::kU8,
+                                            {static_cast<int64_t>(held_out.texts.size()), 32},
+                                            std::as_bytes(std::span(held_out.texts))},
+                                           encoder::source_of(kLogits, logits)};
   weights::write_safetensors(file, tensors);
 }
 
@@ -46,16 +48,19 @@ std::optional<HeldOutLogits> read_held_out(const fs::path& file, int64_t classes
   const auto source = weights::Safetensors::open(file);
   const weights::TensorView* texts = source.find(kTexts);
   const weights::TensorView* logits = source.find(kLogits);
-  if (texts == nullptr || logits == nullptr || texts->dtype != weights::DType::kU8 || texts->shape.size() != 2 ||
-      texts->shape[1] != 32 || logits->shape != std::vector<int64_t>{texts->shape[0], classes}) {
-    throw Error("E_ST_HELDOUT", fmt::format("{}: it does not hold text_sha256 [n, 32] and logits [n, {}]", escaped(file.string()), classes),
+  if (texts == nullptr || logits == nullptr || texts->dtype != weights::DType::kU8 ||
+      texts->shape.size() != 2 || texts->shape[1] != 32 ||
+      logits->shape != std::vector<int64_t>{texts->shape[0], classes}) {
+    throw Error("E_ST_HELDOUT",
+                fmt::format("{}: it does not hold text_sha256 [n, 32] and logits [n, {}]",
+                            escaped(file.string()), classes),
                 "train the expert again, or remove the file");
   }
   HeldOutLogits held_out;
   held_out.texts.resize(static_cast<size_t>(texts->shape[0]));
-  if (!held_out.texts.empty()) std::memcpy(held_out.texts.data(), texts->data.data(), texts->data.size());
-  held_out.logits = at::empty(logits->shape, at::kFloat);
-  weights::copy_f32(*logits, {held_out.logits.mutable_data_ptr<float>(), static_cast<size_t>(held_out.logits.numel())});
+  if (!held_out.texts.empty())
+    std::memcpy(held_out.texts.data(), texts->data.data(), texts->data.size());
+  held_out.logits = encoder::to_tensor(*logits);
   return held_out;
 }
 

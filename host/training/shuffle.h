@@ -6,7 +6,8 @@
 
 namespace moecollab::training {
 
-// A permutation of 0 … n − 1 (Fisher–Yates over SplitMix64 of seed and epoch); the same on every platform.
+// A permutation of 0 … n − 1 (Fisher–Yates over SplitMix64 of seed and epoch); the same on every
+// platform.
 std::vector<int64_t> shuffled(int64_t n, uint64_t seed, int64_t epoch);
 
 }  // namespace moecollab::training

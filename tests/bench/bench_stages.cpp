@@ -17,8 +17,8 @@ fs::path encoder_folder() {
   return folder == nullptr ? ".deps/encoder/all-MiniLM-L6-v2" : folder;
 }
 
-// The product that MiniLM spends most of its time in, [1024, 384] × [384, 1536]: our prepared layout
-// against LibTorch's plain linear (the baseline).
+// The product that MiniLM spends most of its time in, [1024, 384] × [384, 1536]: our prepared
+// layout against LibTorch's plain linear (the baseline).
 void plain_linear(benchmark::State& state) {
   const at::Tensor x = at::randn({1024, 384}), w = at::randn({1536, 384}), b = at::randn({1536});
   for (auto _ : state) benchmark::DoNotOptimize(at::linear(x, w, b));
@@ -52,9 +52,11 @@ BENCHMARK_CAPTURE(forward, padded, true)->Unit(benchmark::kMillisecond);
 BENCHMARK_CAPTURE(forward, packed, false)->Unit(benchmark::kMillisecond);
 
 void tokenize(benchmark::State& state) {
-  const auto tokenizer = text::Tokenizer::from_folder(encoder_folder(), text::SpecialTokens::kSplit);
+  const auto tokenizer =
+      text::Tokenizer::from_folder(encoder_folder(), text::SpecialTokens::kSplit);
   std::string text;
-  for (int i = 0; i < 40; ++i) text += "The court found that unreasonable delays were unacceptable. ";
+  for (int i = 0; i < 40; ++i)
+    text += "The court found that unreasonable delays were unacceptable. ";
   for (auto _ : state) benchmark::DoNotOptimize(tokenizer.encode(text, 512));
   state.SetBytesProcessed(state.iterations() * static_cast<int64_t>(text.size()));
 }

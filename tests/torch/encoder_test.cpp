@@ -14,10 +14,17 @@ namespace {
 
 using ::testing::HasSubstr;
 
-const std::vector<std::string_view> kTexts = {"the film", "a very good match of the play", "not bad", "the court rule of the song",
-                                              "pain drug pain", "good film", "zzz"};
+const std::vector<std::string_view> kTexts = {"the film",
+                                              "a very good match of the play",
+                                              "not bad",
+                                              "the court rule of the song",
+                                              "pain drug pain",
+                                              "good film",
+                                              "zzz"};
 
-double max_difference(const at::Tensor& a, const at::Tensor& b) { return (a.to(at::kDouble) - b).abs().max().item<double>(); }
+double max_difference(const at::Tensor& a, const at::Tensor& b) {
+  return (a.to(at::kDouble) - b).abs().max().item<double>();
+}
 
 template <typename Call>
 Error error_of(Call&& call) {
@@ -35,7 +42,8 @@ struct EncoderTest : ::testing::Test {
     return Encoder({tiny.folder(), 16}, at::kCPU, batch_tokens, std::move(cache));
   }
   moecollab::testing::TinyEncoder tiny;
-  const FeatureRequest everything{{{0, Pooling::kMean}, {1, Pooling::kCls}, {2, Pooling::kMean}}, {0, 1, 2}, true};
+  const FeatureRequest everything{
+      {{0, Pooling::kMean}, {1, Pooling::kCls}, {2, Pooling::kMean}}, {0, 1, 2}, true};
 };
 
 TEST_F(EncoderTest, HiddenStatesAndPoolingEqualTheDoublePrecisionReference) {
@@ -47,7 +55,10 @@ TEST_F(EncoderTest, HiddenStatesAndPoolingEqualTheDoublePrecisionReference) {
     const int32_t* data = ids.const_data_ptr<int32_t>();
     const std::vector<at::Tensor> reference = tiny.reference({data, data + length});
     for (const int layer : {0, 1, 2}) {
-      EXPECT_LT(max_difference(f.hidden.at(layer).narrow(0, first, length), reference[static_cast<size_t>(layer)]), 1e-5) << row << " layer " << layer;
+      EXPECT_LT(max_difference(f.hidden.at(layer).narrow(0, first, length),
+                               reference[static_cast<size_t>(layer)]),
+                1e-5)
+          << row << " layer " << layer;
     }
     EXPECT_LT(max_difference(f.pooled.at({2, Pooling::kMean})[row], reference[2].mean(0)), 1e-5);
     EXPECT_LT(max_difference(f.pooled.at({1, Pooling::kCls})[row], reference[1][0]), 1e-5);
@@ -61,9 +72,12 @@ TEST_F(EncoderTest, OrderBatchingAndCompanyChangeNothing) {
   const at::Tensor small = open(8).encode(kTexts, request).pooled.at({2, Pooling::kMean});
   EXPECT_LT(max_difference(small, all.to(at::kDouble)), 1e-5);
   std::vector<std::string_view> reversed(kTexts.rbegin(), kTexts.rend());
-  EXPECT_LT(max_difference(encoder.encode(reversed, request).pooled.at({2, Pooling::kMean}).flip(0), all.to(at::kDouble)), 1e-5);
+  EXPECT_LT(max_difference(encoder.encode(reversed, request).pooled.at({2, Pooling::kMean}).flip(0),
+                           all.to(at::kDouble)),
+            1e-5);
   for (size_t i = 0; i < kTexts.size(); ++i) {
-    const at::Tensor alone = encoder.encode(std::span(kTexts).subspan(i, 1), request).pooled.at({2, Pooling::kMean});
+    const at::Tensor alone =
+        encoder.encode(std::span(kTexts).subspan(i, 1), request).pooled.at({2, Pooling::kMean});
     EXPECT_LT(max_difference(alone[0], all[static_cast<int64_t>(i)].to(at::kDouble)), 1e-5) << i;
   }
 }
@@ -98,7 +112,9 @@ TEST_F(EncoderTest, EachMissingFileIsNamed) {
   for (const char* name : {"config.json", "vocab.txt", "model.safetensors"}) {
     moecollab::testing::TinyEncoder broken;
     fs::remove(broken.folder() / name);
-    const Error error = error_of([&] { Encoder({broken.folder(), 16}, at::kCPU, 64, nullptr).load(); });
+    const Error error = error_of([&] {
+      Encoder({broken.folder(), 16}, at::kCPU, 64, nullptr).load();
+    });
     EXPECT_THAT(error.what(), HasSubstr(name));
     EXPECT_EQ(exit_status(error.code()), 4) << error.code();
   }
@@ -112,9 +128,13 @@ TEST_F(EncoderTest, TruncatedWeightsAreRefused) {
 }
 
 TEST_F(EncoderTest, UnsupportedConfigsNameKeyAndValue) {
-  const std::vector<std::pair<std::string, Json>> cases = {{"position_embedding_type", "relative_key"}, {"is_decoder", true},
-                                                           {"hidden_act", "quick_gelu"},               {"num_attention_heads", 7},
-                                                           {"hidden_size", -64},                       {"model_type", "roberta"}};
+  const std::vector<std::pair<std::string, Json>> cases = {
+      {"position_embedding_type", "relative_key"},
+      {"is_decoder", true},
+      {"hidden_act", "quick_gelu"},
+      {"num_attention_heads", 7},
+      {"hidden_size", -64},
+      {"model_type", "roberta"}};
   for (const auto& [key, value] : cases) {
     moecollab::testing::TinyEncoder other;
     other.config[key] = value;
@@ -134,7 +154,10 @@ TEST_F(EncoderTest, VocabularyOfAnotherSizeIsRefused) {
 }
 
 TEST_F(EncoderTest, MaxLengthBeyondThePositionsIsRefused) {
-  EXPECT_EQ(error_of([&] { Encoder({tiny.folder(), 41}, at::kCPU, 64, nullptr); }).code(), "E_CONFIG");
+  EXPECT_EQ(error_of([&] {
+              Encoder({tiny.folder(), 41}, at::kCPU, 64, nullptr);
+            }).code(),
+            "E_CONFIG");
 }
 
 TEST_F(EncoderTest, FingerprintFollowsContent) {
@@ -153,11 +176,15 @@ TEST_F(EncoderTest, TruncationIsCounted) {
   EXPECT_EQ(encoder.counters().truncated, 3);  // of 6, 5 and 3 words: more than [CLS] + 2 + [SEP]
 }
 
-// tests/golden/encoder.json holds what `transformers` gives for the real encoder (tools/golden_encoder.py).
+// tests/golden/encoder.json holds what `transformers` gives for the real encoder
+// (tools/golden_encoder.py).
 TEST(RealEncoder, PooledFeaturesEqualThoseOfTransformers) {
   const char* set = std::getenv("MOECOLLAB_ENCODER");
-  const fs::path folder = set != nullptr ? fs::path(set) : fs::path(MOECOLLAB_SOURCE_DIR) / ".deps/encoder/all-MiniLM-L6-v2";
-  const Json golden = parse_json(read_file(fs::path(MOECOLLAB_SOURCE_DIR) / "tests/golden/encoder.json", "E_TEST"));
+  const fs::path folder = set != nullptr
+                              ? fs::path(set)
+                              : fs::path(MOECOLLAB_SOURCE_DIR) / ".deps/encoder/all-MiniLM-L6-v2";
+  const Json golden =
+      parse_json(read_file(fs::path(MOECOLLAB_SOURCE_DIR) / "tests/golden/encoder.json", "E_TEST"));
   const auto texts = golden["texts"].get<std::vector<std::string>>();
   const std::vector<std::string_view> views(texts.begin(), texts.end());
   Encoder encoder({folder, golden["max_length"].get<int>()}, at::kCPU, 2048, nullptr);
@@ -166,9 +193,11 @@ TEST(RealEncoder, PooledFeaturesEqualThoseOfTransformers) {
   double worst = 0, least_cosine = 1;
   for (size_t i = 0; i < texts.size(); ++i) {
     const auto row = golden["pooled"][i].get<std::vector<double>>();
-    const at::Tensor expected = at::tensor(at::ArrayRef<double>(row), at::kDouble), seen = pooled[static_cast<int64_t>(i)].to(at::kDouble);
+    const at::Tensor expected = at::tensor(at::ArrayRef<double>(row), at::kDouble),
+                     seen = pooled[static_cast<int64_t>(i)].to(at::kDouble);
     worst = std::max(worst, max_difference(seen, expected));
-    least_cosine = std::min(least_cosine, (seen.dot(expected) / seen.norm() / expected.norm()).item<double>());
+    least_cosine =
+        std::min(least_cosine, (seen.dot(expected) / seen.norm() / expected.norm()).item<double>());
   }
   RecordProperty("worst_difference", fmt::format("{:.3g}", worst));
   EXPECT_LE(worst, 1e-4);
@@ -176,7 +205,8 @@ TEST(RealEncoder, PooledFeaturesEqualThoseOfTransformers) {
 }
 
 struct CacheTest : EncoderTest {
-  std::shared_ptr<FeatureCache> cache(const std::string& engine = "one", uint64_t capacity = 1 << 30) {
+  std::shared_ptr<FeatureCache> cache(const std::string& engine = "one",
+                                      uint64_t capacity = 1 << 30) {
     return std::make_shared<FeatureCache>(folder.path() / "cache", engine, capacity);
   }
   fs::path only_file() {
@@ -203,7 +233,8 @@ TEST_F(CacheTest, SecondRunNeedsNoForward) {
 
 TEST_F(CacheTest, AnotherEngineLayerPoolingLengthOrTextRecomputes) {
   open(2048, cache()).encode(kTexts, request);
-  const auto forwards = [&](Encoder encoder, const std::vector<std::string_view>& texts, const FeatureRequest& wanted) {
+  const auto forwards = [&](Encoder encoder, const std::vector<std::string_view>& texts,
+                            const FeatureRequest& wanted) {
     encoder.encode(texts, wanted);
     return encoder.counters().forwards;
   };
@@ -215,14 +246,16 @@ TEST_F(CacheTest, AnotherEngineLayerPoolingLengthOrTextRecomputes) {
 }
 
 TEST_F(CacheTest, EveryDamagedByteIsNoticedAndRebuilt) {
-  const at::Tensor computed = open(2048, cache()).encode(kTexts, request).pooled.at({2, Pooling::kMean});
+  const at::Tensor computed =
+      open(2048, cache()).encode(kTexts, request).pooled.at({2, Pooling::kMean});
   const fs::path file = only_file();
   const std::string good = read_file(file, "E_TEST");
   for (size_t at = 0; at < good.size(); at += 97) {
     std::string bad = good;
     bad[at] = static_cast<char>(bad[at] ^ 0x20);
     write_file_atomic(file, bad);
-    const at::Tensor again = open(2048, cache()).encode(kTexts, request).pooled.at({2, Pooling::kMean});
+    const at::Tensor again =
+        open(2048, cache()).encode(kTexts, request).pooled.at({2, Pooling::kMean});
     ASSERT_TRUE(again.equal(computed)) << "byte " << at;
     write_file_atomic(file, good);
   }

@@ -1,11 +1,10 @@
-#include "experts/expert.h"
-
 #include <ATen/core/grad_mode.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "base/error.h"
 #include "experts/autograd.h"
+#include "experts/expert.h"
 #include "pipeline/instantiate.h"
 #include "training/adamw.h"
 #include "training/expert_trainer.h"
@@ -39,7 +38,8 @@ encoder::BertConfig tiny_config() {
 // n rows whose class is the greatest of their first three features.
 encoder::Features make_features(int64_t n) {
   encoder::Features f;
-  f.pooled[{2, encoder::Pooling::kMean}] = at::sin(at::arange(n * kWidth, at::kFloat).mul(1.7)).view({n, kWidth});
+  f.pooled[{2, encoder::Pooling::kMean}] =
+      at::sin(at::arange(n * kWidth, at::kFloat).mul(1.7)).view({n, kWidth});
   f.texts.assign(static_cast<size_t>(n), "text");
   for (int64_t i = 0; i < n; ++i) f.row_ids.push_back(i);
   return f;
@@ -58,7 +58,9 @@ struct AdapterTest : ::testing::Test {
     setup.weights = std::move(weights);
     return Expert(library(plugin("adapter"), "libadapter.so"), std::move(setup));
   }
-  at::Tensor targets(const encoder::Features& f) { return f.pooled.at({2, encoder::Pooling::kMean}).narrow(1, 0, kClasses).argmax(1); }
+  at::Tensor targets(const encoder::Features& f) {
+    return f.pooled.at({2, encoder::Pooling::kMean}).narrow(1, 0, kClasses).argmax(1);
+  }
 
   encoder::BertConfig config = tiny_config();
 };
@@ -69,7 +71,8 @@ TEST(Library, TwoLibrariesLoadedOneAfterTheOtherAnswerAsThemselves) {
   EXPECT_EQ(to_string(adapter.info().id), "org.moecollab.adapter");
   EXPECT_EQ(to_string(lexical.info().id), "org.moecollab.lexical");
   EXPECT_NE(&adapter.table(), &lexical.table());
-  EXPECT_EQ(&library(plugin("adapter"), "libadapter.so"), &adapter) << "equal digests are mapped once";
+  EXPECT_EQ(&library(plugin("adapter"), "libadapter.so"), &adapter)
+      << "equal digests are mapped once";
 }
 
 TEST(Library, TheLoadedBytesSurviveTheFile) {
@@ -106,7 +109,8 @@ TEST_F(AdapterTest, GradientsEqualThoseOfTheSameModelInLibTorch) {
   auto& parameters = expert.bind(3);
   std::map<std::string, at::Tensor> twin;
   for (auto& p : parameters) {
-    if (p.name == "up.weight") p.value.copy_(at::cos(at::arange(p.value.numel(), at::kFloat)).view_as(p.value).mul(0.1));
+    if (p.name == "up.weight")
+      p.value.copy_(at::cos(at::arange(p.value.numel(), at::kFloat)).view_as(p.value).mul(0.1));
     twin[p.name] = p.value.detach().clone().requires_grad_(true);
   }
   expert.params_changed();
@@ -115,7 +119,9 @@ TEST_F(AdapterTest, GradientsEqualThoseOfTheSameModelInLibTorch) {
   at::cross_entropy_loss(differentiable_forward(expert, rows), targets(rows)).backward();
   const at::Tensor inner = at::relu(at::linear(h, twin.at("down.weight"), twin.at("down.bias")));
   const at::Tensor adapted = h + at::linear(inner, twin.at("up.weight"), twin.at("up.bias"));
-  at::cross_entropy_loss(at::linear(adapted, twin.at("out.weight"), twin.at("out.bias")), targets(rows)).backward();
+  at::cross_entropy_loss(at::linear(adapted, twin.at("out.weight"), twin.at("out.bias")),
+                         targets(rows))
+      .backward();
   for (const auto& p : parameters) {
     EXPECT_LT((p.grad - twin.at(p.name).grad()).abs().max().item<double>(), 1e-5) << p.name;
   }
@@ -211,7 +217,9 @@ struct FaultyTest : ::testing::Test {
   }
 };
 
-TEST_F(FaultyTest, R19_UnwrittenRowsAreFound) { EXPECT_EQ(code_of("unwritten"), "E_OUT_UNWRITTEN"); }
+TEST_F(FaultyTest, R19_UnwrittenRowsAreFound) {
+  EXPECT_EQ(code_of("unwritten"), "E_OUT_UNWRITTEN");
+}
 TEST_F(FaultyTest, R22_ThrownThingsBecomeErrors) {
   EXPECT_EQ(code_of("throw_exception"), "E_OUT");
   EXPECT_EQ(code_of("throw_int"), "E_OUT");

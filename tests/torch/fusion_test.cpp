@@ -9,19 +9,24 @@
 namespace moecollab::fusion {
 namespace {
 
-// Two experts over different spaces: a knows {x, y} (global 0, 1), b knows {u, v, w} (global 2, 3, 4).
+// Two experts over different spaces: a knows {x, y} (global 0, 1), b knows {u, v, w} (global 2, 3,
+// 4).
 struct TwoSpaces : ::testing::Test {
   TwoSpaces() {
     labels.add({"a/1", {"x", "y"}}, false);
     labels.add({"b/1", {"u", "v", "w"}}, false);
     experts = {{0, {0, 1}, 1.0}, {1, {2, 3, 4}, 1.0}};
     // softmax(ln 3, ln 1) = (.75, .25); softmax(ln 2, ln 1, ln 1) = (.5, .25, .25).
-    logits = {at::tensor({std::log(3.0F), 0.0F}).view({1, 2}), at::tensor({std::log(2.0F), 0.0F, 0.0F}).view({1, 3})};
+    logits = {at::tensor({std::log(3.0F), 0.0F}).view({1, 2}),
+              at::tensor({std::log(2.0F), 0.0F, 0.0F}).view({1, 3})};
   }
-  at::Tensor fused(Mode mode, float g_a) { return fuse(mode, at::tensor({g_a, 1 - g_a}).view({1, 2}), logits, experts, labels); }
+  at::Tensor fused(Mode mode, float g_a) {
+    return fuse(mode, at::tensor({g_a, 1 - g_a}).view({1, 2}), logits, experts, labels);
+  }
   static void expect_row(const at::Tensor& row, const std::vector<double>& expected) {
     ASSERT_EQ(row.numel(), static_cast<int64_t>(expected.size()));
-    for (size_t i = 0; i < expected.size(); ++i) EXPECT_NEAR(row.flatten()[static_cast<int64_t>(i)].item<double>(), expected[i], 1e-6) << i;
+    for (size_t i = 0; i < expected.size(); ++i)
+      EXPECT_NEAR(row.flatten()[static_cast<int64_t>(i)].item<double>(), expected[i], 1e-6) << i;
   }
 
   LabelUnion labels;
@@ -30,22 +35,28 @@ struct TwoSpaces : ::testing::Test {
 };
 
 // p = (.6·.75, .6·.25, .4·.5, .4·.25, .4·.25).
-TEST_F(TwoSpaces, MixtureIsTheLinearOpinionPool) { expect_row(fused(Mode::kMixture, 0.6F).exp(), {0.45, 0.15, 0.2, 0.1, 0.1}); }
+TEST_F(TwoSpaces, MixtureIsTheLinearOpinionPool) {
+  expect_row(fused(Mode::kMixture, 0.6F).exp(), {0.45, 0.15, 0.2, 0.1, 0.1});
+}
 
-// Columns are positions: (.6·ln 3 + .4·ln 2, 0 + 0, 0 + 0), the padded third logit of a being a real 0.
+// Columns are positions: (.6·ln 3 + .4·ln 2, 0 + 0, 0 + 0), the padded third logit of a being a
+// real 0.
 TEST_F(TwoSpaces, PaperAddsPaddedLogitsByPosition) {
   expect_row(fused(Mode::kPaper, 0.6F), {0.6 * std::log(3) + 0.4 * std::log(2), 0, 0});
 }
 
 // (.6·.75 + .4·.5, .6·.25 + .4·.25, .4·.25): the padded place has probability 0.
-TEST_F(TwoSpaces, MaskedAddsProbabilitiesByPosition) { expect_row(fused(Mode::kMasked, 0.6F).exp(), {0.65, 0.25, 0.1}); }
+TEST_F(TwoSpaces, MaskedAddsProbabilitiesByPosition) {
+  expect_row(fused(Mode::kMasked, 0.6F).exp(), {0.65, 0.25, 0.1});
+}
 
-// score = g·(ln p + ln C): .5·(ln(.75·2), ln(.25·2)), .5·(ln(.5·3), ln(.25·3), ln(.25·3)), then softmax:
-// √1.5, √.5, √1.5, √.75, √.75 over their sum.
+// score = g·(ln p + ln C): .5·(ln(.75·2), ln(.25·2)), .5·(ln(.5·3), ln(.25·3), ln(.25·3)), then
+// softmax: √1.5, √.5, √1.5, √.75, √.75 over their sum.
 TEST_F(TwoSpaces, LogitUnionScoresAgainstUniform) {
   const double sum = 2 * std::sqrt(1.5) + std::sqrt(0.5) + 2 * std::sqrt(0.75);
   expect_row(fused(Mode::kLogitUnion, 0.5F).exp(),
-             {std::sqrt(1.5) / sum, std::sqrt(0.5) / sum, std::sqrt(1.5) / sum, std::sqrt(0.75) / sum, std::sqrt(0.75) / sum});
+             {std::sqrt(1.5) / sum, std::sqrt(0.5) / sum, std::sqrt(1.5) / sum,
+              std::sqrt(0.75) / sum, std::sqrt(0.75) / sum});
 }
 
 TEST_F(TwoSpaces, LogitUnionKnowsNothingOfUnselectedLabels) {
@@ -68,18 +79,24 @@ TEST_F(TwoSpaces, AnExpertsOwnOrderIsMappedByColumns) {
 
 TEST_F(TwoSpaces, TaskLossIsTheNegativeLogProbability) {
   const at::Tensor target = at::tensor({2}, at::kLong);  // u: position 0 of b
-  EXPECT_NEAR(task_loss(Mode::kMixture, fused(Mode::kMixture, 0.6F), target, labels).item<double>(), -std::log(0.2), 1e-6);
-  EXPECT_NEAR(task_loss(Mode::kMasked, fused(Mode::kMasked, 0.6F), target, labels).item<double>(), -std::log(0.65), 1e-6);
+  EXPECT_NEAR(task_loss(Mode::kMixture, fused(Mode::kMixture, 0.6F), target, labels).item<double>(),
+              -std::log(0.2), 1e-6);
+  EXPECT_NEAR(task_loss(Mode::kMasked, fused(Mode::kMasked, 0.6F), target, labels).item<double>(),
+              -std::log(0.65), 1e-6);
   // paper: softmax over (a, 0, 0) with a = .6·ln 3 + .4·ln 2.
   const double a = 0.6 * std::log(3) + 0.4 * std::log(2);
-  EXPECT_NEAR(task_loss(Mode::kPaper, fused(Mode::kPaper, 0.6F), target, labels).item<double>(), std::log(std::exp(a) + 2) - a, 1e-6);
+  EXPECT_NEAR(task_loss(Mode::kPaper, fused(Mode::kPaper, 0.6F), target, labels).item<double>(),
+              std::log(std::exp(a) + 2) - a, 1e-6);
 }
 
 TEST_F(TwoSpaces, PredictAnswersInGlobalIds) {
-  EXPECT_EQ(predict(Mode::kMixture, fused(Mode::kMixture, 0.6F), labels, std::nullopt).item<int64_t>(), 0);
+  EXPECT_EQ(
+      predict(Mode::kMixture, fused(Mode::kMixture, 0.6F), labels, std::nullopt).item<int64_t>(),
+      0);
   EXPECT_EQ(predict(Mode::kMixture, fused(Mode::kMixture, 0.6F), labels, 1).item<int64_t>(), 2);
   EXPECT_EQ(predict(Mode::kPaper, fused(Mode::kPaper, 0.6F), labels, 1).item<int64_t>(), 2);
-  EXPECT_THROW(predict(Mode::kPaper, fused(Mode::kPaper, 0.6F), labels, std::nullopt), std::logic_error);
+  EXPECT_THROW(predict(Mode::kPaper, fused(Mode::kPaper, 0.6F), labels, std::nullopt),
+               std::logic_error);
 }
 
 // The gradient of each loss in the weights, against central differences.
@@ -87,7 +104,9 @@ TEST_F(TwoSpaces, GradientsInTheWeights) {
   for (const Mode mode : {Mode::kPaper, Mode::kMasked, Mode::kMixture, Mode::kLogitUnion}) {
     std::vector<at::Tensor> doubles = {logits[0].to(at::kDouble), logits[1].to(at::kDouble)};
     const at::Tensor target = at::tensor({3}, at::kLong);
-    const auto loss = [&](const at::Tensor& w) { return task_loss(mode, fuse(mode, w, doubles, experts, labels), target, labels); };
+    const auto loss = [&](const at::Tensor& w) {
+      return task_loss(mode, fuse(mode, w, doubles, experts, labels), target, labels);
+    };
     at::Tensor w = at::tensor({0.6, 0.4}, at::kDouble).view({1, 2}).requires_grad_(true);
     loss(w).backward();
     for (int64_t e = 0; e < 2; ++e) {
@@ -102,13 +121,15 @@ TEST_F(TwoSpaces, GradientsInTheWeights) {
 }
 
 TEST(FusionMode, NamesRoundTripAndUnknownOnesNameTheNearest) {
-  for (const Mode mode : {Mode::kPaper, Mode::kMasked, Mode::kMixture, Mode::kLogitUnion}) EXPECT_EQ(parse_mode(name(mode)), mode);
+  for (const Mode mode : {Mode::kPaper, Mode::kMasked, Mode::kMixture, Mode::kLogitUnion})
+    EXPECT_EQ(parse_mode(name(mode)), mode);
   try {
     parse_mode("mixtures");
     FAIL() << "accepted";
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), "E_CONFIG");
-    EXPECT_NE(std::string(error.what()).find("did you mean `mixture`"), std::string::npos) << error.what();
+    EXPECT_NE(std::string(error.what()).find("did you mean `mixture`"), std::string::npos)
+        << error.what();
   }
 }
 

@@ -11,7 +11,8 @@ namespace {
 
 GateFile sample_gate() {
   GateFile file;
-  file.gate = gate::make_gate({{6, encoder::Pooling::kMean}}, at::sin(at::arange(40, at::kFloat)).view({10, 4}), 3);
+  file.gate = gate::make_gate({{6, encoder::Pooling::kMean}},
+                              at::sin(at::arange(40, at::kFloat)).view({10, 4}), 3);
   file.gate.weight = at::cos(at::arange(12, at::kFloat)).view({3, 4});
   file.gate.bias = at::tensor({0.1F, -0.3F, 0.2F});
   file.rows = {{"a", "org.a", "1.0.0", std::string(64, 'a'), 1.0, true},
@@ -90,11 +91,15 @@ TEST(GateTrainer, LearnsToRouteAndIsReproducible) {
   data.z = at::sin(at::arange(kTexts * 3, at::kFloat).mul(2.3)).view({kTexts, 3});
   const at::Tensor second = data.z.select(1, 0).gt(0);
   data.targets = second.to(at::kLong) * 2;
-  data.logits = {at::tensor({2.0F, 0.0F}).expand({kTexts, 2}).contiguous(), at::tensor({2.0F, 0.0F}).expand({kTexts, 2}).contiguous()};
+  data.logits = {at::tensor({2.0F, 0.0F}).expand({kTexts, 2}).contiguous(),
+                 at::tensor({2.0F, 0.0F}).expand({kTexts, 2}).contiguous()};
   data.routing_z = at::zeros({0, 3});
   data.routing_spaces = at::zeros({0}, at::kLong);
-  const training::GateTrainingOptions options{.objective = {}, .epochs = 60, .lr = 3e-2, .batch = 50, .seed = 9};
-  const auto fit = [&] { return training::fit_gate(data, experts, labels, {{2, encoder::Pooling::kMean}}, options); };
+  const training::GateTrainingOptions options{
+      .objective = {}, .epochs = 60, .lr = 3e-2, .batch = 50, .seed = 9};
+  const auto fit = [&] {
+    return training::fit_gate(data, experts, labels, {{2, encoder::Pooling::kMean}}, options);
+  };
   const training::GateFit one = fit();
   const at::Tensor routed = one.gate.router_logits(data.z).argmax(1);
   EXPECT_GT(routed.eq(second.to(at::kLong)).to(at::kDouble).mean().item<double>(), 0.97);

@@ -61,14 +61,16 @@ TEST(Routing, MoreThanThereAreIsRefused) {
 
 // H(.5, .5) = ln 2; H(1, 0) = 0; H(.25 ×4) = ln 4.
 TEST(Objective, EntropyIsTheMeanOfTheRows) {
-  EXPECT_NEAR(mean_entropy(at::tensor({0.0F, 0.0F, 50.0F, -50.0F}).view({2, 2})).item<double>(), std::log(2.0) / 2, 1e-6);
+  EXPECT_NEAR(mean_entropy(at::tensor({0.0F, 0.0F, 50.0F, -50.0F}).view({2, 2})).item<double>(),
+              std::log(2.0) / 2, 1e-6);
   EXPECT_NEAR(mean_entropy(at::zeros({3, 4})).item<double>(), std::log(4.0), 1e-6);
 }
 
 // ḡ of (.9, .1) and (.5, .5) is (.7, .3); KL to uniform = .7·ln 1.4 + .3·ln .6.
 TEST(Objective, BalanceIsTheKlOfTheBatchMean) {
   const at::Tensor logits = log_rows({0.9F, 0.1F, 0.5F, 0.5F}, 2);
-  EXPECT_NEAR(balance_kl(logits, at::tensor({0.5F, 0.5F})).item<double>(), 0.7 * std::log(1.4) + 0.3 * std::log(0.6), 1e-6);
+  EXPECT_NEAR(balance_kl(logits, at::tensor({0.5F, 0.5F})).item<double>(),
+              0.7 * std::log(1.4) + 0.3 * std::log(0.6), 1e-6);
   EXPECT_NEAR(balance_kl(logits, at::tensor({0.7F, 0.3F})).item<double>(), 0.0, 1e-6);
 }
 
@@ -87,7 +89,8 @@ TEST(Objective, GradientsAgainstCentralDifferences) {
   const auto total = [&](const at::Tensor& x) {
     return objective(x.pow(2).mean(), x, prior, {.lambda1 = 0.7, .lambda2 = 1.3}).total;
   };
-  at::Tensor x = at::tensor({0.3, -0.2, 0.9, 1.1, 0.0, -0.4}, at::kDouble).view({2, 3}).requires_grad_(true);
+  at::Tensor x =
+      at::tensor({0.3, -0.2, 0.9, 1.1, 0.0, -0.4}, at::kDouble).view({2, 3}).requires_grad_(true);
   total(x).backward();
   for (int64_t i = 0; i < 6; ++i) {
     constexpr double kStep = 1e-6;

@@ -1,4 +1,5 @@
-// A tiny random BERT on disk (2 layers, H 64), and a plain double-precision forward pass to compare with.
+// A tiny random BERT on disk (2 layers, H 64), and a plain double-precision forward pass to compare
+// with.
 #pragma once
 
 #include <ATen/ATen.h>
@@ -18,7 +19,8 @@ namespace moecollab::testing {
 
 class TinyEncoder {
  public:
-  static constexpr int64_t kHidden = 64, kLayers = 2, kHeads = 4, kIntermediate = 96, kPositions = 40;
+  static constexpr int64_t kHidden = 64, kLayers = 2, kHeads = 4, kIntermediate = 96,
+                           kPositions = 40;
 
   TinyEncoder() {
     write_vocabulary();
@@ -46,23 +48,29 @@ class TinyEncoder {
   void write_weights(const std::string& prefix = "") const {
     std::vector<weights::TensorSource> sources;
     for (const auto& [name, tensor] : tensors_) {
-      sources.push_back(weights::f32_source(prefix + name, tensor.sizes().vec(),
-                                            {tensor.const_data_ptr<float>(), static_cast<size_t>(tensor.numel())}));
+      sources.push_back(weights::f32_source(
+          prefix + name, tensor.sizes().vec(),
+          {tensor.const_data_ptr<float>(), static_cast<size_t>(tensor.numel())}));
     }
     weights::write_safetensors(folder() / "model.safetensors", sources);
   }
 
-  // All hidden states [layers + 1] of one sequence, [length, H] double: modeling_bert.py to the letter.
+  // All hidden states [layers + 1] of one sequence, [length, H] double: modeling_bert.py to the
+  // letter.
   std::vector<at::Tensor> reference(const std::vector<int32_t>& ids) const {
     const auto t = [&](const std::string& name) { return tensors_.at(name).to(at::kDouble); };
-    const auto linear = [&](const at::Tensor& x, const std::string& name) { return x.matmul(t(name + ".weight").t()) + t(name + ".bias"); };
+    const auto linear = [&](const at::Tensor& x, const std::string& name) {
+      return x.matmul(t(name + ".weight").t()) + t(name + ".bias");
+    };
     const auto norm = [&](const at::Tensor& x, const std::string& name) {
       const at::Tensor centred = x - x.mean(-1, true);
-      return centred / (centred.pow(2).mean(-1, true) + 1e-12).sqrt() * t(name + ".weight") + t(name + ".bias");
+      return centred / (centred.pow(2).mean(-1, true) + 1e-12).sqrt() * t(name + ".weight") +
+             t(name + ".bias");
     };
     const auto n = static_cast<int64_t>(ids.size());
     const at::Tensor index = at::tensor(at::ArrayRef<int32_t>(ids)).to(at::kLong);
-    at::Tensor x = norm(t("embeddings.word_embeddings.weight").index_select(0, index) + t("embeddings.token_type_embeddings.weight")[0] +
+    at::Tensor x = norm(t("embeddings.word_embeddings.weight").index_select(0, index) +
+                            t("embeddings.token_type_embeddings.weight")[0] +
                             t("embeddings.position_embeddings.weight").narrow(0, 0, n),
                         "embeddings.LayerNorm");
     std::vector<at::Tensor> states = {x};
@@ -70,11 +78,13 @@ class TinyEncoder {
       const std::string p = fmt::format("encoder.layer.{}.", layer);
       const int64_t width = kHidden / kHeads;
       at::Tensor context = at::zeros({n, kHidden}, at::kDouble);
-      const at::Tensor q = linear(x, p + "attention.self.query"), k = linear(x, p + "attention.self.key"),
+      const at::Tensor q = linear(x, p + "attention.self.query"),
+                       k = linear(x, p + "attention.self.key"),
                        v = linear(x, p + "attention.self.value");
       for (int64_t head = 0; head < kHeads; ++head) {
         const auto part = [&](const at::Tensor& y) { return y.narrow(1, head * width, width); };
-        const at::Tensor scores = part(q).matmul(part(k).t()) / std::sqrt(static_cast<double>(width));
+        const at::Tensor scores =
+            part(q).matmul(part(k).t()) / std::sqrt(static_cast<double>(width));
         context.narrow(1, head * width, width).copy_(scores.softmax(-1).matmul(part(v)));
       }
       x = norm(linear(context, p + "attention.output.dense") + x, p + "attention.output.LayerNorm");
@@ -91,11 +101,14 @@ class TinyEncoder {
     std::string text;
     for (const char* word : kWords) text += std::string(word) + "\n";
     write_file_atomic(folder() / "vocab.txt", text);
-    write_file_atomic(folder() / "tokenizer_config.json", R"({"do_lower_case": true, "tokenizer_class": "BertTokenizer"})");
+    write_file_atomic(folder() / "tokenizer_config.json",
+                      R"({"do_lower_case": true, "tokenizer_class": "BertTokenizer"})");
   }
   void make_tensors() {
     auto generator = at::make_generator<at::CPUGeneratorImpl>(7);
-    const auto random = [&](at::IntArrayRef shape) { return at::randn(shape, generator, at::kFloat) * 0.15; };
+    const auto random = [&](at::IntArrayRef shape) {
+      return at::randn(shape, generator, at::kFloat) * 0.15;
+    };
     const auto linear = [&](const std::string& name, int64_t out, int64_t in) {
       tensors_[name + ".weight"] = random({out, in});
       tensors_[name + ".bias"] = random({out});
@@ -104,13 +117,15 @@ class TinyEncoder {
       tensors_[name + ".weight"] = random({kHidden}) + 1.0;
       tensors_[name + ".bias"] = random({kHidden});
     };
-    tensors_["embeddings.word_embeddings.weight"] = random({static_cast<int64_t>(kWords.size()), kHidden});
+    tensors_["embeddings.word_embeddings.weight"] =
+        random({static_cast<int64_t>(kWords.size()), kHidden});
     tensors_["embeddings.position_embeddings.weight"] = random({kPositions, kHidden});
     tensors_["embeddings.token_type_embeddings.weight"] = random({2, kHidden});
     norm("embeddings.LayerNorm");
     for (int64_t layer = 0; layer < kLayers; ++layer) {
       const std::string p = fmt::format("encoder.layer.{}.", layer);
-      for (const char* part : {"query", "key", "value"}) linear(p + "attention.self." + part, kHidden, kHidden);
+      for (const char* part : {"query", "key", "value"})
+        linear(p + "attention.self." + part, kHidden, kHidden);
       linear(p + "attention.output.dense", kHidden, kHidden);
       norm(p + "attention.output.LayerNorm");
       linear(p + "intermediate.dense", kIntermediate, kHidden);
@@ -119,8 +134,9 @@ class TinyEncoder {
     }
   }
 
-  static constexpr std::array kWords = {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "good", "bad",  "film", "court", "the",
-                                        "a",     "of",    "match", "rule",  "play",   "song", "pain", "drug", "not",   "very"};
+  static constexpr std::array kWords = {
+      "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "good", "bad",  "film", "court", "the",
+      "a",     "of",    "match", "rule",  "play",   "song", "pain", "drug", "not",   "very"};
   TemporaryFolder folder_{"tiny-encoder"};
   std::map<std::string, at::Tensor> tensors_;
 };

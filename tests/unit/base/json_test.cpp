@@ -19,7 +19,9 @@ std::string refusal(std::string_view text, int depth = 4) {
   return "accepted";
 }
 
-TEST(Json, KeepsTheOrderOfKeys) { EXPECT_EQ(to_line(parse_json(R"({"b": 1, "a": [2, null]})")), R"({"b":1,"a":[2,null]})"); }
+TEST(Json, KeepsTheOrderOfKeys) {
+  EXPECT_EQ(to_line(parse_json(R"({"b": 1, "a": [2, null]})")), R"({"b":1,"a":[2,null]})");
+}
 
 TEST(Json, RefusesWhatTheLibraryLetsPass) {
   using namespace std::string_view_literals;

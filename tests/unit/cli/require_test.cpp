@@ -7,7 +7,8 @@
 namespace moecollab::cli {
 namespace {
 
-const Json kReport = {{"overall", {{"accuracy", 0.75}, {"ece", nullptr}}}, {"domains", {{"news", {{"moe", {{"accuracy", 0.9}}}}}}}};
+const Json kReport = {{"overall", {{"accuracy", 0.75}, {"ece", nullptr}}},
+                      {"domains", {{"news", {{"moe", {{"accuracy", 0.9}}}}}}}};
 
 std::string code_of(const std::string& expression) {
   try {
@@ -34,7 +35,8 @@ TEST(Require, DottedPathsReachAnyNumber) {
 TEST(Require, WhatCannotBeCheckedIsAnErrorNotAPass) {
   EXPECT_EQ(code_of("overall.ece>=0"), "E_CONFIG") << "null is no number";
   EXPECT_EQ(code_of("domains.sports.moe.accuracy>=0"), "E_CONFIG");
-  for (const char* malformed : {"", "accuracy", "accuracy>=", ">=1", "accuracy=>1", "accuracy>=high", "accuracy>=1x", "accuracy=1"}) {
+  for (const char* malformed : {"", "accuracy", "accuracy>=", ">=1", "accuracy=>1",
+                                "accuracy>=high", "accuracy>=1x", "accuracy=1"}) {
     EXPECT_EQ(code_of(malformed), "E_CONFIG") << malformed;
   }
 }

@@ -38,7 +38,8 @@ struct Elf {
     note.description_size = sizeof(moec_note);
     note.type = MOEC_NOTE_TYPE;
     std::strcpy(note.name, MOEC_NOTE_NAME);
-    note.description = {MOEC_ABI_MAJOR, MOEC_ABI_MINOR, MOEC_ABI_MINOR, 0, 0, MOEC_SDK_VERSION, "org.example.x", "1.2.3"};
+    note.description = {MOEC_ABI_MAJOR,   MOEC_ABI_MINOR,  MOEC_ABI_MINOR, 0, 0,
+                        MOEC_SDK_VERSION, "org.example.x", "1.2.3"};
   }
   std::string bytes() const { return {reinterpret_cast<const char*>(this), sizeof *this}; }
 };
@@ -117,10 +118,12 @@ TEST(Scanner, R15_NotesMissingMalformedOrOfAnotherAbi) {
   EXPECT_EQ(code_of(elf.bytes()), "E_ABI");
 }
 
-// Every truncation and every flipped byte is refused or read; under ASan, nothing outside is touched.
+// Every truncation and every flipped byte is refused or read; under ASan, nothing outside is
+// touched.
 TEST(Scanner, DamageIsRefusedOrHarmless) {
   const std::string good = Elf().bytes();
-  for (size_t size = 0; size < good.size(); ++size) EXPECT_NE(code_of(good.substr(0, size)), "none") << size;
+  for (size_t size = 0; size < good.size(); ++size)
+    EXPECT_NE(code_of(good.substr(0, size)), "none") << size;
   for (size_t at = 0; at < good.size(); ++at) {
     for (const int flip : {0x01, 0x80, 0xFF}) {
       std::string bad = good;
