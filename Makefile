@@ -6,10 +6,10 @@ OUT ?= build/demo
 BUILD := build
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test bench format lint clean
+.PHONY: help setup build demo table1 test bench format lint clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup:  ## install packages and unpack LibTorch and the encoder into .deps/
 	@tools/setup.sh
@@ -19,6 +19,10 @@ build: setup  ## build the program and the stock plugins
 
 demo: build  ## train, evaluate and report; DATA=folder, OUT=folder
 	@tools/demo.sh "$(DATA)" "$(OUT)"
+
+table1: OUT := build/table1
+table1: build  ## lexical, adapter and deep experts for each domain of DATA, gate, report; OUT=build/table1
+	@tools/demo.sh "$(DATA)" "$(OUT)" lexical adapter deep-adapter
 
 test: setup  ## build and run every test; the torch-free ones also under ASan and UBSan
 	@tools/test.sh $(JOBS)

@@ -40,7 +40,8 @@ void add_train_expert(Program& program) {
       program, program.app, "train-expert", "Trains one expert on one domain and installs it",
       "moecollab train-expert news-words --kind lexical --domain news --data-dir samples/data");
   verb.add_option("name", options->name, "Name of the expert: a-z, 0-9, _ and -")->required();
-  verb.add_option("--kind", options->kind, "adapter, lexical, or the folder of a trainable package")
+  verb.add_option("--kind", options->kind,
+                  "adapter, deep-adapter, lexical, or the folder of a trainable package")
       ->required();
   verb.add_option("--domain", options->domain, "Domain whose training file is used")->required();
   verb.add_option("--set", options->settings, "A setting of the kind's [config]; repeatable")
@@ -48,14 +49,26 @@ void add_train_expert(Program& program) {
   verb.add_option("--layers", options->layers,
                   "Encoder layers that it reads (0: embeddings, -1: last)");
   verb.add_option("--pooling", options->pooling, "mean or cls");
-  verb.add_option("--epochs", options->epochs, "Epochs at most")->capture_default_str();
-  verb.add_option("--lr", options->lr, "Learning rate of AdamW")->capture_default_str();
-  verb.add_option("--batch", options->batch, "Texts a step")->capture_default_str();
+  verb.add_option("--epochs", options->epochs,
+                  "Epochs at most; default: the kind's [training], as below");
+  verb.add_option("--lr", options->lr, "Learning rate of AdamW");
+  verb.add_option("--batch", options->batch, "Texts a step");
+  verb.add_option("--patience", options->patience, "Epochs without a better one before it stops");
+  verb.add_option("--warmup", options->warmup, "Share of the steps over which the rate rises");
+  verb.add_option("--schedule", options->schedule, "constant, or linear: the rate falls to 0");
+  verb.add_option("--clip", options->clip, "Largest norm of a step's gradients; 0: any");
+  verb.add_option("--class-weights", options->class_weights,
+                  "none, or balanced: rare labels count more")
+      ->capture_default_str();
   verb.add_option("--max-length", options->max_length, "Tokens a text, of a new registry")
       ->capture_default_str();
   verb.add_flag("--no-refit", options->no_refit,
                 "Leave the held-out texts out of the installed expert");
   verb.add_flag("--force", options->force, "Install the next version if the expert exists");
+  verb.add_flag("--resume", options->resume, "Go on from where an interrupted run was");
+  verb.add_option("--checkpoint-seconds", options->checkpoint_seconds,
+                  "How often a checkpoint is written")
+      ->capture_default_str();
   add_data(verb, options->data);
   add_common(verb, program, *options);
   add_seed(verb, *options);

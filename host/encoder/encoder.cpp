@@ -108,6 +108,14 @@ std::vector<int32_t> Encoder::token_counts(std::span<const std::string_view> tex
   return counts;
 }
 
+const at::Tensor* Encoder::weight(const std::string& name) const {
+  std::call_once(weights_read_, [&] {
+    weights_ =
+        std::make_unique<BertWeights>(settings_.folder / "model.safetensors", config_, at::kCPU);
+  });
+  return weights_->find(name);
+}
+
 int64_t Encoder::flops(int64_t length) const {
   const int64_t h = config_.hidden;
   return config_.layers *

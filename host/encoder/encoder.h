@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
@@ -9,6 +10,7 @@
 #include <vector>
 
 #include "encoder/bert.h"
+#include "encoder/bert_weights.h"
 #include "encoder/feature_cache.h"
 #include "encoder/features.h"
 #include "text/tokenizer.h"
@@ -53,6 +55,10 @@ class Encoder {
   Features encode(std::span<const std::string_view> texts, const FeatureRequest& request,
                   std::string_view progress_label = {});
 
+  // The weight of Hugging Face's BertModel of that name, without "bert.": float32 on the CPU, read
+  // at the first call; nullptr where there is none. Valid as long as the encoder. Thread-safe.
+  const at::Tensor* weight(const std::string& name) const;
+
   // Loads and prepares the model now, for callers that time encode().
   void load();
 
@@ -82,6 +88,8 @@ class Encoder {
   text::Tokenizer tokenizer_;
   std::string fingerprint_;
   std::unique_ptr<Bert> model_;
+  mutable std::once_flag weights_read_;
+  mutable std::unique_ptr<BertWeights> weights_;  // for experts that fork; most runs need none
   EncoderCounters counters_;
 };
 

@@ -33,11 +33,16 @@ struct TrainExpertOptions : CommonOptions {
   std::vector<int64_t>
       layers;           // --layers: which encoder layers it reads; empty: the kind's default
   std::string pooling;  // --pooling: mean or cls; empty: the kind's default
-  int epochs = 60;
-  double lr = 3e-4;
-  int64_t batch = 32;
+  // None: what the kind's manifest says under [training], or else the host's own default.
+  std::optional<int> epochs, patience;
+  std::optional<double> lr, warmup, clip;
+  std::optional<int64_t> batch;
+  std::optional<std::string> schedule;  // constant or linear
+  std::string class_weights = "none";   // none or balanced
   bool no_refit = false;
   bool force = false;
+  bool resume = false;
+  double checkpoint_seconds = 30;
 };
 
 struct TrainGateOptions : CommonOptions {

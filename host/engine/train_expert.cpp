@@ -10,6 +10,7 @@
 #include "data/hold_out.h"
 #include "engine/session.h"
 #include "engine/stock_plugins.h"
+#include "engine/training_run.h"
 #include "engine/verbs.h"
 #include "gate/gate.h"
 #include "pipeline/collaboration.h"
@@ -17,7 +18,6 @@
 #include "pipeline/probe.h"
 #include "pipeline/targets.h"
 #include "registry/names.h"
-#include "training/expert_trainer.h"
 #include "training/held_out_file.h"
 
 namespace moecollab::engine {
@@ -82,6 +82,7 @@ registry::Manifest complete_manifest(const registry::Manifest& kind,
   registry::Manifest manifest = kind;
   manifest.expert.id = kind.expert.id + "." + options.name;
   manifest.expert.name = options.name;
+  manifest.training = {};
   manifest.expert.version = next_version(options.registry, options.name, options.force);
   manifest.expert.description =
       fmt::format("{} trained on domain {}", kind.expert.name, options.domain);
@@ -135,15 +136,20 @@ training::HeldOutLogits held_out_logits(const data::Dataset& dataset,
   return logits;
 }
 
-Json history_json(const std::vector<training::EpochRecord>& history) {
-  Json list = Json::array();
-  for (const training::EpochRecord& e : history) {
-    list.push_back({{"epoch", e.epoch},
-                    {"train_loss", e.train_loss},
-                    {"held_out_loss", e.held_out_loss},
-                    {"held_out_accuracy", e.held_out_accuracy}});
+// The encoder features that the expert reads. A layer that it chose by its [config] goes into the
+// manifest; --layers beside that is refused.
+encoder::FeatureRequest adopt_layers(const experts::Expert& expert,
+                                     const TrainExpertOptions& options,
+                                     registry::Manifest& manifest) {
+  if (!expert.adopted_layers()) return expert.request();
+  if (!options.layers.empty()) {
+    throw Error("E_CONFIG",
+                fmt::format("--layers is given, but by its settings this kind reads layer {}",
+                            expert.layers().front()),
+                "leave --layers out, or change the settings with --set");
   }
-  return list;
+  manifest.input.layers.assign(expert.layers().begin(), expert.layers().end());
+  return expert.request();
 }
 
 void check_options(const TrainExpertOptions& options) {
@@ -151,11 +157,22 @@ void check_options(const TrainExpertOptions& options) {
     throw Error("E_CONFIG", fmt::format("the name {} is not made of 1 to 64 of a-z, 0-9, _ and -",
                                         escaped(options.name, 80)));
   }
-  training::validate({.epochs = options.epochs, .lr = options.lr, .batch = options.batch});
+  if (options.class_weights != "none" && options.class_weights != "balanced") {
+    throw Error("E_CONFIG", fmt::format("--class-weights is {}, expected none or balanced",
+                                        escaped(options.class_weights, 40)));
+  }
   if (!options.pooling.empty() && !encoder::parse_pooling(options.pooling)) {
     throw Error("E_CONFIG",
                 fmt::format("--pooling is {}, expected mean or cls", escaped(options.pooling, 40)));
   }
+}
+
+void require_two_labels(const data::Dataset& dataset) {
+  if (data::labels_of(dataset).size() >= 2) return;
+  throw Error(
+      "E_DATA",
+      fmt::format("{}: all texts have the label \"{}\"; a classifier needs two or more",
+                  escaped(dataset.file.string()), escaped(dataset.examples.front().label, 80)));
 }
 
 data::Dataset read_training_file(const TrainExpertOptions& options) {
@@ -171,58 +188,14 @@ data::Dataset read_training_file(const TrainExpertOptions& options) {
               fmt::format("domains with one: {}", join(found, ", ")));
 }
 
-}  // namespace
-
-Json run_train_expert(const TrainExpertOptions& options) {
-  prepare(options);
-  check_options(options);
-  const Json config = parse_settings(options.settings);
-  const registry::Package kind = registry::open_package(find_kind(options.kind));
-  const data::Dataset dataset = read_training_file(options);
-  if (data::labels_of(dataset).size() < 2) {
-    throw Error(
-        "E_DATA",
-        fmt::format("{}: all texts have the label \"{}\"; a classifier needs two or more",
-                    escaped(dataset.file.string()), escaped(dataset.examples.front().label, 80)));
-  }
-  contribution::ensure_registry(options.registry, new_registry_encoder(options));
-  require_writable(options.registry / registry::kRegistryFile);
-
-  pipeline::PoolOptions open = pool_options(options);
-  open.tolerate_refused = true;  // a broken neighbour is no reason not to train
-  pipeline::Pool pool(open);
-  const fusion::LabelSpace space = label_space(pool, dataset);
-  const registry::Manifest manifest =
-      complete_manifest(kind.manifest, options, space, pool, dataset, config);
-  registry::Package target{kind.folder, manifest, kind.manifest_sha256};
-  target.manifest.files = kind.manifest.files;
-  const auto make = [&] {
-    return pipeline::instantiate_untrained(target, pool.encoder(), open.threads,
-                                           static_cast<int32_t>(space.labels.size()),
-                                           Json::object(), options.seed);
-  };
-  encoder::FeatureRequest request = make().request();
-  if (!request.pooled.empty()) {
-    // The gate's features come from the same pass, so that fitting it later runs the encoder on
-    // nothing.
-    for (const encoder::PooledKey& key : gate::default_features(pool.encoder()->config().layers))
-      request.pooled.insert(key);
-  }
-  const training::TrainingSet set = training_set(pool, dataset, space, request);
-  training::ExpertTrainingOptions training{.epochs = options.epochs,
-                                           .lr = options.lr,
-                                           .batch = options.batch,
-                                           .seed = options.seed,
-                                           .refit = !options.no_refit};
-  training::TrainedExpert trained = training::train_expert(make, set, training);
-  data::require_unchanged(dataset);
-
-  const std::vector<std::pair<std::string, at::Tensor>> learnt = trained.expert.learnt();
+// Package, held-out logits and lock entry of what was trained; the package's digest.
+std::string install_trained(const TrainExpertOptions& options, const registry::Manifest& manifest,
+                            const registry::Package& kind, training::TrainedExpert& trained,
+                            pipeline::Pool& pool, const data::Dataset& dataset) {
   const TemporaryFolder staging("moecollab-package");
-  const std::vector<std::string> probes = probe_texts(dataset);
-  contribution::PackageContents contents{
-      manifest, kind.folder / registry::library_file(kind.manifest), learnt,
-      pipeline::make_probe(trained.expert, pool.encoder(), probes)};
+  const contribution::PackageContents contents{
+      manifest, kind.folder / registry::library_file(kind.manifest), trained.expert.learnt(),
+      pipeline::make_probe(trained.expert, pool.encoder(), probe_texts(dataset))};
   const registry::Package package = contribution::write_package(staging.path(), contents);
   if (trained.held_out_logits.defined()) {
     training::write_held_out(training::held_out_path(options.registry, package.manifest_sha256),
@@ -230,21 +203,70 @@ Json run_train_expert(const TrainExpertOptions& options) {
   }
   contribution::install(options.registry, package, options.name);
   refresh_lock(options);
+  return package.manifest_sha256;
+}
 
-  const training::EpochRecord* best = nullptr;
+}  // namespace
+
+Json run_train_expert(const TrainExpertOptions& options) {
+  prepare(options);
+  check_options(options);
+  const Json config = parse_settings(options.settings);
+  const registry::Package kind = registry::open_package(find_kind(options.kind));
+  training::ExpertTrainingOptions training = training_options(options, kind.manifest.training);
+  const data::Dataset dataset = read_training_file(options);
+  require_two_labels(dataset);
+  contribution::ensure_registry(options.registry, new_registry_encoder(options));
+  require_writable(options.registry / registry::kRegistryFile);
+
+  pipeline::PoolOptions open = pool_options(options);
+  open.tolerate_refused = true;  // a broken neighbour is no reason not to train
+  pipeline::Pool pool(open);
+  const fusion::LabelSpace space = label_space(pool, dataset);
+  registry::Package target{kind.folder,
+                           complete_manifest(kind.manifest, options, space, pool, dataset, config),
+                           kind.manifest_sha256};
+  registry::Manifest& manifest = target.manifest;
+  manifest.files = kind.manifest.files;
+  const auto make = [&] {
+    return pipeline::instantiate_untrained(target, pool.encoder(), open.threads,
+                                           static_cast<int32_t>(space.labels.size()),
+                                           Json::object(), options.seed);
+  };
+  encoder::FeatureRequest request = adopt_layers(make(), options, manifest);
+  if (!request.pooled.empty()) {
+    // The gate's features come from the same pass, so that fitting it later runs the encoder on
+    // nothing.
+    for (const encoder::PooledKey& key : gate::default_features(pool.encoder()->config().layers))
+      request.pooled.insert(key);
+  }
+  training.run = run_digest(manifest, kind, training, options, pool);
+  training::TrainingSet set = training_set(pool, dataset, space, request);
+  if (options.class_weights == "balanced") {
+    set.weights = balanced_weights(set.labels, space.labels.size());
+  }
+  training::TrainedExpert trained = training::train_expert(
+      make, set, training, [&](const std::vector<training::EpochRecord>& history) {
+        write_history(options.registry, options.name, history);
+      });
+  data::require_unchanged(dataset);
+  const std::string sha256 = install_trained(options, manifest, kind, trained, pool, dataset);
+  training::Checkpoints::discard(training.checkpoints);
+
+  Json best = {{"held_out_accuracy", nullptr}, {"held_out_loss", nullptr}};
   for (const training::EpochRecord& e : trained.history) {
-    if (e.epoch == trained.epochs) best = &e;
+    if (e.epoch == trained.epochs && e.phase == "choose") best = training::to_json(e);
   }
   return {{"name", options.name},
           {"version", manifest.expert.version.text()},
           {"kind", options.kind},
           {"domain", options.domain},
           {"label_space", space.name},
-          {"sha256", package.manifest_sha256},
+          {"sha256", sha256},
           {"epochs", trained.epochs},
           {"held_out", trained.held_out_rows.size()},
-          {"held_out_accuracy", best == nullptr ? Json(nullptr) : Json(best->held_out_accuracy)},
-          {"held_out_loss", best == nullptr ? Json(nullptr) : Json(best->held_out_loss)},
+          {"held_out_accuracy", best["held_out_accuracy"]},
+          {"held_out_loss", best["held_out_loss"]},
           {"history", history_json(trained.history)}};
 }
 

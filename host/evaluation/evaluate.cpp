@@ -206,7 +206,8 @@ Json specialisation_json(const Runs& runs, const pipeline::Collaboration& collab
   return {{"matrix", matrix}, {"per_expert", per_expert}, {"nmi", number(s.nmi)}};
 }
 
-// Operations counted from what ran: real tokens through the encoder, rows through each expert.
+// Operations counted from what ran: real tokens through the encoder, rows and tokens through each
+// expert.
 Json compute_json(const Runs& runs, pipeline::Collaboration& collaboration, double seconds) {
   encoder::Encoder& encoder = *collaboration.pool().encoder();
   int64_t texts = 0, tokens = 0;
@@ -216,6 +217,9 @@ Json compute_json(const Runs& runs, pipeline::Collaboration& collaboration, doub
     for (const data::Example& example : run.dataset->examples) views.push_back(example.text);
     for (const int32_t length : encoder.token_counts(views)) {
       encoder_flops += static_cast<double>(encoder.flops(length));
+      for (const pipeline::InstalledExpert* expert : collaboration.experts()) {
+        all_experts_flops += expert->expert.flops().of(length);
+      }
       tokens += length;
     }
     texts += static_cast<int64_t>(views.size());
@@ -223,9 +227,7 @@ Json compute_json(const Runs& runs, pipeline::Collaboration& collaboration, doub
   const auto n = static_cast<double>(texts);
   int encoder_experts = 0;
   for (const pipeline::InstalledExpert* expert : collaboration.experts()) {
-    const auto flops = static_cast<double>(expert->expert.flops_per_row());
-    expert_flops += flops * static_cast<double>(expert->calls);
-    all_experts_flops += flops * n;
+    expert_flops += expert->flops;
     if (!expert->expert.request().empty()) ++encoder_experts;
   }
   const encoder::EncoderCounters& counters = encoder.counters();

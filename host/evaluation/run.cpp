@@ -63,10 +63,12 @@ std::vector<int> alone(pipeline::Collaboration& collaboration, size_t e,
   if (left_out.numel() > 0) {
     const int64_t* rows = left_out.const_data_ptr<int64_t>();
     const int64_t calls = expert.calls;
+    const double flops = expert.flops;
     const at::Tensor rest =
         pipeline::ask_expert(expert, features, {rows, static_cast<size_t>(left_out.numel())},
                              collaboration.pool().registry().policy.nan);
     expert.calls = calls;
+    expert.flops = flops;
     logits = logits.index_copy(0, left_out, rest);
   }
   return to_ints(columns_tensor(expert.labels.columns).index_select(0, logits.argmax(1)));

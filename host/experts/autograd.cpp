@@ -18,11 +18,12 @@ struct SavedHolder : torch::CustomClassHolder {
 // graph.
 struct ExpertFunction : torch::autograd::Function<ExpertFunction> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& anchor, Expert* expert,
-                            encoder::Features* rows) {
+                            encoder::Features* rows, int64_t seed) {
     (void)anchor;
     auto holder = c10::make_intrusive<SavedHolder>();
     holder->expert = expert;
-    at::Tensor logits = expert->forward_train(std::move(*rows), holder->saved);
+    at::Tensor logits =
+        expert->forward_train(std::move(*rows), static_cast<uint64_t>(seed), holder->saved);
     context->saved_data["expert"] = c10::IValue::make_capsule(std::move(holder));
     return logits;
   }
@@ -38,15 +39,15 @@ struct ExpertFunction : torch::autograd::Function<ExpertFunction> {
         c10::static_intrusive_pointer_cast<SavedHolder>(context->saved_data["expert"].toCapsule());
     holder->expert->vjp(*holder->saved, grads[0].to(at::kFloat));
     holder->saved.reset();
-    return {at::Tensor(), at::Tensor(), at::Tensor()};
+    return {at::Tensor(), at::Tensor(), at::Tensor(), at::Tensor()};
   }
 };
 
 }  // namespace
 
-at::Tensor differentiable_forward(Expert& expert, encoder::Features rows) {
+at::Tensor differentiable_forward(Expert& expert, encoder::Features rows, uint64_t seed) {
   const at::Tensor anchor = at::zeros({}, at::kFloat).requires_grad_(true);
-  return ExpertFunction::apply(anchor, &expert, &rows);
+  return ExpertFunction::apply(anchor, &expert, &rows, static_cast<int64_t>(seed));
 }
 
 }  // namespace moecollab::experts

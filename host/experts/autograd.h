@@ -11,6 +11,7 @@ namespace moecollab::experts {
 // adds to the gradients of the expert's bound parameters by its vjp. Logits [n, C]. A second
 // derivative (create_graph) is refused with E_CONFIG: the ABI has first derivatives only, and
 // passing over that would give wrong numbers without a word.
-at::Tensor differentiable_forward(Expert& expert, encoder::Features rows);
+// `seed`: of the call's dropout and the like.
+at::Tensor differentiable_forward(Expert& expert, encoder::Features rows, uint64_t seed = 0);
 
 }  // namespace moecollab::experts

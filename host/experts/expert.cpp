@@ -49,6 +49,7 @@ Expert::Expert(const Library& library, ExpertSetup setup)
     : library_(&library),
       setup_(std::move(setup)),
       request_(request_of(setup_)),
+      host_(std::make_unique<moec_host>(host_services(setup_.encoder_weights))),
       params_(library.extension<moec_ext_params>(MOEC_EXT_PARAMS)),
       train_(library.extension<moec_ext_train>(MOEC_EXT_TRAIN)),
       fit_(library.extension<moec_ext_fit>(MOEC_EXT_FIT)),
@@ -71,7 +72,9 @@ Expert::Expert(Expert&& other) noexcept
       setup_(std::move(other.setup_)),
       object_(std::exchange(other.object_, nullptr)),
       request_(std::move(other.request_)),
-      flops_per_row_(other.flops_per_row_),
+      flops_(other.flops_),
+      adopted_layers_(other.adopted_layers_),
+      host_(std::move(other.host_)),
       params_(other.params_),
       train_(other.train_),
       fit_(other.fit_),
@@ -133,7 +136,7 @@ void Expert::create() {
   info.weight_names = names.data();
   info.weights = tensors.data();
   moec_error error = empty_error();
-  check(library_->table().create(&host_services(), &info, &object_, &error), error, "create");
+  check(library_->table().create(host_.get(), &info, &object_, &error), error, "create");
   if (object_ == nullptr)
     throw Error("E_OUT", fmt::format("expert {}: create() gave no object", escaped(setup_.name)));
 }
@@ -153,13 +156,19 @@ void Expert::check_requirements() {
   require("the class count", setup_.classes, r.classes);
   require("the set of inputs", setup_.inputs, r.inputs);
   require("the pooling", pooling_code(setup_.pooling), r.pooling);
+  const std::vector<int32_t> layers(r.layers, r.layers + r.layer_count);
+  if (setup_.adopt_layers && layers != setup_.layers) {
+    adopted_layers_ = true;
+    setup_.layers = layers;
+    request_ = request_of(setup_);
+  }
   require("the number of layers", static_cast<int64_t>(setup_.layers.size()),
           static_cast<int64_t>(r.layer_count));
   for (size_t i = 0; i < setup_.layers.size(); ++i)
     require("a layer", setup_.layers[i], r.layers[i]);
   require("the largest batch", setup_.max_batch, r.max_batch);
   require("the layout", MOEC_LAYOUT_RAGGED, r.layout);
-  flops_per_row_ = r.flops_per_row;
+  flops_ = {r.flops_per_row, r.flops_per_token, r.flops_per_pair};
 }
 
 at::Tensor Expert::forward(const encoder::Features& rows) {
@@ -197,7 +206,7 @@ std::vector<Expert::Parameter>& Expert::bind(uint64_t seed) {
     check(params_->describe(object_, i, &info, &error), error, "params.describe");
     const at::IntArrayRef shape(info.shape, static_cast<size_t>(info.ndim));
     parameters_.push_back({to_string(info.name), at::zeros(shape), at::zeros(shape),
-                           info.trainable != 0, info.decay != 0});
+                           info.trainable != 0, info.decay != 0, info.lr_scale});
   }
   for (const Parameter& p : parameters_) {
     values.push_back(to_abi(p.value));
@@ -226,7 +235,8 @@ Expert::Saved::~Saved() {
   if (handle_ != nullptr) expert_->train_->release_saved(expert_->object_, handle_);
 }
 
-at::Tensor Expert::forward_train(encoder::Features rows, std::unique_ptr<Saved>& saved) {
+at::Tensor Expert::forward_train(encoder::Features rows, uint64_t seed,
+                                 std::unique_ptr<Saved>& saved) {
   saved.reset(new Saved());
   saved->expert_ = this;
   saved->rows_ = std::move(rows);
@@ -234,7 +244,8 @@ at::Tensor Expert::forward_train(encoder::Features rows, std::unique_ptr<Saved>&
       std::make_unique<Batch>(saved->rows_, request_, (setup_.inputs & MOEC_INPUT_TEXT) != 0);
   at::Tensor logits = unwritten_logits(saved->rows_.rows(), setup_.classes);
   const moec_tensor out = to_abi(logits);
-  const moec_exec how = exec(true);
+  moec_exec how = exec(true);
+  how.seed = seed;
   moec_error error = empty_error();
   check(train_->forward_train(object_, &how, &saved->batch_->view(), &out, &saved->handle_, &error),
         error, "forward_train");

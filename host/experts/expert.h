@@ -15,7 +15,7 @@
 
 #include "base/json.h"
 #include "encoder/bert_config.h"
-#include "encoder/features.h"
+#include "encoder/encoder.h"
 #include "experts/library.h"
 
 namespace moecollab::experts {
@@ -35,6 +35,21 @@ struct ExpertSetup {
   std::vector<std::pair<std::string, at::Tensor>> weights;
   int threads = 1;
   uint64_t seed = 0;
+  // The encoder's weights for moecollab.encoder/1; none: the expert cannot fork from it. Outlives
+  // the expert.
+  const encoder::Encoder* encoder_weights = nullptr;
+  // The manifest is not final yet: layers that the object names instead of those above are taken.
+  bool adopt_layers = false;
+};
+
+// Cost of a row of t tokens, 2 a multiply-add: row + t·token + t²·pair.
+struct Flops {
+  int64_t row = 0, token = 0, pair = 0;
+  double of(int64_t tokens) const {
+    const auto t = static_cast<double>(tokens);
+    return static_cast<double>(row) + t * static_cast<double>(token) +
+           t * t * static_cast<double>(pair);
+  }
 };
 
 // Tensors in the layout of the ABI over the host's memory. Borrowed by a call.
@@ -55,7 +70,11 @@ class Expert {
   int32_t classes() const { return setup_.classes; }
   // The features that a batch for it must hold.
   const encoder::FeatureRequest& request() const { return request_; }
-  int64_t flops_per_row() const { return flops_per_row_; }
+  const Flops& flops() const { return flops_; }
+  // Whether the object named other layers than the setup, which then count (adopt_layers).
+  bool adopted_layers() const { return adopted_layers_; }
+  // The encoder layers that it reads, ascending.
+  const std::vector<int32_t>& layers() const { return setup_.layers; }
 
   // Logits [n, classes] float32 for n >= 1 rows, as the expert wrote them (not checked for NaN),
   // asked for in calls of at most max_batch rows.
@@ -66,11 +85,13 @@ class Expert {
     std::string name;
     at::Tensor value, grad;  // the storage that the expert is bound to
     bool trainable, decay;
+    double lr_scale;  // times the learning rate
   };
   bool trainable() const { return params_ != nullptr && train_ != nullptr; }
   // Allocates and binds storage, then copies the weights of the setup or, where it has none, calls
   // init(seed). Once.
   std::vector<Parameter>& bind(uint64_t seed);
+  const std::vector<Parameter>& parameters() const { return parameters_; }  // after bind()
   void params_changed();
 
   // What a forward pass left for its vjp; keeps the rows alive. Used once.
@@ -88,7 +109,8 @@ class Expert {
     std::unique_ptr<Batch> batch_;
     encoder::Features rows_;
   };
-  at::Tensor forward_train(encoder::Features rows, std::unique_ptr<Saved>& saved);
+  // `seed`: of this call's randomness (dropout).
+  at::Tensor forward_train(encoder::Features rows, uint64_t seed, std::unique_ptr<Saved>& saved);
   // Adds to the parameters' gradients for gy [n, classes].
   void vjp(Saved& saved, const at::Tensor& gy);
 
@@ -114,7 +136,9 @@ class Expert {
   ExpertSetup setup_;
   moec_expert* object_ = nullptr;
   encoder::FeatureRequest request_;
-  int64_t flops_per_row_ = 0;
+  Flops flops_;
+  bool adopted_layers_ = false;
+  std::unique_ptr<moec_host> host_;  // one an expert: its context is the encoder
   const moec_ext_params* params_ = nullptr;
   const moec_ext_train* train_ = nullptr;
   const moec_ext_fit* fit_ = nullptr;

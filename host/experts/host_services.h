@@ -5,10 +5,13 @@
 
 #include <atomic>
 
+#include "encoder/encoder.h"
+
 namespace moecollab::experts {
 
-// The one table of this process.
-const moec_host& host_services();
+// The host's table for one expert. `encoder`: whose weights moecollab.encoder/1 offers, or nullptr
+// for a host without that extension.
+moec_host host_services(const encoder::Encoder* encoder);
 
 // Set by an interrupt: experts are asked to return MOEC_CANCELLED soon.
 std::atomic<bool>& stop_requested();

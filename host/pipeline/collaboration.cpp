@@ -92,6 +92,7 @@ at::Tensor ask_expert(InstalledExpert& expert, const encoder::Features& features
   at::Tensor logits =
       all ? expert.expert.forward(features) : expert.expert.forward(features.select(rows));
   expert.calls += static_cast<int64_t>(rows.size());
+  for (const int64_t row : rows) expert.flops += expert.expert.flops().of(features.tokens(row));
   if (nan_policy == "fail" && !logits.isfinite().all().item<bool>()) {
     ++expert.faults;
     throw Error("E_OUT_NONFINITE",

@@ -100,6 +100,7 @@ experts::ExpertSetup setup_of(const registry::Package& package, const encoder::E
                   "set [encoder] path in registry.toml, or --encoder");
     }
     setup.encoder = &encoder->config();
+    setup.encoder_weights = encoder;
     setup.encoder_fingerprint = encoder->fingerprint();
     setup.max_length = encoder->settings().max_length;
     for (const int64_t layer : manifest.input.resolve_layers(encoder->config().layers)) {
@@ -146,6 +147,7 @@ experts::Expert instantiate_untrained(const registry::Package& package,
   check_fixed_labels(package, library, classes);
   experts::ExpertSetup setup = setup_of(package, encoder, threads, classes, config);
   setup.seed = seed;
+  setup.adopt_layers = true;
   return experts::Expert(library, std::move(setup));
 }
 

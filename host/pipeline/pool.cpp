@@ -1,6 +1,7 @@
 #include "pipeline/pool.h"
 
 #include <fmt/format.h>
+#include <torch/headeronly/version.h>
 
 #include <algorithm>
 #include <set>
@@ -20,6 +21,7 @@ registry::HostFacts host_facts(const encoder::Encoder* encoder) {
   facts.abi_major = MOEC_ABI_MAJOR;
   facts.abi_minor = MOEC_ABI_MINOR;
   facts.sdk = MOEC_SDK_VERSION;
+  facts.libtorch = TORCH_VERSION;
   if (encoder != nullptr) {
     facts.encoder_fingerprint = encoder->fingerprint();
     facts.layers = encoder->config().layers;

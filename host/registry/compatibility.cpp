@@ -45,12 +45,17 @@ std::optional<Refusal> check_platform(const AbiTable& abi, const HostFacts& host
                  host.platform, abi.platform, "get the package for this platform"};
 }
 
-std::optional<Refusal> check_libtorch(const AbiTable& abi) {
-  if (abi.libtorch.empty()) return std::nullopt;
-  return Refusal{"E_ABI_LIBTORCH",
-                 fmt::format("LibTorch {} is asked for; the torch tier is not in this version",
-                             escaped(abi.libtorch, 40)),
-                 "none", abi.libtorch, "use a torch-free expert"};
+// C++ LibTorch has no stable ABI, so "==2.15.*" is the only form: exactly this minor.
+bool is_minor_of(std::string_view wanted, std::string_view version) {
+  if (!wanted.starts_with("==") || !wanted.ends_with(".*")) return false;
+  return version.starts_with(wanted.substr(2, wanted.size() - 3));
+}
+
+std::optional<Refusal> check_libtorch(const AbiTable& abi, const HostFacts& host) {
+  if (abi.libtorch.empty() || is_minor_of(abi.libtorch, host.libtorch)) return std::nullopt;
+  return Refusal{"E_ABI_LIBTORCH", needs_has("LibTorch", abi.libtorch, host.libtorch),
+                 host.libtorch, abi.libtorch,
+                 "get the package for this LibTorch, or build it again against it"};
 }
 
 std::optional<Refusal> check_encoder(const InputTable& input, const HostFacts& host) {
@@ -78,7 +83,7 @@ std::optional<Refusal> check_encoder(const InputTable& input, const HostFacts& h
 std::vector<Refusal> check(const Manifest& manifest, const HostFacts& host) {
   std::vector<Refusal> refusals;
   for (auto& refusal : {check_abi(manifest.abi, host), check_sdk(manifest.abi, host),
-                        check_platform(manifest.abi, host), check_libtorch(manifest.abi),
+                        check_platform(manifest.abi, host), check_libtorch(manifest.abi, host),
                         check_encoder(manifest.input, host)}) {
     if (refusal) refusals.push_back(*refusal);
   }

@@ -17,10 +17,11 @@ struct HostFacts {
   std::string encoder_fingerprint;  // empty = the registry has no encoder
   int64_t layers = 0;               // blocks of the encoder
   int64_t max_length = 0;           // tokens
+  std::string libtorch;             // of the engine: "2.15.0"
 };
 
 // Every reason why not, in this order; empty = compatible. E_ABI (major, minor or SDK),
-// E_ABI_PLATFORM, E_ABI_LIBTORCH (the torch tier is not in this version), and for an expert that
+// E_ABI_PLATFORM, E_ABI_LIBTORCH, and for an expert that
 // names an encoder E_DESC_ENCODER, else E_DESC_LAYERS.
 std::vector<Refusal> check(const Manifest& manifest, const HostFacts& host);
 

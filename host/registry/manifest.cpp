@@ -199,6 +199,22 @@ OutputTable read_output(Fields table) {
   return output;
 }
 
+TrainingTable read_training(Fields table) {
+  TrainingTable training;
+  training.epochs = table.optional<int64_t>("epochs");
+  training.batch = table.optional<int64_t>("batch");
+  training.patience = table.optional<int64_t>("patience");
+  training.lr = table.optional<double>("lr");
+  training.warmup = table.optional<double>("warmup");
+  training.clip = table.optional<double>("clip");
+  if (table.optional<std::string>("schedule")) {
+    training.schedule = choice(table, "schedule", "constant", {"constant", "linear"});
+  }
+  training.bucket = table.optional<bool>("bucket");
+  table.finish();
+  return training;
+}
+
 std::map<std::string, std::string> read_files(Fields table) {
   std::map<std::string, std::string> files;
   for (const std::string& path : table.keys()) {
@@ -260,6 +276,9 @@ Manifest parse_manifest(std::string_view bytes, const std::string& file) {
   if (auto output = root.table("output")) manifest.output = read_output(*std::move(output));
   manifest.task = read_task(required_table(root, "task"), manifest.output.kind == "generative");
   manifest.input = read_input(required_table(root, "input"), manifest.is_kind());
+  if (auto training = root.table("training")) {
+    manifest.training = read_training(*std::move(training));
+  }
   manifest.config = free_table(root, "config");
   manifest.files = read_files(required_table(root, "files"));
   manifest.provenance = free_table(root, "provenance");

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -75,6 +76,15 @@ struct OutputTable {
   bool operator==(const OutputTable&) const = default;
 };
 
+// How a kind is trained unless its user says otherwise: `train-expert`'s options of these names.
+struct TrainingTable {
+  std::optional<int64_t> epochs, batch, patience;
+  std::optional<double> lr, warmup, clip;
+  std::optional<std::string> schedule;  // constant | linear
+  std::optional<bool> bucket;
+  bool operator==(const TrainingTable&) const = default;
+};
+
 // A figure that the author promises; re-run by `experts verify --claims`.
 struct Claim {
   std::string dataset;  // SHA-256
@@ -90,6 +100,7 @@ struct Manifest {
   TaskTable task;
   InputTable input;
   OutputTable output;
+  TrainingTable training;                    // of a kind
   Json config = Json::object();              // free, handed to the plugin
   std::map<std::string, std::string> files;  // relative path -> SHA-256
   Json provenance = Json::object();          // free

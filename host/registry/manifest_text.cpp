@@ -56,6 +56,22 @@ Json input_json(const InputTable& input) {
   return table;
 }
 
+Json training_json(const TrainingTable& training) {
+  Json table = Json::object();
+  const auto put_if = [&](const char* key, const auto& value) {
+    if (value) table[key] = *value;
+  };
+  put_if("epochs", training.epochs);
+  put_if("batch", training.batch);
+  put_if("patience", training.patience);
+  put_if("lr", training.lr);
+  put_if("warmup", training.warmup);
+  put_if("schedule", training.schedule);
+  put_if("clip", training.clip);
+  put_if("bucket", training.bucket);
+  return table;
+}
+
 Json claims_json(const std::vector<Claim>& claims) {
   Json list = Json::array();
   for (const Claim& claim : claims) {
@@ -80,6 +96,7 @@ std::string to_toml_text(const Manifest& manifest) {
   root["output"] = {{"kind", manifest.output.kind},
                     {"temperature", manifest.output.temperature},
                     {"deterministic", manifest.output.deterministic}};
+  if (manifest.training != TrainingTable{}) root["training"] = training_json(manifest.training);
   if (!manifest.config.empty()) root["config"] = manifest.config;
   root["files"] = Json::object();
   for (const auto& [path, digest] : manifest.files) root["files"][path] = digest;

@@ -20,13 +20,39 @@ void AdamW::step() {
   for (size_t i = 0; i < parameters_.size(); ++i) {
     Parameter& p = parameters_[i];
     Moments& m = moments_[i];
-    if (p.decay) p.value.mul_(1 - options_.lr * options_.weight_decay);
+    const double lr = options_.lr * p.lr_scale;
+    if (p.decay) p.value.mul_(1 - lr * options_.weight_decay);
     m.first.mul_(options_.beta1).add_(p.grad, 1 - options_.beta1);
     m.second.mul_(options_.beta2).addcmul_(p.grad, p.grad, 1 - options_.beta2);
     const at::Tensor scale = (m.second / correction2).sqrt_().add_(options_.eps);
-    p.value.addcdiv_(m.first, scale, -options_.lr / correction1);
+    p.value.addcdiv_(m.first, scale, -lr / correction1);
     p.grad.zero_();
   }
+}
+
+double AdamW::grad_norm() const {
+  double squares = 0;
+  for (const Parameter& p : parameters_) squares += std::pow(p.grad.norm().item<double>(), 2);
+  return std::sqrt(squares);
+}
+
+void AdamW::clip(double norm, double largest) {
+  if (!(norm > largest)) return;
+  const at::NoGradGuard no_grad;
+  for (Parameter& p : parameters_) p.grad.mul_(largest / norm);
+}
+
+void AdamW::zero_grad() {
+  for (Parameter& p : parameters_) p.grad.zero_();
+}
+
+std::vector<std::pair<std::string, at::Tensor>> AdamW::state() const {
+  std::vector<std::pair<std::string, at::Tensor>> tensors;
+  for (size_t i = 0; i < moments_.size(); ++i) {
+    tensors.emplace_back("first/" + std::to_string(i), moments_[i].first);
+    tensors.emplace_back("second/" + std::to_string(i), moments_[i].second);
+  }
+  return tensors;
 }
 
 }  // namespace moecollab::training

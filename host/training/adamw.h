@@ -3,6 +3,8 @@
 
 #include <ATen/ATen.h>
 
+#include <string>
+#include <utility>
 #include <vector>
 
 namespace moecollab::training {
@@ -19,11 +21,25 @@ class AdamW {
   struct Parameter {
     at::Tensor value, grad;
     bool decay = true;
+    double lr_scale = 1.0;  // times the learning rate
   };
   AdamW(std::vector<Parameter> parameters, const AdamWOptions& options);
 
   // One step on the gradients as they are, then sets them to zero.
   void step();
+  void set_lr(double lr) { options_.lr = lr; }
+
+  // Norm of all gradients together; NaN or infinite where one is.
+  double grad_norm() const;
+  // Scales the gradients down to that norm where theirs, `norm`, is greater.
+  void clip(double norm, double largest);
+  void zero_grad();
+
+  // The moments, in the order of the parameters ("first/0", "second/0", …), and the steps done; the
+  // tensors are those that step() writes, so a copy into them restores it.
+  std::vector<std::pair<std::string, at::Tensor>> state() const;
+  int64_t steps() const { return steps_; }
+  void set_steps(int64_t steps) { steps_ = steps; }
 
  private:
   struct Moments {

@@ -1,119 +1,253 @@
 #include "training/expert_trainer.h"
 
 #include <fmt/format.h>
+#include <sys/resource.h>
 
+#include <chrono>
 #include <cmath>
 #include <limits>
 #include <memory>
 
 #include "base/console.h"
 #include "base/error.h"
-#include "experts/autograd.h"
 #include "experts/host_services.h"
-#include "training/adamw.h"
-#include "training/shuffle.h"
 
 namespace moecollab::training {
 namespace {
 
+using Clock = std::chrono::steady_clock;
 constexpr int64_t kForwardBatch = 1024;
+constexpr const char* kHeldOut = "held_out_logits";
 
-at::Tensor label_tensor(const std::vector<int32_t>& labels, std::span<const int64_t> rows,
-                        at::ScalarType type) {
-  at::Tensor tensor = at::empty({static_cast<int64_t>(rows.size())}, at::kInt);
-  int32_t* data = tensor.mutable_data_ptr<int32_t>();
-  for (size_t i = 0; i < rows.size(); ++i) data[i] = labels[static_cast<size_t>(rows[i])];
-  return tensor.to(type);
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-// One way of training: an epoch over the given order of rows, its mean loss returned (NaN:
-// unknown).
-class Learner {
- public:
-  virtual ~Learner() = default;
-  virtual double epoch(const TrainingSet& data, const std::vector<int64_t>& order) = 0;
-  virtual bool wants_more() const { return true; }
-  virtual void finish() {}
-};
+int64_t peak_rss_bytes() {
+  rusage usage{};
+  ::getrusage(RUSAGE_SELF, &usage);
+  return int64_t{usage.ru_maxrss} * 1024;
+}
 
-class GradientLearner final : public Learner {
- public:
-  GradientLearner(experts::Expert& expert, const ExpertTrainingOptions& options)
-      : expert_(expert),
-        batch_(options.batch),
-        optimiser_(parameters(expert, options.seed), {.lr = options.lr}) {}
+at::Tensor targets_of(const TrainingSet& data, const std::vector<int64_t>& rows) {
+  std::vector<int64_t> targets;
+  for (const int64_t row : rows) targets.push_back(data.labels[static_cast<size_t>(row)]);
+  return encoder::index_tensor(targets);
+}
 
-  double epoch(const TrainingSet& data, const std::vector<int64_t>& order) override {
-    double sum = 0;
-    for (size_t first = 0; first < order.size(); first += static_cast<size_t>(batch_)) {
-      const std::span rows(order.data() + first,
-                           std::min(static_cast<size_t>(batch_), order.size() - first));
-      const at::Tensor logits =
-          experts::differentiable_forward(expert_, data.features.select(rows));
-      const at::Tensor loss =
-          at::cross_entropy_loss(logits, label_tensor(data.labels, rows, at::kLong));
-      sum += loss.item<double>() * static_cast<double>(rows.size());
-      loss.backward();
-      optimiser_.step();
-      expert_.params_changed();
+EpochRecord record_of(const Json& json) {
+  EpochRecord r;
+  r.phase = json["phase"].get<std::string>();
+  r.epoch = json["epoch"].get<int32_t>();
+  const Json& loss = json["train_loss"];
+  r.training.loss = loss.is_null() ? std::numeric_limits<double>::quiet_NaN() : loss.get<double>();
+  r.training.tokens = json["tokens"].get<int64_t>();
+  r.training.skipped = json["skipped_steps"].get<int64_t>();
+  if (!json["held_out_loss"].is_null()) r.held_out_loss = json["held_out_loss"].get<double>();
+  if (!json["held_out_accuracy"].is_null()) {
+    r.held_out_accuracy = json["held_out_accuracy"].get<double>();
+  }
+  r.seconds = json["seconds"].get<double>();
+  r.peak_rss_bytes = json["peak_rss_bytes"].get<int64_t>();
+  return r;
+}
+
+// One run: what was found so far, and where it is kept.
+class Run {
+ public:
+  Run(const std::function<experts::Expert()>& make, const TrainingSet& data,
+      const ExpertTrainingOptions& options,
+      const std::function<void(const std::vector<EpochRecord>&)>& on_epoch)
+      : make_(make), data_(data), options_(options), on_epoch_(on_epoch) {
+    for (int64_t row = 0; row < data.features.rows(); ++row) {
+      all_.push_back(row);
+      (data.held_out[static_cast<size_t>(row)] ? held_out_ : train_).push_back(row);
     }
-    return sum / static_cast<double>(order.size());
+    chosen_ = options.recipe.epochs;
+    if (options.checkpoints.empty()) return;
+    checkpoints_ = std::make_unique<Checkpoints>(options.checkpoints, options.run);
+    if (options.resume) resume();
+  }
+
+  TrainedExpert run() {
+    std::optional<experts::Expert> expert;
+    if (!held_out_.empty() && phase_ == "choose") {
+      expert.emplace(make_());
+      choose(*expert);
+      // The epoch before the last is behind us: it is run again, which equal seeds make identical.
+      const bool done = !options_.refit && chosen_ == history_.back().epoch;
+      if (!done) expert.reset();
+    }
+    if (!expert) {
+      phase_ = "refit";
+      expert.emplace(make_());
+      train(*expert, options_.refit || held_out_.empty() ? all_ : train_);
+    }
+    return {*std::move(expert), chosen_, std::move(history_), std::move(held_out_),
+            held_out_logits_};
   }
 
  private:
-  static std::vector<AdamW::Parameter> parameters(experts::Expert& expert, uint64_t seed) {
-    std::vector<AdamW::Parameter> trainable;
-    for (const auto& p : expert.bind(seed)) {
-      if (p.trainable) trainable.push_back({p.value, p.grad, p.decay});
+  void resume() {
+    saved_ = checkpoints_->load();
+    if (!saved_) {
+      print_note("there is no checkpoint to go on from: training starts anew");
+      return;
     }
-    return trainable;
+    phase_ = saved_->facts["phase"].get<std::string>();
+    chosen_ = saved_->facts["chosen"].get<int32_t>();
+    for (const Json& record : saved_->facts["history"]) history_.push_back(record_of(record));
+    for (const auto& [name, tensor] : saved_->tensors) {
+      if (name == kHeldOut) held_out_logits_ = tensor;
+    }
+    print_note(fmt::format("going on in phase {}, epoch {}", phase_,
+                           saved_->facts["epoch"].get<int32_t>() + 1));
   }
 
-  experts::Expert& expert_;
-  int64_t batch_;
-  AdamW optimiser_;
+  // Restores the learner if the checkpoint is of this phase; the epochs that are done.
+  int32_t restore(Learner& learner) {
+    if (!saved_) return 0;
+    const CheckpointState saved = *std::exchange(saved_, std::nullopt);
+    learner.restore(saved);
+    return saved.facts["epoch"].get<int32_t>();
+  }
+
+  void save(const Learner& learner, int32_t epochs_done) {
+    std::optional<CheckpointState> state = learner.state();
+    if (!checkpoints_ || !state) return;
+    if (held_out_logits_.defined())
+      state->tensors.emplace_back(kHeldOut, held_out_logits_.contiguous());
+    state->facts.update({{"phase", phase_},
+                         {"chosen", chosen_},
+                         {"epoch", epochs_done},
+                         {"history", history_json()}});
+    checkpoints_->save(*state);
+    last_save_ = Clock::now();
+  }
+
+  // Between two steps of the epoch behind `epochs_done`.
+  void after_step(const Learner& learner, int32_t epochs_done) {
+    if (experts::stop_requested()) {
+      save(learner, epochs_done);
+      const bool kept = checkpoints_ && learner.state();
+      throw Error("E_INTERRUPTED", "training was interrupted; nothing was installed",
+                  kept ? "go on with the same command and --resume" : "");
+    }
+    if (seconds_since(last_save_) >= options_.checkpoint_seconds) save(learner, epochs_done);
+  }
+
+  EpochRecord epoch(Learner& learner, const std::vector<int64_t>& rows, int32_t number) {
+    const Clock::time_point start = Clock::now();
+    EpochRecord record;
+    record.phase = phase_;
+    record.epoch = number + 1;
+    record.training = learner.epoch(data_, rows, number, [&] { after_step(learner, number); });
+    record.seconds = seconds_since(start);
+    record.peak_rss_bytes = peak_rss_bytes();
+    return record;
+  }
+
+  void keep(EpochRecord record) {
+    history_.push_back(std::move(record));
+    if (on_epoch_) on_epoch_(history_);
+  }
+
+  bool is_better(const EpochRecord& record, const EpochRecord& best) const {
+    if (options_.recipe.schedule.linear_decay)
+      return *record.held_out_accuracy >= *best.held_out_accuracy;
+    return *record.held_out_loss < *best.held_out_loss;
+  }
+
+  void choose(experts::Expert& expert) {
+    const auto learner = make_learner(expert, options_.recipe, static_cast<int64_t>(train_.size()));
+    const int32_t epochs = options_.recipe.epochs;
+    const at::Tensor targets = targets_of(data_, held_out_);
+    std::optional<EpochRecord> best;
+    for (const EpochRecord& r : history_) {
+      if (std::isfinite(*r.held_out_loss) && (!best || is_better(r, *best))) best = r;
+    }
+    int32_t number = restore(*learner);
+    Progress progress("epochs", epochs, "epochs");
+    if (number > 0) progress.advance(number);
+    for (; number < epochs && learner->wants_more(); ++number) {
+      if (best && number - best->epoch >= options_.patience) break;
+      EpochRecord record = epoch(*learner, train_, number);
+      const at::Tensor logits = forward_rows(expert, data_.features, held_out_);
+      record.held_out_loss = at::cross_entropy_loss(logits, targets).item<double>();
+      record.held_out_accuracy = logits.argmax(1).eq(targets).to(at::kDouble).mean().item<double>();
+      progress.advance(1, fmt::format("held-out loss {:.4f}, accuracy {:.4f}",
+                                      *record.held_out_loss, *record.held_out_accuracy));
+      if (std::isfinite(*record.held_out_loss) && (!best || is_better(record, *best))) {
+        best = record;
+        chosen_ = record.epoch;
+        held_out_logits_ = logits;
+      }
+      keep(std::move(record));
+    }
+    if (!best) {
+      throw Error("E_TRAIN_DIVERGED",
+                  fmt::format("expert {}: no epoch had a finite held-out loss", expert.name()),
+                  "use a smaller --lr");
+    }
+    learner->finish();
+  }
+
+  void train(experts::Expert& expert, const std::vector<int64_t>& rows) {
+    const auto learner = make_learner(expert, options_.recipe, static_cast<int64_t>(rows.size()));
+    int32_t number = restore(*learner);
+    Progress progress("refit", chosen_, "epochs");
+    if (number > 0) progress.advance(number);
+    for (; number < chosen_; ++number) {
+      EpochRecord record = epoch(*learner, rows, number);
+      if (std::isinf(record.training.loss)) {
+        throw Error(
+            "E_TRAIN_DIVERGED",
+            fmt::format("expert {}: the loss of epoch {} is not finite", expert.name(), number + 1),
+            "use a smaller --lr");
+      }
+      keep(std::move(record));
+      progress.advance();
+    }
+    learner->finish();
+  }
+
+  Json history_json() const {
+    Json list = Json::array();
+    for (const EpochRecord& record : history_) list.push_back(to_json(record));
+    return list;
+  }
+
+  const std::function<experts::Expert()>& make_;
+  const TrainingSet& data_;
+  const ExpertTrainingOptions& options_;
+  const std::function<void(const std::vector<EpochRecord>&)>& on_epoch_;
+  std::vector<int64_t> all_, train_, held_out_;
+  std::string phase_ = "choose";
+  int32_t chosen_ = 0;
+  std::vector<EpochRecord> history_;
+  at::Tensor held_out_logits_;
+  std::unique_ptr<Checkpoints> checkpoints_;
+  std::optional<CheckpointState> saved_;
+  Clock::time_point last_save_ = Clock::now();
 };
 
-class FitLearner final : public Learner {
- public:
-  FitLearner(experts::Expert& expert, const ExpertTrainingOptions& options, int64_t rows)
-      : expert_(expert), batch_(options.batch) {
-    expert_.fit_begin(rows, options.epochs, options.seed);
-  }
+}  // namespace
 
-  double epoch(const TrainingSet& data, const std::vector<int64_t>& order) override {
-    for (size_t first = 0; first < order.size(); first += static_cast<size_t>(batch_)) {
-      const std::span rows(order.data() + first,
-                           std::min(static_cast<size_t>(batch_), order.size() - first));
-      const auto n = static_cast<int64_t>(rows.size());
-      expert_.fit_batch(data.features.select(rows), label_tensor(data.labels, rows, at::kInt),
-                        at::ones({n}));
-    }
-    wants_more_ = expert_.fit_epoch_end();
-    return std::numeric_limits<double>::quiet_NaN();
-  }
-  bool wants_more() const override { return wants_more_; }
-  void finish() override { expert_.fit_end(); }
-
- private:
-  experts::Expert& expert_;
-  int64_t batch_;
-  bool wants_more_ = true;
-};
-
-std::unique_ptr<Learner> make_learner(experts::Expert& expert, const ExpertTrainingOptions& options,
-                                      int64_t rows) {
-  if (expert.trainable()) return std::make_unique<GradientLearner>(expert, options);
-  if (expert.fits_itself()) return std::make_unique<FitLearner>(expert, options, rows);
-  throw Error(
-      "E_TRAIN_UNSUPPORTED",
-      fmt::format(
-          "expert {} cannot be trained: it has neither moecollab.train/1 with params/1 nor fit/1",
-          expert.name()),
-      "install it as it is with `moecollab experts add`, or choose another --kind");
+Json to_json(const EpochRecord& r) {
+  const auto number = [](const std::optional<double>& value) {
+    return value && std::isfinite(*value) ? Json(*value) : Json(nullptr);
+  };
+  return {{"phase", r.phase},
+          {"epoch", r.epoch},
+          {"train_loss", number(r.training.loss)},
+          {"held_out_loss", number(r.held_out_loss)},
+          {"held_out_accuracy", number(r.held_out_accuracy)},
+          {"seconds", r.seconds},
+          {"tokens", r.training.tokens},
+          {"skipped_steps", r.training.skipped},
+          {"peak_rss_bytes", r.peak_rss_bytes}};
 }
 
-// Logits of the rows, in their order.
 at::Tensor forward_rows(experts::Expert& expert, const encoder::Features& features,
                         const std::vector<int64_t>& rows) {
   std::vector<at::Tensor> parts;
@@ -124,105 +258,27 @@ at::Tensor forward_rows(experts::Expert& expert, const encoder::Features& featur
   return at::cat(parts);
 }
 
-std::vector<int64_t> permuted(const std::vector<int64_t>& rows, uint64_t seed, int32_t epoch) {
-  std::vector<int64_t> order;
-  order.reserve(rows.size());
-  for (const int64_t i : shuffled(static_cast<int64_t>(rows.size()), seed, epoch))
-    order.push_back(rows[static_cast<size_t>(i)]);
-  return order;
-}
-
-void check_progress(double loss, int32_t epoch, const std::string& name) {
-  if (experts::stop_requested())
-    throw Error("E_INTERRUPTED", "training was interrupted; nothing was installed");
-  if (std::isinf(loss)) {
-    throw Error("E_TRAIN_DIVERGED",
-                fmt::format("expert {}: the loss of epoch {} is not finite", name, epoch + 1),
-                "use a smaller --lr");
-  }
-}
-
-// The epoch count with the lowest held-out loss, and the logits then.
-void choose_epochs(const TrainingSet& data, const std::vector<int64_t>& train,
-                   const ExpertTrainingOptions& options, TrainedExpert& out) {
-  const auto learner = make_learner(out.expert, options, static_cast<int64_t>(train.size()));
-  const at::Tensor targets = label_tensor(data.labels, out.held_out_rows, at::kLong);
-  double best = std::numeric_limits<double>::infinity();
-  Progress progress("epochs", options.epochs, "epochs");
-  for (int32_t epoch = 0; epoch < options.epochs; ++epoch) {
-    const double train_loss = learner->epoch(data, permuted(train, options.seed, epoch));
-    const at::Tensor logits = forward_rows(out.expert, data.features, out.held_out_rows);
-    const auto loss = at::cross_entropy_loss(logits, targets).item<double>();
-    const auto accuracy = logits.argmax(1).eq(targets).to(at::kDouble).mean().item<double>();
-    check_progress(loss, epoch, out.expert.name());
-    out.history.push_back({epoch + 1, train_loss, loss, accuracy});
-    progress.advance(1, fmt::format("held-out loss {:.4f}, accuracy {:.4f}", loss, accuracy));
-    if (loss < best) {
-      best = loss;
-      out.epochs = epoch + 1;
-      out.held_out_logits = logits;
-    }
-    if (!learner->wants_more() || epoch + 1 - out.epochs >= options.patience) break;
-  }
-  if (!out.held_out_logits.defined()) {
-    throw Error("E_TRAIN_DIVERGED",
-                fmt::format("expert {}: no epoch had a finite held-out loss", out.expert.name()),
-                "use a smaller --lr");
-  }
-  learner->finish();
-}
-
-void train_on(experts::Expert& expert, const TrainingSet& data, const std::vector<int64_t>& rows,
-              int32_t epochs, const ExpertTrainingOptions& options) {
-  const auto learner = make_learner(expert, options, static_cast<int64_t>(rows.size()));
-  Progress progress("refit", epochs, "epochs");
-  for (int32_t epoch = 0; epoch < epochs; ++epoch) {
-    check_progress(learner->epoch(data, permuted(rows, options.seed, epoch)), epoch, expert.name());
-    progress.advance();
-  }
-  learner->finish();
-}
-
-}  // namespace
-
 void validate(const ExpertTrainingOptions& options) {
   const auto refuse = [](const char* option, auto value, const char* expected) {
     throw Error("E_CONFIG", fmt::format("--{} is {}, expected {}", option, value, expected));
   };
-  if (options.epochs < 1 || options.epochs > 100'000)
-    refuse("epochs", options.epochs, "1 to 100000");
-  if (!(options.lr > 0) || !std::isfinite(options.lr)) refuse("lr", options.lr, "a number > 0");
-  if (options.batch < 1) refuse("batch", options.batch, "at least 1");
+  const Recipe& r = options.recipe;
+  if (r.epochs < 1 || r.epochs > 100'000) refuse("epochs", r.epochs, "1 to 100000");
+  if (!(r.schedule.lr > 0) || !std::isfinite(r.schedule.lr))
+    refuse("lr", r.schedule.lr, "a number > 0");
+  if (r.batch < 1) refuse("batch", r.batch, "at least 1");
+  if (!(r.schedule.warmup >= 0 && r.schedule.warmup < 1)) {
+    refuse("warmup", r.schedule.warmup, "a share of the steps, 0 or more and below 1");
+  }
+  if (!(r.clip >= 0) || !std::isfinite(r.clip)) refuse("clip", r.clip, "a norm, or 0 for none");
+  if (options.patience < 1) refuse("patience", options.patience, "at least 1");
 }
 
 TrainedExpert train_expert(const std::function<experts::Expert()>& make, const TrainingSet& data,
-                           const ExpertTrainingOptions& options) {
+                           const ExpertTrainingOptions& options,
+                           const std::function<void(const std::vector<EpochRecord>&)>& on_epoch) {
   validate(options);
-  TrainedExpert out{make(), options.epochs, {}, {}, {}};
-  std::vector<int64_t> all, train;
-  for (int64_t row = 0; row < data.features.rows(); ++row) {
-    all.push_back(row);
-    (data.held_out[static_cast<size_t>(row)] ? out.held_out_rows : train).push_back(row);
-  }
-  if (out.held_out_rows.empty()) {
-    train_on(out.expert, data, all, options.epochs, options);
-    return out;
-  }
-  choose_epochs(data, train, options, out);
-  if (options.refit) {
-    TrainedExpert refitted{make(), out.epochs, std::move(out.history), std::move(out.held_out_rows),
-                           out.held_out_logits};
-    train_on(refitted.expert, data, all, out.epochs, options);
-    return refitted;
-  }
-  if (out.epochs != static_cast<int32_t>(out.history.size())) {
-    // The best epoch is behind us: run it again, which equal seeds make bit-identical.
-    TrainedExpert again{make(), out.epochs, std::move(out.history), std::move(out.held_out_rows),
-                        out.held_out_logits};
-    train_on(again.expert, data, train, out.epochs, options);
-    return again;
-  }
-  return out;
+  return Run(make, data, options, on_epoch).run();
 }
 
 }  // namespace moecollab::training

@@ -4,52 +4,61 @@
 #include <ATen/ATen.h>
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
-#include "encoder/features.h"
 #include "experts/expert.h"
+#include "training/learner.h"
 
 namespace moecollab::training {
 
 struct ExpertTrainingOptions {
-  int32_t epochs = 60;   // at most; the best on the held-out texts counts
-  double lr = 3e-4;      // for experts that the host's optimiser trains
-  int64_t batch = 32;    // rows
-  int32_t patience = 5;  // epochs without a lower held-out loss before it stops
-  uint64_t seed = 1;
-  bool refit = true;  // train again on all texts with the epoch count found
+  Recipe recipe;
+  int32_t patience = 5;  // epochs without a better one before it stops
+  bool refit = true;     // train again on all texts with the epoch count found
+  // Where an unfinished run is kept, or empty; how often; the digest of what the result depends on
+  // beside the options above; and whether to go on from what is there.
+  fs::path checkpoints;
+  double checkpoint_seconds = 30;
+  std::string run;
+  bool resume = false;
 };
 
 // Throws E_CONFIG for a value outside its range, before anything is read.
 void validate(const ExpertTrainingOptions& options);
 
-// Rows of one domain: features, classes (positions in the expert's labels), and what is held out.
-struct TrainingSet {
-  encoder::Features features;
-  std::vector<int32_t> labels;  // [n]
-  std::vector<bool> held_out;   // [n]; all false: nothing to choose the epoch on, `epochs` are run
-};
-
 struct EpochRecord {
-  int32_t epoch;
-  double train_loss, held_out_loss, held_out_accuracy;
+  std::string phase;  // "choose" (held-out texts left out) or "refit" (all texts)
+  int32_t epoch = 0;  // from 1
+  EpochFigures training;
+  std::optional<double> held_out_loss, held_out_accuracy;  // in phase "choose"
+  double seconds = 0;
+  int64_t peak_rss_bytes = 0;
 };
+Json to_json(const EpochRecord& record);
 
 struct TrainedExpert {
   experts::Expert expert;  // with what it learnt
-  int32_t epochs;          // chosen
+  int32_t epochs = 0;      // chosen
   std::vector<EpochRecord> history;
   std::vector<int64_t> held_out_rows;
   at::Tensor held_out_logits;  // [rows, C] of the model that did not see them
 };
 
-// Trains on what is not held out, keeps the epoch with the lowest held-out loss, then (refit)
-// trains a fresh expert on everything for as many epochs. `make` gives an untrained expert. An
-// expert with train/1 and params/1 is trained by AdamW on the cross-entropy, one with fit/1 by
-// itself; neither is E_TRAIN_UNSUPPORTED. A loss that is not finite is E_TRAIN_DIVERGED; an
-// interrupt E_INTERRUPTED.
-TrainedExpert train_expert(const std::function<experts::Expert()>& make, const TrainingSet& data,
-                           const ExpertTrainingOptions& options);
+// Trains on what is not held out, chooses the epoch by the held-out texts, then (refit) trains a
+// fresh expert on everything for as many epochs of the same schedule. The best epoch has the lowest
+// held-out loss; under a rate that falls to 0 it is the one of highest accuracy, the later of equal
+// ones: loss rises there while accuracy still does, and temperatures mend what it measures. `make`
+// gives an untrained expert. A loss that is not finite is E_TRAIN_DIVERGED; an interrupt saves a
+// checkpoint and is E_INTERRUPTED. A run that goes on from a checkpoint ends in the same bits.
+TrainedExpert train_expert(
+    const std::function<experts::Expert()>& make, const TrainingSet& data,
+    const ExpertTrainingOptions& options,
+    const std::function<void(const std::vector<EpochRecord>&)>& on_epoch = {});
+
+// Logits of the rows, in their order, asked for a thousand at a time.
+at::Tensor forward_rows(experts::Expert& expert, const encoder::Features& features,
+                        const std::vector<int64_t>& rows);
 
 }  // namespace moecollab::training

@@ -16,10 +16,12 @@ uint64_t mixed(uint64_t x) {
 
 }  // namespace
 
+uint64_t mixed(uint64_t seed, uint64_t counter) { return mixed(seed ^ mixed(counter)); }
+
 std::vector<int64_t> shuffled(int64_t n, uint64_t seed, int64_t epoch) {
   std::vector<int64_t> order(static_cast<size_t>(n));
   std::iota(order.begin(), order.end(), int64_t{0});
-  const uint64_t stream = mixed(seed ^ mixed(static_cast<uint64_t>(epoch)));
+  const uint64_t stream = mixed(seed, static_cast<uint64_t>(epoch));
   for (uint64_t i = static_cast<uint64_t>(n); i > 1; --i) {
     std::swap(order[i - 1], order[mixed(stream + i) % i]);
   }

@@ -10,4 +10,7 @@ namespace moecollab::training {
 // platform.
 std::vector<int64_t> shuffled(int64_t n, uint64_t seed, int64_t epoch);
 
+// One number of the stream that `seed` names, from SplitMix64.
+uint64_t mixed(uint64_t seed, uint64_t counter);
+
 }  // namespace moecollab::training

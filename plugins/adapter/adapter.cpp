@@ -58,7 +58,7 @@ class Adapter final : public Expert, public Trainable {
     if (info.has_weights()) copy_weights(info);
   }
 
-  int64_t flops_per_row() const override { return 2 * (2 * d_ * k_ + d_ * classes_); }
+  Flops flops() const override { return {2 * (2 * d_ * k_ + d_ * classes_), 0, 0}; }
 
   void forward(const Batch& in, Logits& out) override {
     check_ready();

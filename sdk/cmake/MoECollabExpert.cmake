@@ -1,16 +1,18 @@
 # moecollab_add_expert(NAME SOURCES file... MANIFEST expert.toml [PACKAGE dir] [SHARED_RUNTIME]
-#                      [FILES file...] [LINK target...])
+#                      [TORCH] [FILES file...] [LINK target...])
 #
 # Builds lib<NAME>.so, which exports moec_plugin_entry() alone and leaves no symbol undefined, and
 # assembles the package folder (default: ${CMAKE_CURRENT_BINARY_DIR}/<NAME>.package): the library,
 # FILES (weights.safetensors, probe.json, …) and the manifest, to which [abi] and the digests under
 # [files] are added; the author writes neither. libstdc++ is linked statically, so that the package
-# loads on any distribution, unless SHARED_RUNTIME is given.
+# loads on any distribution, unless SHARED_RUNTIME is given. TORCH (find_package(MoECollabSDK COMPONENTS
+# Torch)) compiles against LibTorch as C++20; the host's copy of it is the one that runs, so libstdc++ is
+# shared and [abi] asks for this minor of LibTorch.
 
 set(MOECOLLAB_SDK_CMAKE_DIR ${CMAKE_CURRENT_LIST_DIR})
 
 function(moecollab_add_expert name)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "SHARED_RUNTIME" "MANIFEST;PACKAGE" "SOURCES;FILES;LINK")
+  cmake_parse_arguments(PARSE_ARGV 1 arg "SHARED_RUNTIME;TORCH" "MANIFEST;PACKAGE" "SOURCES;FILES;LINK")
   if(arg_UNPARSED_ARGUMENTS OR NOT arg_SOURCES OR NOT arg_MANIFEST)
     message(FATAL_ERROR "moecollab_add_expert(${name}): SOURCES and MANIFEST are needed; not understood: '${arg_UNPARSED_ARGUMENTS}'")
   endif()
@@ -22,6 +24,16 @@ function(moecollab_add_expert name)
     set(arg_PACKAGE ${CMAKE_CURRENT_BINARY_DIR}/${name}.package)
   endif()
 
+  set(libtorch "")
+  if(arg_TORCH)
+    if(NOT TARGET LibTorch::LibTorch)
+      message(FATAL_ERROR "moecollab_add_expert(${name} TORCH): use find_package(MoECollabSDK COMPONENTS Torch)")
+    endif()
+    set(arg_SHARED_RUNTIME ON)
+    list(APPEND arg_LINK LibTorch::LibTorch)
+    string(REGEX MATCH "^[0-9]+\\.[0-9]+" libtorch "${LibTorch_VERSION}")
+  endif()
+
   add_library(${name} MODULE ${arg_SOURCES})
   target_link_libraries(${name} PRIVATE MoECollab::SDK ${arg_LINK})
   set_target_properties(${name} PROPERTIES
@@ -29,7 +41,7 @@ function(moecollab_add_expert name)
     LINK_DEPENDS ${MOECOLLAB_SDK_CMAKE_DIR}/exports.map SKIP_BUILD_RPATH ON)
   get_property(languages GLOBAL PROPERTY ENABLED_LANGUAGES)
   if("CXX" IN_LIST languages)
-    target_compile_features(${name} PRIVATE cxx_std_17)
+    target_compile_features(${name} PRIVATE $<IF:$<BOOL:${arg_TORCH}>,cxx_std_20,cxx_std_17>)
   endif()
   target_link_options(${name} PRIVATE
     -Wl,--version-script=${MOECOLLAB_SDK_CMAKE_DIR}/exports.map -Wl,-z,defs -Wl,-z,noexecstack)
@@ -45,7 +57,7 @@ function(moecollab_add_expert name)
   string(REPLACE ";" "|" joined_files "${files}")
   add_custom_command(OUTPUT ${arg_PACKAGE}/expert.toml
     COMMAND ${CMAKE_COMMAND} -DPACKAGE=${arg_PACKAGE} -DLIBRARY=$<TARGET_FILE:${name}> -DMANIFEST=${manifest}
-            -DHEADER=$<TARGET_PROPERTY:MoECollab::SDK,INTERFACE_INCLUDE_DIRECTORIES> -DFILES=${joined_files}
+            -DHEADER=$<TARGET_PROPERTY:MoECollab::SDK,INTERFACE_INCLUDE_DIRECTORIES> -DFILES=${joined_files} -DLIBTORCH=${libtorch}
             -P ${MOECOLLAB_SDK_CMAKE_DIR}/assemble_package.cmake
     DEPENDS ${name} ${manifest} ${files} ${MOECOLLAB_SDK_CMAKE_DIR}/assemble_package.cmake
     COMMENT "Assembling package ${arg_PACKAGE}" VERBATIM)

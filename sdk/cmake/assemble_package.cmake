@@ -21,11 +21,15 @@ foreach(file IN LISTS LIBRARY FILES)
   file(SHA256 ${file} digest)
   string(APPEND digests "\"${name}\" = \"${digest}\"\n")
 endforeach()
-file(WRITE ${PACKAGE}/expert.toml "${text}
-[abi]
-version = \"${ABI_MAJOR}.${ABI_MINOR}\"
+set(abi "version = \"${ABI_MAJOR}.${ABI_MINOR}\"
 sdk = \"${SDK_VERSION}\"
 platform = \"linux-x86_64\"
-
+")
+if(LIBTORCH)
+  string(APPEND abi "libtorch = \"==${LIBTORCH}.*\"\n")
+endif()
+file(WRITE ${PACKAGE}/expert.toml "${text}
+[abi]
+${abi}
 [files]
 ${digests}")

@@ -176,21 +176,37 @@ TEST_F(AdapterTest, TrainerChoosesAnEpochAndRefitsBitIdentically) {
     data.labels.push_back(static_cast<int32_t>(labels[i].item<int64_t>()));
     data.held_out.push_back(i % 5 == 0);
   }
-  const training::ExpertTrainingOptions options{.epochs = 12, .lr = 1e-2, .batch = 8, .seed = 4};
+  training::ExpertTrainingOptions options;
+  options.recipe = {.epochs = 12, .batch = 8, .schedule = {.lr = 1e-2}, .seed = 4};
   const auto run = [&] { return training::train_expert([&] { return make(); }, data, options); };
   training::TrainedExpert one = run(), two = run();
   EXPECT_EQ(one.held_out_rows.size(), 12U);
   EXPECT_EQ(one.held_out_logits.sizes(), (std::vector<int64_t>{12, kClasses}));
-  EXPECT_LT(one.history.back().held_out_loss, one.history.front().held_out_loss);
+  EXPECT_EQ(one.history.back().phase, "refit");
+  EXPECT_EQ(one.history.back().epoch, one.epochs);
+  EXPECT_LT(one.history.back().training.loss, one.history.front().training.loss);
   EXPECT_TRUE(one.held_out_logits.equal(two.held_out_logits));
   EXPECT_TRUE(one.expert.forward(data.features).equal(two.expert.forward(data.features)));
 }
 
 TEST_F(AdapterTest, BadTrainingOptionsAreRefused) {
-  EXPECT_THROW(training::validate({.epochs = 0}), Error);
-  EXPECT_THROW(training::validate({.lr = 0}), Error);
-  EXPECT_THROW(training::validate({.lr = -1}), Error);
-  EXPECT_THROW(training::validate({.batch = 0}), Error);
+  const auto code_of = [](const training::Recipe& recipe) -> std::string {
+    training::ExpertTrainingOptions options;
+    options.recipe = recipe;
+    try {
+      training::validate(options);
+    } catch (const Error& error) {
+      return error.code();
+    }
+    return "accepted";
+  };
+  EXPECT_EQ(code_of({}), "accepted");
+  EXPECT_EQ(code_of({.epochs = 0, .schedule = {}}), "E_CONFIG");
+  EXPECT_EQ(code_of({.schedule = {.lr = 0}}), "E_CONFIG");
+  EXPECT_EQ(code_of({.schedule = {.lr = -1}}), "E_CONFIG");
+  EXPECT_EQ(code_of({.batch = 0, .schedule = {}}), "E_CONFIG");
+  EXPECT_EQ(code_of({.schedule = {.warmup = 1}}), "E_CONFIG");
+  EXPECT_EQ(code_of({.schedule = {}, .clip = -1}), "E_CONFIG");
 }
 
 // An expert that misbehaves as its config says.

@@ -75,6 +75,17 @@ inline int64_t config_integer(std::string_view config, std::string_view key, int
   return static_cast<int64_t>(value);
 }
 
+// The same for a string without quotes, commas and braces; `fallback` also where the value is no
+// string.
+inline std::string config_word(std::string_view config, std::string_view key,
+                               std::string fallback) {
+  detail::for_each_setting(config, [&](std::string_view name, std::string_view value) {
+    if (name != key || value.size() < 2 || value.front() != '"') return;
+    fallback = std::string(value.substr(1, value.find('"', 1) - 1));
+  });
+  return fallback;
+}
+
 // std::invalid_argument for a key that is not in `known`: a mistyped setting must not be ignored.
 inline void config_allow(std::string_view config, std::initializer_list<std::string_view> known) {
   detail::for_each_setting(config, [&](std::string_view name, std::string_view) {

@@ -10,9 +10,10 @@
 //
 // An expert that can be trained also derives from Trainable (the host's optimiser moves its
 // parameters) or from SelfFitting (it learns by its own means), and from Stateful if it has learnt
-// state that is no parameter. Exceptions become ABI errors: std::invalid_argument, std::bad_alloc,
-// Unsupported, Cancelled; anything else is INTERNAL. No two calls on one object overlap. What the
-// host hands in is checked against the contract of abi.h before a member function is called.
+// state that is no parameter; with LibTorch it derives from TorchExpert (torch_expert.hpp) alone.
+// Exceptions become ABI errors: std::invalid_argument, std::bad_alloc, Unsupported, Cancelled;
+// anything else is INTERNAL. No two calls on one object overlap. What the host hands in is checked
+// against the contract of abi.h before a member function is called.
 #ifndef MOECOLLAB_EXPERT_HPP_
 #define MOECOLLAB_EXPERT_HPP_
 
@@ -54,15 +55,26 @@ class Cancelled : public std::runtime_error {
   Cancelled() : std::runtime_error("cancelled by the host") {}
 };
 
-class Expert {
+// What every expert may say of itself, whichever tier it is written in.
+class ExpertBase {
  public:
-  virtual ~Expert() = default;
-  // Writes every element of out [n × classes]; a row's result depends on that row alone.
-  virtual void forward(const Batch& in, Logits& out) = 0;
-  // Cost of forward() for one row, 2 a multiply-add; 0: not stated.
-  virtual int64_t flops_per_row() const { return 0; }
+  virtual ~ExpertBase() = default;
+  // Cost of a row of t tokens, 2 a multiply-add: row + t·token + t²·pair; 0: not stated.
+  struct Flops {
+    int64_t row = 0, token = 0, pair = 0;
+  };
+  virtual Flops flops() const { return {}; }
   // Most rows of one call; 0: any. The manifest says the same.
   virtual int64_t max_batch() const { return 0; }
+  // The layers that it reads, where its [config] decides that and not the manifest alone; empty:
+  // those of the manifest.
+  virtual std::vector<int32_t> layers() const { return {}; }
+};
+
+class Expert : public ExpertBase {
+ public:
+  // Writes every element of out [n × classes]; a row's result depends on that row alone.
+  virtual void forward(const Batch& in, Logits& out) = 0;
 };
 
 // A tensor of an expert: name in weights.safetensors and shape.
@@ -72,7 +84,8 @@ struct TensorSpec {
 };
 struct ParameterSpec : TensorSpec {
   bool trainable = true;
-  bool decay = true;  // false for biases
+  bool decay = true;      // false for biases
+  float lr_scale = 1.0F;  // times the host's learning rate
 };
 
 // moecollab.params/1 and moecollab.train/1: the host owns values and gradients.

@@ -93,8 +93,14 @@ TEST(Compatibility, PlatformAndLibTorch) {
   m.abi.platform = "linux-aarch64";
   expect_refusal(m, host(), "E_ABI_PLATFORM", "needs linux-aarch64, host has linux-x86_64");
   m = manifest();
+  HostFacts facts = host();
+  facts.libtorch = "2.15.0";
   m.abi.libtorch = "==2.15.*";
-  expect_refusal(m, host(), "E_ABI_LIBTORCH", "==2.15.*");
+  EXPECT_TRUE(check(m, facts).empty());
+  for (const char* other : {"==2.1.*", "==2.16.*", "2.15.0", ">=2.15", "==2.15"}) {
+    m.abi.libtorch = other;
+    expect_refusal(m, facts, "E_ABI_LIBTORCH", std::string(other) + ", host has 2.15.0");
+  }
 }
 
 TEST(Compatibility, Encoder) {

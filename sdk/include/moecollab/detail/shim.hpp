@@ -89,6 +89,8 @@ class Library {
       made->contract = contract_of(*info);
       made->pooling = view.pooling();
       made->expert = std::make_unique<T>(view);
+      const std::vector<int32_t> layers = made->expert->layers();
+      if (!layers.empty()) made->contract.layers = layers;
       *out = reinterpret_cast<moec_expert*>(made.release());
     });
   }
@@ -118,7 +120,10 @@ class Library {
       r.max_batch = o.expert->max_batch();
       r.layer_count = o.contract.layers.size();
       r.layers = o.contract.layers.data();
-      r.flops_per_row = o.expert->flops_per_row();
+      const ExpertBase::Flops flops = o.expert->flops();
+      r.flops_per_row = flops.row;
+      r.flops_per_token = flops.token;
+      r.flops_per_pair = flops.pair;
       std::memcpy(out, &r, out->struct_size < sizeof(r) ? out->struct_size : sizeof(r));
     });
   }
@@ -128,7 +133,11 @@ class Library {
     return guarded(error, [&] {
       check_call(e, batch, logits);
       Logits out(*logits);
-      self(e).forward(Batch(*batch), out);
+      if constexpr (std::is_base_of_v<Expert, T>) {
+        self(e).forward(Batch(*batch), out);
+      } else {
+        self(e).infer(Batch(*batch), out);  // TorchExpert, whose forward() has other arguments
+      }
     });
   }
 
@@ -172,6 +181,7 @@ class Library {
       info.shape = spec.shape.data();
       info.trainable = spec.trainable;
       info.decay = spec.decay;
+      info.lr_scale = spec.lr_scale;
       std::memcpy(out, &info, out->struct_size < sizeof(info) ? out->struct_size : sizeof(info));
     });
   }

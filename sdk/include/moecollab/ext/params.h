@@ -21,6 +21,7 @@ typedef struct moec_param_info {
   const int64_t* shape; /* [ndim]; the expert's */
   uint32_t trainable;
   uint32_t decay; /* 1: weight decay makes sense (matrices, not biases) */
+  float lr_scale; /* times the host's learning rate, > 0; a new head learns faster than its base */
 } moec_param_info;
 
 typedef struct moec_ext_params {

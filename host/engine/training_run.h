@@ -1,0 +1,33 @@
+// What train-expert makes of its options, the kind's recipe and the data.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "engine/options.h"
+#include "pipeline/pool.h"
+#include "registry/manifest.h"
+#include "registry/package.h"
+#include "training/expert_trainer.h"
+
+namespace moecollab::engine {
+
+// The command line before the kind's manifest before the host's defaults. Throws E_CONFIG.
+training::ExpertTrainingOptions training_options(const TrainExpertOptions& options,
+                                                 const registry::TrainingTable& kind);
+
+// n / (C·n_c) for a text of label c, so that each label counts the same in sum; mean 1.
+std::vector<float> balanced_weights(const std::vector<int32_t>& labels, size_t classes);
+
+// Digest of everything that the trained expert's bits depend on.
+std::string run_digest(const registry::Manifest& manifest, const registry::Package& kind,
+                       const training::ExpertTrainingOptions& training,
+                       const TrainExpertOptions& options, const pipeline::Pool& pool);
+
+// registry/history/<name>.jsonl: an epoch a line, the whole file anew each time.
+void write_history(const fs::path& registry, const std::string& name,
+                   const std::vector<training::EpochRecord>& history);
+
+Json history_json(const std::vector<training::EpochRecord>& history);
+
+}  // namespace moecollab::engine

@@ -1,0 +1,134 @@
+#include "training/checkpoint.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "base/console.h"
+#include "base/digest.h"
+#include "base/error.h"
+#include "base/strings.h"
+#include "encoder/tensor_io.h"
+
+namespace moecollab::training {
+namespace {
+
+constexpr const char* kFacts = "facts";      // metadata: JSON
+constexpr const char* kContent = "content";  // metadata: digest of facts and tensors
+
+// Of names, shapes and values, in the order of the names.
+std::string content_digest(const std::string& facts, const weights::Safetensors& file) {
+  std::string digests = facts;
+  for (const weights::TensorView& view : file.tensors()) {
+    const std::string_view bytes(reinterpret_cast<const char*>(view.data.data()), view.data.size());
+    digests += fmt::format("\n{} {}", view.name, sha256_hex(bytes));
+  }
+  return sha256_hex(digests);
+}
+
+std::string content_digest(const std::string& facts,
+                           const std::vector<weights::TensorSource>& sources) {
+  std::map<std::string, std::string> by_name;
+  for (const weights::TensorSource& source : sources) {
+    by_name[source.name] = to_hex(sha256(
+        {reinterpret_cast<const char*>(source.data.data()), source.data.size()}));
+  }
+  std::string digests = facts;
+  for (const auto& [name, digest] : by_name) digests += fmt::format("\n{} {}", name, digest);
+  return sha256_hex(digests);
+}
+
+// One slot's content; nullopt where there is none or it is damaged.
+std::optional<CheckpointState> read_slot(const fs::path& path) {
+  if (!fs::exists(path)) return std::nullopt;
+  try {
+    const auto file = weights::Safetensors::open(path);
+    const auto facts = file.metadata().find(kFacts), content = file.metadata().find(kContent);
+    if (facts == file.metadata().end() || content == file.metadata().end() ||
+        content->second != content_digest(facts->second, file)) {
+      throw Error("E_CKPT", "its content is not what its digest says");
+    }
+    CheckpointState state{parse_json(facts->second), {}};
+    for (const weights::TensorView& view : file.tensors()) {
+      state.tensors.emplace_back(std::string(view.name), encoder::to_tensor(view));
+    }
+    return state;
+  } catch (const std::exception& error) {
+    print_warning(fmt::format("checkpoint {} is damaged ({}); the one before it counts",
+                              escaped(path.string()), error.what()));
+    return std::nullopt;
+  }
+}
+
+}  // namespace
+
+Checkpoints::Checkpoints(fs::path folder, std::string run)
+    : folder_(std::move(folder)), run_(std::move(run)) {
+  std::error_code error;
+  fs::create_directories(folder_, error);
+  if (error) {
+    throw Error("E_WRITE", fmt::format("{} cannot be made: {}", escaped(folder_.string()),
+                                       error.message()));
+  }
+  const fs::path lock = folder_ / "lock";
+  lock_ = ::open(lock.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+  if (lock_ < 0) {
+    throw Error("E_WRITE", fmt::format("{} cannot be opened: {}", escaped(lock.string()),
+                                       std::strerror(errno)));
+  }
+  if (::flock(lock_, LOCK_EX | LOCK_NB) != 0) {
+    ::close(lock_);
+    throw Error("E_LOCK", fmt::format("another run is training in {}", escaped(folder_.string())),
+                "wait for it, or train under another name");
+  }
+}
+
+Checkpoints::~Checkpoints() { ::close(lock_); }
+
+fs::path Checkpoints::slot(int64_t sequence) const {
+  return folder_ / fmt::format("{}.safetensors", sequence % 2);
+}
+
+std::optional<CheckpointState> Checkpoints::load() {
+  std::optional<CheckpointState> newest;
+  for (const int64_t i : {0, 1}) {
+    std::optional<CheckpointState> state = read_slot(slot(i));
+    if (!state) continue;
+    if (!newest || state->facts["sequence"].get<int64_t>() > newest->facts["sequence"].get<int64_t>()) {
+      newest = std::move(state);
+    }
+  }
+  if (!newest) return std::nullopt;
+  if (newest->facts["run"] != run_) {
+    throw Error("E_CKPT",
+                fmt::format("{} holds an unfinished run {}, this one is {}: data, options or program differ",
+                            escaped(folder_.string()),
+                            newest->facts["run"].get<std::string>().substr(0, 12), run_.substr(0, 12)),
+                "give the options of that run, or start anew without --resume");
+  }
+  sequence_ = newest->facts["sequence"].get<int64_t>() + 1;
+  return newest;
+}
+
+void Checkpoints::save(const CheckpointState& state) {
+  Json facts = state.facts;
+  facts["run"] = run_;
+  facts["sequence"] = sequence_;
+  std::vector<weights::TensorSource> sources;
+  for (const auto& [name, tensor] : state.tensors) sources.push_back(encoder::source_of(name, tensor));
+  const std::string text = to_line(facts);
+  weights::write_safetensors(slot(sequence_), sources,
+                             {{kFacts, text}, {kContent, content_digest(text, sources)}});
+  ++sequence_;
+}
+
+void Checkpoints::discard(const fs::path& folder) {
+  std::error_code ignored;
+  fs::remove_all(folder, ignored);
+}
+
+}  // namespace moecollab::training

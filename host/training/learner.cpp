@@ -1,0 +1,202 @@
+#include "training/learner.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <limits>
+
+#include "base/error.h"
+#include "experts/autograd.h"
+#include "training/adamw.h"
+#include "training/shuffle.h"
+
+namespace moecollab::training {
+namespace {
+
+constexpr int kMostSkippedInARow = 10;
+constexpr size_t kStepsOfABucket = 16;
+
+at::Tensor label_tensor(const TrainingSet& data, std::span<const int64_t> rows,
+                        at::ScalarType type) {
+  at::Tensor tensor = at::empty({static_cast<int64_t>(rows.size())}, at::kInt);
+  int32_t* out = tensor.mutable_data_ptr<int32_t>();
+  for (const int64_t row : rows) *out++ = data.labels[static_cast<size_t>(row)];
+  return tensor.to(type);
+}
+
+at::Tensor weight_tensor(const TrainingSet& data, std::span<const int64_t> rows) {
+  at::Tensor tensor = at::ones({static_cast<int64_t>(rows.size())});
+  if (data.weights.empty()) return tensor;
+  float* out = tensor.mutable_data_ptr<float>();
+  for (const int64_t row : rows) *out++ = data.weights[static_cast<size_t>(row)];
+  return tensor;
+}
+
+class GradientLearner final : public Learner {
+ public:
+  GradientLearner(experts::Expert& expert, const Recipe& recipe, int64_t rows)
+      : expert_(expert),
+        recipe_(recipe),
+        steps_per_epoch_((rows + recipe.batch - 1) / recipe.batch),
+        optimiser_(trainable(expert.bind(recipe.seed)), {.lr = recipe.schedule.lr}) {}
+
+  EpochFigures epoch(const TrainingSet& data, const std::vector<int64_t>& rows, int32_t epoch,
+                     const std::function<void()>& after_step) override {
+    const std::vector<std::vector<int64_t>> steps = plan_steps(data, rows, recipe_, epoch);
+    while (cursor_ < static_cast<int64_t>(steps.size())) {
+      step(data, steps[static_cast<size_t>(cursor_)], epoch * steps_per_epoch_ + cursor_);
+      ++cursor_;
+      after_step();
+    }
+    EpochFigures figures = figures_;
+    figures.loss /= static_cast<double>(rows.size());
+    cursor_ = 0;
+    figures_ = {};
+    return figures;
+  }
+
+  std::optional<CheckpointState> state() const override {
+    CheckpointState state;
+    state.tensors = optimiser_.state();
+    for (const auto& p : expert_.parameters()) state.tensors.emplace_back("value/" + p.name, p.value);
+    state.facts = {{"cursor", cursor_},          {"steps", optimiser_.steps()},
+                   {"loss", figures_.loss},      {"tokens", figures_.tokens},
+                   {"skipped", figures_.skipped}, {"skipped_in_a_row", skipped_in_a_row_}};
+    return state;
+  }
+
+  void restore(const CheckpointState& saved) override {
+    std::map<std::string, at::Tensor> by_name(saved.tensors.begin(), saved.tensors.end());
+    const std::optional<CheckpointState> now = state();
+    for (const auto& [name, tensor] : now->tensors) {
+      const auto it = by_name.find(name);
+      if (it == by_name.end() || it->second.sizes() != tensor.sizes()) {
+        throw Error("E_CKPT", fmt::format("the checkpoint's tensor {} is missing or has another shape", name),
+                    "start anew without --resume");
+      }
+      tensor.copy_(it->second);
+    }
+    expert_.params_changed();
+    cursor_ = saved.facts["cursor"].get<int64_t>();
+    optimiser_.set_steps(saved.facts["steps"].get<int64_t>());
+    figures_ = {saved.facts["loss"].get<double>(), saved.facts["tokens"].get<int64_t>(),
+                saved.facts["skipped"].get<int64_t>()};
+    skipped_in_a_row_ = saved.facts["skipped_in_a_row"].get<int>();
+  }
+
+ private:
+  static std::vector<AdamW::Parameter> trainable(const std::vector<experts::Expert::Parameter>& all) {
+    std::vector<AdamW::Parameter> chosen;
+    for (const auto& p : all) {
+      if (p.trainable) chosen.push_back({p.value, p.grad, p.decay, p.lr_scale});
+    }
+    return chosen;
+  }
+
+  void step(const TrainingSet& data, const std::vector<int64_t>& rows, int64_t number) {
+    const at::Tensor logits = experts::differentiable_forward(
+        expert_, data.features.select(rows), mixed(recipe_.seed, static_cast<uint64_t>(number)));
+    const at::Tensor losses =
+        at::cross_entropy_loss(logits, label_tensor(data, rows, at::kLong), {}, at::Reduction::None);
+    const at::Tensor loss = (losses * weight_tensor(data, rows)).mean();
+    loss.backward();
+    for (const int64_t row : rows) figures_.tokens += data.features.tokens(row);
+    const double value = loss.item<double>(), norm = optimiser_.grad_norm();
+    if (!std::isfinite(value) || !std::isfinite(norm)) return skip(number);
+    skipped_in_a_row_ = 0;
+    figures_.loss += value * static_cast<double>(rows.size());
+    if (recipe_.clip > 0) optimiser_.clip(norm, recipe_.clip);
+    optimiser_.set_lr(recipe_.schedule.at(number, steps_per_epoch_ * recipe_.epochs));
+    optimiser_.step();
+    expert_.params_changed();
+  }
+
+  void skip(int64_t number) {
+    optimiser_.zero_grad();
+    ++figures_.skipped;
+    if (++skipped_in_a_row_ < kMostSkippedInARow) return;
+    throw Error("E_TRAIN_DIVERGED",
+                fmt::format("expert {}: loss or gradient was not finite in {} steps in a row, the last "
+                            "being step {}",
+                            expert_.name(), skipped_in_a_row_, number + 1),
+                "use a smaller --lr");
+  }
+
+  experts::Expert& expert_;
+  Recipe recipe_;
+  int64_t steps_per_epoch_;
+  AdamW optimiser_;
+  int64_t cursor_ = 0;     // steps done of the epoch at hand
+  EpochFigures figures_;   // of these; the loss as a sum over rows
+  int skipped_in_a_row_ = 0;
+};
+
+class FitLearner final : public Learner {
+ public:
+  FitLearner(experts::Expert& expert, const Recipe& recipe, int64_t rows)
+      : expert_(expert), recipe_(recipe) {
+    expert_.fit_begin(rows, recipe.epochs, recipe.seed);
+  }
+
+  EpochFigures epoch(const TrainingSet& data, const std::vector<int64_t>& rows, int32_t epoch,
+                     const std::function<void()>& after_step) override {
+    for (const std::vector<int64_t>& step : plan_steps(data, rows, recipe_, epoch)) {
+      expert_.fit_batch(data.features.select(step), label_tensor(data, step, at::kInt),
+                        weight_tensor(data, step));
+      after_step();
+    }
+    wants_more_ = expert_.fit_epoch_end();
+    return {std::numeric_limits<double>::quiet_NaN(), 0, 0};
+  }
+  bool wants_more() const override { return wants_more_; }
+  void finish() override { expert_.fit_end(); }
+
+ private:
+  experts::Expert& expert_;
+  Recipe recipe_;
+  bool wants_more_ = true;
+};
+
+}  // namespace
+
+std::unique_ptr<Learner> make_learner(experts::Expert& expert, const Recipe& recipe, int64_t rows) {
+  if (expert.trainable()) return std::make_unique<GradientLearner>(expert, recipe, rows);
+  if (expert.fits_itself()) return std::make_unique<FitLearner>(expert, recipe, rows);
+  throw Error("E_TRAIN_UNSUPPORTED",
+              fmt::format("expert {} cannot be trained: it has neither moecollab.train/1 with "
+                          "params/1 nor fit/1",
+                          expert.name()),
+              "install it as it is with `moecollab experts add`, or choose another --kind");
+}
+
+std::vector<std::vector<int64_t>> plan_steps(const TrainingSet& data, const std::vector<int64_t>& rows,
+                                             const Recipe& recipe, int32_t epoch) {
+  std::vector<int64_t> order;
+  order.reserve(rows.size());
+  for (const int64_t i : shuffled(static_cast<int64_t>(rows.size()), recipe.seed, epoch)) {
+    order.push_back(rows[static_cast<size_t>(i)]);
+  }
+  const auto batch = static_cast<size_t>(recipe.batch);
+  if (recipe.bucket) {
+    for (size_t first = 0; first < order.size(); first += batch * kStepsOfABucket) {
+      const size_t last = std::min(order.size(), first + batch * kStepsOfABucket);
+      std::stable_sort(order.begin() + static_cast<ptrdiff_t>(first),
+                       order.begin() + static_cast<ptrdiff_t>(last), [&](int64_t a, int64_t b) {
+                         return data.features.tokens(a) < data.features.tokens(b);
+                       });
+    }
+  }
+  std::vector<std::vector<int64_t>> steps;
+  for (size_t first = 0; first < order.size(); first += batch) {
+    steps.emplace_back(order.begin() + static_cast<ptrdiff_t>(first),
+                       order.begin() + static_cast<ptrdiff_t>(std::min(order.size(), first + batch)));
+  }
+  if (!recipe.bucket) return steps;
+  std::vector<std::vector<int64_t>> mixed_steps;
+  for (const int64_t i : shuffled(static_cast<int64_t>(steps.size()), ~recipe.seed, epoch)) {
+    mixed_steps.push_back(std::move(steps[static_cast<size_t>(i)]));
+  }
+  return mixed_steps;
+}
+
+}  // namespace moecollab::training

@@ -1,0 +1,211 @@
+// Checkpoints, and runs that go on from them.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "base/error.h"
+#include "experts/host_services.h"
+#include "pipeline/instantiate.h"
+#include "training/expert_trainer.h"
+
+namespace moecollab::training {
+namespace {
+
+using ::testing::HasSubstr;
+
+struct CheckpointTest : ::testing::Test {
+  CheckpointState state(int64_t epoch) {
+    return {{{"epoch", epoch}}, {{"w", at::full({2, 3}, static_cast<double>(epoch))}}};
+  }
+  std::string code_of(const std::function<void()>& action) {
+    try {
+      action();
+    } catch (const Error& error) {
+      return error.code();
+    }
+    return "none";
+  }
+  TemporaryFolder temporary;
+  fs::path folder = temporary.path() / "run";
+};
+
+TEST_F(CheckpointTest, TheNewestOfTwoIsRead) {
+  {
+    Checkpoints checkpoints(folder, "run");
+    EXPECT_FALSE(checkpoints.load());
+    for (const int64_t epoch : {1, 2, 3}) checkpoints.save(state(epoch));
+  }
+  Checkpoints checkpoints(folder, "run");
+  const auto found = checkpoints.load();
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->facts["epoch"], 3);
+  EXPECT_EQ(found->tensors.front().first, "w");
+  EXPECT_TRUE(found->tensors.front().second.equal(at::full({2, 3}, 3.0)));
+  checkpoints.save(state(4));
+  EXPECT_EQ(checkpoints.load()->facts["epoch"], 4);
+}
+
+TEST_F(CheckpointTest, ADamagedOneGivesWayToTheOneBefore) {
+  Checkpoints checkpoints(folder, "run");
+  checkpoints.save(state(1));  // slot 0
+  checkpoints.save(state(2));  // slot 1
+  const fs::path newest = folder / "1.safetensors";
+  const std::string whole = read_file(newest, "E_TEST");
+  for (const size_t at : {size_t{0}, whole.size() / 2, whole.size() - 1}) {
+    std::string damaged = whole;
+    damaged[at] = static_cast<char>(damaged[at] ^ 1);
+    write_file_atomic(newest, damaged);
+    EXPECT_EQ(checkpoints.load()->facts["epoch"], 1) << at;
+    write_file_atomic(newest, whole.substr(0, at));
+    EXPECT_EQ(checkpoints.load()->facts["epoch"], 1) << at;
+  }
+  write_file_atomic(newest, whole);
+  EXPECT_EQ(checkpoints.load()->facts["epoch"], 2);
+}
+
+TEST_F(CheckpointTest, AnotherRunsIsRefused) {
+  Checkpoints(folder, "one").save(state(1));
+  Checkpoints checkpoints(folder, "two");
+  EXPECT_EQ(code_of([&] { checkpoints.load(); }), "E_CKPT");
+}
+
+TEST_F(CheckpointTest, OneRunAtATime) {
+  Checkpoints checkpoints(folder, "run");
+  EXPECT_EQ(code_of([&] { Checkpoints second(folder, "run"); }), "E_LOCK");
+}
+
+// --- Runs
+constexpr int64_t kWidth = 12, kClasses = 3, kRows = 60;
+
+struct ResumeTest : CheckpointTest {
+  ResumeTest() {
+    config.layers = 2;
+    config.hidden = kWidth;
+    config.heads = 2;
+    config.intermediate = 8;
+    config.activation = "gelu";
+    const at::Tensor x = at::sin(at::arange(kRows * kWidth, at::kFloat).mul(1.7)).view({kRows, kWidth});
+    data.features.pooled[{2, encoder::Pooling::kMean}] = x;
+    data.features.texts.assign(kRows, "text");
+    const at::Tensor labels = x.narrow(1, 0, kClasses).argmax(1);
+    for (int64_t i = 0; i < kRows; ++i) {
+      data.features.row_ids.push_back(i);
+      data.labels.push_back(static_cast<int32_t>(labels[i].item<int64_t>()));
+      data.held_out.push_back(i % 5 == 0);
+    }
+  }
+  ~ResumeTest() override { experts::stop_requested() = false; }
+
+  experts::Expert make() {
+    const std::string file = MOECOLLAB_PLUGIN_FOLDER "/adapter/libadapter.so";
+    const std::string bytes = read_file(file, "E_TEST");
+    experts::ExpertSetup setup;
+    setup.name = "adapter";
+    setup.classes = kClasses;
+    setup.inputs = MOEC_INPUT_POOLED;
+    setup.pooling = encoder::Pooling::kMean;
+    setup.layers = {2};
+    setup.encoder = &config;
+    setup.config = {{"bottleneck", 5}};
+    return experts::Expert(experts::Library::load(bytes, sha256_hex(bytes), file), std::move(setup));
+  }
+  ExpertTrainingOptions options(bool resume) {
+    ExpertTrainingOptions o;
+    o.recipe = {.epochs = 8,
+                .batch = 8,
+                .schedule = {.lr = 1e-2, .warmup = 0.1, .linear_decay = true},
+                .clip = 1.0,
+                .seed = 4};
+    o.patience = 8;
+    o.checkpoints = folder;
+    o.run = "run";
+    o.resume = resume;
+    return o;
+  }
+  // Stops in the step behind `records` whole epochs, and goes on; the answers of the end.
+  at::Tensor interrupted_after(size_t records, TrainedExpert* out = nullptr) {
+    const auto stop = [&](const std::vector<EpochRecord>& history) {
+      if (history.size() == records) experts::stop_requested() = true;
+    };
+    EXPECT_EQ(code_of([&] { train_expert([&] { return make(); }, data, options(false), stop); }),
+              "E_INTERRUPTED");
+    experts::stop_requested() = false;
+    TrainedExpert done = train_expert([&] { return make(); }, data, options(true));
+    const at::Tensor answers = done.expert.forward(data.features);
+    EXPECT_EQ(done.history.size(), static_cast<size_t>(8 + done.epochs));
+    if (out != nullptr) out->held_out_logits = done.held_out_logits;
+    Checkpoints::discard(folder);
+    return answers;
+  }
+
+  encoder::BertConfig config;
+  TrainingSet data;
+};
+
+TEST_F(ResumeTest, AnInterruptedRunEndsInTheSameBits) {
+  ExpertTrainingOptions whole = options(false);
+  whole.checkpoints.clear();
+  TrainedExpert reference = train_expert([&] { return make(); }, data, whole);
+  const at::Tensor expected = reference.expert.forward(data.features);
+  // Within both phases: choosing (8 epochs) and refitting.
+  for (const size_t records : {size_t{1}, size_t{5}, size_t{8}, size_t{9}}) {
+    SCOPED_TRACE(records);
+    EXPECT_TRUE(interrupted_after(records).equal(expected));
+  }
+}
+
+TEST_F(ResumeTest, OtherOptionsAreRefused) {
+  const auto stop = [&](const std::vector<EpochRecord>&) { experts::stop_requested() = true; };
+  EXPECT_EQ(code_of([&] { train_expert([&] { return make(); }, data, options(false), stop); }),
+            "E_INTERRUPTED");
+  experts::stop_requested() = false;
+  ExpertTrainingOptions other = options(true);
+  other.run = "another";
+  EXPECT_EQ(code_of([&] { train_expert([&] { return make(); }, data, other); }), "E_CKPT");
+}
+
+TEST_F(ResumeTest, StepsThatAreNotFiniteAreSkippedAndThenRefused) {
+  data.features.pooled[{2, encoder::Pooling::kMean}].fill_(std::numeric_limits<float>::infinity());
+  ExpertTrainingOptions o = options(false);
+  o.checkpoints.clear();
+  EXPECT_EQ(code_of([&] { train_expert([&] { return make(); }, data, o); }), "E_TRAIN_DIVERGED");
+}
+
+TEST(Schedule, RisesAndFalls) {
+  const Schedule s{.lr = 1.0, .warmup = 0.2, .linear_decay = true};
+  EXPECT_DOUBLE_EQ(s.at(0, 10), 0.5);
+  EXPECT_DOUBLE_EQ(s.at(1, 10), 1.0);
+  EXPECT_DOUBLE_EQ(s.at(2, 10), 1.0);  // (10 − 2) / (10 − 2)
+  EXPECT_DOUBLE_EQ(s.at(6, 10), 0.5);
+  EXPECT_DOUBLE_EQ(s.at(9, 10), 0.125);
+  EXPECT_DOUBLE_EQ((Schedule{.lr = 3.0}.at(9, 10)), 3.0);
+}
+
+TEST(Steps, HoldEachRowOnceAndBucketsPutLikeLengthsTogether) {
+  TrainingSet data;
+  std::vector<int64_t> rows;
+  data.features.row_offsets.push_back(0);
+  for (int64_t i = 0; i < 100; ++i) {
+    rows.push_back(i);
+    data.features.row_offsets.push_back(data.features.row_offsets.back() +
+                                        static_cast<int32_t>(1 + (i * 37) % 50));
+  }
+  const Recipe recipe{.batch = 8, .schedule = {}, .bucket = true, .seed = 2};
+  const auto steps = plan_steps(data, rows, recipe, 0);
+  std::vector<int64_t> seen;
+  int64_t spread = 0;
+  for (const auto& step : steps) {
+    seen.insert(seen.end(), step.begin(), step.end());
+    const auto [low, high] = std::minmax_element(step.begin(), step.end(), [&](auto a, auto b) {
+      return data.features.tokens(a) < data.features.tokens(b);
+    });
+    spread = std::max(spread, data.features.tokens(*high) - data.features.tokens(*low));
+  }
+  EXPECT_LT(spread, 10);  // of lengths 1 to 50
+  std::sort(seen.begin(), seen.end());
+  EXPECT_EQ(seen, rows);
+  EXPECT_EQ(plan_steps(data, rows, recipe, 0), steps);
+  EXPECT_NE(plan_steps(data, rows, recipe, 1), steps);
+}
+
+}  // namespace
+}  // namespace moecollab::training
