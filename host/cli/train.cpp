@@ -85,6 +85,36 @@ void add_train_expert(Program& program) {
   });
 }
 
+void add_train_rounds(Program& program) {
+  auto options = std::make_shared<engine::TrainRoundsOptions>();
+  CLI::App& verb = add_verb(
+      program, program.app, "train",
+      "Alternates: experts learn again on what the gate sends them, then the gate is fitted",
+      "moecollab train --rounds 3 --data-dir samples/data");
+  verb.add_option("--rounds", options->rounds,
+                  "Rounds at most; it stops at the first that does not help")
+      ->capture_default_str();
+  verb.add_option("--lambda1", options->lambda1, "Weight of the entropy term of eq 3")
+      ->capture_default_str();
+  verb.add_option("--lambda2", options->lambda2, "Weight of the balance term of eq 3")
+      ->capture_default_str();
+  add_data(verb, options->data);
+  add_common(verb, program, *options);
+  add_seed(verb, *options);
+  add_cache(verb, *options);
+  verb.callback([&program, options] {
+    program.action = [&program, options] {
+      options->command = program.command;
+      const Json result = open_engine().train_rounds(*options);
+      print_result(
+          program, result,
+          fmt::format("{} of {} rounds kept; held-out loss {:.4f}\n", result["kept"].get<int>(),
+                      result["rounds"].size() - 1, result["held_out_loss"].get<double>()));
+      return 0;
+    };
+  });
+}
+
 void add_train_gate(Program& program) {
   auto options = std::make_shared<engine::TrainGateOptions>();
   CLI::App& verb =

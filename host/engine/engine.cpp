@@ -17,6 +17,9 @@ class TorchEngine final : public Engine {
   Json train_expert(const TrainExpertOptions& options) override {
     return run_train_expert(options);
   }
+  Json train_rounds(const TrainRoundsOptions& options) override {
+    return run_train_rounds(options);
+  }
   Json train_gate(const TrainGateOptions& options) override { return run_train_gate(options); }
   Json eval(const EvalOptions& options) override { return run_eval(options); }
   Json predict(const PredictOptions& options,

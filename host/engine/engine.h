@@ -17,6 +17,7 @@ class Engine {
   virtual ~Engine() = default;
 
   virtual Json train_expert(const TrainExpertOptions& options) = 0;
+  virtual Json train_rounds(const TrainRoundsOptions& options) = 0;
   virtual Json train_gate(const TrainGateOptions& options) = 0;
   // The report of design page 6.
   virtual Json eval(const EvalOptions& options) = 0;

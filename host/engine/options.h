@@ -57,6 +57,12 @@ struct TrainGateOptions : CommonOptions {
   int64_t batch = 256;
 };
 
+struct TrainRoundsOptions : CommonOptions {
+  data::DataOptions data;
+  int rounds = 3;
+  double lambda1 = 0.0, lambda2 = 0.0;
+};
+
 struct EvalOptions : CommonOptions {
   data::DataOptions data;
   std::optional<std::string> fusion;  // none: the gate's own

@@ -96,8 +96,10 @@ registry::Manifest complete_manifest(const registry::Manifest& kind,
   manifest.input.encoder_fingerprint =
       reads_encoder && pool.encoder() != nullptr ? pool.encoder()->fingerprint() : "";
   manifest.config.update(config);
-  manifest.provenance = {
-      {"data_sha256", dataset.sha256}, {"texts", dataset.examples.size()}, {"seed", options.seed}};
+  manifest.provenance = {{"data_sha256", dataset.sha256},
+                         {"texts", dataset.examples.size()},
+                         {"seed", options.seed},
+                         {"kind", options.kind}};
   return manifest;
 }
 
@@ -167,6 +169,21 @@ void check_options(const TrainExpertOptions& options) {
   }
 }
 
+// Of balanced labels and of given texts together; empty: all 1.
+std::vector<float> row_weights(const data::Dataset& dataset, const std::vector<int32_t>& labels,
+                               size_t classes, const TrainExpertOptions& options,
+                               const TextWeights& weights) {
+  std::vector<float> result;
+  if (options.class_weights == "balanced") result = balanced_weights(labels, classes);
+  if (weights.empty()) return result;
+  result.resize(labels.size(), 1.0F);
+  for (size_t i = 0; i < result.size(); ++i) {
+    const auto it = weights.find(dataset.examples[i].text);
+    if (it != weights.end()) result[i] *= it->second;
+  }
+  return result;
+}
+
 void require_two_labels(const data::Dataset& dataset) {
   if (data::labels_of(dataset).size() >= 2) return;
   throw Error(
@@ -208,7 +225,9 @@ std::string install_trained(const TrainExpertOptions& options, const registry::M
 
 }  // namespace
 
-Json run_train_expert(const TrainExpertOptions& options) {
+Json run_train_expert(const TrainExpertOptions& options) { return train_one_expert(options, {}); }
+
+Json train_one_expert(const TrainExpertOptions& options, const TextWeights& weights) {
   prepare(options);
   check_options(options);
   const Json config = parse_settings(options.settings);
@@ -227,6 +246,7 @@ Json run_train_expert(const TrainExpertOptions& options) {
                            complete_manifest(kind.manifest, options, space, pool, dataset, config),
                            kind.manifest_sha256};
   registry::Manifest& manifest = target.manifest;
+  manifest.provenance["recipe"] = recipe_json(options, training);
   manifest.files = kind.manifest.files;
   const auto make = [&] {
     return pipeline::instantiate_untrained(target, pool.encoder(), open.threads,
@@ -240,11 +260,9 @@ Json run_train_expert(const TrainExpertOptions& options) {
     for (const encoder::PooledKey& key : gate::default_features(pool.encoder()->config().layers))
       request.pooled.insert(key);
   }
-  training.run = run_digest(manifest, kind, training, options, pool);
   training::TrainingSet set = training_set(pool, dataset, space, request);
-  if (options.class_weights == "balanced") {
-    set.weights = balanced_weights(set.labels, space.labels.size());
-  }
+  set.weights = row_weights(dataset, set.labels, space.labels.size(), options, weights);
+  training.run = run_digest(manifest, kind, training, pool, set.weights);
   training::TrainedExpert trained = training::train_expert(
       make, set, training, [&](const std::vector<training::EpochRecord>& history) {
         write_history(options.registry, options.name, history);

@@ -17,8 +17,7 @@ training::ExpertTrainingOptions training_options(const TrainExpertOptions& optio
     if (given) return static_cast<decltype(fallback)>(*given);
     return kinds ? static_cast<decltype(fallback)>(*kinds) : fallback;
   };
-  const std::string schedule =
-      choose(options.schedule, kind.schedule, std::string("constant"));
+  const std::string schedule = choose(options.schedule, kind.schedule, std::string("constant"));
   if (schedule != "constant" && schedule != "linear") {
     throw Error("E_CONFIG", fmt::format("--schedule is {}, expected constant or linear",
                                         escaped(schedule, 40)));
@@ -55,23 +54,24 @@ std::vector<float> balanced_weights(const std::vector<int32_t>& labels, size_t c
 }
 
 std::string run_digest(const registry::Manifest& manifest, const registry::Package& kind,
-                       const training::ExpertTrainingOptions& training,
-                       const TrainExpertOptions& options, const pipeline::Pool& pool) {
+                       const training::ExpertTrainingOptions& training, const pipeline::Pool& pool,
+                       std::span<const float> weights) {
+  const std::string_view weight_bytes(reinterpret_cast<const char*>(weights.data()),
+                                      weights.size_bytes());
   const training::Recipe& r = training.recipe;
-  const Json all = {
-      {"kind", kind.manifest_sha256},
-      {"config", manifest.config},
-      {"layers", manifest.input.layers},
-      {"pooling", manifest.input.pooling},
-      {"labels", manifest.task.labels},
-      {"data", manifest.provenance},
-      {"encoder", pool.encoder() == nullptr ? "" : pool.encoder()->fingerprint()},
-      {"engine", pipeline::engine_version()},
-      {"threads", pool.options().threads},
-      {"recipe",
-       {r.epochs, r.batch, r.schedule.lr, r.schedule.warmup, r.schedule.linear_decay, r.clip,
-        r.bucket, r.seed}},
-      {"run", {training.patience, training.refit, options.class_weights}}};
+  const Json all = {{"kind", kind.manifest_sha256},
+                    {"config", manifest.config},
+                    {"layers", manifest.input.layers},
+                    {"pooling", manifest.input.pooling},
+                    {"labels", manifest.task.labels},
+                    {"data", manifest.provenance},
+                    {"encoder", pool.encoder() == nullptr ? "" : pool.encoder()->fingerprint()},
+                    {"engine", pipeline::engine_version()},
+                    {"threads", pool.options().threads},
+                    {"recipe",
+                     {r.epochs, r.batch, r.schedule.lr, r.schedule.warmup, r.schedule.linear_decay,
+                      r.clip, r.bucket, r.seed}},
+                    {"run", {training.patience, training.refit, sha256_hex(weight_bytes)}}};
   return sha256_hex(to_line(all));
 }
 
@@ -83,6 +83,38 @@ void write_history(const fs::path& registry, const std::string& name,
   for (const training::EpochRecord& record : history)
     lines += to_line(training::to_json(record)) + "\n";
   write_file_atomic(file, lines);
+}
+
+Json recipe_json(const TrainExpertOptions& options,
+                 const training::ExpertTrainingOptions& training) {
+  const training::Recipe& r = training.recipe;
+  return {{"epochs", r.epochs},
+          {"batch", r.batch},
+          {"lr", r.schedule.lr},
+          {"warmup", r.schedule.warmup},
+          {"schedule", r.schedule.linear_decay ? "linear" : "constant"},
+          {"clip", r.clip},
+          {"patience", training.patience},
+          {"class_weights", options.class_weights},
+          {"layers", options.layers},
+          {"pooling", options.pooling}};
+}
+
+void restore_recipe(const registry::Manifest& manifest, TrainExpertOptions& options) {
+  const Json& recipe = manifest.provenance["recipe"];
+  options.epochs = recipe["epochs"].get<int>();
+  options.batch = recipe["batch"].get<int64_t>();
+  options.lr = recipe["lr"].get<double>();
+  options.warmup = recipe["warmup"].get<double>();
+  options.schedule = recipe["schedule"].get<std::string>();
+  options.clip = recipe["clip"].get<double>();
+  options.patience = recipe["patience"].get<int>();
+  options.class_weights = recipe["class_weights"].get<std::string>();
+  options.layers = recipe["layers"].get<std::vector<int64_t>>();
+  options.pooling = recipe["pooling"].get<std::string>();
+  for (const auto& [key, value] : manifest.config.items()) {
+    options.settings.push_back(key + "=" + to_line(value));
+  }
 }
 
 Json history_json(const std::vector<training::EpochRecord>& history) {

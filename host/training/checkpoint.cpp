@@ -34,8 +34,8 @@ std::string content_digest(const std::string& facts,
                            const std::vector<weights::TensorSource>& sources) {
   std::map<std::string, std::string> by_name;
   for (const weights::TensorSource& source : sources) {
-    by_name[source.name] = to_hex(sha256(
-        {reinterpret_cast<const char*>(source.data.data()), source.data.size()}));
+    by_name[source.name] =
+        to_hex(sha256({reinterpret_cast<const char*>(source.data.data()), source.data.size()}));
   }
   std::string digests = facts;
   for (const auto& [name, digest] : by_name) digests += fmt::format("\n{} {}", name, digest);
@@ -71,8 +71,8 @@ Checkpoints::Checkpoints(fs::path folder, std::string run)
   std::error_code error;
   fs::create_directories(folder_, error);
   if (error) {
-    throw Error("E_WRITE", fmt::format("{} cannot be made: {}", escaped(folder_.string()),
-                                       error.message()));
+    throw Error("E_WRITE",
+                fmt::format("{} cannot be made: {}", escaped(folder_.string()), error.message()));
   }
   const fs::path lock = folder_ / "lock";
   lock_ = ::open(lock.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
@@ -98,17 +98,20 @@ std::optional<CheckpointState> Checkpoints::load() {
   for (const int64_t i : {0, 1}) {
     std::optional<CheckpointState> state = read_slot(slot(i));
     if (!state) continue;
-    if (!newest || state->facts["sequence"].get<int64_t>() > newest->facts["sequence"].get<int64_t>()) {
+    if (!newest ||
+        state->facts["sequence"].get<int64_t>() > newest->facts["sequence"].get<int64_t>()) {
       newest = std::move(state);
     }
   }
   if (!newest) return std::nullopt;
   if (newest->facts["run"] != run_) {
-    throw Error("E_CKPT",
-                fmt::format("{} holds an unfinished run {}, this one is {}: data, options or program differ",
-                            escaped(folder_.string()),
-                            newest->facts["run"].get<std::string>().substr(0, 12), run_.substr(0, 12)),
-                "give the options of that run, or start anew without --resume");
+    throw Error(
+        "E_CKPT",
+        fmt::format(
+            "{} holds an unfinished run {}, this one is {}: data, options or program differ",
+            escaped(folder_.string()), newest->facts["run"].get<std::string>().substr(0, 12),
+            run_.substr(0, 12)),
+        "give the options of that run, or start anew without --resume");
   }
   sequence_ = newest->facts["sequence"].get<int64_t>() + 1;
   return newest;
@@ -119,7 +122,8 @@ void Checkpoints::save(const CheckpointState& state) {
   facts["run"] = run_;
   facts["sequence"] = sequence_;
   std::vector<weights::TensorSource> sources;
-  for (const auto& [name, tensor] : state.tensors) sources.push_back(encoder::source_of(name, tensor));
+  for (const auto& [name, tensor] : state.tensors)
+    sources.push_back(encoder::source_of(name, tensor));
   const std::string text = to_line(facts);
   weights::write_safetensors(slot(sequence_), sources,
                              {{kFacts, text}, {kContent, content_digest(text, sources)}});

@@ -23,8 +23,8 @@ struct CheckpointState {
 // time has the folder (flock, which ends with the process however it ends).
 class Checkpoints {
  public:
-  // `run`: digest of all that a run's result depends on. Throws E_LOCK where another process has the
-  // folder, E_WRITE where it cannot be made.
+  // `run`: digest of all that a run's result depends on. Throws E_LOCK where another process has
+  // the folder, E_WRITE where it cannot be made.
   Checkpoints(fs::path folder, std::string run);
   ~Checkpoints();
   Checkpoints(const Checkpoints&) = delete;

@@ -58,9 +58,10 @@ class GradientLearner final : public Learner {
   std::optional<CheckpointState> state() const override {
     CheckpointState state;
     state.tensors = optimiser_.state();
-    for (const auto& p : expert_.parameters()) state.tensors.emplace_back("value/" + p.name, p.value);
-    state.facts = {{"cursor", cursor_},          {"steps", optimiser_.steps()},
-                   {"loss", figures_.loss},      {"tokens", figures_.tokens},
+    for (const auto& p : expert_.parameters())
+      state.tensors.emplace_back("value/" + p.name, p.value);
+    state.facts = {{"cursor", cursor_},           {"steps", optimiser_.steps()},
+                   {"loss", figures_.loss},       {"tokens", figures_.tokens},
                    {"skipped", figures_.skipped}, {"skipped_in_a_row", skipped_in_a_row_}};
     return state;
   }
@@ -71,7 +72,8 @@ class GradientLearner final : public Learner {
     for (const auto& [name, tensor] : now->tensors) {
       const auto it = by_name.find(name);
       if (it == by_name.end() || it->second.sizes() != tensor.sizes()) {
-        throw Error("E_CKPT", fmt::format("the checkpoint's tensor {} is missing or has another shape", name),
+        throw Error("E_CKPT",
+                    fmt::format("the checkpoint's tensor {} is missing or has another shape", name),
                     "start anew without --resume");
       }
       tensor.copy_(it->second);
@@ -85,7 +87,8 @@ class GradientLearner final : public Learner {
   }
 
  private:
-  static std::vector<AdamW::Parameter> trainable(const std::vector<experts::Expert::Parameter>& all) {
+  static std::vector<AdamW::Parameter> trainable(
+      const std::vector<experts::Expert::Parameter>& all) {
     std::vector<AdamW::Parameter> chosen;
     for (const auto& p : all) {
       if (p.trainable) chosen.push_back({p.value, p.grad, p.decay, p.lr_scale});
@@ -96,8 +99,8 @@ class GradientLearner final : public Learner {
   void step(const TrainingSet& data, const std::vector<int64_t>& rows, int64_t number) {
     const at::Tensor logits = experts::differentiable_forward(
         expert_, data.features.select(rows), mixed(recipe_.seed, static_cast<uint64_t>(number)));
-    const at::Tensor losses =
-        at::cross_entropy_loss(logits, label_tensor(data, rows, at::kLong), {}, at::Reduction::None);
+    const at::Tensor losses = at::cross_entropy_loss(logits, label_tensor(data, rows, at::kLong),
+                                                     {}, at::Reduction::None);
     const at::Tensor loss = (losses * weight_tensor(data, rows)).mean();
     loss.backward();
     for (const int64_t row : rows) figures_.tokens += data.features.tokens(row);
@@ -115,19 +118,20 @@ class GradientLearner final : public Learner {
     optimiser_.zero_grad();
     ++figures_.skipped;
     if (++skipped_in_a_row_ < kMostSkippedInARow) return;
-    throw Error("E_TRAIN_DIVERGED",
-                fmt::format("expert {}: loss or gradient was not finite in {} steps in a row, the last "
-                            "being step {}",
-                            expert_.name(), skipped_in_a_row_, number + 1),
-                "use a smaller --lr");
+    throw Error(
+        "E_TRAIN_DIVERGED",
+        fmt::format("expert {}: loss or gradient was not finite in {} steps in a row, the last "
+                    "being step {}",
+                    expert_.name(), skipped_in_a_row_, number + 1),
+        "use a smaller --lr");
   }
 
   experts::Expert& expert_;
   Recipe recipe_;
   int64_t steps_per_epoch_;
   AdamW optimiser_;
-  int64_t cursor_ = 0;     // steps done of the epoch at hand
-  EpochFigures figures_;   // of these; the loss as a sum over rows
+  int64_t cursor_ = 0;    // steps done of the epoch at hand
+  EpochFigures figures_;  // of these; the loss as a sum over rows
   int skipped_in_a_row_ = 0;
 };
 
@@ -169,8 +173,9 @@ std::unique_ptr<Learner> make_learner(experts::Expert& expert, const Recipe& rec
               "install it as it is with `moecollab experts add`, or choose another --kind");
 }
 
-std::vector<std::vector<int64_t>> plan_steps(const TrainingSet& data, const std::vector<int64_t>& rows,
-                                             const Recipe& recipe, int32_t epoch) {
+std::vector<std::vector<int64_t>> plan_steps(const TrainingSet& data,
+                                             const std::vector<int64_t>& rows, const Recipe& recipe,
+                                             int32_t epoch) {
   std::vector<int64_t> order;
   order.reserve(rows.size());
   for (const int64_t i : shuffled(static_cast<int64_t>(rows.size()), recipe.seed, epoch)) {
@@ -188,8 +193,9 @@ std::vector<std::vector<int64_t>> plan_steps(const TrainingSet& data, const std:
   }
   std::vector<std::vector<int64_t>> steps;
   for (size_t first = 0; first < order.size(); first += batch) {
-    steps.emplace_back(order.begin() + static_cast<ptrdiff_t>(first),
-                       order.begin() + static_cast<ptrdiff_t>(std::min(order.size(), first + batch)));
+    steps.emplace_back(
+        order.begin() + static_cast<ptrdiff_t>(first),
+        order.begin() + static_cast<ptrdiff_t>(std::min(order.size(), first + batch)));
   }
   if (!recipe.bucket) return steps;
   std::vector<std::vector<int64_t>> mixed_steps;

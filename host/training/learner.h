@@ -18,11 +18,11 @@ namespace moecollab::training {
 
 // How one expert is trained. A kind's manifest states its own under [training].
 struct Recipe {
-  int32_t epochs = 60;   // at most, and what the schedule's length is
-  int64_t batch = 32;    // rows of a step
-  Schedule schedule;     // of AdamW, for experts that the host's optimiser trains
-  double clip = 0;       // largest norm of all gradients together; 0: any
-  bool bucket = false;   // rows of similar length share a step
+  int32_t epochs = 60;  // at most, and what the schedule's length is
+  int64_t batch = 32;   // rows of a step
+  Schedule schedule;    // of AdamW, for experts that the host's optimiser trains
+  double clip = 0;      // largest norm of all gradients together; 0: any
+  bool bucket = false;  // rows of similar length share a step
   uint64_t seed = 1;
 };
 
@@ -44,9 +44,9 @@ struct EpochFigures {
 class Learner {
  public:
   virtual ~Learner() = default;
-  // Learns from the rows in an order that seed and epoch fix. `after_step` runs after every step and
-  // may throw: the next call of the same epoch goes on behind that step. Throws E_TRAIN_DIVERGED
-  // after ten steps in a row that had to be skipped.
+  // Learns from the rows in an order that seed and epoch fix. `after_step` runs after every step
+  // and may throw: the next call of the same epoch goes on behind that step. Throws
+  // E_TRAIN_DIVERGED after ten steps in a row that had to be skipped.
   virtual EpochFigures epoch(const TrainingSet& data, const std::vector<int64_t>& rows,
                              int32_t epoch, const std::function<void()>& after_step) = 0;
   // False if another epoch would change nothing.
@@ -61,9 +61,10 @@ class Learner {
 // E_TRAIN_UNSUPPORTED. `rows`: of one epoch. Borrows the expert.
 std::unique_ptr<Learner> make_learner(experts::Expert& expert, const Recipe& recipe, int64_t rows);
 
-// Row orders of an epoch's steps: shuffled by seed and epoch; with `bucket`, runs of 16 steps are sorted
-// by length and their steps shuffled.
-std::vector<std::vector<int64_t>> plan_steps(const TrainingSet& data, const std::vector<int64_t>& rows,
-                                             const Recipe& recipe, int32_t epoch);
+// Row orders of an epoch's steps: shuffled by seed and epoch; with `bucket`, runs of 16 steps are
+// sorted by length and their steps shuffled.
+std::vector<std::vector<int64_t>> plan_steps(const TrainingSet& data,
+                                             const std::vector<int64_t>& rows, const Recipe& recipe,
+                                             int32_t epoch);
 
 }  // namespace moecollab::training

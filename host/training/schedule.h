@@ -7,7 +7,8 @@
 
 namespace moecollab::training {
 
-// A linear rise over the first warmup·total steps, then constant, or falling linearly to 0 at `total`.
+// A linear rise over the first warmup·total steps, then constant, or falling linearly to 0 at
+// `total`.
 struct Schedule {
   double lr = 1e-3;
   double warmup = 0;  // share of all steps, in [0, 1)

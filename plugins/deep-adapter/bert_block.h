@@ -34,10 +34,12 @@ struct Padded {
 
 struct BertBlock {
   Matrix query, key, value, attention_out, up, down;
-  const at::Tensor *attention_norm_weight, *attention_norm_bias, *output_norm_weight, *output_norm_bias;
+  const at::Tensor *attention_norm_weight, *attention_norm_bias, *output_norm_weight,
+      *output_norm_bias;
 
   // x [n, S, H] -> [n, S, H] (Hugging Face modeling_bert.py, BertLayer, without attention dropout).
-  at::Tensor operator()(const Padded& in, const BlockSettings& settings, const at::Generator& generator) const;
+  at::Tensor operator()(const Padded& in, const BlockSettings& settings,
+                        const at::Generator& generator) const;
 };
 
 // Zeroes a share `p` of the elements and scales the rest by 1 / (1 − p); x itself for p = 0.

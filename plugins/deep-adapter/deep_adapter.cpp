@@ -1,8 +1,9 @@
-// The stock deep adapter: the encoder's blocks above a fork as the expert's own, then the mean over a
-// text's real tokens and a linear head. The blocks start as the shared encoder's.
+// The stock deep adapter: the encoder's blocks above a fork as the expert's own, then the mean over
+// a text's real tokens and a linear head. The blocks start as the shared encoder's.
+#include <moecollab/ext/encoder.h>
+
 #include <algorithm>
 #include <moecollab/config.hpp>
-#include <moecollab/ext/encoder.h>
 #include <moecollab/torch_expert.hpp>
 #include <numeric>
 
@@ -27,10 +28,13 @@ bool has_bfloat16() {
 class EncoderWeights {
  public:
   explicit EncoderWeights(const moec_host* host)
-      : host_(host), table_(static_cast<const moec_ext_encoder*>(host->get_extension(host, MOEC_EXT_ENCODER))) {}
+      : host_(host),
+        table_(static_cast<const moec_ext_encoder*>(host->get_extension(host, MOEC_EXT_ENCODER))) {}
 
   at::Tensor get(const std::string& name) const {
-    if (table_ == nullptr) throw std::invalid_argument("the host does not offer moecollab.encoder/1, which the fork starts from");
+    if (table_ == nullptr)
+      throw std::invalid_argument(
+          "the host does not offer moecollab.encoder/1, which the fork starts from");
     moec_tensor view{};
     moec_error error{};
     error.struct_size = sizeof error;
@@ -57,12 +61,15 @@ class DeepAdapter final : public TorchExpert {
         rank_(is_lora(info) ? config_integer(info.config(), "rank", 8, 1, 1024) : 0),
         starts_here_(!info.has_weights()) {
     config_allow(info.config(), {"depth", "mode", "rank", "dropout"});
-    if (info.layers().size() != 1) throw std::invalid_argument("it forks from one layer; [input] layers names " + std::to_string(info.layers().size()));
+    if (info.layers().size() != 1)
+      throw std::invalid_argument("it forks from one layer; [input] layers names " +
+                                  std::to_string(info.layers().size()));
     settings_.heads = info.encoder()->heads;
     settings_.ln_eps = info.encoder()->ln_eps;
     settings_.activation = std::string(to_view(info.encoder()->activation));
     dropout_ = config_number(info.config(), "dropout", 0.1, 0.0, 0.9);
-    for (int32_t i = fork_; i < info.encoder()->layers; ++i) blocks_.push_back(block("encoder.layer." + std::to_string(i) + "."));
+    for (int32_t i = fork_; i < info.encoder()->layers; ++i)
+      blocks_.push_back(block("encoder.layer." + std::to_string(i) + "."));
     const ParameterTraits head{true, kHeadLearnsFaster, {}};
     head_weight_ = &add_parameter("head.weight", {classes(), hidden_}, normal(0.02), head);
     head_bias_ = &add_parameter("head.bias", {classes()}, constant(0), head);
@@ -71,7 +78,9 @@ class DeepAdapter final : public TorchExpert {
   std::vector<int32_t> layers() const override { return {fork_}; }
 
   Flops flops() const override {
-    return {2 * hidden_ * classes(), depth_ * 2 * (4 * hidden_ * hidden_ + 2 * hidden_ * intermediate_), depth_ * 4 * hidden_};
+    return {2 * hidden_ * classes(),
+            depth_ * 2 * (4 * hidden_ * hidden_ + 2 * hidden_ * intermediate_),
+            depth_ * 4 * hidden_};
   }
 
   at::Tensor forward(const TorchBatch& in) override {
@@ -82,20 +91,26 @@ class DeepAdapter final : public TorchExpert {
     std::vector<at::Tensor> parts;
     for (size_t first = 0; first < order.size();) {
       const int64_t longest = std::max<int64_t>(1, length(in, order[first]));
-      const size_t count = std::min(order.size() - first, static_cast<size_t>(std::max<int64_t>(1, kPaddedTokens / longest)));
-      parts.push_back(logits(in, {order.begin() + static_cast<ptrdiff_t>(first), order.begin() + static_cast<ptrdiff_t>(first + count)}, longest, settings));
+      const size_t count = std::min(
+          order.size() - first, static_cast<size_t>(std::max<int64_t>(1, kPaddedTokens / longest)));
+      parts.push_back(logits(in,
+                             {order.begin() + static_cast<ptrdiff_t>(first),
+                              order.begin() + static_cast<ptrdiff_t>(first + count)},
+                             longest, settings));
       first += count;
     }
     // Back into the order of the batch.
     std::vector<int64_t> place(order.size());
-    for (size_t i = 0; i < order.size(); ++i) place[static_cast<size_t>(order[i])] = static_cast<int64_t>(i);
+    for (size_t i = 0; i < order.size(); ++i)
+      place[static_cast<size_t>(order[i])] = static_cast<int64_t>(i);
     return at::cat(parts).index_select(0, at::tensor(place, at::kLong));
   }
 
  private:
   static bool is_lora(const CreateInfo& info) {
     const std::string mode = config_word(info.config(), "mode", "full");
-    if (mode != "full" && mode != "lora") throw std::invalid_argument("config.mode = \"" + mode + "\" is neither full nor lora");
+    if (mode != "full" && mode != "lora")
+      throw std::invalid_argument("config.mode = \"" + mode + "\" is neither full nor lora");
     return mode == "lora";
   }
   static int64_t depth(const CreateInfo& info) {
@@ -131,28 +146,36 @@ class DeepAdapter final : public TorchExpert {
     return b;
   }
 
-  static int64_t length(const TorchBatch& in, int64_t row) { return in.raw->row_offsets[row + 1] - in.raw->row_offsets[row]; }
+  static int64_t length(const TorchBatch& in, int64_t row) {
+    return in.raw->row_offsets[row + 1] - in.raw->row_offsets[row];
+  }
   static std::vector<int64_t> longest_first(const TorchBatch& in) {
     std::vector<int64_t> order(static_cast<size_t>(in.rows));
     std::iota(order.begin(), order.end(), 0);
-    std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) { return length(in, a) > length(in, b); });
+    std::stable_sort(order.begin(), order.end(),
+                     [&](int64_t a, int64_t b) { return length(in, a) > length(in, b); });
     return order;
   }
 
   // Logits [rows, C] of some rows, padded to `longest` tokens.
-  at::Tensor logits(const TorchBatch& in, const std::vector<int64_t>& rows, int64_t longest, const BlockSettings& settings) const {
+  at::Tensor logits(const TorchBatch& in, const std::vector<int64_t>& rows, int64_t longest,
+                    const BlockSettings& settings) const {
     const auto n = static_cast<int64_t>(rows.size());
     std::vector<int64_t> tokens(static_cast<size_t>(n * longest));
     at::Tensor mask = at::zeros({n, 1, 1, longest}), share = at::zeros({n, longest, 1});
     for (int64_t i = 0; i < n; ++i) {
-      const int64_t first = in.raw->row_offsets[rows[static_cast<size_t>(i)]], count = length(in, rows[static_cast<size_t>(i)]);
+      const int64_t first = in.raw->row_offsets[rows[static_cast<size_t>(i)]],
+                    count = length(in, rows[static_cast<size_t>(i)]);
       // A padded place repeats the row's first token; the mask keeps it out of all that counts.
-      for (int64_t t = 0; t < longest; ++t) tokens[static_cast<size_t>(i * longest + t)] = first + (t < count ? t : 0);
+      for (int64_t t = 0; t < longest; ++t)
+        tokens[static_cast<size_t>(i * longest + t)] = first + (t < count ? t : 0);
       share[i].narrow(0, 0, count).fill_(1.0 / static_cast<double>(count));
       mask[i].narrow(2, count, longest - count).fill_(-std::numeric_limits<float>::infinity());
     }
     const bool padded = length(in, rows.back()) < longest;
-    Padded state{in.hidden[0].index_select(0, at::tensor(tokens, at::kLong)).view({n, longest, hidden_}), padded ? mask : at::Tensor()};
+    Padded state{
+        in.hidden[0].index_select(0, at::tensor(tokens, at::kLong)).view({n, longest, hidden_}),
+        padded ? mask : at::Tensor()};
     for (const BertBlock& block : blocks_) state.x = block(state, settings, in.generator);
     const at::Tensor pooled = dropout((state.x * share).sum(1), settings.dropout, in.generator);
     return at::linear(pooled, *head_weight_, *head_bias_);
@@ -161,8 +184,8 @@ class DeepAdapter final : public TorchExpert {
   EncoderWeights encoder_;
   int64_t hidden_, intermediate_, depth_;
   int32_t fork_;
-  int64_t rank_;       // of the low-rank changes; 0: the blocks themselves are trained
-  bool starts_here_;   // no weights yet
+  int64_t rank_;      // of the low-rank changes; 0: the blocks themselves are trained
+  bool starts_here_;  // no weights yet
   double dropout_ = 0.1;
   BlockSettings settings_;
   std::deque<at::Tensor> shared_;
@@ -173,4 +196,5 @@ class DeepAdapter final : public TorchExpert {
 }  // namespace
 }  // namespace moecollab::deep_adapter
 
-MOECOLLAB_LIBRARY(moecollab::deep_adapter::DeepAdapter, "org.moecollab.deep-adapter", "0.1.0", moecollab::Input::hidden);
+MOECOLLAB_LIBRARY(moecollab::deep_adapter::DeepAdapter, "org.moecollab.deep-adapter", "0.1.0",
+                  moecollab::Input::hidden);

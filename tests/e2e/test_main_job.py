@@ -156,6 +156,24 @@ class MainJob(EndToEnd):
         self.assertEqual({e["name"]: e["calls"] for e in report["experts"]}["news-words"], 0)
         self.assertTrue(math.isfinite(report["overall"]["accuracy"]))
 
+    def test_a_round_of_alternation_is_kept_or_undone_whole(self):
+        registry = self.registry()
+        files = lambda: {str(p.relative_to(registry)): p.read_bytes() for p in registry.rglob("*")
+                         if p.is_file() and p.parts[-2] not in ("heldout", "history") and p.name != "history.jsonl"}
+        self.assertEqual(run("train-gate", *self.data("train"), *self.options(registry)).returncode, 0)
+        before = files()
+        done = run("train", "--rounds", "1", *self.data("train"), *self.options(registry), "--json")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        result = json.loads(done.stdout)
+        first, second = result["rounds"]
+        self.assertEqual(set(second["experts"]), {"news-adapter", "news-words", "feelings"})
+        self.assertEqual(second["kept"], second["held_out_loss"] < first["held_out_loss"])
+        if second["kept"]:
+            self.assertTrue((registry / "experts" / "feelings" / "1.0.1").exists())
+        else:
+            self.assertEqual(files(), before)
+        self.assertEqual(self.eval(registry).returncode, 0)
+
     def test_start_up_without_the_engine_is_quick(self):
         def best(*arguments):
             times = []

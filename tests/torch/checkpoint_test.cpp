@@ -83,7 +83,8 @@ struct ResumeTest : CheckpointTest {
     config.heads = 2;
     config.intermediate = 8;
     config.activation = "gelu";
-    const at::Tensor x = at::sin(at::arange(kRows * kWidth, at::kFloat).mul(1.7)).view({kRows, kWidth});
+    const at::Tensor x =
+        at::sin(at::arange(kRows * kWidth, at::kFloat).mul(1.7)).view({kRows, kWidth});
     data.features.pooled[{2, encoder::Pooling::kMean}] = x;
     data.features.texts.assign(kRows, "text");
     const at::Tensor labels = x.narrow(1, 0, kClasses).argmax(1);
@@ -106,7 +107,8 @@ struct ResumeTest : CheckpointTest {
     setup.layers = {2};
     setup.encoder = &config;
     setup.config = {{"bottleneck", 5}};
-    return experts::Expert(experts::Library::load(bytes, sha256_hex(bytes), file), std::move(setup));
+    return experts::Expert(experts::Library::load(bytes, sha256_hex(bytes), file),
+                           std::move(setup));
   }
   ExpertTrainingOptions options(bool resume) {
     ExpertTrainingOptions o;

@@ -140,8 +140,9 @@ struct DeepAdapterTest : ::testing::Test {
     setup.config = std::move(config);
     setup.weights = std::move(weights);
     setup.adopt_layers = true;
-    return Expert(library(fs::path(MOECOLLAB_PLUGIN_FOLDER) / "deep-adapter" / "libdeep-adapter.so"),
-                  std::move(setup));
+    return Expert(
+        library(fs::path(MOECOLLAB_PLUGIN_FOLDER) / "deep-adapter" / "libdeep-adapter.so"),
+        std::move(setup));
   }
   encoder::Features features(const Expert& expert) {
     encoder::FeatureRequest request = expert.request();
@@ -173,8 +174,7 @@ TEST_F(DeepAdapterTest, StartsAsTheSharedEncoderWhereverItForks) {
         if (p.name == "head.weight") head = p.value;
       }
       const encoder::Features f = features(expert);
-      const at::Tensor expected =
-          at::linear(f.pooled.at({2, encoder::Pooling::kMean}), head);
+      const at::Tensor expected = at::linear(f.pooled.at({2, encoder::Pooling::kMean}), head);
       EXPECT_LT((expert.forward(f) - expected).abs().max().item<double>(), 1e-5);
     }
   }
@@ -203,7 +203,9 @@ TEST_F(DeepAdapterTest, GradientsEqualCentralDifferences) {
     expert.params_changed();
     const encoder::Features f = features(expert);
     const at::Tensor labels = at::tensor({0, 1, 2, 0, 1}, at::kLong);
-    const auto loss = [&] { return at::cross_entropy_loss(expert.forward(f), labels).item<double>(); };
+    const auto loss = [&] {
+      return at::cross_entropy_loss(expert.forward(f), labels).item<double>();
+    };
     at::cross_entropy_loss(differentiable_forward(expert, f), labels).backward();
     for (auto& p : parameters) {
       const at::Tensor direction = at::randn_like(p.value);

@@ -1,5 +1,5 @@
-// An expert by somebody else, written with LibTorch: one hidden layer on the encoder's mean features.
-// Nothing here trains it: the host does, through the graph that forward() leaves.
+// An expert by somebody else, written with LibTorch: one hidden layer on the encoder's mean
+// features. Nothing here trains it: the host does, through the graph that forward() leaves.
 #include <moecollab/config.hpp>
 #include <moecollab/torch_expert.hpp>
 

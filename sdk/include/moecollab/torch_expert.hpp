@@ -4,15 +4,17 @@
 //   class Bilinear final : public moecollab::TorchExpert {
 //    public:
 //     explicit Bilinear(const moecollab::CreateInfo& info)
-//         : TorchExpert(info), out_(add_parameter("out.weight", {info.classes(), 384}, normal(0.02))) {}
-//     at::Tensor forward(const moecollab::TorchBatch& in) override { return at::linear(in.pooled[0], out_); }
+//         : TorchExpert(info), out_(add_parameter("out.weight", {info.classes(), 384},
+//         normal(0.02))) {}
+//     at::Tensor forward(const moecollab::TorchBatch& in) override { return
+//     at::linear(in.pooled[0], out_); }
 //    private:
 //     const at::Tensor& out_;
 //   };
 //   MOECOLLAB_LIBRARY(Bilinear, "com.example.bilinear", "1.0.0", moecollab::Input::pooled_mean);
 //
-// forward() is all: training (moecollab.params/1 and train/1) follows from its autograd graph, which
-// stays private to the library, and parameters live in the storage that the host binds.
+// forward() is all: training (moecollab.params/1 and train/1) follows from its autograd graph,
+// which stays private to the library, and parameters live in the storage that the host binds.
 #ifndef MOECOLLAB_TORCH_EXPERT_HPP_
 #define MOECOLLAB_TORCH_EXPERT_HPP_
 
@@ -33,13 +35,13 @@ namespace moecollab {
 // gradient was taken. What was not asked for is empty.
 struct TorchBatch {
   int64_t rows = 0;
-  at::Tensor row_offsets;          // [n + 1] int32: row r owns tokens row_offsets[r] to row_offsets[r + 1]
-  at::Tensor token_ids;            // [T] int32
-  std::vector<at::Tensor> hidden;  // per layer asked for: [T, H] float32
-  std::vector<at::Tensor> pooled;  // per layer asked for: [n, H] float32
-  bool training = false;           // dropout and the like are on
-  at::Generator generator;         // for all randomness of this call; defined in training only
-  const moec_batch* raw = nullptr; // texts and row ids
+  at::Tensor row_offsets;  // [n + 1] int32: row r owns tokens row_offsets[r] to row_offsets[r + 1]
+  at::Tensor token_ids;    // [T] int32
+  std::vector<at::Tensor> hidden;   // per layer asked for: [T, H] float32
+  std::vector<at::Tensor> pooled;   // per layer asked for: [n, H] float32
+  bool training = false;            // dropout and the like are on
+  at::Generator generator;          // for all randomness of this call; defined in training only
+  const moec_batch* raw = nullptr;  // texts and row ids
 };
 
 // A writable or read-only tensor over memory of the other side of the boundary.
@@ -51,7 +53,9 @@ inline at::Tensor tensor_over(const moec_tensor& t) {
 // How a parameter starts where there are no weights.
 using Initial = std::function<at::Tensor(at::IntArrayRef shape, at::Generator generator)>;
 inline Initial normal(double std) {
-  return [std](at::IntArrayRef shape, at::Generator g) { return at::normal(0.0, std, shape, std::move(g)); };
+  return [std](at::IntArrayRef shape, at::Generator g) {
+    return at::normal(0.0, std, shape, std::move(g));
+  };
 }
 inline Initial constant(double value) {
   return [value](at::IntArrayRef shape, const at::Generator&) { return at::full(shape, value); };
@@ -82,14 +86,16 @@ class TorchExpert : public ExpertBase, public Trainable {
   const std::vector<ParameterSpec>& parameters() const final { return specs_; }
   void bind(const std::vector<float*>& values, const std::vector<float*>& grads) final {
     for (size_t i = 0; i < specs_.size(); ++i) {
-      values_[i] = at::from_blob(values[i], specs_[i].shape, at::kFloat).requires_grad_(specs_[i].trainable);
+      values_[i] =
+          at::from_blob(values[i], specs_[i].shape, at::kFloat).requires_grad_(specs_[i].trainable);
       grads_[i] = at::from_blob(grads[i], specs_[i].shape, at::kFloat);
     }
   }
   void init(uint64_t seed) final {
     const at::NoGradGuard no_grad;
     at::Generator generator = at::detail::createCPUGenerator(seed);
-    for (size_t i = 0; i < specs_.size(); ++i) values_[i].copy_(initials_[i](specs_[i].shape, generator));
+    for (size_t i = 0; i < specs_.size(); ++i)
+      values_[i].copy_(initials_[i](specs_[i].shape, generator));
   }
   std::unique_ptr<Saved> forward_train(const Batch& in, Logits& out, const moec_exec& exec) final {
     const at::AutoGradMode grad(true);
@@ -104,7 +110,8 @@ class TorchExpert : public ExpertBase, public Trainable {
   }
   void vjp(Saved& saved, const Matrix<const float>& gy, const std::vector<float*>& gx) final {
     Graph& graph = static_cast<Graph&>(saved);
-    if (!graph.logits.defined()) throw std::invalid_argument("vjp() a second time for one forward pass");
+    if (!graph.logits.defined())
+      throw std::invalid_argument("vjp() a second time for one forward pass");
     std::vector<at::Tensor> wanted;
     std::vector<at::Tensor> destinations;
     for (size_t i = 0; i < values_.size(); ++i) {
@@ -118,9 +125,11 @@ class TorchExpert : public ExpertBase, public Trainable {
       wanted.push_back(graph.inputs[i]);
       destinations.push_back(at::from_blob(gx[i], graph.inputs[i].sizes(), at::kFloat));
     }
-    const at::Tensor seed = at::from_blob(const_cast<float*>(gy.row(0).data()), {gy.rows(), gy.columns()}, at::kFloat);
-    const std::vector<at::Tensor> found = torch::autograd::grad({graph.logits}, wanted, {seed}, /*retain_graph=*/false,
-                                                                /*create_graph=*/false, /*allow_unused=*/true);
+    const at::Tensor seed =
+        at::from_blob(const_cast<float*>(gy.row(0).data()), {gy.rows(), gy.columns()}, at::kFloat);
+    const std::vector<at::Tensor> found =
+        torch::autograd::grad({graph.logits}, wanted, {seed}, /*retain_graph=*/false,
+                              /*create_graph=*/false, /*allow_unused=*/true);
     for (size_t i = 0; i < found.size(); ++i) {
       if (i >= parameters) destinations[i].zero_();
       if (found[i].defined()) destinations[i].add_(found[i]);
@@ -129,11 +138,11 @@ class TorchExpert : public ExpertBase, public Trainable {
   }
 
  protected:
-  // Declares a parameter, in the constructor only; the reference gives its value in every forward().
-  // It is the weight of that name (std::invalid_argument where the package has weights but not this
-  // one), or else what `initial` gives.
-  const at::Tensor& add_parameter(const std::string& name, const std::vector<int64_t>& shape, Initial initial,
-                                  ParameterTraits traits = {}) {
+  // Declares a parameter, in the constructor only; the reference gives its value in every
+  // forward(). It is the weight of that name (std::invalid_argument where the package has weights
+  // but not this one), or else what `initial` gives.
+  const at::Tensor& add_parameter(const std::string& name, const std::vector<int64_t>& shape,
+                                  Initial initial, ParameterTraits traits = {}) {
     ParameterSpec spec;
     spec.name = name;
     spec.shape = shape;
@@ -164,7 +173,8 @@ class TorchExpert : public ExpertBase, public Trainable {
     out.raw = &raw;
     out.rows = raw.rows;
     if (raw.row_offsets != nullptr) {
-      out.row_offsets = at::from_blob(const_cast<int32_t*>(raw.row_offsets), {raw.rows + 1}, at::kInt);
+      out.row_offsets =
+          at::from_blob(const_cast<int32_t*>(raw.row_offsets), {raw.rows + 1}, at::kInt);
     }
     if (raw.token_ids != nullptr) out.token_ids = tensor_over(*raw.token_ids);
     for (uint64_t i = 0; i < raw.layer_count; ++i) {
@@ -179,10 +189,12 @@ class TorchExpert : public ExpertBase, public Trainable {
   static void write(const at::Tensor& logits, Logits& out) {
     if (logits.dim() != 2 || logits.size(0) != out.rows() || logits.size(1) != out.columns()) {
       const std::vector<int64_t> expected = {out.rows(), out.columns()};
-      throw std::runtime_error("forward() gave " + shape_text(logits.sizes().data(), logits.sizes().size()) +
+      throw std::runtime_error("forward() gave " +
+                               shape_text(logits.sizes().data(), logits.sizes().size()) +
                                ", expected " + shape_text(expected.data(), expected.size()));
     }
-    if (out.rows() > 0) at::from_blob(out.row(0).data(), {out.rows(), out.columns()}, at::kFloat).copy_(logits);
+    if (out.rows() > 0)
+      at::from_blob(out.row(0).data(), {out.rows(), out.columns()}, at::kFloat).copy_(logits);
   }
 
   const CreateInfo* info_;  // valid in the constructor only
