@@ -34,6 +34,9 @@ void build(Program& program) {
   add_train_expert(program);
   add_train_gate(program);
   add_train_rounds(program);
+  add_train_baseline(program);
+  add_grow(program);
+  add_admit(program);
   add_experts(program);
   add_encode(program);
   add_tokenize(program);

@@ -154,7 +154,7 @@ void add_experts(Program& program) {
     print_result(
         program, r,
         fmt::format(
-            "{} {} installed, probe: {}; unrouted until the gate knows it: moecollab train-gate\n",
+            "{0} {1} installed, probe: {2}; unrouted until the gate knows it: moecollab grow {0}\n",
             r["name"].get<std::string>(), r["version"].get<std::string>(),
             r["probe"].get<std::string>()));
     return 0;

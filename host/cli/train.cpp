@@ -137,6 +137,9 @@ void add_train_gate(Program& program) {
   verb.add_option("--weight-decay", options->weight_decay, "Decoupled weight decay of AdamW")
       ->capture_default_str();
   verb.add_option("--batch", options->batch, "Texts a step")->capture_default_str();
+  verb.add_option("--keep-replay", options->keep_replay,
+                  "Texts of each domain whose features, labels and logits are kept for `grow`")
+      ->capture_default_str();
   add_data(verb, options->data);
   add_common(verb, program, *options);
   add_seed(verb, *options);

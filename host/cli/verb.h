@@ -38,6 +38,9 @@ void print_result(const Program& program, const Json& result, const std::string&
 void add_train_expert(Program& program);
 void add_train_gate(Program& program);
 void add_train_rounds(Program& program);
+void add_train_baseline(Program& program);
+void add_grow(Program& program);
+void add_admit(Program& program);
 void add_eval(Program& program);
 void add_predict(Program& program);
 void add_encode(Program& program);

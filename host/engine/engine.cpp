@@ -21,6 +21,11 @@ class TorchEngine final : public Engine {
     return run_train_rounds(options);
   }
   Json train_gate(const TrainGateOptions& options) override { return run_train_gate(options); }
+  Json train_baseline(const TrainBaselineOptions& options) override {
+    return run_train_baseline(options);
+  }
+  Json grow(const GrowOptions& options) override { return run_grow(options); }
+  Json admit(const AdmitOptions& options) override { return run_admit(options); }
   Json eval(const EvalOptions& options) override { return run_eval(options); }
   Json predict(const PredictOptions& options,
                const std::function<void(const std::string&)>& emit) override {

@@ -58,7 +58,8 @@ void mark_unrouted(Json& experts, const fs::path& registry) {
         std::find(routed.begin(), routed.end(), name) == routed.end()) {
       expert["state"] = registry::to_text(registry::State::kUnrouted);
       expert["reason"] = "it has no row in the gate";
-      expert["hint"] = "fit the gate with `moecollab train-gate`";
+      expert["hint"] = fmt::format(
+          "fit its row with `moecollab grow {}`, or all rows with `moecollab train-gate`", name);
     }
   }
 }

@@ -55,6 +55,33 @@ struct TrainGateOptions : CommonOptions {
   double lr = 3e-3;
   double weight_decay = 0.05;
   int64_t batch = 256;
+  int64_t keep_replay = 0;  // texts of each domain whose rows are kept for `grow`
+};
+
+struct TrainBaselineOptions : CommonOptions {
+  data::DataOptions data;
+  std::string kind;  // head
+  int epochs = 100;
+  double lr = 1e-3;
+  double weight_decay = 0.05;
+  int64_t batch = 256;
+};
+
+struct GrowOptions : CommonOptions {
+  data::DataOptions data;
+  std::vector<std::string> names;
+  int64_t texts = 64;       // of the new domain, to fit on
+  double l2 = 1e-2;         // pull of the new weights towards their start
+  double new_weight = 1.0;  // of the new domain's texts together; the mean old domain is 1
+  bool prototype = false;
+  bool guard = false;
+};
+
+struct AdmitOptions : CommonOptions {
+  data::DataOptions data;  // training files are judged on their held-out texts, others whole
+  fs::path package;
+  int64_t texts = 64;     // of the candidate's domain, to fit its row of the gate on
+  int permutations = 32;  // of the Shapley sampling, each with its reverse
 };
 
 struct TrainRoundsOptions : CommonOptions {

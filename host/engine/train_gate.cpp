@@ -11,6 +11,8 @@
 #include "engine/session.h"
 #include "engine/verbs.h"
 #include "training/gate_trainer.h"
+#include "training/growth_data.h"
+#include "training/shuffle.h"
 
 namespace moecollab::engine {
 namespace {
@@ -93,6 +95,33 @@ pipeline::GateFile gate_file(pipeline::Pool& pool, const training::GateFit& fit,
   return file;
 }
 
+// --keep-replay N: what `grow` needs of these domains when their data is gone. Returns the file's
+// SHA-256, or "" where nothing is kept; rows kept of an earlier gate go.
+std::string keep_replay(pipeline::Pool& pool, const training::GateData& data,
+                        const std::vector<data::Dataset>& datasets,
+                        const std::vector<encoder::PooledKey>& features,
+                        const TrainGateOptions& options) {
+  const fs::path path = training::replay_path(options.registry);
+  if (options.keep_replay == 0) {
+    if (fs::remove(path)) print_note("the rows kept for `grow` were of the old gate: removed");
+    return "";
+  }
+  const at::Tensor order =
+      encoder::index_tensor(training::shuffled(data.z.size(0), options.seed, /*epoch=*/-2));
+  training::GrowthRows rows;
+  rows.texts.z = data.z.index_select(0, order);
+  rows.texts.targets = data.targets.index_select(0, order);
+  for (const at::Tensor& logits : data.logits)
+    rows.texts.logits.push_back(logits.index_select(0, order));
+  for (const data::Dataset& dataset : datasets) rows.domains.push_back(dataset.domain);
+  for (int64_t i = 0; i < order.numel(); ++i)
+    rows.domain_of.push_back(data.domains[static_cast<size_t>(order[i].item<int64_t>())]);
+  std::vector<pipeline::InstalledExpert*> experts;
+  for (pipeline::InstalledExpert& expert : pool.experts()) experts.push_back(&expert);
+  return training::write_replay(
+      options.registry, training::to_replay(rows, pool, experts, features, options.keep_replay));
+}
+
 }  // namespace
 
 Json run_train_gate(const TrainGateOptions& options) {
@@ -107,6 +136,10 @@ Json run_train_gate(const TrainGateOptions& options) {
   training.batch = options.batch;
   training.seed = options.seed;
   training::validate(training);
+  if (options.keep_replay < 0) {
+    throw Error("E_CONFIG",
+                fmt::format("--keep-replay is {}, expected 0 or more", options.keep_replay));
+  }
   check_top_k(options.registry, options.top_k);
   require_writable(options.registry / registry::kLockFile);
 
@@ -130,8 +163,10 @@ Json run_train_gate(const TrainGateOptions& options) {
   const training::GateFit fit = training::fit_gate(data, labels, pool.labels(), features, training);
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  const pipeline::GateFile file = gate_file(pool, fit, data, datasets, options);
+  pipeline::GateFile file = gate_file(pool, fit, data, datasets, options);
   for (const data::Dataset& dataset : datasets) data::require_unchanged(dataset);
+  const std::string replay = keep_replay(pool, data, datasets, features, options);
+  if (!replay.empty()) file.metrics["replay_sha256"] = replay;
   pipeline::write_gate(options.registry, file);
 
   const encoder::EncoderCounters& counters = pool.encoder()->counters();

@@ -10,6 +10,9 @@ namespace moecollab::engine {
 Json run_train_expert(const TrainExpertOptions& options);
 Json run_train_rounds(const TrainRoundsOptions& options);
 Json run_train_gate(const TrainGateOptions& options);
+Json run_train_baseline(const TrainBaselineOptions& options);
+Json run_grow(const GrowOptions& options);
+Json run_admit(const AdmitOptions& options);
 Json run_eval(const EvalOptions& options);
 Json run_predict(const PredictOptions& options,
                  const std::function<void(const std::string&)>& emit);

@@ -46,6 +46,18 @@ Json scores(const std::vector<int>& truth, const std::vector<int>& predicted,
           {"macro_f1", macro_f1(truth, predicted, labels)}};
 }
 
+// The same, or null for a system that has no answers here.
+Json scores_or_null(const std::vector<int>& truth, const std::vector<int>& predicted,
+                    const std::vector<int>& labels) {
+  return predicted.empty() ? Json(nullptr) : scores(truth, predicted, labels);
+}
+
+Json paired(const std::vector<int>& truth, const std::vector<int>& before,
+            const std::vector<int>& after) {
+  const McNemar result = mcnemar(truth, before, after);
+  return {{"z", result.z}, {"fixed", result.fixed}, {"broke", result.broke}};
+}
+
 // Share of texts whose greatest label-space mass is on their own space.
 double routing_accuracy(const DomainRun& run, const std::vector<int>& space_of_expert, int spaces) {
   const std::vector<int> routed =
@@ -75,6 +87,7 @@ Json domain_json(const DomainRun& run, const std::vector<int>& space_of_expert,
   moe["accuracy_ci"] = {ci.low, ci.high};
   Json expert = {{"name", run.best_expert}};
   expert.update(scores(run.truth, run.expert_answer, ids));
+  moe["mcnemar_task_aware"] = paired(run.truth, run.expert_answer, run.answer_aware);
   return {{"n", run.truth.size()},
           {"label_space", labels.spaces()[static_cast<size_t>(run.space)].name},
           {"baseline", scores(run.truth, run.baseline, ids)},
@@ -82,8 +95,8 @@ Json domain_json(const DomainRun& run, const std::vector<int>& space_of_expert,
           {"expert", expert},
           {"moe", moe},
           {"oracle", scores(run.truth, run.expert_answer, ids)},
-          {"uniform_gate", nullptr},
-          {"multi_task_head", nullptr},
+          {"uniform_gate", scores_or_null(run.truth, run.uniform_gate, ids)},
+          {"multi_task_head", scores_or_null(run.truth, run.multi_task_head, ids)},
           {"multi_task_deep", nullptr},
           {"routing_accuracy",
            routing_accuracy(run, space_of_expert, static_cast<int>(labels.spaces().size()))},
@@ -125,13 +138,20 @@ Json overall_json(const Runs& runs, const Json& domains, int64_t truncated) {
   overall["ece"] = ece(confidence, correct);
   for (const double share : kCoverages)
     overall["coverage"][fmt::format("{:g}", share)] = coverage_accuracy(confidence, correct, share);
-  const auto compare = [&](const char* name, const std::vector<int>& other) {
-    const McNemar result = mcnemar(truth, other, answer);
-    overall["mcnemar"].push_back(
-        {{"vs", name}, {"z", result.z}, {"fixed", result.fixed}, {"broke", result.broke}});
+  const auto compare = [&](const char* name, const std::vector<int>& other,
+                           const std::vector<int>& ours) {
+    if (other.size() != truth.size()) return;  // a system that has no answers here
+    Json entry = {{"vs", name}};
+    entry.update(paired(truth, other, ours));
+    overall["mcnemar"].push_back(std::move(entry));
   };
-  compare("oracle", oracle);
-  compare("majority", joined(runs, &DomainRun::majority));
+  // An expert alone is told the domain, so it meets the answer that was told it too; `oracle` meets
+  // the one that was not.
+  compare("expert", oracle, joined(runs, &DomainRun::answer_aware));
+  compare("oracle", oracle, answer);
+  compare("majority", joined(runs, &DomainRun::majority), answer);
+  compare("uniform_gate", joined(runs, &DomainRun::uniform_gate), answer);
+  compare("multi_task_head", joined(runs, &DomainRun::multi_task_head), answer);
   return overall;
 }
 
@@ -288,6 +308,20 @@ Json train_overlap(const data::Dataset& dataset, const EvaluationContext& contex
   return overlap;
 }
 
+// Why figures that the design names are null in this report.
+Json notes_json(const Runs& runs, const pipeline::Collaboration& collaboration,
+                const EvaluationContext& context) {
+  Json notes = context.notes;
+  for (const DomainRun& run : runs) {
+    if (!run.uniform_gate.empty()) continue;
+    notes.push_back(fusion::is_task_agnostic(collaboration.fusion())
+                        ? "uniform_gate is null: some experts were not asked for every text"
+                        : "uniform_gate is null: this fusion has no answer over all labels");
+    break;
+  }
+  return notes;
+}
+
 Json provenance_json(pipeline::Pool& pool, const std::vector<data::Dataset>& datasets,
                      const EvaluationContext& context) {
   Json data = Json::object(), overlap = Json::object();
@@ -317,7 +351,7 @@ Json evaluate(pipeline::Collaboration& collaboration, const pipeline::GateFile& 
   const auto start = std::chrono::steady_clock::now();
   Runs runs;
   for (const data::Dataset& dataset : datasets)
-    runs.push_back(run_domain(collaboration, gate, dataset, context.seed));
+    runs.push_back(run_domain(collaboration, gate, dataset, context.baselines, context.seed));
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 
@@ -337,6 +371,7 @@ Json evaluate(pipeline::Collaboration& collaboration, const pipeline::GateFile& 
            specialisation_json(runs, collaboration, static_cast<int>(space_of_expert.size()))},
           {"compute", compute_json(runs, collaboration, seconds)},
           {"experts", experts_json(pool)},
+          {"notes", notes_json(runs, collaboration, context)},
           {"provenance", provenance_json(pool, datasets, context)}};
 }
 

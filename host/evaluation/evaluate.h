@@ -7,6 +7,7 @@
 
 #include "base/json.h"
 #include "data/dataset.h"
+#include "evaluation/run.h"
 #include "pipeline/collaboration.h"
 #include "pipeline/gate_file.h"
 
@@ -19,11 +20,13 @@ struct EvaluationContext {
   uint64_t seed = 1;  // of the untrained baseline head
   std::map<std::string, std::string>
       training_files;  // domain -> file, to count texts seen in training
+  Baselines baselines;
+  std::vector<std::string> notes;  // why a figure is null, for the report
 };
 
 // Evaluates on each domain's texts and gives the report of design page 6 ("moecollab.report/1");
-// what this version does not compute is null. `gate` is the file that the collaboration was made
-// from.
+// what this version does not compute, or could not, is null, and `notes` says why. `gate` is the
+// file that the collaboration was made from.
 Json evaluate(pipeline::Collaboration& collaboration, const pipeline::GateFile& gate,
               const std::vector<data::Dataset>& datasets, const EvaluationContext& context);
 

@@ -198,7 +198,8 @@ Table comparison_table(const Json& report) {
 
 Table paired_table(const Json& report) {
   Table table{"Paired comparisons",
-              "McNemar's z on the same texts; beyond ±1.96 the difference is significant at 95 %.",
+              "McNemar's z on the same texts; beyond ±1.96 the difference is significant at 95 %. "
+              "Expert: both are told the domain; oracle: only it is.",
               {{"MoECollab against"}, {"Fixed", true}, {"Broke", true}, {"z", true}, {"Reading"}},
               {}};
   for (const Json& pair : array_at(report, {"overall", "mcnemar"})) {

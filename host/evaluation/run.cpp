@@ -82,6 +82,25 @@ std::vector<int> untrained_head(const at::Tensor& z, const fusion::LabelUnion::R
   return to_ints(at::linear(z, head).argmax(1) + range.offset);
 }
 
+// Needs every expert's answer to every text: an expert that a text was not sent to has none.
+std::vector<int> uniform_gate(const pipeline::Collaboration& collaboration,
+                              const pipeline::Answers& answers, const fusion::LabelUnion& labels) {
+  const fusion::Mode mode = collaboration.fusion();
+  if (!fusion::is_task_agnostic(mode) || !answers.weights.gt(0).all().item<bool>()) return {};
+  const at::Tensor even =
+      at::full_like(answers.weights, 1.0 / static_cast<double>(answers.weights.size(1)));
+  return to_ints(fusion::predict(
+      mode, fusion::fuse(mode, even, answers.logits, collaboration.expert_labels(), labels), labels,
+      std::nullopt));
+}
+
+std::vector<int> multi_task_head(const Baselines& baselines, const encoder::Features& features) {
+  if (!baselines.head) return {};
+  const gate::Gate& linear = baselines.head->linear;
+  const at::Tensor best = linear.router_logits(linear.input(features)).argmax(1);
+  return to_ints(encoder::index_tensor(baselines.head_columns).index_select(0, best));
+}
+
 std::vector<int> most_frequent(const std::vector<int>& truth) {
   std::map<int, int> counts;
   for (const int label : truth) ++counts[label];
@@ -93,7 +112,7 @@ std::vector<int> most_frequent(const std::vector<int>& truth) {
 }  // namespace
 
 DomainRun run_domain(pipeline::Collaboration& collaboration, const pipeline::GateFile& gate,
-                     const data::Dataset& dataset, uint64_t seed) {
+                     const data::Dataset& dataset, const Baselines& baselines, uint64_t seed) {
   const at::NoGradGuard no_grad;
   const fusion::LabelUnion& labels = collaboration.pool().labels();
   DomainRun run;
@@ -103,8 +122,13 @@ DomainRun run_domain(pipeline::Collaboration& collaboration, const pipeline::Gat
   const size_t best = best_expert(collaboration, gate, run.space);
 
   const std::vector<std::string_view> texts = pipeline::text_views(dataset);
-  const encoder::Features features = pipeline::features_of(
-      collaboration.pool(), texts, collaboration.request(), "encoding " + dataset.domain);
+  encoder::FeatureRequest request = collaboration.request();
+  if (baselines.head) {
+    const auto& keys = baselines.head->linear.features;
+    request.pooled.insert(keys.begin(), keys.end());
+  }
+  const encoder::Features features =
+      pipeline::features_of(collaboration.pool(), texts, request, "encoding " + dataset.domain);
   const pipeline::Answers answers = collaboration.answer(features);
   run.gate = to_doubles(answers.weights);
   run.answer_aware =
@@ -119,6 +143,8 @@ DomainRun run_domain(pipeline::Collaboration& collaboration, const pipeline::Gat
   run.baseline =
       untrained_head(collaboration.gate().input(features), labels.range(run.space), seed);
   run.majority = most_frequent(run.truth);
+  run.uniform_gate = uniform_gate(collaboration, answers, labels);
+  run.multi_task_head = multi_task_head(baselines, features);
   return run;
 }
 

@@ -1,14 +1,22 @@
 // The raw outcome of an evaluation: what every system said of every text.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "data/dataset.h"
 #include "pipeline/collaboration.h"
 #include "pipeline/gate_file.h"
+#include "training/linear_head.h"
 
 namespace moecollab::evaluation {
+
+// Comparison models that were trained before and fit what is installed.
+struct Baselines {
+  std::optional<training::HeadFile> head;  // none: there is no linear multi-task head
+  std::vector<int64_t> head_columns;       // global id of each of its columns
+};
 
 // One domain's texts, all vectors [n].
 struct DomainRun {
@@ -23,11 +31,15 @@ struct DomainRun {
   std::vector<int> expert_answer;  // that expert alone
   std::vector<int> baseline;       // untrained head on the gate's features
   std::vector<int> majority;       // the label most frequent in these texts
+  // Every expert the same share, through the same fusion, over the union. Empty where an expert's
+  // answers are missing (top-k) or the fusion has no such answer.
+  std::vector<int> uniform_gate;
+  std::vector<int> multi_task_head;  // over the union; empty where there is no such model
 };
 
 // Runs the collaboration and the systems beside it. The calls of experts are those that the
 // collaboration made; an expert that top-k left out is still run for `expert_answer`, uncounted.
 DomainRun run_domain(pipeline::Collaboration& collaboration, const pipeline::GateFile& gate,
-                     const data::Dataset& dataset, uint64_t seed);
+                     const data::Dataset& dataset, const Baselines& baselines, uint64_t seed);
 
 }  // namespace moecollab::evaluation

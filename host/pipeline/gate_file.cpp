@@ -137,7 +137,8 @@ GateFile read_gate(const fs::path& registry) {
   return file;
 }
 
-std::vector<InstalledExpert*> match_experts(GateFile& file, Pool& pool) {
+std::vector<InstalledExpert*> match_experts(GateFile& file, Pool& pool,
+                                            std::span<const std::string> growing) {
   if (pool.encoder() == nullptr || pool.encoder()->fingerprint() != file.encoder_fingerprint) {
     throw Error("E_GATE",
                 fmt::format("the gate was fitted on encoder {}, the registry has {}",
@@ -180,9 +181,11 @@ std::vector<InstalledExpert*> match_experts(GateFile& file, Pool& pool) {
     file.rows = rows;
   }
   for (const InstalledExpert& expert : pool.experts()) {
-    if (std::find(experts.begin(), experts.end(), &expert) == experts.end()) {
-      print_warning(fmt::format("expert {} has no row in the gate and takes no part; {}",
-                                expert.name, kRefit));
+    if (std::find(experts.begin(), experts.end(), &expert) == experts.end() &&
+        std::find(growing.begin(), growing.end(), expert.name) == growing.end()) {
+      print_warning(fmt::format(
+          "expert {0} has no row in the gate and takes no part; fit it with `moecollab grow {0}`",
+          expert.name));
     }
   }
   return experts;

@@ -44,8 +44,9 @@ GateFile read_gate(const fs::path& registry);
 
 // The pool's experts in the order of the gate's rows. An expert that was disabled or skipped since
 // is left out with a warning and its row dropped (the softmax renormalises); one whose package
-// changed, or another encoder, is E_GATE; an installed expert without a row is warned about and
-// takes no part.
-std::vector<InstalledExpert*> match_experts(GateFile& gate, Pool& pool);
+// changed, or another encoder, is E_GATE; an installed expert without a row is warned about, unless
+// `growing` names it, and takes no part.
+std::vector<InstalledExpert*> match_experts(GateFile& gate, Pool& pool,
+                                            std::span<const std::string> growing = {});
 
 }  // namespace moecollab::pipeline

@@ -8,7 +8,7 @@
 #include "gate/gate.h"
 #include "pipeline/collaboration.h"
 #include "pipeline/targets.h"
-#include "training/held_out_file.h"
+#include "training/honest_logits.h"
 
 namespace moecollab::training {
 namespace {
@@ -44,45 +44,23 @@ HeldOutTexts held_out_texts(const pipeline::Pool& pool,
   return out;
 }
 
-// Logits of one expert on all texts: stored ones where there are, else by running it.
+// Logits of one expert on all texts, with a warning where it may have trained on some.
 at::Tensor collect_logits(pipeline::Pool& pool, pipeline::InstalledExpert& expert,
                           const encoder::Features& features, const HeldOutTexts& texts,
                           const std::vector<data::Dataset>& training, bool& known) {
-  const auto stored = read_held_out(held_out_path(pool.options().registry, expert.sha256()),
-                                    expert.expert.classes());
-  at::Tensor logits = at::zeros({features.rows(), expert.expert.classes()});
-  std::vector<int64_t> to_run, stored_rows, stored_at;
-  int64_t unknown = 0;
-  for (int64_t i = 0; i < features.rows(); ++i) {
-    const auto row =
-        stored ? stored->find(sha256(texts.texts[static_cast<size_t>(i)])) : std::nullopt;
-    if (row) {
-      stored_rows.push_back(*row);
-      stored_at.push_back(i);
-      continue;
-    }
-    to_run.push_back(i);
-    if (training[static_cast<size_t>(texts.domains[static_cast<size_t>(i)])].domain ==
-        expert.domain())
-      ++unknown;
-  }
-  if (!stored_at.empty()) {
-    logits.index_copy_(0, encoder::index_tensor(stored_at),
-                       stored->logits.index_select(0, encoder::index_tensor(stored_rows)));
-  }
-  if (!to_run.empty()) {
-    logits.index_copy_(0, encoder::index_tensor(to_run),
-                       pipeline::ask_expert(expert, features, to_run, pool.registry().policy.nan));
-  }
-  known = unknown == 0;
+  std::vector<bool> own;
+  for (const int domain : texts.domains)
+    own.push_back(training[static_cast<size_t>(domain)].domain == expert.domain());
+  const HonestLogits honest = honest_logits(pool, expert, features, own);
+  known = honest.unknown == 0;
   if (!known) {
     print_warning(
         fmt::format("expert {} has no held-out logits for {} texts of its own domain; it may have "
                     "trained on them, "
                     "and then the gate trusts it too much",
-                    expert.name, unknown));
+                    expert.name, honest.unknown));
   }
-  return logits;
+  return honest.logits;
 }
 
 }  // namespace

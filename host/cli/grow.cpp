@@ -1,0 +1,73 @@
+// The verb grow.
+#include <fmt/format.h>
+
+#include <memory>
+
+#include "base/console.h"
+#include "cli/verb.h"
+
+namespace moecollab::cli {
+namespace {
+
+std::string domain_line(const std::string& name, const Json& d, const char* kind) {
+  const double before = d["before"].get<double>(), after = d["after"].get<double>();
+  return fmt::format("  {:<20} {:<4} {:>6} texts   accuracy {:.4f} -> {:.4f} ({:+.4f})\n", name,
+                     kind, d["texts"].get<int64_t>(), before, after, after - before);
+}
+
+std::string grow_text(const Json& r) {
+  std::string names;
+  for (const Json& name : r["experts"])
+    names += (names.empty() ? "" : ", ") + name.get<std::string>();
+  std::string text = fmt::format(
+      "{}: {} on {} texts of {} and {} replayed in {:.2f} s; the gate has {} rows, guard: {}\n",
+      names, r["method"] == "fit" ? "row fitted" : "row is the prototype",
+      r["texts"].get<int64_t>(), r["domain"].get<std::string>(), r["replay"].get<int64_t>(),
+      r["fit_seconds"].get<double>(), r["rows"].get<int64_t>(), r["guard"].get<std::string>());
+  if (!r["new_domain"].is_null())
+    text += domain_line(r["domain"].get<std::string>(), r["new_domain"], "new");
+  for (const auto& [name, domain] : r["old_domains"].items())
+    text += domain_line(name, domain, "old");
+  for (const Json& name : r["unchecked"])
+    text += fmt::format("  {:<20} old  not checked: there is no replay\n", name.get<std::string>());
+  return text;
+}
+
+}  // namespace
+
+void add_grow(Program& program) {
+  auto options = std::make_shared<engine::GrowOptions>();
+  CLI::App& verb = add_verb(program, program.app, "grow",
+                            "Fits the gate's rows of new experts; the other rows stay as they are",
+                            "moecollab grow legal-adapter legal-words --data-dir samples/data");
+  verb.add_option("name", options->names, "The new experts, of one domain")->required();
+  verb.add_option("--texts", options->texts, "Texts of the new domain to fit on")
+      ->capture_default_str();
+  verb.add_option("--l2", options->l2, "Pull of the new weights towards their start")
+      ->capture_default_str();
+  verb.add_option("--new-weight", options->new_weight,
+                  "What the new domain's texts weigh together, the mean old domain being 1")
+      ->capture_default_str();
+  verb.add_flag("--prototype", options->prototype,
+                "Train nothing: the row is the mean feature of the new domain");
+  verb.add_flag("--guard", options->guard,
+                "Refuse to save where an old domain has no replay to be checked on");
+  add_data(verb, options->data);
+  add_common(verb, program, *options);
+  add_seed(verb, *options);
+  add_cache(verb, *options);
+  verb.callback([&program, options] {
+    program.action = [&program, options] {
+      options->command = program.command;
+      const Json result = open_engine().grow(*options);
+      print_result(program, result, grow_text(result));
+      if (console().terminal) {
+        print_note(fmt::format("next: moecollab eval --registry {} --data-dir …",
+                               options->registry.string()));
+      }
+      return 0;
+    };
+  });
+}
+
+}  // namespace moecollab::cli

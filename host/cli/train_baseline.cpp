@@ -1,0 +1,49 @@
+// The verb train-baseline.
+#include <fmt/format.h>
+
+#include <memory>
+
+#include "cli/verb.h"
+
+namespace moecollab::cli {
+namespace {
+
+std::string baseline_text(const Json& r) {
+  const Json& accuracy = r["held_out_accuracy"];
+  return fmt::format(
+      "{} over {} labels fitted on {} texts in {:.1f} s: {} epochs{}; wrote {}\n",
+      r["baseline"].get<std::string>(), r["labels"].get<int64_t>(), r["texts"].get<int64_t>(),
+      r["fit_seconds"].get<double>(), r["epochs"].get<int>(),
+      accuracy.is_number() ? fmt::format(", held-out accuracy {:.3f}", accuracy.get<double>()) : "",
+      r["file"].get<std::string>());
+}
+
+}  // namespace
+
+void add_train_baseline(Program& program) {
+  auto options = std::make_shared<engine::TrainBaselineOptions>();
+  CLI::App& verb = add_verb(program, program.app, "train-baseline",
+                            "Trains one model over all labels, for `eval` to compare with",
+                            "moecollab train-baseline head --data-dir samples/data");
+  verb.add_option("kind", options->kind, "head: linear, on the gate's frozen features")->required();
+  verb.add_option("--epochs", options->epochs, "Epochs at most; the best held-out one counts")
+      ->capture_default_str();
+  verb.add_option("--lr", options->lr, "Learning rate of AdamW")->capture_default_str();
+  verb.add_option("--weight-decay", options->weight_decay, "Decoupled weight decay of AdamW")
+      ->capture_default_str();
+  verb.add_option("--batch", options->batch, "Texts a step")->capture_default_str();
+  add_data(verb, options->data);
+  add_common(verb, program, *options);
+  add_seed(verb, *options);
+  add_cache(verb, *options);
+  verb.callback([&program, options] {
+    program.action = [&program, options] {
+      options->command = program.command;
+      const Json result = open_engine().train_baseline(*options);
+      print_result(program, result, baseline_text(result));
+      return 0;
+    };
+  });
+}
+
+}  // namespace moecollab::cli

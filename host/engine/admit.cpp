@@ -1,0 +1,458 @@
+#include <ATen/core/grad_mode.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <numeric>
+#include <optional>
+#include <set>
+
+#include "base/console.h"
+#include "base/error.h"
+#include "base/strings.h"
+#include "contribution/admission.h"
+#include "engine/session.h"
+#include "engine/verbs.h"
+#include "pipeline/gate_file.h"
+#include "pipeline/instantiate.h"
+#include "pipeline/probe.h"
+#include "training/growth_data.h"
+
+namespace moecollab::engine {
+namespace {
+
+using contribution::PairedChange;
+using pipeline::InstalledExpert;
+
+// The candidate as if it were installed: loaded and checked, in a copy of the pool's union.
+struct Trial {
+  InstalledExpert candidate;
+  fusion::LabelUnion labels;
+  std::optional<pipeline::GateFile> gate;  // of the rows whose experts are ready
+  std::vector<InstalledExpert*> routed;    // behind these rows
+  std::vector<InstalledExpert*> experts;   // all that are ready, then the candidate
+};
+
+InstalledExpert load_candidate(pipeline::Pool& pool, const registry::Package& package) {
+  const std::string& name = package.manifest.expert.name;
+  if (package.manifest.is_kind()) {
+    throw Error("E_DESC_LABELS",
+                fmt::format("{} has no labels: it is a kind to be trained, not an expert",
+                            escaped(package.folder.string())));
+  }
+  for (const InstalledExpert& expert : pool.experts()) {
+    if (expert.sha256() == package.manifest_sha256) {
+      throw Error("E_CONFIG",
+                  fmt::format("this very package is installed already as {}", expert.name),
+                  "admit judges a package before it is installed");
+    }
+  }
+  const auto reasons = registry::check(package.manifest, pipeline::host_facts(pool.encoder()));
+  if (!reasons.empty())
+    throw Error(reasons.front().code, reasons.front().rule, reasons.front().hint);
+  experts::Expert expert = pipeline::instantiate(package, pool.encoder(), pool.options().threads);
+  pipeline::check_probe(package, expert, pool.encoder());
+  return {name, package, std::move(expert), {}, {}};
+}
+
+// The gate, if there is one that fits what is installed; its temperatures go to the experts.
+void open_gate(pipeline::Pool& pool, Trial& trial, Json& notes) {
+  try {
+    pipeline::GateFile gate = pipeline::read_gate(pool.options().registry);
+    trial.routed = pipeline::match_experts(gate, pool);
+    trial.gate = std::move(gate);
+  } catch (const Error& error) {
+    const std::string note = fmt::format("not judged under the fitted gate: {}", error.what());
+    print_note(note);
+    notes.push_back(note);
+  }
+}
+
+Trial open_trial(pipeline::Pool& pool, const registry::Package& package, Json& notes) {
+  Trial trial{load_candidate(pool, package), pool.labels(), {}, {}, {}};
+  for (InstalledExpert& expert : pool.experts())
+    expert.labels.temperature = expert.package.manifest.output.temperature;
+  open_gate(pool, trial, notes);
+  const registry::TaskTable& task = package.manifest.task;
+  trial.candidate.labels.space =
+      trial.labels.add({task.label_space, task.labels}, task.partial, "the package");
+  trial.candidate.labels.temperature = package.manifest.output.temperature;
+  for (InstalledExpert& expert : pool.experts()) trial.experts.push_back(&expert);
+  return trial;
+}
+
+// Call once the trial stands where it stays: the list points into it.
+void place_candidate(Trial& trial) {
+  trial.experts.push_back(&trial.candidate);
+  for (InstalledExpert* expert : trial.experts) {
+    expert->labels.columns =
+        trial.labels.columns(expert->labels.space, expert->package.manifest.task.labels);
+  }
+}
+
+// The label space of a domain's data, the candidate counted in; nullopt where nobody knows the
+// domain.
+std::optional<int> space_of(const pipeline::Pool& pool, const Trial& trial,
+                            const std::string& domain) {
+  const auto stated = pool.registry().domains.find(domain);
+  if (stated != pool.registry().domains.end()) return trial.labels.find(stated->second);
+  std::set<int> spaces;
+  std::vector<std::string> names;
+  for (const InstalledExpert* expert : trial.experts) {
+    if (expert->domain() == domain && spaces.insert(expert->labels.space).second)
+      names.push_back(expert->package.manifest.task.label_space);
+  }
+  if (spaces.size() > 1) {
+    throw Error("E_DATA",
+                fmt::format("the experts of domain {} answer in several label spaces: {}", domain,
+                            join(names, ", ")),
+                fmt::format("say which one in registry.toml: [domains] {} = \"…\"", domain));
+  }
+  return spaces.empty() ? std::nullopt : std::optional(*spaces.begin());
+}
+
+// The texts of these files: the held-out ones in the seed's order, or all. Files of domains that no
+// expert knows are left out.
+std::vector<training::ChosenTexts> choose(const pipeline::Pool& pool, const Trial& trial,
+                                          const std::vector<data::Dataset>& datasets,
+                                          bool held_out_only, uint64_t seed) {
+  std::vector<training::ChosenTexts> chosen;
+  for (const data::Dataset& dataset : datasets) {
+    const auto space = space_of(pool, trial, dataset.domain);
+    if (!space) {
+      print_note(fmt::format("domain {} has no expert: left out", dataset.domain));
+      continue;
+    }
+    std::vector<int64_t> examples(dataset.examples.size());
+    std::iota(examples.begin(), examples.end(), int64_t{0});
+    if (held_out_only) {
+      int64_t held_out = 0;
+      examples = training::held_out_first(dataset, seed, held_out);
+      examples.resize(static_cast<size_t>(held_out));
+    }
+    chosen.push_back({&dataset, *space, std::move(examples)});
+  }
+  return chosen;
+}
+
+void require_own_domain(const Trial& trial, const std::vector<training::ChosenTexts>& chosen) {
+  const registry::TaskTable& task = trial.candidate.package.manifest.task;
+  for (const training::ChosenTexts& part : chosen) {
+    if (part.dataset->domain != task.domain || part.examples.empty()) continue;
+    if (part.space == trial.candidate.labels.space) return;
+    throw Error("E_DATA",
+                fmt::format("the candidate answers in label space {}, the data of domain {} is of "
+                            "{}",
+                            task.label_space, task.domain,
+                            trial.labels.spaces()[static_cast<size_t>(part.space)].name),
+                "judge it on data of its own label space");
+  }
+  throw Error(
+      "E_DATA",
+      fmt::format("there are no texts of domain {} (label space {}) to judge the candidate "
+                  "on",
+                  escaped(task.domain, 80), escaped(task.label_space, 80)),
+      fmt::format("give its data with --data {}=FILE or --data-dir DIR", escaped(task.domain, 80)));
+}
+
+at::Tensor rows_of(const training::GrowthRows& rows, const std::string& domain, bool same = true) {
+  std::vector<int64_t> chosen;
+  for (size_t i = 0; i < rows.domain_of.size(); ++i) {
+    if ((rows.domains[static_cast<size_t>(rows.domain_of[i])] == domain) == same)
+      chosen.push_back(static_cast<int64_t>(i));
+  }
+  return encoder::index_tensor(chosen);
+}
+
+Json change_json(const PairedChange& c) {
+  return {{"n", c.n},           {"before", c.before}, {"after", c.after},
+          {"change", c.change}, {"low", c.low},       {"high", c.high},
+          {"z", c.z},           {"fixed", c.fixed},   {"broke", c.broke}};
+}
+
+// The whole and each domain.
+Json changes_json(const training::GrowthRows& rows, const at::Tensor& before,
+                  const at::Tensor& after) {
+  Json json = change_json(contribution::paired_change(before, after));
+  for (const std::string& domain : rows.domains) {
+    const at::Tensor index = rows_of(rows, domain);
+    json["domains"][domain] = change_json(
+        contribution::paired_change(before.index_select(0, index), after.index_select(0, index)));
+  }
+  return json;
+}
+
+struct OwnDomain {
+  int64_t n;
+  double accuracy, majority;
+};
+
+// The candidate alone on its own domain, which it is told, and the most frequent label there.
+OwnDomain own_domain(const Trial& trial, const training::GrowthRows& rows) {
+  const InstalledExpert& candidate = trial.candidate;
+  const at::Tensor index = rows_of(rows, candidate.domain());
+  const at::Tensor targets = rows.texts.targets.index_select(0, index);
+  const at::Tensor columns = encoder::index_tensor(
+      std::vector<int64_t>(candidate.labels.columns.begin(), candidate.labels.columns.end()));
+  const at::Tensor best = rows.texts.logits.back().index_select(0, index).argmax(1);
+  const auto n = static_cast<double>(index.numel());
+  return {index.numel(),
+          columns.index_select(0, best).eq(targets).to(at::kDouble).mean().item<double>(),
+          targets.bincount().max().item<double>() / n};
+}
+
+// Rows for the fitted gate: of its experts, then of the candidate.
+training::GrowthTexts routed_texts(const Trial& trial, const training::GrowthTexts& all) {
+  training::GrowthTexts texts{all.z, all.spaces, all.targets, {}};
+  for (const InstalledExpert* expert : trial.routed) {
+    const auto it = std::find(trial.experts.begin(), trial.experts.end(), expert);
+    texts.logits.push_back(all.logits[static_cast<size_t>(it - trial.experts.begin())]);
+  }
+  texts.logits.push_back(all.logits.back());
+  return texts;
+}
+
+// The candidate's row is fitted as `grow` would on N texts of `fit`, then judged on `judged`.
+Json under_fitted_gate(const Trial& trial, const training::GrowthRows& fit,
+                       const training::GrowthRows& judged, int64_t texts) {
+  const pipeline::GateFile& file = *trial.gate;
+  training::GrowthSetting setting{&file.gate, {}, &trial.labels};
+  for (const InstalledExpert* expert : trial.routed) setting.experts.push_back(expert->labels);
+  setting.experts.push_back(trial.candidate.labels);
+
+  const at::Tensor own = rows_of(fit, trial.candidate.domain());
+  const int64_t count = std::min(texts, own.numel());
+  at::Tensor others = rows_of(fit, trial.candidate.domain(), /*same=*/false);
+  if (file.data.contains(trial.candidate.domain()))
+    others = at::cat({others, own.narrow(0, count, own.numel() - count)});
+  std::vector<int> domains;
+  for (int64_t i = 0; i < others.numel(); ++i)
+    domains.push_back(fit.domain_of[static_cast<size_t>(others[i].item<int64_t>())]);
+  const training::GrowthTexts all = routed_texts(trial, fit.texts);
+  const training::NewRows row = training::fit_rows(setting, all.select(own.narrow(0, 0, count)),
+                                                   all.select(others), domains, {});
+  const training::GrowthTexts seen = routed_texts(trial, judged.texts);
+  const fusion::Mode fusion = fusion::Mode::kMixture;
+  Json json =
+      changes_json(judged, training::answered_right(file.gate, setting, seen, fusion, file.top_k),
+                   training::answered_right(training::extended(file.gate, row), setting, seen,
+                                            fusion, file.top_k));
+  json["texts"] = count;
+  return json;
+}
+
+// Leave-one-out and Shapley value of every expert under forced shares.
+Json contributions(const Trial& trial, const contribution::ForcedPool& pool,
+                   const AdmitOptions& options) {
+  const std::vector<bool> everybody(pool.experts(), true);
+  const double whole = pool.accuracy(everybody);
+  const std::vector<double> values = contribution::shapley(
+      pool.experts(), options.permutations, options.seed,
+      [&](const std::vector<bool>& present) { return pool.accuracy(present); });
+  Json json = Json::array();
+  for (size_t e = 0; e < pool.experts(); ++e) {
+    std::vector<bool> without = everybody;
+    without[e] = false;
+    json.push_back({{"name", trial.experts[e]->name},
+                    {"candidate", e + 1 == pool.experts()},
+                    {"leave_one_out", whole - pool.accuracy(without)},
+                    {"shapley", values[e]}});
+  }
+  return json;
+}
+
+Json reasons(const PairedChange& forced, const OwnDomain& own, contribution::Verdict verdict) {
+  Json list = Json::array();
+  if (own.accuracy <= own.majority) {
+    list.push_back(fmt::format(
+        "its accuracy on its own domain, {:.4f}, is not above the majority class's {:.4f}",
+        own.accuracy, own.majority));
+  }
+  if (forced.high < contribution::kMargin) {
+    list.push_back(fmt::format(
+        "with equal shares the pool changes by {:+.4f}, and at most {:+.4f} (95 %): below {}",
+        forced.change, forced.high, contribution::kMargin));
+  } else if (forced.low <= contribution::kMargin) {
+    list.push_back(fmt::format(
+        "with equal shares the pool changes by {:+.4f}, between {:+.4f} and {:+.4f} (95 % each): "
+        "{} lies between",
+        forced.change, forced.low, forced.high, contribution::kMargin));
+  }
+  if (verdict == contribution::Verdict::kAdmit) {
+    list.push_back(
+        fmt::format("with equal shares the pool changes by {:+.4f}, and at least "
+                    "{:+.4f} (95 %): above {}",
+                    forced.change, forced.low, contribution::kMargin));
+  }
+  return list;
+}
+
+void check_options(const AdmitOptions& options) {
+  if (options.texts < 1)
+    throw Error("E_CONFIG", fmt::format("--texts is {}, expected at least 1", options.texts));
+  if (options.permutations < 1) {
+    throw Error("E_CONFIG",
+                fmt::format("--permutations is {}, expected at least 1", options.permutations));
+  }
+}
+
+void require_pool(pipeline::Pool& pool, const AdmitOptions& options) {
+  if (!pool.experts().empty()) return;
+  throw Error("E_REG_EMPTY",
+              fmt::format("{}: 0 experts installed: there is no pool to judge against",
+                          escaped(options.registry.string())),
+              "the first expert of a pool skips admission: `moecollab experts add`");
+}
+
+fs::path verdict_path(const AdmitOptions& options, const registry::Package& package) {
+  const fs::path folder = options.registry / "admission";
+  std::error_code error;
+  fs::create_directories(folder, error);
+  if (error)
+    throw Error("E_WRITE",
+                fmt::format("{} cannot be made: {}", escaped(folder.string()), error.message()));
+  const fs::path path = folder / (package.manifest_sha256 + ".json");
+  require_writable(path);
+  return path;
+}
+
+// Texts that the candidate's row may be fitted on: the held-out training ones.
+std::optional<training::GrowthRows> fitting_rows(pipeline::Pool& pool, const Trial& trial,
+                                                 const AdmitOptions& options,
+                                                 const std::vector<encoder::PooledKey>& features,
+                                                 Json& notes) {
+  if (options.data.dir.empty()) {
+    notes.push_back(
+        "not judged under the fitted gate: its row needs training texts, which only "
+        "--data-dir holds beside those judged on");
+    print_note(notes.back().get<std::string>());
+    return std::nullopt;
+  }
+  data::DataOptions location;
+  location.dir = options.data.dir;
+  location.format = options.data.format;
+  const std::vector<data::Dataset> datasets = read_datasets(location, "train");
+  return training::collect_growth_rows(
+      pool, trial.labels, trial.experts, features,
+      choose(pool, trial, datasets, /*held_out_only=*/true, options.seed));
+}
+
+// What the forced shares say.
+struct Judgement {
+  contribution::ForcedPool pool;
+  at::Tensor before, after;  // [n] bool, without and with the candidate
+  PairedChange forced;
+  OwnDomain own;
+  contribution::Verdict verdict;
+};
+
+Judgement judge(const Trial& trial, const training::GrowthRows& rows) {
+  std::vector<at::Tensor> answers;
+  std::vector<int> spaces;
+  for (size_t e = 0; e < trial.experts.size(); ++e) {
+    const fusion::ExpertLabels& labels = trial.experts[e]->labels;
+    answers.push_back(contribution::over_union(rows.texts.logits[e], labels, trial.labels.size()));
+    spaces.push_back(labels.space);
+  }
+  Judgement j{{answers, spaces, rows.texts.targets}, {}, {}, {}, own_domain(trial, rows), {}};
+  std::vector<bool> present(trial.experts.size(), true);
+  j.after = j.pool.right(present);
+  present.back() = false;
+  j.before = j.pool.right(present);
+  j.forced = contribution::paired_change(j.before, j.after);
+  j.verdict = contribution::decide(j.forced, j.own.accuracy, j.own.majority);
+  return j;
+}
+
+Json candidate_json(const registry::Package& package) {
+  const registry::Manifest& manifest = package.manifest;
+  return {{"name", manifest.expert.name},
+          {"id", manifest.expert.id},
+          {"version", manifest.expert.version.text()},
+          {"sha256", package.manifest_sha256},
+          {"domain", manifest.task.domain},
+          {"label_space", manifest.task.label_space}};
+}
+
+// What it was judged against and on, so that the verdict can be checked again.
+Json provenance_json(pipeline::Pool& pool, const std::vector<training::ChosenTexts>& chosen,
+                     const AdmitOptions& options) {
+  Json experts = Json::object(), data = Json::object();
+  for (const InstalledExpert& expert : pool.experts()) experts[expert.name] = expert.sha256();
+  for (const training::ChosenTexts& part : chosen) {
+    data[part.dataset->domain] = {{"sha256", part.dataset->sha256},
+                                  {"texts", part.examples.size()}};
+  }
+  return {
+      {"data", data},
+      {"pool", experts},
+      {"encoder", pool.encoder() == nullptr ? Json(nullptr) : Json(pool.encoder()->fingerprint())},
+      {"seed", options.seed},
+      {"permutations", options.permutations},
+      {"command", options.command}};
+}
+
+void warn_of_seen_texts(const training::GrowthRows& rows, Json& notes) {
+  if (rows.unknown.back() == 0) return;
+  notes.push_back(
+      fmt::format("the candidate has no held-out logits here: it may have trained on "
+                  "{} of the texts of its own domain",
+                  rows.unknown.back()));
+  print_warning(notes.back().get<std::string>());
+}
+
+}  // namespace
+
+Json run_admit(const AdmitOptions& options) {
+  prepare(options);
+  check_options(options);
+  const registry::Package package = registry::open_package(options.package);
+  const bool training_files = options.data.split.empty() || options.data.split == "train";
+  const std::vector<data::Dataset> datasets = read_datasets(options.data, "train");
+  pipeline::Pool pool(pool_options(options));
+  require_pool(pool, options);
+  const at::NoGradGuard no_grad;
+  Json notes = Json::array();
+  Trial trial = open_trial(pool, package, notes);
+  place_candidate(trial);
+  const auto chosen = choose(pool, trial, datasets, training_files, options.seed);
+  require_own_domain(trial, chosen);
+  const fs::path path = verdict_path(options, package);
+
+  const std::vector<encoder::PooledKey> features =
+      trial.gate ? trial.gate->gate.features : std::vector<encoder::PooledKey>();
+  const training::GrowthRows rows =
+      training::collect_growth_rows(pool, trial.labels, trial.experts, features, chosen);
+  if (training_files) warn_of_seen_texts(rows, notes);
+  const Judgement judged = judge(trial, rows);
+  Json fitted = nullptr;
+  if (trial.gate) {
+    const auto fit =
+        training_files ? std::optional(rows) : fitting_rows(pool, trial, options, features, notes);
+    if (fit) fitted = under_fitted_gate(trial, *fit, rows, options.texts);
+  }
+  for (const data::Dataset& dataset : datasets) data::require_unchanged(dataset);
+
+  const int64_t needed = judged.verdict == contribution::Verdict::kUndecided
+                             ? contribution::texts_needed(judged.forced)
+                             : 0;
+  const OwnDomain& own = judged.own;
+  Json result = {
+      {"schema", "moecollab.admission/1"},
+      {"candidate", candidate_json(package)},
+      {"verdict", contribution::name(judged.verdict)},
+      {"reasons", reasons(judged.forced, own, judged.verdict)},
+      {"texts_needed", needed > 0 ? Json(needed) : Json(nullptr)},
+      {"margin", contribution::kMargin},
+      {"forced_share", changes_json(rows, judged.before, judged.after)},
+      {"own_domain", {{"n", own.n}, {"accuracy", own.accuracy}, {"majority", own.majority}}},
+      {"fitted_gate", fitted},
+      {"contributions", contributions(trial, judged.pool, options)},
+      {"split", training_files ? "train (held out)" : options.data.split},
+      {"notes", notes}};
+  result.update(provenance_json(pool, chosen, options));
+  write_file_atomic(path, to_text(result));
+  result["file"] = path.string();
+  return result;
+}
+
+}  // namespace moecollab::engine

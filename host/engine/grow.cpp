@@ -1,0 +1,381 @@
+#include <ATen/core/grad_mode.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <limits>
+#include <set>
+
+#include "base/console.h"
+#include "base/error.h"
+#include "base/strings.h"
+#include "engine/session.h"
+#include "engine/verbs.h"
+#include "pipeline/gate_file.h"
+#include "training/growth_data.h"
+#include "training/routing_file.h"
+
+namespace moecollab::engine {
+namespace {
+
+using pipeline::InstalledExpert;
+
+constexpr double kGuard = 0.005;  // accuracy that an old domain may lose on the replay
+
+void check_options(const GrowOptions& options) {
+  if (options.texts < 1)
+    throw Error("E_CONFIG", fmt::format("--texts is {}, expected at least 1", options.texts));
+  if (!(options.l2 >= 0) || !std::isfinite(options.l2))
+    throw Error("E_CONFIG", fmt::format("--l2 is {}, expected a number >= 0", options.l2));
+  if (!(options.new_weight > 0) || !std::isfinite(options.new_weight)) {
+    throw Error("E_CONFIG",
+                fmt::format("--new-weight is {}, expected a number > 0", options.new_weight));
+  }
+  if (std::set<std::string>(options.names.begin(), options.names.end()).size() !=
+      options.names.size())
+    throw Error("E_CONFIG", "an expert is named twice");
+}
+
+InstalledExpert& find_newcomer(pipeline::Pool& pool, const pipeline::GateFile& gate,
+                               const std::string& name) {
+  std::vector<std::string> names;
+  InstalledExpert* found = nullptr;
+  for (InstalledExpert& expert : pool.experts()) {
+    names.push_back(expert.name);
+    if (expert.name == name) found = &expert;
+  }
+  if (found == nullptr) {
+    throw Error("E_CONFIG",
+                fmt::format("there is no expert {} that is ready{}", escaped(name, 80),
+                            did_you_mean(name, names)),
+                "`moecollab experts list` shows every one; `experts add` installs another");
+  }
+  for (const pipeline::GateRow& row : gate.rows) {
+    if (row.name != name || row.sha256 != found->sha256()) continue;
+    throw Error("E_CONFIG", fmt::format("expert {} has a row in the gate already", name),
+                "`moecollab train-gate` fits all rows again");
+  }
+  return *found;
+}
+
+// Everything that one growth works on.
+struct Growth {
+  pipeline::GateFile stored;              // as it lies on disk, all rows
+  pipeline::GateFile gate;                // the rows whose experts are ready
+  std::vector<InstalledExpert*> experts;  // of these rows, then the new ones
+  std::vector<InstalledExpert*> newcomers;
+  training::GrowthSetting setting;
+  std::string domain;  // the newcomers'
+};
+
+Growth open_growth(pipeline::Pool& pool, const GrowOptions& options) {
+  Growth growth;
+  growth.stored = growth.gate = pipeline::read_gate(options.registry);
+  for (const std::string& name : options.names)
+    growth.newcomers.push_back(&find_newcomer(pool, growth.stored, name));
+  growth.experts = pipeline::match_experts(growth.gate, pool, options.names);
+  growth.domain = growth.newcomers.front()->domain();
+  for (InstalledExpert* expert : growth.newcomers) {
+    if (expert->domain() != growth.domain) {
+      throw Error("E_CONFIG",
+                  fmt::format("expert {} is of domain {}, {} of {}", growth.newcomers.front()->name,
+                              growth.domain, expert->name, expert->domain()),
+                  "grow by the experts of one domain at a time");
+    }
+    expert->labels.temperature = expert->package.manifest.output.temperature;
+    growth.experts.push_back(expert);
+  }
+  growth.setting.labels = &pool.labels();
+  for (const InstalledExpert* expert : growth.experts)
+    growth.setting.experts.push_back(expert->labels);
+  return growth;
+}
+
+// The training files that this growth uses: the new domain's, and those that the gate was fitted
+// on.
+std::vector<data::Dataset> read_files(const GrowOptions& options, const Growth& growth) {
+  if (options.data.dir.empty() && options.data.files.empty()) return {};
+  std::vector<data::Dataset> datasets;
+  for (data::Dataset& dataset : read_datasets(options.data, "train")) {
+    if (dataset.domain == growth.domain) {
+      datasets.push_back(std::move(dataset));
+      continue;
+    }
+    const auto known = growth.stored.data.find(dataset.domain);
+    if (known == growth.stored.data.end()) {
+      print_note(
+          fmt::format("domain {} is neither new nor one that the gate was fitted on: left "
+                      "out",
+                      dataset.domain));
+      continue;
+    }
+    if (known->second != dataset.sha256) {
+      throw Error("E_DATA_CHANGED",
+                  fmt::format("{}: SHA-256 is {}, the gate was fitted on {}",
+                              escaped(dataset.file.string()), dataset.sha256, known->second),
+                  "give the file that the gate was fitted on, or leave the domain out");
+    }
+    datasets.push_back(std::move(dataset));
+  }
+  return datasets;
+}
+
+// The texts by what they are for.
+struct Rows {
+  training::GrowthRows fresh;       // of the new domain, to fit on
+  training::GrowthRows judged;      // of the new domain, held out and not fitted on
+  training::GrowthRows replay;      // of the old domains
+  std::string source;               // data, routing or mean: where `fresh` comes from
+  std::set<std::string> unchecked;  // old domains without replay
+};
+
+void warn_of_unknown(const training::GrowthRows& rows, const Growth& growth) {
+  for (size_t e = 0; e < rows.unknown.size(); ++e) {
+    if (rows.unknown[e] == 0) continue;
+    print_warning(fmt::format(
+        "expert {} may have trained on {} of the texts of its own domain, and then counts for more "
+        "than it should",
+        growth.experts[e]->name, rows.unknown[e]));
+  }
+}
+
+// N texts of the new domain, and the rest of its held-out ones.
+void collect_from_file(pipeline::Pool& pool, const Growth& growth, const data::Dataset& dataset,
+                       const GrowOptions& options, Rows& rows) {
+  int64_t held_out = 0;
+  const std::vector<int64_t> order = training::held_out_first(dataset, options.seed, held_out);
+  const auto count = std::min(options.texts, static_cast<int64_t>(order.size()));
+  const auto& features = growth.gate.gate.features;
+  const int space = pool.space_of_domain(dataset.domain);
+  const auto collect = [&](int64_t first, int64_t last) {
+    return training::collect_growth_rows(
+        pool, pool.labels(), growth.experts, features,
+        {{&dataset, space, {order.begin() + first, order.begin() + last}}});
+  };
+  rows.fresh = collect(0, count);
+  if (count < held_out) rows.judged = collect(count, held_out);
+  rows.source = "data";
+  warn_of_unknown(rows.fresh, growth);
+}
+
+void collect_from_package(const pipeline::Pool& pool, const Growth& growth, Rows& rows) {
+  for (const InstalledExpert* expert : growth.newcomers) {
+    const auto routing = training::read_routing(expert->package, *pool.encoder(), growth.gate.gate);
+    if (!routing) continue;
+    const int64_t m = routing->z.size(0);
+    rows.fresh.texts.z = routing->z;
+    rows.fresh.texts.spaces = at::full({m}, expert->labels.space, at::kLong);
+    rows.fresh.texts.targets = at::full({m}, -1, at::kLong);
+    for (const InstalledExpert* other : growth.experts)
+      rows.fresh.texts.logits.push_back(at::zeros({m, other->expert.classes()}));
+    rows.source = routing->mean_only ? "mean" : "routing";
+    return;
+  }
+  throw Error(
+      "E_DATA",
+      fmt::format("there is no training file for domain {}, and package {} has no "
+                  "routing.safetensors",
+                  escaped(growth.domain, 80), growth.newcomers.front()->name),
+      fmt::format("give one with --data {}=FILE or --data-dir DIR", escaped(growth.domain, 80)));
+}
+
+// The old domains: held-out texts of their files, else what was kept of them.
+void collect_replay(pipeline::Pool& pool, const Growth& growth,
+                    const std::vector<data::Dataset>& datasets, const GrowOptions& options,
+                    Rows& rows) {
+  std::vector<training::ChosenTexts> chosen;
+  std::set<std::string> covered;
+  for (const data::Dataset& dataset : datasets) {
+    if (dataset.domain == growth.domain) continue;
+    int64_t held_out = 0;
+    std::vector<int64_t> order = training::held_out_first(dataset, options.seed, held_out);
+    order.resize(static_cast<size_t>(held_out));
+    if (held_out > 0) covered.insert(dataset.domain);
+    chosen.push_back({&dataset, pool.space_of_domain(dataset.domain), std::move(order)});
+  }
+  const auto& features = growth.gate.gate.features;
+  rows.replay =
+      training::collect_growth_rows(pool, pool.labels(), growth.experts, features, chosen);
+  if (growth.stored.data.contains(growth.domain) && !rows.judged.domain_of.empty()) {
+    // Another expert for a domain that the gate knows: its other texts are old ones too.
+    rows.replay = joined(rows.replay, rows.judged);
+    covered.insert(growth.domain);
+  }
+  const Json& kept = growth.stored.metrics;
+  if (const auto replay =
+          training::read_replay(options.registry, kept.value("replay_sha256", std::string()))) {
+    const training::GrowthRows old =
+        training::kept_rows(*replay, pool, growth.experts, features, covered);
+    covered.insert(old.domains.begin(), old.domains.end());
+    rows.replay = joined(rows.replay, old);
+  }
+  for (const auto& [domain, sha256] : growth.stored.data) {
+    if (!covered.contains(domain)) rows.unchecked.insert(domain);
+  }
+}
+
+at::Tensor rows_of_domain(const training::GrowthRows& rows, int domain) {
+  std::vector<int64_t> chosen;
+  for (size_t i = 0; i < rows.domain_of.size(); ++i) {
+    if (rows.domain_of[i] == domain) chosen.push_back(static_cast<int64_t>(i));
+  }
+  return encoder::index_tensor(chosen);
+}
+
+Json accuracies(const Growth& growth, const gate::Gate& grown, const training::GrowthTexts& texts) {
+  const auto accuracy = [&](const gate::Gate& gate) {
+    return training::answered_right(gate, growth.setting, texts, growth.gate.fusion,
+                                    growth.gate.top_k)
+        .to(at::kDouble)
+        .mean()
+        .item<double>();
+  };
+  return {
+      {"texts", texts.rows()}, {"before", accuracy(growth.gate.gate)}, {"after", accuracy(grown)}};
+}
+
+// Old domains before and after, on the replay.
+Json judge_replay(const Growth& growth, const gate::Gate& grown, const Rows& rows) {
+  Json domains = Json::object();
+  for (size_t d = 0; d < rows.replay.domains.size(); ++d) {
+    const at::Tensor index = rows_of_domain(rows.replay, static_cast<int>(d));
+    domains[rows.replay.domains[d]] = accuracies(growth, grown, rows.replay.texts.select(index));
+  }
+  return domains;
+}
+
+// Throws where an old domain loses too much, or where --guard asks for what was not checked.
+void apply_guard(const Json& domains, const Rows& rows, const GrowOptions& options) {
+  for (const auto& [name, domain] : domains.items()) {
+    const double before = domain["before"].get<double>(), after = domain["after"].get<double>();
+    if (before - after <= kGuard) continue;
+    throw Error(
+        "E_REQUIRE_GUARD",
+        fmt::format("domain {} would lose {:.4f} accuracy on {} replayed texts ({:.4f} -> "
+                    "{:.4f}), more than {}; the gate is unchanged",
+                    name, before - after, domain["texts"].get<int64_t>(), before, after, kGuard),
+        "give more texts with --texts, or fit all rows again with `moecollab train-gate`");
+  }
+  if (!options.guard || rows.unchecked.empty()) return;
+  const std::vector<std::string> names(rows.unchecked.begin(), rows.unchecked.end());
+  throw Error(
+      "E_REQUIRE_GUARD",
+      fmt::format("--guard: there is no replay of {}; the gate is unchanged", join(names, ", ")),
+      "give their training data with --data-dir, or fit with `train-gate --keep-replay N`");
+}
+
+double own_accuracy(const InstalledExpert& expert, const at::Tensor& logits,
+                    const at::Tensor& targets) {
+  const at::Tensor columns = encoder::index_tensor(
+      std::vector<int64_t>(expert.labels.columns.begin(), expert.labels.columns.end()));
+  return columns.index_select(0, logits.argmax(1))
+      .eq(targets)
+      .to(at::kDouble)
+      .mean()
+      .item<double>();
+}
+
+// The stored file with the new rows, whatever of its old rows takes part now.
+pipeline::GateFile grown_file(const Growth& growth, const training::NewRows& fitted,
+                              const Rows& rows, const Json& record,
+                              const std::vector<data::Dataset>& datasets) {
+  pipeline::GateFile file = growth.stored;
+  file.gate = training::extended(file.gate, fitted);
+  const training::GrowthRows own = joined(rows.fresh, rows.judged);
+  for (size_t i = 0; i < growth.newcomers.size(); ++i) {
+    const InstalledExpert& expert = *growth.newcomers[i];
+    const size_t e = growth.experts.size() - growth.newcomers.size() + i;
+    const registry::Manifest& manifest = expert.package.manifest;
+    const bool known = rows.source == "data" && own.unknown[e] == 0;
+    file.rows.push_back({expert.name, manifest.expert.id, manifest.expert.version.text(),
+                         expert.sha256(), expert.labels.temperature, known});
+    if (rows.source == "data") {
+      file.metrics["expert_accuracy"][expert.name] =
+          own_accuracy(expert, own.texts.logits[e], own.texts.targets);
+    }
+  }
+  for (const data::Dataset& dataset : datasets) file.data[dataset.domain] = dataset.sha256;
+  file.metrics["growth"].push_back(record);
+  return file;
+}
+
+// Where rows were kept before, the new domain's are kept too.
+void keep_replay(const Growth& growth, const pipeline::Pool& pool, const Rows& rows,
+                 const GrowOptions& options, pipeline::GateFile& file) {
+  const auto kept =
+      training::read_replay(options.registry, file.metrics.value("replay_sha256", std::string()));
+  if (!kept || rows.source != "data") return;
+  const training::GrowthRows old =
+      training::kept_rows(*kept, pool, growth.experts, growth.gate.gate.features, {growth.domain});
+  file.metrics["replay_sha256"] = training::write_replay(
+      options.registry,
+      training::to_replay(joined(old, rows.fresh), pool, growth.experts, growth.gate.gate.features,
+                          std::numeric_limits<int64_t>::max()));
+}
+
+}  // namespace
+
+Json run_grow(const GrowOptions& options) {
+  prepare(options);
+  check_options(options);
+  pipeline::Pool pool(pool_options(options));
+  pool.require_experts();
+  Growth growth = open_growth(pool, options);
+  growth.setting.gate = &growth.gate.gate;
+  require_writable(pipeline::gate_folder(options.registry) / "gate.toml");
+  const at::NoGradGuard no_grad;
+  const std::vector<data::Dataset> datasets = read_files(options, growth);
+  Rows rows;
+  const auto own = std::find_if(datasets.begin(), datasets.end(),
+                                [&](const auto& d) { return d.domain == growth.domain; });
+  if (own != datasets.end()) {
+    collect_from_file(pool, growth, *own, options, rows);
+  } else {
+    collect_from_package(pool, growth, rows);
+  }
+  collect_replay(pool, growth, datasets, options, rows);
+
+  const bool prototype = options.prototype || rows.source == "mean";
+  const auto start = std::chrono::steady_clock::now();
+  const training::NewRows fitted =
+      prototype ? training::prototype_rows(growth.setting, rows.fresh.texts.z)
+                : training::fit_rows(growth.setting, rows.fresh.texts, rows.replay.texts,
+                                     rows.replay.domain_of,
+                                     {.l2 = options.l2, .new_weight = options.new_weight});
+  const double seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  const gate::Gate grown = training::extended(growth.gate.gate, fitted);
+  const Json domains = judge_replay(growth, grown, rows);
+  const Json judged =
+      rows.judged.domain_of.empty() ? Json(nullptr) : accuracies(growth, grown, rows.judged.texts);
+  apply_guard(domains, rows, options);
+
+  const Json record = {{"experts", options.names},
+                       {"domain", growth.domain},
+                       {"texts", rows.fresh.texts.rows()},
+                       {"source", rows.source},
+                       {"method", prototype ? "prototype" : "fit"},
+                       {"l2", options.l2},
+                       {"new_weight", options.new_weight},
+                       {"seed", options.seed},
+                       {"replay", rows.replay.texts.rows()},
+                       {"guard", rows.unchecked.empty() ? "passed" : "not checked"},
+                       {"unchecked", rows.unchecked}};
+  pipeline::GateFile file = grown_file(growth, fitted, rows, record, datasets);
+  for (const data::Dataset& dataset : datasets) data::require_unchanged(dataset);
+  keep_replay(growth, pool, rows, options, file);
+  pipeline::write_gate(options.registry, file);
+
+  Json result = {{"gate", pipeline::gate_folder(options.registry).string()}};
+  result.update(record);
+  result["rows"] = file.rows.size();
+  result["loss"] = prototype ? Json(nullptr) : Json(fitted.loss);
+  result["iterations"] = fitted.iterations;
+  result["fit_seconds"] = seconds;
+  result["new_domain"] = judged;
+  result["old_domains"] = domains;
+  return result;
+}
+
+}  // namespace moecollab::engine

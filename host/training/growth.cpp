@@ -1,0 +1,221 @@
+#include "training/growth.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+
+#include "base/error.h"
+#include "encoder/features.h"
+#include "training/lbfgs.h"
+
+namespace moecollab::training {
+namespace {
+
+constexpr double kFloor = 1e-12;  // of a probability whose logarithm is taken
+
+at::Tensor standardised(const gate::Gate& gate, const at::Tensor& z) {
+  return (z.to(at::kFloat) - gate.mean) / gate.std;
+}
+
+at::Tensor is_known(const at::Tensor& logits) { return logits.isfinite().all(1); }
+
+// Where an expert's classes hold the targets [n]; −1 where it does not know the label.
+at::Tensor class_of(const fusion::ExpertLabels& expert, const at::Tensor& targets, int64_t labels) {
+  std::vector<int64_t> place(static_cast<size_t>(labels) + 1, -1);  // the last: no target
+  for (size_t c = 0; c < expert.columns.size(); ++c)
+    place[static_cast<size_t>(expert.columns[c])] = static_cast<int64_t>(c);
+  return encoder::index_tensor(place).index_select(0, at::where(targets < 0, labels, targets));
+}
+
+// [n, E]: what each expert's share of the gate is worth to a text, p_e(y|x) where label and answer
+// are known (see fit_rows for the others). Float64.
+at::Tensor worth(const GrowthSetting& setting, const GrowthTexts& texts) {
+  const int64_t labels = setting.labels->size();
+  std::vector<at::Tensor> columns, guessed;
+  for (size_t e = 0; e < setting.experts.size(); ++e) {
+    const fusion::ExpertLabels& expert = setting.experts[e];
+    const at::Tensor own = texts.spaces.eq(expert.space), labelled = texts.targets >= 0,
+                     known = is_known(texts.logits[e]);
+    const at::Tensor place = class_of(expert, texts.targets, labels);
+    const at::Tensor p = at::softmax(texts.logits[e].to(at::kDouble) / expert.temperature, -1)
+                             .gather(1, place.clamp_min(0).unsqueeze(1))
+                             .squeeze(1);
+    const at::Tensor zero = at::zeros_like(p);
+    const at::Tensor answered = at::where(place >= 0, p, zero);
+    guessed.push_back(labelled.logical_and(known.logical_not()).logical_and(own));
+    columns.push_back(at::where(labelled, at::where(known, answered, zero), own.to(at::kDouble)));
+  }
+  at::Tensor value = at::stack(columns, 1);
+  const at::Tensor unknown = at::stack(guessed, 1);
+  std::vector<at::Tensor> same;
+  for (const fusion::ExpertLabels& expert : setting.experts)
+    same.push_back(texts.spaces.eq(expert.space));
+  const at::Tensor informed = at::stack(same, 1).logical_and(unknown.logical_not());
+  const at::Tensor count = informed.sum(1, /*keepdim=*/true).to(at::kDouble);
+  const at::Tensor mean = (value * informed).sum(1, /*keepdim=*/true) / count.clamp_min(1) +
+                          count.eq(0).to(at::kDouble);
+  return at::where(unknown, mean.expand_as(value), value);
+}
+
+// Weights [n] that sum to 1: every domain of the replay the same, the new texts together
+// `new_weight` of one.
+at::Tensor text_weights(int64_t fresh, const std::vector<int>& replay_domains, double new_weight) {
+  std::map<int, double> count;
+  for (const int domain : replay_domains) count[domain] += 1;
+  const double total = new_weight + static_cast<double>(count.size());
+  std::vector<double> weights(static_cast<size_t>(fresh),
+                              new_weight / total / static_cast<double>(fresh));
+  for (const int domain : replay_domains) weights.push_back(1 / total / count[domain]);
+  return at::tensor(weights, at::kDouble);
+}
+
+// The loss of fit_rows in the new rows' weights and biases, flattened [k·(D + 1)].
+class RowLoss {
+ public:
+  RowLoss(const GrowthSetting& setting, const GrowthTexts& texts, at::Tensor weights, double l2,
+          at::Tensor anchor, bool pull_bias)
+      : k_(setting.new_rows()),
+        x_(standardised(*setting.gate, texts.z)),
+        old_(setting.gate->router_logits(texts.z).to(at::kDouble)),
+        log_worth_(worth(setting, texts).clamp_min(kFloor).log()),
+        weights_(weights.unsqueeze(1)),
+        anchor_(std::move(anchor)),
+        pull_(at::full_like(anchor_, l2)) {
+    if (!pull_bias) pull_.narrow(0, k_ * x_.size(1), k_).zero_();
+  }
+
+  double operator()(const at::Tensor& parameters, at::Tensor& gradient) const {
+    const int64_t width = x_.size(1);
+    const at::Tensor w = parameters.narrow(0, 0, k_ * width).view({k_, width}).to(at::kFloat);
+    const at::Tensor b = parameters.narrow(0, k_ * width, k_);
+    const at::Tensor router = at::cat({old_, x_.matmul(w.t()).to(at::kDouble) + b}, 1);
+    const at::Tensor useful = router + log_worth_;
+    const at::Tensor loss = router.logsumexp(1, true) - useful.logsumexp(1, true);
+    const at::Tensor slope =
+        ((at::softmax(router, 1) - at::softmax(useful, 1)) * weights_).narrow(1, old_.size(1), k_);
+    gradient =
+        at::cat({slope.t().to(at::kFloat).matmul(x_).to(at::kDouble).flatten(), slope.sum(0)});
+    const at::Tensor away = parameters - anchor_;
+    gradient += pull_ * away;
+    return (loss * weights_).sum().item<double>() +
+           0.5 * (pull_ * away * away).sum().item<double>();
+  }
+
+ private:
+  int64_t k_;
+  at::Tensor x_, old_, log_worth_, weights_, anchor_, pull_;
+};
+
+GrowthTexts joined(const GrowthTexts& a, const GrowthTexts& b) {
+  if (b.rows() == 0) return a;
+  GrowthTexts out{
+      at::cat({a.z, b.z}), at::cat({a.spaces, b.spaces}), at::cat({a.targets, b.targets}), {}};
+  for (size_t e = 0; e < a.logits.size(); ++e)
+    out.logits.push_back(at::cat({a.logits[e], b.logits[e]}));
+  return out;
+}
+
+// Over the text's own label space only.
+at::Tensor right_in_own_space(const at::Tensor& fused, const GrowthTexts& texts,
+                              const fusion::LabelUnion& labels, fusion::Mode fusion) {
+  at::Tensor right = at::zeros({texts.rows()}, at::kBool);
+  for (size_t s = 0; s < labels.spaces().size(); ++s) {
+    const at::Tensor rows = texts.spaces.eq(static_cast<int64_t>(s)).nonzero().flatten();
+    if (rows.numel() == 0) continue;
+    const at::Tensor answer =
+        fusion::predict(fusion, fused.index_select(0, rows), labels, static_cast<int>(s));
+    right.index_copy_(0, rows, answer.eq(texts.targets.index_select(0, rows)));
+  }
+  return right;
+}
+
+}  // namespace
+
+GrowthTexts GrowthTexts::select(const at::Tensor& index) const {
+  GrowthTexts out{
+      z.index_select(0, index), spaces.index_select(0, index), targets.index_select(0, index), {}};
+  for (const at::Tensor& all : logits) out.logits.push_back(all.index_select(0, index));
+  return out;
+}
+
+NewRows prototype_rows(const GrowthSetting& setting, const at::Tensor& z) {
+  const gate::Gate& gate = *setting.gate;
+  const int64_t k = setting.new_rows();
+  const at::Tensor mean = standardised(gate, z).mean(0);
+  const double length = gate.weight.norm(2, 1).mean().item<double>();
+  const at::Tensor w = mean * (length / std::max(mean.norm().item<double>(), kFloor));
+  const at::Tensor halfway = mean / 2;
+  const double others = (gate.weight.matmul(halfway) + gate.bias).logsumexp(0).item<double>();
+  const double b = others - w.dot(halfway).item<double>() - std::log(static_cast<double>(k));
+  NewRows rows;
+  rows.weight = w.unsqueeze(0).repeat({k, 1});
+  rows.bias = at::full({k}, b, at::kFloat);
+  return rows;
+}
+
+NewRows fit_rows(const GrowthSetting& setting, const GrowthTexts& fresh, const GrowthTexts& replay,
+                 const std::vector<int>& replay_domains, const GrowthOptions& options) {
+  const int64_t k = setting.new_rows(), width = setting.gate->weight.size(1);
+  const bool alone = replay.rows() == 0;
+  at::Tensor start = at::zeros({k * (width + 1)}, at::kDouble);
+  if (alone) {
+    const NewRows prototype = prototype_rows(setting, fresh.z);
+    start = at::cat({prototype.weight.flatten(), prototype.bias}).to(at::kDouble);
+  }
+  const RowLoss loss(setting, joined(fresh, replay),
+                     text_weights(fresh.rows(), replay_domains, options.new_weight), options.l2,
+                     start, /*pull_bias=*/alone);
+  const LbfgsResult fit = minimise(loss, start, {});
+  if (!std::isfinite(fit.loss)) {
+    throw Error("E_TRAIN_DIVERGED", "the new row's loss is not finite; the gate is unchanged",
+                "check the new expert with `moecollab experts verify`");
+  }
+  NewRows rows;
+  rows.weight = fit.x.narrow(0, 0, k * width).view({k, width}).to(at::kFloat).contiguous();
+  rows.bias = fit.x.narrow(0, k * width, k).to(at::kFloat).contiguous();
+  rows.loss = fit.loss;
+  rows.iterations = fit.iterations;
+  return rows;
+}
+
+gate::Gate extended(const gate::Gate& gate, const NewRows& rows) {
+  gate::Gate out = gate;
+  out.weight = at::cat({gate.weight, rows.weight});
+  out.bias = at::cat({gate.bias, rows.bias});
+  return out;
+}
+
+at::Tensor answered_right(const gate::Gate& gate, const GrowthSetting& setting,
+                          const GrowthTexts& texts, fusion::Mode fusion, int64_t top_k) {
+  const auto experts = static_cast<size_t>(gate.experts());
+  at::Tensor weights = gate::routing_weights(gate.router_logits(texts.z), top_k);
+  at::Tensor unknown = at::zeros({texts.rows()});  // mass of experts whose answer is not known
+  std::vector<at::Tensor> logits;
+  for (size_t e = 0; e < experts; ++e) {
+    const at::Tensor missing = is_known(texts.logits[e]).logical_not();
+    at::Tensor share = weights.select(1, static_cast<int64_t>(e));
+    unknown += share * missing;
+    share.masked_fill_(missing, 0.0);
+    logits.push_back(texts.logits[e].nan_to_num(0.0));
+  }
+  if (fusion != fusion::Mode::kMixture && unknown.gt(0).any().item<bool>()) {
+    throw Error("E_CONFIG",
+                fmt::format("kept replay has no answers of the new expert, which {} fusion needs",
+                            fusion::name(fusion)),
+                "give the old domains' training data with --data-dir");
+  }
+  const at::Tensor fused = fusion::fuse(
+      fusion, weights, logits, {setting.experts.begin(), setting.experts.begin() + gate.experts()},
+      *setting.labels);
+  if (!fusion::is_task_agnostic(fusion))
+    return right_in_own_space(fused, texts, *setting.labels, fusion);
+  const at::Tensor own = texts.targets.unsqueeze(1);
+  const at::Tensor right = fused.argmax(1).eq(texts.targets);
+  const at::Tensor p = fused.exp();
+  const at::Tensor rival = std::get<0>(p.scatter(1, own, -1.0).max(1));
+  return at::where(unknown > 0, p.gather(1, own).squeeze(1) > rival + unknown, right);
+}
+
+}  // namespace moecollab::training

@@ -1,0 +1,72 @@
+// New rows of an existing gate: design page 4, "Growth".
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <string>
+#include <vector>
+
+#include "fusion/fusion.h"
+#include "gate/gate.h"
+
+namespace moecollab::training {
+
+// Texts that rows are fitted or judged on. Experts are those of the gate's rows and then the new
+// ones, E in all.
+struct GrowthTexts {
+  at::Tensor z;        // [n, D] what the gate reads
+  at::Tensor spaces;   // [n] int64, the text's own label space
+  at::Tensor targets;  // [n] int64, global label ids; −1 where the label is not known
+  // Per expert [n, C_e]; a row of NaN where its answer is not known.
+  std::vector<at::Tensor> logits;
+
+  int64_t rows() const { return z.defined() ? z.size(0) : 0; }
+  GrowthTexts select(const at::Tensor& index) const;
+};
+
+// What the new rows count for: the experts behind the rows, and the union that they answer in.
+struct GrowthSetting {
+  const gate::Gate* gate = nullptr;           // E_old rows, which stay as they are
+  std::vector<fusion::ExpertLabels> experts;  // [E], the new ones last
+  const fusion::LabelUnion* labels = nullptr;
+  int64_t new_rows() const { return static_cast<int64_t>(experts.size()) - gate->experts(); }
+};
+
+struct GrowthOptions {
+  // L2 pull of the new weights towards where they start, against a mean loss of weight 1.
+  double l2 = 1e-2;
+  // What the texts of the new domain weigh together, against 1 for the mean old domain.
+  double new_weight = 1.0;
+};
+
+// Rows [k, D] and [k] for a gate.
+struct NewRows {
+  at::Tensor weight, bias;
+  double loss = 0;
+  int32_t iterations = 0;
+};
+
+// The row without training: w along the mean of the new texts' standardised features, as long as
+// the old rows are on average, and b such that halfway between that mean and the old texts' the new
+// rows together weigh as much as the old ones. z [m, D], m >= 1.
+NewRows prototype_rows(const GrowthSetting& setting, const at::Tensor& z);
+
+// Minimises, over the new rows only, the mixture's task loss −log Σ_e g_e(x)·p_e(y|x) on the texts
+// of the new domain and on the replay (each of whose domains weighs the same), by L-BFGS: from zero
+// where there is a replay, else from the prototype. Where a text's label is not known, the gate's
+// mass on its own label space counts, and where only an expert's answer is not known, that expert
+// counts as the mean of the others of the space. replay_domains [n] groups the replay.
+NewRows fit_rows(const GrowthSetting& setting, const GrowthTexts& fresh, const GrowthTexts& replay,
+                 const std::vector<int>& replay_domains, const GrowthOptions& options);
+
+// The gate with the new rows below; mean, std and old rows are the same storage or bits.
+gate::Gate extended(const gate::Gate& gate, const NewRows& rows);
+
+// Whether each text is answered with its own label [n] bool, by a gate over experts[0 .. its rows).
+// Over the whole union where the fusion has such an answer, else over the text's own space. An
+// expert whose answer is not known counts, under `mixture`, as sure of a wrong label; under other
+// fusions that is E_CONFIG. Texts need their labels.
+at::Tensor answered_right(const gate::Gate& gate, const GrowthSetting& setting,
+                          const GrowthTexts& texts, fusion::Mode fusion, int64_t top_k);
+
+}  // namespace moecollab::training

@@ -1,0 +1,29 @@
+// routing.safetensors of a package: features of its training texts, for gates that grow where the
+// data stays with the contributor (design page 3).
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <optional>
+
+#include "encoder/encoder.h"
+#include "gate/gate.h"
+#include "registry/package.h"
+
+namespace moecollab::training {
+
+struct RoutingFeatures {
+  at::Tensor z;            // [m, D] as the gate reads it; m >= 1
+  bool mean_only = false;  // z is the mean of the texts' features
+};
+
+// nullopt where the package has no such file. Tensors: `features` [m, H] of the last layer's mean
+// (or only `mean` [H]), and for other layers `features.<layer>` (`mean.<layer>`); a layer that the
+// gate reads and the file lacks counts as average, with a warning. Throws E_DESC_ENCODER for
+// another encoder than the registry's, E_ST_… for a damaged file, E_ST_ROUTING for a contradictory
+// one.
+std::optional<RoutingFeatures> read_routing(const registry::Package& package,
+                                            const encoder::Encoder& encoder,
+                                            const gate::Gate& gate);
+
+}  // namespace moecollab::training

@@ -1,0 +1,266 @@
+"""grow and train-baseline: new rows for an old gate, and a model to beat."""
+import hashlib
+import json
+import re
+import shutil
+import struct
+
+from harness import SAMPLES, EndToEnd, run
+
+
+def read_safetensors(path):
+    """Name -> (shape, bytes)."""
+    data = path.read_bytes()
+    size = struct.unpack("<Q", data[:8])[0]
+    header = json.loads(data[8:8 + size])
+    return {name: (entry["shape"], data[8 + size + entry["data_offsets"][0]:8 + size + entry["data_offsets"][1]]) for name, entry in header.items() if name != "__metadata__"}
+
+
+def safetensors(metadata, **tensors):
+    """A file of float32 tensors: name -> (shape, numbers)."""
+    header, body = {"__metadata__": metadata}, b""
+    for name in sorted(tensors):
+        shape, numbers = tensors[name]
+        raw = struct.pack(f"<{len(numbers)}f", *numbers)
+        header[name] = {"dtype": "F32", "shape": shape, "data_offsets": [len(body), len(body) + len(raw)]}
+        body += raw
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    return struct.pack("<Q", len(text)) + text + body
+
+
+class Grow(EndToEnd):
+    def enable(self, registry, name, enabled):
+        path = registry / "registry.toml"
+        text = path.read_text()
+        path.write_text(text.replace(f'name = "{name}"\nenabled = false\n', f'name = "{name}"\n') if enabled
+                        else text.replace(f'name = "{name}"\n', f'name = "{name}"\nenabled = false\n'))
+
+    def young(self, *train_options):
+        """A registry whose gate knows the two experts of news, with `feelings` installed beside them."""
+        registry = self.registry()
+        self.enable(registry, "feelings", False)
+        done = run("train-gate", f"--data=news={SAMPLES}/news/train.jsonl", *self.options(registry), *train_options)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.enable(registry, "feelings", True)
+        return registry
+
+    def grow(self, registry, *more, data=None, name="feelings"):
+        return run("grow", name, *(self.data("train") if data is None else data), *self.options(registry), *more)
+
+    def accuracy(self, registry):
+        done = self.eval(registry, "--json")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        report = json.loads(done.stdout)
+        return {name: d["moe"]["accuracy"] for name, d in report["domains"].items()}
+
+    def test_grows_by_one_domain_and_leaves_old_rows_alone(self):
+        registry = self.young()
+        before = read_safetensors(registry / "gate" / "gate.safetensors")
+        done = self.grow(registry, "--texts", 10, "--json")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        result = json.loads(done.stdout)
+        self.assertEqual((result["method"], result["guard"], result["rows"], result["texts"]), ("fit", "passed", 3, 10))
+        self.assertLess(result["fit_seconds"], 1.0)
+        self.assertGreater(result["new_domain"]["after"], result["new_domain"]["before"])
+        self.assertEqual(set(result["old_domains"]), {"news"})
+        after = read_safetensors(registry / "gate" / "gate.safetensors")
+        for name in ("mean", "std"):
+            self.assertEqual(before[name], after[name])
+        for name in ("weight", "bias"):
+            self.assertEqual(after[name][0][0], 3)
+            self.assertEqual(after[name][1][:len(before[name][1])], before[name][1], "old rows, bit for bit")
+        toml = (registry / "gate" / "gate.toml").read_text()
+        self.assertIn('guard = "passed"', toml)
+        self.assertIn('name = "feelings"', toml)
+        accuracy = self.accuracy(registry)
+        self.assertGreater(accuracy["emotion"], 1 / 6)
+        self.assertGreater(accuracy["news"], 1 / 4)
+
+    def test_equal_seeds_give_equal_gates(self):
+        registry = self.young()
+        gates = []
+        for _ in range(2):
+            copy = {p.name: p.read_bytes() for p in (registry / "gate").iterdir()}
+            self.assertEqual(self.grow(registry, "--seed", 5).returncode, 0)
+            gates.append({p.name: p.read_bytes() for p in (registry / "gate").iterdir()})
+            for name, content in copy.items():
+                (registry / "gate" / name).write_bytes(content)
+        self.assertEqual(gates[0], gates[1])
+
+    def test_prototype_trains_nothing(self):
+        registry = self.young()
+        done = self.grow(registry, "--prototype", "--json")
+        self.assertIn(done.returncode, (0, 6), done.stderr)
+        if done.returncode == 0:
+            self.assertEqual(json.loads(done.stdout)["method"], "prototype")
+        else:
+            self.assertIn("E_REQUIRE_GUARD", done.stderr)
+
+    def test_without_replay_the_guard_is_not_checked(self):
+        registry = self.young()
+        new_only = [f"--data=emotion={SAMPLES}/emotion/train.jsonl"]
+        gate = (registry / "gate" / "gate.toml").read_bytes()
+        self.assertRefused(self.grow(registry, "--guard", data=new_only), 6, "E_REQUIRE_GUARD", "news", "--keep-replay")
+        self.assertEqual((registry / "gate" / "gate.toml").read_bytes(), gate)
+        done = self.grow(registry, "--json", data=new_only)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(json.loads(done.stdout)["unchecked"], ["news"])
+        self.assertIn('guard = "not checked"', (registry / "gate" / "gate.toml").read_text())
+
+    def test_kept_replay_stands_for_the_old_data(self):
+        registry = self.young("--keep-replay", 8)
+        kept = registry / "gate" / "replay.safetensors"
+        self.assertEqual(read_safetensors(kept)["z"][0][0], 8)
+        self.assertNotIn(json.loads(next(open(SAMPLES / "news" / "train.jsonl")))["text"].encode(), kept.read_bytes(), "no texts are kept")
+        done = self.grow(registry, "--guard", "--json", data=[f"--data=emotion={SAMPLES}/emotion/train.jsonl"])
+        self.assertIn(done.returncode, (0, 6), done.stderr)
+        if done.returncode == 6:
+            self.assertIn("replayed texts", done.stderr)
+            return
+        result = json.loads(done.stdout)
+        self.assertEqual((result["guard"], result["replay"], result["old_domains"]["news"]["texts"]), ("passed", 8, 8))
+        self.assertGreater(read_safetensors(kept)["z"][0][0], 8, "the new domain's rows are kept too")
+
+    def test_damaged_replay_is_refused(self):
+        registry = self.young("--keep-replay", 4)
+        kept = registry / "gate" / "replay.safetensors"
+        damaged = bytearray(kept.read_bytes())
+        damaged[-1] ^= 1
+        kept.write_bytes(damaged)
+        self.assertRefused(self.grow(registry), 4, "E_GATE", "replay.safetensors")
+
+    def test_a_refit_without_keeping_removes_what_was_kept(self):
+        registry = self.young("--keep-replay", 4)
+        done = run("train-gate", *self.data("train"), *self.options(registry))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertFalse((registry / "gate" / "replay.safetensors").exists())
+
+    def add_routing(self, registry, content):
+        package = self.package(registry, "feelings")
+        (package / "routing.safetensors").write_bytes(content)
+        manifest = package / "expert.toml"
+        manifest.write_text(manifest.read_text() + f'"routing.safetensors" = "{hashlib.sha256(content).hexdigest()}"\n'
+                            if manifest.read_text().rstrip().splitlines()[-1].startswith('"') else
+                            re.sub(r"(?m)^\[files\]\n", f'[files]\n"routing.safetensors" = "{hashlib.sha256(content).hexdigest()}"\n', manifest.read_text()))
+
+    def fingerprint(self, registry):
+        return re.search(r'encoder = "([0-9a-f]{64})"', (registry / "gate" / "gate.toml").read_text()).group(1)
+
+    def test_routing_file_serves_where_there_is_no_data(self):
+        registry = self.young()
+        hidden = read_safetensors(registry / "gate" / "gate.safetensors")["mean"][0][0] // 3
+        numbers = [((i * 37) % 101) / 101 - 0.5 for i in range(5 * hidden)]
+        news = [f"--data=news={SAMPLES}/news/train.jsonl"]
+        self.assertRefused(self.grow(registry, data=[]), 3, "E_DATA", "routing.safetensors", "--data emotion=")
+        self.add_routing(registry, safetensors({"encoder": "0" * 64}, features=([5, hidden], numbers), mean=([hidden], numbers[:hidden])))
+        self.assertRefused(self.grow(registry, data=news), 5, "E_DESC_ENCODER", "0" * 64)
+
+        registry = self.fresh_copy()
+        self.add_routing(registry, safetensors({"encoder": self.fingerprint(registry)}, features=([5, hidden], numbers), mean=([hidden], numbers[:hidden])))
+        done = self.grow(registry, "--json", data=news)
+        self.assertIn(done.returncode, (0, 6), done.stderr)
+        self.assertIn("count as average", done.stderr)
+        if done.returncode == 0:
+            self.assertEqual((json.loads(done.stdout)["source"], json.loads(done.stdout)["texts"]), ("routing", 5))
+
+    def fresh_copy(self):
+        shutil.rmtree(self.folder / "registry")
+        return self.young()
+
+    def test_bad_input(self):
+        registry = self.young()
+        gate = {p.name: p.read_bytes() for p in (registry / "gate").iterdir()}
+        for arguments, name, status, code, fragments in (
+                (["--texts", "0"], "feelings", 2, "E_CONFIG", ("--texts", "0")),
+                (["--texts", "-3"], "feelings", 2, "E_CONFIG", ("-3",)),
+                (["--l2", "-1"], "feelings", 2, "E_CONFIG", ("l2",)),
+                (["--new-weight", "0"], "feelings", 2, "E_CONFIG", ("new-weight",)),
+                ([], "feeling", 2, "E_CONFIG", ("did you mean `feelings`",)),
+                ([], "news-words", 2, "E_CONFIG", ("has a row",)),
+                (["feelings"], "feelings", 2, "E_CONFIG", ("twice",))):
+            with self.subTest((name, arguments)):
+                self.assertRefused(self.grow(registry, *arguments, name=name), status, code, *fragments)
+        changed = self.write("news.jsonl", (SAMPLES / "news" / "train.jsonl").read_bytes() + b'{"text": "one more text", "label": "world"}\n')
+        self.assertRefused(self.grow(registry, data=[f"--data=emotion={SAMPLES}/emotion/train.jsonl", f"--data=news={changed}"]), 3, "E_DATA_CHANGED", "news.jsonl")
+        wrong = self.write("emotion.jsonl", '{"text": "so glad", "label": "gladness"}\n')
+        self.assertRefused(self.grow(registry, data=[f"--data=emotion={wrong}"]), 3, "E_DATA", "gladness")
+        self.assertEqual({p.name: p.read_bytes() for p in (registry / "gate").iterdir()}, gate, "nothing was written")
+
+    def test_no_gate_and_other_encoder(self):
+        registry = self.young()
+        toml = registry / "gate" / "gate.toml"
+        text = toml.read_text()
+        toml.write_text(text.replace(self.fingerprint(registry), "0" * 64))
+        self.assertRefused(self.grow(registry), 4, "E_GATE", "0" * 64)
+        toml.unlink()
+        self.assertRefused(self.grow(registry), 4, "E_GATE", "train-gate")
+
+    def test_an_ungrown_expert_is_named_with_the_next_command(self):
+        registry = self.young()
+        done = self.eval(registry)
+        self.assertNotEqual(done.returncode, 1)
+        self.assertIn("moecollab grow feelings", run("experts", "why", "feelings", "--registry", registry).stdout)
+
+
+class Baseline(EndToEnd):
+    def train(self, registry, *more, kind="head"):
+        return run("train-baseline", kind, *self.data("train"), *self.options(registry), *more)
+
+    def test_eval_reports_the_head_and_the_uniform_gate(self):
+        registry = self.registry()
+        bare = json.loads(self.eval(registry, "--json").stdout)
+        self.assertIsNone(bare["domains"]["news"]["multi_task_head"])
+        self.assertTrue(any("multi_task_head" in note for note in bare["notes"]))
+        done = self.train(registry, "--json")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(json.loads(done.stdout)["labels"], 10)
+        report = json.loads(self.eval(registry, "--json").stdout)
+        versus = {entry["vs"]: entry for entry in report["overall"]["mcnemar"]}
+        self.assertEqual(set(versus), {"expert", "oracle", "majority", "uniform_gate", "multi_task_head"})
+        for entry in versus.values():
+            self.assertEqual(set(entry), {"vs", "z", "fixed", "broke"})
+        for system in ("multi_task_head", "uniform_gate"):
+            right = sum(d[system]["accuracy"] * d["n"] for d in report["domains"].values())
+            ours = report["overall"]["accuracy"] * 82
+            self.assertAlmostEqual(versus[system]["fixed"] - versus[system]["broke"], ours - right, places=6)
+        self.assertGreater(report["domains"]["news"]["multi_task_head"]["accuracy"], 0.25)
+        self.assertEqual(report["notes"], [])
+
+    def test_top_k_leaves_no_uniform_gate(self):
+        report = json.loads(self.eval(self.registry(), "--top-k", 1, "--json").stdout)
+        self.assertIsNone(report["domains"]["news"]["uniform_gate"])
+        self.assertTrue(any("uniform_gate" in note for note in report["notes"]))
+        self.assertNotIn("uniform_gate", [entry["vs"] for entry in report["overall"]["mcnemar"]])
+
+    def test_a_head_that_does_not_fit_is_null_with_a_reason(self):
+        registry = self.registry()
+        self.assertEqual(self.train(registry).returncode, 0)
+        toml = registry / "baselines" / "head.toml"
+        text = toml.read_text()
+        for damage, fragment in ((lambda: toml.write_text(re.sub(r'encoder = "[0-9a-f]{64}"', f'encoder = "{"0" * 64}"', text)), "encoder"),
+                                 (lambda: toml.write_text(text.replace('"joy"', '"bliss"')), "bliss"),
+                                 (lambda: toml.write_text(text + "what = 1\n"), "what"),
+                                 (lambda: (toml.write_text(text), (registry / "baselines" / "head.safetensors").write_bytes(b"x")), "SHA-256")):
+            damage()
+            done = self.eval(registry, "--json")
+            self.assertEqual(done.returncode, 0, done.stderr)
+            report = json.loads(done.stdout)
+            self.assertIsNone(report["domains"]["news"]["multi_task_head"])
+            self.assertIn(fragment, " ".join(report["notes"]))
+            self.assertIn("warning", done.stderr)
+
+    def test_bad_input(self):
+        registry = self.registry()
+        self.assertRefused(self.train(registry, kind="haed"), 2, "E_CONFIG", "did you mean `head`")
+        for arguments, fragment in ((["--epochs", "0"], "epochs"), (["--lr", "0"], "lr"), (["--batch", "0"], "batch")):
+            self.assertRefused(self.train(registry, *arguments), 2, "E_CONFIG", fragment)
+        self.assertFalse((registry / "baselines").exists())
+
+    def test_equal_seeds_give_equal_heads(self):
+        registry = self.registry()
+        heads = []
+        for _ in range(2):
+            self.assertEqual(self.train(registry, "--seed", 4).returncode, 0)
+            heads.append({p.name: p.read_bytes() for p in (registry / "baselines").iterdir()})
+        self.assertEqual(heads[0], heads[1])

@@ -1,0 +1,231 @@
+#include "training/growth.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+
+#include "base/error.h"
+#include "training/lbfgs.h"
+#include "training/replay_file.h"
+
+namespace moecollab::training {
+namespace {
+
+constexpr float kUnknown = std::numeric_limits<float>::quiet_NaN();
+
+// ½·Σ c_i·(x_i − i)² with c = 1, 10, 100 has its minimum 0 at (0, 1, 2).
+TEST(Lbfgs, FindsTheMinimumOfAQuadratic) {
+  const at::Tensor centre = at::arange(3, at::kDouble),
+                   scale = at::tensor({1.0, 10.0, 100.0}, at::kDouble);
+  const LbfgsResult result = minimise(
+      [&](const at::Tensor& x, at::Tensor& gradient) {
+        gradient = scale * (x - centre);
+        return 0.5 * (scale * (x - centre).pow(2)).sum().item<double>();
+      },
+      at::full({3}, 5.0, at::kDouble), {.iterations = 100, .tolerance = 1e-9});
+  EXPECT_LT((result.x - centre).abs().max().item<double>(), 1e-4);
+  EXPECT_LT(result.loss, 1e-7);
+}
+
+// Where the first step is far too long, backtracking still only goes down.
+TEST(Lbfgs, NeverRises) {
+  double last = std::numeric_limits<double>::infinity(), first = 0;
+  const auto loss = [](const at::Tensor& x) { return std::cosh(10 * x.item<double>()); };
+  const LbfgsResult result = minimise(
+      [&](const at::Tensor& x, at::Tensor& gradient) {
+        gradient = at::full({1}, 10 * std::sinh(10 * x.item<double>()), at::kDouble);
+        if (first == 0) first = loss(x);
+        last = loss(x);
+        return last;
+      },
+      at::full({1}, 1.0, at::kDouble), {});
+  EXPECT_LT(result.loss, first);
+  EXPECT_NEAR(result.x.item<double>(), 0.0, 1e-3);
+}
+
+// Label space 0 (ids 0, 1) with experts a and b, and a new space 1 (ids 2, 3) with expert c.
+class Growth : public ::testing::Test {
+ protected:
+  Growth() {
+    labels_.add({"old/1", {"x", "y"}}, false);
+    labels_.add({"new/1", {"u", "v"}}, false);
+    gate_.features = {{1, encoder::Pooling::kMean}};
+    gate_.mean = at::zeros({2});
+    gate_.std = at::ones({2});
+    gate_.weight = at::tensor({3.0F, 4.0F}).view({1, 2});
+    gate_.bias = at::zeros({1});
+    setting_ = {&gate_, {{0, {0, 1}, 1.0}, {1, {2, 3}, 1.0}}, &labels_};
+  }
+  // n texts around (side, 0), of the old space and label x where side < 0, else new and u.
+  GrowthTexts texts(int64_t n, float side) const {
+    GrowthTexts out;
+    out.z = at::sin(at::arange(n * 2, at::kFloat).mul(1.7)).view({n, 2}).mul(0.5);
+    out.z.select(1, 0).add_(side);
+    out.spaces = at::full({n}, side < 0 ? 0 : 1, at::kLong);
+    out.targets = at::full({n}, side < 0 ? 0 : 2, at::kLong);
+    const at::Tensor sure = at::tensor({2.0F, 0.0F}).expand({n, 2}).contiguous();
+    out.logits = {sure, sure};
+    return out;
+  }
+
+  fusion::LabelUnion labels_;
+  gate::Gate gate_;
+  GrowthSetting setting_;
+};
+
+// New mean (0, 2), one old row (3, 4) of length 5: w = (0, 5). Halfway, at (0, 1), the old row says
+// 4 and w says 5, so b = −1.
+TEST_F(Growth, PrototypeByHand) {
+  const NewRows rows = prototype_rows(setting_, at::tensor({-1.0F, 2.0F, 1.0F, 2.0F}).view({2, 2}));
+  EXPECT_LT((rows.weight - at::tensor({0.0F, 5.0F})).abs().max().item<double>(), 1e-5);
+  EXPECT_NEAR(rows.bias.item<double>(), -1.0, 1e-5);
+}
+
+// Two rows for two experts share the mass of one: b = −1 − ln 2.
+TEST_F(Growth, PrototypesOfTwoExpertsShareTheMass) {
+  setting_.experts.push_back({1, {2, 3}, 1.0});
+  const NewRows rows = prototype_rows(setting_, at::tensor({0.0F, 2.0F}).view({1, 2}));
+  EXPECT_EQ(rows.weight.size(0), 2);
+  EXPECT_NEAR(rows.bias[1].item<double>(), -1.0 - std::log(2.0), 1e-5);
+}
+
+TEST_F(Growth, OldRowsStayBitIdentical) {
+  NewRows rows{at::ones({1, 2}), at::ones({1}), 0, 0};
+  const gate::Gate grown = extended(gate_, rows);
+  EXPECT_TRUE(grown.weight.narrow(0, 0, 1).equal(gate_.weight));
+  EXPECT_TRUE(grown.bias.narrow(0, 0, 1).equal(gate_.bias));
+  EXPECT_TRUE(grown.mean.equal(gate_.mean));
+  EXPECT_EQ(grown.experts(), 2);
+}
+
+TEST_F(Growth, FittedRowTakesTheNewTextsAndLeavesTheOld) {
+  gate_.weight = at::zeros({1, 2});
+  const GrowthTexts fresh = texts(16, 2), replay = texts(200, -2);
+  const NewRows rows = fit_rows(setting_, fresh, replay, std::vector<int>(200, 0), {.l2 = 1e-3});
+  const gate::Gate grown = extended(gate_, rows);
+  EXPECT_EQ(grown.router_logits(fresh.z).argmax(1).min().item<int64_t>(), 1);
+  EXPECT_EQ(grown.router_logits(replay.z).argmax(1).max().item<int64_t>(), 0);
+  EXPECT_TRUE(
+      answered_right(grown, setting_, replay, fusion::Mode::kMixture, 0).all().item<bool>());
+  EXPECT_TRUE(answered_right(grown, setting_, fresh, fusion::Mode::kMixture, 0).all().item<bool>());
+  EXPECT_FALSE(answered_right(gate_, setting_, fresh, fusion::Mode::kMixture, 0).any().item<bool>())
+      << "before, nobody knew the new labels";
+  EXPECT_TRUE(fit_rows(setting_, fresh, replay, std::vector<int>(200, 0), {.l2 = 1e-3})
+                  .weight.equal(rows.weight));
+}
+
+// At the minimum the gradient of what fusion calls the task loss, plus l2·w, is zero: the row's own
+// loss is the mixture's. Old domain and new texts weigh one half each.
+TEST_F(Growth, TheLossIsTheMixturesTaskLoss) {
+  const GrowthTexts fresh = texts(8, 1), replay = texts(24, -1);
+  const double l2 = 0.05;
+  const NewRows rows = fit_rows(setting_, fresh, replay, std::vector<int>(24, 0), {.l2 = l2});
+  at::Tensor w = rows.weight.clone().requires_grad_(true), b = rows.bias.clone();
+  b.requires_grad_(true);
+  const auto task = [&](const GrowthTexts& t) {
+    const at::Tensor router = at::cat({gate_.router_logits(t.z), t.z.matmul(w.t()) + b}, 1);
+    const at::Tensor fused = fusion::fuse(fusion::Mode::kMixture, at::softmax(router, 1), t.logits,
+                                          setting_.experts, labels_);
+    return fusion::task_loss(fusion::Mode::kMixture, fused, t.targets, labels_);
+  };
+  const at::Tensor loss = 0.5 * task(fresh) + 0.5 * task(replay) + 0.5 * l2 * w.pow(2).sum();
+  loss.backward();
+  EXPECT_NEAR(loss.item<double>(), rows.loss, 1e-5);
+  EXPECT_LT(w.grad().abs().max().item<double>(), 1e-4);
+  EXPECT_LT(b.grad().abs().max().item<double>(), 1e-4);
+}
+
+// Without a replay nothing holds the row back but the prototype that it starts from.
+TEST_F(Growth, WithoutReplayTheRowStaysNearThePrototype) {
+  const GrowthTexts fresh = texts(8, 2);
+  const NewRows prototype = prototype_rows(setting_, fresh.z);
+  const NewRows fitted = fit_rows(setting_, fresh, {}, {}, {.l2 = 1.0});
+  EXPECT_LT((fitted.weight - prototype.weight).norm().item<double>(), 1.0);
+  EXPECT_TRUE(at::isfinite(fitted.weight).all().item<bool>());
+}
+
+// With features only, every text of the new space counts, whatever its label.
+TEST_F(Growth, FeaturesWithoutLabelsAreEnough) {
+  gate_.weight = at::zeros({1, 2});
+  GrowthTexts fresh = texts(16, 2);
+  fresh.targets.fill_(-1);
+  const NewRows rows =
+      fit_rows(setting_, fresh, texts(200, -2), std::vector<int>(200, 0), {.l2 = 1e-3});
+  EXPECT_EQ(extended(gate_, rows).router_logits(fresh.z).argmax(1).min().item<int64_t>(), 1);
+}
+
+// Two new experts of which only the first knows: the labels decide who gets the share.
+TEST_F(Growth, LabelsDecideBetweenTwoNewExperts) {
+  gate_.weight = at::zeros({1, 2});
+  setting_.experts.push_back({1, {2, 3}, 1.0});
+  GrowthTexts fresh = texts(16, 2), replay = texts(64, -2);
+  fresh.logits.push_back(at::tensor({0.0F, 2.0F}).expand({16, 2}).contiguous());
+  replay.logits.push_back(at::zeros({64, 2}));
+  const NewRows rows = fit_rows(setting_, fresh, replay, std::vector<int>(64, 0), {.l2 = 1e-2});
+  const at::Tensor router = extended(gate_, rows).router_logits(fresh.z);
+  EXPECT_GT((router.select(1, 1) - router.select(1, 2)).min().item<double>(), 1.0);
+}
+
+// The old expert gives its own label .9. With .6 of the gate's mass it is .54, against .06 and .4
+// of an expert whose answer is not known: right whatever that says. With .5 it is .45 against at
+// worst .05 + .5.
+TEST_F(Growth, AnUnknownAnswerCountsAsWrong) {
+  GrowthTexts text = texts(1, -1);
+  text.z = at::zeros({1, 2});
+  text.logits = {at::tensor({.9F, .1F}).log().view({1, 2}), at::full({1, 2}, kUnknown)};
+  const auto right = [&](double mass) {
+    const NewRows rows{at::zeros({1, 2}), at::full({1}, std::log(mass / (1 - mass))), 0, 0};
+    return answered_right(extended(gate_, rows), setting_, text, fusion::Mode::kMixture, 0)
+        .item<bool>();
+  };
+  EXPECT_TRUE(right(0.4));
+  EXPECT_FALSE(right(0.5));
+  const NewRows rows{at::zeros({1, 2}), at::zeros({1}), 0, 0};
+  EXPECT_THROW(answered_right(extended(gate_, rows), setting_, text, fusion::Mode::kLogitUnion, 0),
+               Error);
+}
+
+TEST_F(Growth, TaskAwareFusionsAreJudgedInTheOwnSpace) {
+  const GrowthTexts replay = texts(5, -1);
+  EXPECT_TRUE(answered_right(gate_, setting_, replay, fusion::Mode::kMasked, 0).all().item<bool>());
+  GrowthTexts wrong = replay;
+  wrong.targets.fill_(1);
+  EXPECT_FALSE(answered_right(gate_, setting_, wrong, fusion::Mode::kMasked, 0).any().item<bool>());
+}
+
+TEST(ReplayFile, RoundTripsWithUnknownRowsAndRefusesDamage) {
+  const TemporaryFolder folder;
+  KeptReplay kept;
+  kept.encoder_fingerprint = std::string(64, 'e');
+  kept.features = {{0, encoder::Pooling::kMean}, {2, encoder::Pooling::kCls}};
+  kept.domains = {"news", "legal"};
+  kept.labels = {{"news/1", "a\"b"}, {"legal/1", "ü"}};
+  kept.domain_of = {1, 0, 1};
+  kept.label_of = {1, 0, 1};
+  kept.z = at::arange(12, at::kFloat).view({3, 4});
+  kept.logits[std::string(64, 'a')] =
+      at::tensor({1.0F, 2.0F, kUnknown, kUnknown, 5.0F, 6.0F}).view({3, 2});
+  EXPECT_FALSE(read_replay(folder.path(), "")) << "nothing kept";
+  const std::string sha256 = write_replay(folder.path(), kept);
+  const auto read = read_replay(folder.path(), sha256);
+  ASSERT_TRUE(read);
+  EXPECT_EQ(read->domains, kept.domains);
+  EXPECT_EQ(read->labels, kept.labels);
+  EXPECT_EQ(read->features, kept.features);
+  EXPECT_EQ(read->domain_of, kept.domain_of);
+  EXPECT_EQ(read->label_of, kept.label_of);
+  EXPECT_TRUE(read->z.equal(kept.z));
+  const at::Tensor logits = read->logits.at(std::string(64, 'a'));
+  EXPECT_EQ(logits[2][1].item<float>(), 6.0F);
+  EXPECT_TRUE(std::isnan(logits[1][0].item<float>()));
+
+  EXPECT_THROW(read_replay(folder.path(), std::string(64, '0')), Error) << "another digest";
+  std::string bytes = read_file(replay_path(folder.path()), "E_TEST");
+  bytes.back() ^= 1;
+  write_file_atomic(replay_path(folder.path()), bytes);
+  EXPECT_THROW(read_replay(folder.path(), sha256), Error) << "one bit";
+}
+
+}  // namespace
+}  // namespace moecollab::training
