@@ -33,6 +33,7 @@ void build(Program& program) {
   add_predict(program);
   add_train_expert(program);
   add_train_gate(program);
+  add_sweep(program);
   add_experts(program);
   add_encode(program);
   add_tokenize(program);

@@ -18,6 +18,7 @@ class TorchEngine final : public Engine {
     return run_train_expert(options);
   }
   Json train_gate(const TrainGateOptions& options) override { return run_train_gate(options); }
+  Json sweep(const SweepOptions& options) override { return run_sweep(options); }
   Json eval(const EvalOptions& options) override { return run_eval(options); }
   Json predict(const PredictOptions& options,
                const std::function<void(const std::string&)>& emit) override {

@@ -18,6 +18,7 @@ class Engine {
 
   virtual Json train_expert(const TrainExpertOptions& options) = 0;
   virtual Json train_gate(const TrainGateOptions& options) = 0;
+  virtual Json sweep(const SweepOptions& options) = 0;
   // The report of design page 6.
   virtual Json eval(const EvalOptions& options) = 0;
   // Calls `emit` with one JSON line a text, in order, and then with an empty one where a batch ends

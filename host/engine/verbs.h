@@ -9,6 +9,7 @@ namespace moecollab::engine {
 
 Json run_train_expert(const TrainExpertOptions& options);
 Json run_train_gate(const TrainGateOptions& options);
+Json run_sweep(const SweepOptions& options);
 Json run_eval(const EvalOptions& options);
 Json run_predict(const PredictOptions& options,
                  const std::function<void(const std::string&)>& emit);
