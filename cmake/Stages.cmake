@@ -5,16 +5,16 @@
 # A stage links and includes stages to its left (or of its own rank) only, and a stage that is not
 # marked TORCH reaches LibTorch through none of them; configure fails otherwise.
 
-# Ranks, left to right. A sub-library (metrics) has the rank of its folder.
+# Ranks, left to right. A sub-library (metrics) has the rank of its folder. Stages of one rank stand
+# between bars (a semicolon would make each an element, and so a rank, of its own).
 set(MOECOLLAB_RANKS
-    "base" "text;weights;data;registry" "encoder;experts" "gate;fusion" "pipeline"
-    "training;evaluation" "conformance;contribution" "engine" "cli" "app")
+    "base" "text|weights|data|registry" "encoder|experts" "gate|fusion" "pipeline"
+    "training|evaluation" "conformance|contribution" "engine" "cli" "app")
 
 # stage_rank(STAGE OUT): position of the stage's folder in the pipeline; fails for an unknown one.
 function(stage_rank stage out)
   set(rank 0)
-  foreach(names IN LISTS MOECOLLAB_RANKS)
-    string(REPLACE ";" "|" alternatives "${names}")
+  foreach(alternatives IN LISTS MOECOLLAB_RANKS)
     if(stage MATCHES "^(${alternatives})$")
       set(${out} ${rank} PARENT_SCOPE)
       return()

@@ -37,6 +37,7 @@ void build(Program& program) {
   add_train_baseline(program);
   add_grow(program);
   add_admit(program);
+  add_sweep(program);
   add_experts(program);
   add_encode(program);
   add_tokenize(program);

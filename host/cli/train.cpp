@@ -120,23 +120,11 @@ void add_train_gate(Program& program) {
   CLI::App& verb =
       add_verb(program, program.app, "train-gate", "Fits the gate on held-out training texts",
                "moecollab train-gate --data-dir samples/data --lambda1 0.01 --lambda2 0.01");
-  verb.add_option("--fusion", options->fusion, "mixture, logit-union, masked or paper")
-      ->capture_default_str();
-  verb.add_option("--top-k", options->top_k, "Experts run for a text; 0: all")
-      ->capture_default_str();
   verb.add_option("--lambda1", options->lambda1, "Weight of the entropy term of eq 3")
       ->capture_default_str();
   verb.add_option("--lambda2", options->lambda2, "Weight of the balance term of eq 3")
       ->capture_default_str();
-  verb.add_option("--layers", options->layers,
-                  "Encoder layers whose means the gate reads (default: first, middle, last)");
-  verb.add_option("--epochs", options->epochs,
-                  "Epochs at most; the best on a fifth of the texts counts")
-      ->capture_default_str();
-  verb.add_option("--lr", options->lr, "Learning rate of AdamW")->capture_default_str();
-  verb.add_option("--weight-decay", options->weight_decay, "Decoupled weight decay of AdamW")
-      ->capture_default_str();
-  verb.add_option("--batch", options->batch, "Texts a step")->capture_default_str();
+  add_gate_fit(verb, *options);
   verb.add_option("--keep-replay", options->keep_replay,
                   "Texts of each domain whose features, labels and logits are kept for `grow`")
       ->capture_default_str();

@@ -27,6 +27,8 @@ void add_common(CLI::App& verb, Program& program, engine::CommonOptions& options
 void add_seed(CLI::App& verb, engine::CommonOptions& options);
 void add_cache(CLI::App& verb, engine::CommonOptions& options);
 void add_data(CLI::App& verb, data::DataOptions& options);
+// Everything that a fit of the gate takes but --lambda1 and --lambda2.
+void add_gate_fit(CLI::App& verb, engine::TrainGateOptions& options);
 
 // A verb of the program whose help begins with an example.
 CLI::App& add_verb(Program& program, CLI::App& parent, const std::string& name,
@@ -41,6 +43,7 @@ void add_train_rounds(Program& program);
 void add_train_baseline(Program& program);
 void add_grow(Program& program);
 void add_admit(Program& program);
+void add_sweep(Program& program);
 void add_eval(Program& program);
 void add_predict(Program& program);
 void add_encode(Program& program);

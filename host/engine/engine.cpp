@@ -26,6 +26,7 @@ class TorchEngine final : public Engine {
   }
   Json grow(const GrowOptions& options) override { return run_grow(options); }
   Json admit(const AdmitOptions& options) override { return run_admit(options); }
+  Json sweep(const SweepOptions& options) override { return run_sweep(options); }
   Json eval(const EvalOptions& options) override { return run_eval(options); }
   Json predict(const PredictOptions& options,
                const std::function<void(const std::string&)>& emit) override {

@@ -23,6 +23,7 @@ class Engine {
   virtual Json grow(const GrowOptions& options) = 0;
   // The verdict, which also lies in registry/admission/; a refusal does not throw.
   virtual Json admit(const AdmitOptions& options) = 0;
+  virtual Json sweep(const SweepOptions& options) = 0;
   // The report of design page 6.
   virtual Json eval(const EvalOptions& options) = 0;
   // Calls `emit` with one JSON line a text, in order, and then with an empty one where a batch ends

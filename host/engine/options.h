@@ -56,6 +56,15 @@ struct TrainGateOptions : CommonOptions {
   double weight_decay = 0.05;
   int64_t batch = 256;
   int64_t keep_replay = 0;  // texts of each domain whose rows are kept for `grow`
+  std::string entropy_sign = "literal";  // or explore
+  std::string prior = "uniform";         // or data, or a TOML or JSON file of shares
+  int64_t balance_window = 0;            // batches
+  double free_bits = 0.0;                // nats
+  double switch_load = 0.0, importance_cv2 = 0.0, z_loss = 0.0;  // weights
+  std::string optimizer = "adamw";                               // or lbfgs
+  std::string gate = "linear";                                   // or mlp
+  int64_t hidden = 64;                                           // units of the mlp gate
+  bool calibrate = false;  // fit the experts' temperatures first
 };
 
 struct TrainBaselineOptions : CommonOptions {
@@ -88,6 +97,12 @@ struct TrainRoundsOptions : CommonOptions {
   data::DataOptions data;
   int rounds = 3;
   double lambda1 = 0.0, lambda2 = 0.0;
+};
+
+// sweep: the gate's options, but for lambda1 and lambda2, which it tries in every combination.
+struct SweepOptions : TrainGateOptions {
+  std::vector<double> lambdas1, lambdas2;  // empty: the paper's range
+  std::optional<fs::path> out;             // folder of the results; none: REGISTRY/sweep
 };
 
 struct EvalOptions : CommonOptions {

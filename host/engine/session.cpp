@@ -21,10 +21,6 @@ int usable_cores() {
   return ::sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
 }
 
-int thread_count(const CommonOptions& options) {
-  return options.threads > 0 ? options.threads : usable_cores();
-}
-
 fs::path default_cache() {
   if (const char* cache = std::getenv("XDG_CACHE_HOME"); cache != nullptr && *cache != '\0')
     return fs::path(cache) / "moecollab";
@@ -35,6 +31,10 @@ fs::path default_cache() {
 }
 
 }  // namespace
+
+int thread_count(const CommonOptions& options) {
+  return options.threads > 0 ? options.threads : usable_cores();
+}
 
 void prepare(const CommonOptions& options) {
   if (options.device != "cpu" && options.device != "auto") {

@@ -14,6 +14,9 @@ namespace moecollab::engine {
 // the CPU, precisions other than fp32. Call before any tensor is made.
 void prepare(const CommonOptions& options);
 
+// --threads, or the cores that this process may use.
+int thread_count(const CommonOptions& options);
+
 // The pool's options for these; opens the feature cache unless --no-cache (or `cached` is false).
 pipeline::PoolOptions pool_options(const CommonOptions& options, bool cached = true);
 

@@ -2,15 +2,14 @@
 #include <ATen/core/grad_mode.h>
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <chrono>
-#include <cmath>
 
-#include "base/console.h"
 #include "base/error.h"
+#include "base/strings.h"
+#include "engine/gate_history.h"
+#include "engine/gate_inputs.h"
 #include "engine/session.h"
 #include "engine/verbs.h"
-#include "training/gate_trainer.h"
 #include "training/growth_data.h"
 #include "training/shuffle.h"
 
@@ -50,57 +49,43 @@ std::vector<double> entropy_percentiles(const gate::Gate& gate, const at::Tensor
   return percentiles;
 }
 
-// --layers (means of these), or the default.
-std::vector<encoder::PooledKey> gate_features(const TrainGateOptions& options, int64_t layers) {
-  if (options.layers.empty()) return gate::default_features(layers);
-  std::vector<encoder::PooledKey> features;
-  for (const int64_t layer : options.layers) {
-    if (layer < 0 || layer > layers) {
-      throw Error("E_CONFIG",
-                  fmt::format("--layers has {}, the encoder has layers 0 (embeddings) to {}", layer,
-                              layers));
-    }
-    features.push_back({static_cast<int>(layer), encoder::Pooling::kMean});
-  }
-  return features;
-}
-
-pipeline::GateFile gate_file(pipeline::Pool& pool, const training::GateFit& fit,
-                             const training::GateData& data,
-                             const std::vector<data::Dataset>& datasets,
-                             const TrainGateOptions& options) {
+pipeline::GateFile gate_file(const GateInputs& inputs, const training::GateFit& fit,
+                             const Json& accuracies) {
+  const pipeline::Pool& pool = *inputs.pool;
   pipeline::GateFile file;
   file.gate = fit.gate;
   file.encoder_fingerprint = pool.encoder()->fingerprint();
-  file.fusion = fusion::parse_mode(options.fusion);
-  file.top_k = options.top_k;
-  file.objective = {options.lambda1, options.lambda2};
-  file.seed = options.seed;
-  for (size_t e = 0; e < pool.experts().size(); ++e) {
-    const pipeline::InstalledExpert& expert = pool.experts()[e];
+  file.fusion = inputs.training.fusion;
+  file.top_k = inputs.training.top_k;
+  file.objective = inputs.training.objective;
+  file.prior = inputs.training.prior;
+  file.seed = inputs.training.seed;
+  for (size_t e = 0; e < inputs.labels.size(); ++e) {
+    const pipeline::InstalledExpert& expert = inputs.pool->experts()[e];
     const registry::Manifest& manifest = expert.package.manifest;
     file.rows.push_back({expert.name, manifest.expert.id, manifest.expert.version.text(),
-                         expert.sha256(), expert.labels.temperature, data.heldout_known[e]});
+                         expert.sha256(), inputs.labels[e].temperature,
+                         inputs.data.heldout_known[e]});
   }
-  for (const data::Dataset& dataset : datasets) file.data[dataset.domain] = dataset.sha256;
+  for (const data::Dataset& dataset : inputs.datasets) file.data[dataset.domain] = dataset.sha256;
   file.metrics = {{"texts", fit.texts},
                   {"epochs", fit.epochs},
+                  {"optimizer", training::name(inputs.training.optimizer)},
+                  {"skipped_steps", fit.skipped_steps},
                   {"task", fit.task},
                   {"validation_task", fit.validation_task},
                   {"entropy", fit.entropy},
                   {"balance", fit.balance},
                   {"total", fit.total},
-                  {"expert_accuracy", expert_accuracies(pool, data)},
-                  {"entropy_percentiles", entropy_percentiles(fit.gate, data.z)}};
+                  {"expert_accuracy", accuracies},
+                  {"entropy_percentiles", entropy_percentiles(fit.gate, inputs.data.z)}};
   return file;
 }
 
 // --keep-replay N: what `grow` needs of these domains when their data is gone. Returns the file's
 // SHA-256, or "" where nothing is kept; rows kept of an earlier gate go.
-std::string keep_replay(pipeline::Pool& pool, const training::GateData& data,
-                        const std::vector<data::Dataset>& datasets,
-                        const std::vector<encoder::PooledKey>& features,
-                        const TrainGateOptions& options) {
+std::string keep_replay(const GateInputs& inputs, const TrainGateOptions& options) {
+  const training::GateData& data = inputs.data;
   const fs::path path = training::replay_path(options.registry);
   if (options.keep_replay == 0) {
     if (fs::remove(path)) print_note("the rows kept for `grow` were of the old gate: removed");
@@ -113,74 +98,85 @@ std::string keep_replay(pipeline::Pool& pool, const training::GateData& data,
   rows.texts.targets = data.targets.index_select(0, order);
   for (const at::Tensor& logits : data.logits)
     rows.texts.logits.push_back(logits.index_select(0, order));
-  for (const data::Dataset& dataset : datasets) rows.domains.push_back(dataset.domain);
+  for (const data::Dataset& dataset : inputs.datasets) rows.domains.push_back(dataset.domain);
   for (int64_t i = 0; i < order.numel(); ++i)
     rows.domain_of.push_back(data.domains[static_cast<size_t>(order[i].item<int64_t>())]);
   std::vector<pipeline::InstalledExpert*> experts;
-  for (pipeline::InstalledExpert& expert : pool.experts()) experts.push_back(&expert);
+  for (pipeline::InstalledExpert& expert : inputs.pool->experts()) experts.push_back(&expert);
   return training::write_replay(
-      options.registry, training::to_replay(rows, pool, experts, features, options.keep_replay));
+      options.registry, training::to_replay(rows, *inputs.pool, experts, inputs.features, options.keep_replay));
+}
+
+// history.jsonl: a line an epoch. Written before the gate, so that a gate always has its history.
+void write_history(const fs::path& registry, const GateInputs& inputs,
+                   const training::GateFit& fit) {
+  std::vector<std::string> domains;
+  for (const data::Dataset& dataset : inputs.datasets) domains.push_back(dataset.domain);
+  std::string lines;
+  for (const training::GateEpoch& epoch : fit.history)
+    lines += to_line(to_json(epoch, domains, inputs.expert_names())) + "\n";
+  const fs::path folder = pipeline::gate_folder(registry);
+  std::error_code error;
+  fs::create_directories(folder, error);
+  if (error) {
+    throw Error("E_WRITE",
+                fmt::format("{} cannot be made: {}", escaped(folder.string()), error.message()));
+  }
+  write_file_atomic(folder / "history.jsonl", lines);
+}
+
+Json calibration_json(const GateInputs& inputs) {
+  Json json = Json::object();
+  const std::vector<std::string> names = inputs.expert_names();
+  for (size_t e = 0; e < inputs.calibration.size(); ++e) {
+    const training::Calibration& c = inputs.calibration[e];
+    json[names[e]] = {{"temperature", c.temperature},
+                      {"texts", c.texts},
+                      {"nll_before", c.nll_before},
+                      {"nll_after", c.nll_after}};
+  }
+  return inputs.calibration.empty() ? Json(nullptr) : json;
 }
 
 }  // namespace
 
 Json run_train_gate(const TrainGateOptions& options) {
-  prepare(options);
-  training::GateTrainingOptions training;
-  training.objective = {options.lambda1, options.lambda2};
-  training.fusion = fusion::parse_mode(options.fusion);
-  training.top_k = options.top_k;
-  training.epochs = options.epochs;
-  training.lr = options.lr;
-  training.weight_decay = options.weight_decay;
-  training.batch = options.batch;
-  training.seed = options.seed;
-  training::validate(training);
   if (options.keep_replay < 0) {
     throw Error("E_CONFIG",
                 fmt::format("--keep-replay is {}, expected 0 or more", options.keep_replay));
   }
-  check_top_k(options.registry, options.top_k);
-  require_writable(options.registry / registry::kLockFile);
-
-  const std::vector<data::Dataset> datasets = read_datasets(options.data, "train");
-  pipeline::Pool pool(pool_options(options));
-  pool.require_experts();
-  if (pool.encoder() == nullptr) {
-    throw Error("E_ENCODER", "the gate reads encoder features, but registry.toml names no encoder",
-                "set [encoder] path in registry.toml");
-  }
-  for (pipeline::InstalledExpert& expert : pool.experts()) {
-    expert.labels.temperature = expert.package.manifest.output.temperature;
-  }
-  const std::vector<encoder::PooledKey> features =
-      gate_features(options, pool.encoder()->config().layers);
-  const training::GateData data = training::collect_gate_data(pool, datasets, features);
-  std::vector<fusion::ExpertLabels> labels;
-  for (const pipeline::InstalledExpert& expert : pool.experts()) labels.push_back(expert.labels);
-
+  const GateInputs inputs =
+      prepare_gate(options, [&] { require_writable(options.registry / registry::kLockFile); });
   const auto start = std::chrono::steady_clock::now();
-  const training::GateFit fit = training::fit_gate(data, labels, pool.labels(), features, training);
+  const training::GateFit fit = training::fit_gate(inputs.problem(), inputs.training);
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  pipeline::GateFile file = gate_file(pool, fit, data, datasets, options);
-  for (const data::Dataset& dataset : datasets) data::require_unchanged(dataset);
-  const std::string replay = keep_replay(pool, data, datasets, features, options);
+  const Json accuracies = expert_accuracies(*inputs.pool, inputs.data);
+  pipeline::GateFile file = gate_file(inputs, fit, accuracies);
+  for (const data::Dataset& dataset : inputs.datasets) data::require_unchanged(dataset);
+  write_history(options.registry, inputs, fit);
+  const std::string replay = keep_replay(inputs, options);
   if (!replay.empty()) file.metrics["replay_sha256"] = replay;
   pipeline::write_gate(options.registry, file);
 
-  const encoder::EncoderCounters& counters = pool.encoder()->counters();
+  const encoder::EncoderCounters& counters = inputs.pool->encoder()->counters();
+  int64_t calls = 0;
+  for (const pipeline::InstalledExpert& expert : inputs.pool->experts()) calls += expert.calls;
   return {{"gate", pipeline::gate_folder(options.registry).string()},
-          {"experts", pool.experts().size()},
+          {"experts", inputs.labels.size()},
           {"texts", fit.texts},
           {"fusion", options.fusion},
+          {"optimizer", options.optimizer},
           {"epochs", fit.epochs},
+          {"skipped_steps", fit.skipped_steps},
           {"task_loss", fit.task},
           {"validation_task_loss", fit.validation_task},
           {"entropy", fit.entropy},
           {"balance", fit.balance},
-          {"expert_accuracy", file.metrics["expert_accuracy"]},
+          {"expert_accuracy", accuracies},
+          {"calibration", calibration_json(inputs)},
           {"fit_seconds", seconds},
+          {"expert_calls", calls},
           {"encoder_forwards", counters.forwards},
           {"cache_hits", counters.cache_hits}};
 }

@@ -13,6 +13,7 @@ Json run_train_gate(const TrainGateOptions& options);
 Json run_train_baseline(const TrainBaselineOptions& options);
 Json run_grow(const GrowOptions& options);
 Json run_admit(const AdmitOptions& options);
+Json run_sweep(const SweepOptions& options);
 Json run_eval(const EvalOptions& options);
 Json run_predict(const PredictOptions& options,
                  const std::function<void(const std::string&)>& emit);

@@ -252,7 +252,7 @@ Json compute_json(const Runs& runs, pipeline::Collaboration& collaboration, doub
   }
   const encoder::EncoderCounters& counters = encoder.counters();
   const double passes = static_cast<double>(counters.forwards + counters.cache_hits) / n;
-  const auto gate_flops = static_cast<double>(2 * collaboration.gate().weight.numel());
+  const auto gate_flops = static_cast<double>(collaboration.gate().flops_per_text());
   const double ours = (encoder_flops * passes + expert_flops) / n + gate_flops;
   const double separate =
       (encoder_flops * (encoder_experts + 1) + all_experts_flops) / n + gate_flops;

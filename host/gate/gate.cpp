@@ -1,13 +1,32 @@
 #include "gate/gate.h"
 
+#include <ATen/CPUGeneratorImpl.h>
 #include <fmt/format.h>
+
+#include <cmath>
 
 #include "base/error.h"
 
 namespace moecollab::gate {
 
-at::Tensor Gate::router_logits(const at::Tensor& z) const {
-  return at::linear((z.to(at::kFloat) - mean) / std, weight, bias);
+std::vector<at::Tensor*> Gate::parameters() {
+  if (!is_mlp()) return {&weight, &bias};
+  return {&weight, &bias, &hidden_weight, &hidden_bias};
+}
+
+at::Tensor Gate::standardised(const at::Tensor& z) const {
+  return (z.to(at::kFloat) - mean).div_(std);
+}
+
+at::Tensor Gate::forward(const at::Tensor& standardised_z) const {
+  if (!is_mlp()) return at::linear(standardised_z, weight, bias);
+  return at::linear(at::relu(at::linear(standardised_z, hidden_weight, hidden_bias)), weight, bias);
+}
+
+at::Tensor Gate::router_logits(const at::Tensor& z) const { return forward(standardised(z)); }
+
+int64_t Gate::flops_per_text() const {
+  return 2 * (weight.numel() + (is_mlp() ? hidden_weight.numel() : 0));
 }
 
 at::Tensor side_by_side(const std::vector<encoder::PooledKey>& keys,
@@ -37,6 +56,15 @@ Gate make_gate(const std::vector<encoder::PooledKey>& features, const at::Tensor
   gate.weight = at::zeros({experts, z.size(1)});
   gate.bias = at::zeros({experts});
   return gate;
+}
+
+void add_hidden_layer(Gate& gate, int64_t width, uint64_t seed) {
+  auto generator = at::make_generator<at::CPUGeneratorImpl>(seed);
+  const int64_t inputs = gate.mean.size(0);
+  const double bound = 1 / std::sqrt(static_cast<double>(inputs));
+  gate.hidden_weight = at::empty({width, inputs}).uniform_(-bound, bound, generator);
+  gate.hidden_bias = at::zeros({width});
+  gate.weight = at::zeros({gate.experts(), width});
 }
 
 at::Tensor routing_weights(const at::Tensor& router_logits, int64_t top_k) {

@@ -12,16 +12,27 @@ namespace moecollab::gate {
 
 // Equation (2): g(x) = softmax(W_g·ẑ + b_g), ẑ = (z − mean) / std, z [n, D] the pooled features of
 // some layers side by side, standardised by training statistics. Router logits are always float32.
+// With a hidden layer (`--gate mlp`), relu(W_h·ẑ + b_h) [n, H] stands in ẑ's place.
 struct Gate {
   std::vector<encoder::PooledKey> features;  // what z is made of, in this order
   at::Tensor mean, std;                      // [D]
-  at::Tensor weight, bias;                   // [E, D], [E]
+  at::Tensor hidden_weight, hidden_bias;     // [H, D], [H]; undefined in a linear gate
+  at::Tensor weight, bias;                   // [E, D] ([E, H] with a hidden layer), [E]
 
   int64_t experts() const { return weight.size(0); }
+  bool is_mlp() const { return hidden_weight.defined(); }
+  // What an optimiser changes: W_g, b_g, and the hidden layer's where there is one.
+  std::vector<at::Tensor*> parameters();
   // z [n, D] of texts whose features these are.
   at::Tensor input(const encoder::Features& texts) const;
-  // [n, D] -> [n, E]; differentiable in weight and bias.
+  // ẑ [n, D] of z.
+  at::Tensor standardised(const at::Tensor& z) const;
+  // ẑ [n, D] -> router logits [n, E]; differentiable in the parameters.
+  at::Tensor forward(const at::Tensor& standardised_z) const;
+  // z [n, D] -> router logits [n, E]; differentiable in the parameters.
   at::Tensor router_logits(const at::Tensor& z) const;
+  // Operations of one text, 2 per multiply-add.
+  int64_t flops_per_text() const;
 };
 
 // z [n, D]: the pooled features of those keys side by side.
@@ -36,6 +47,10 @@ std::vector<encoder::PooledKey> default_features(int64_t layers);
 // A gate of zeros (uniform) whose statistics are those of z [n, D].
 Gate make_gate(const std::vector<encoder::PooledKey>& features, const at::Tensor& z,
                int64_t experts);
+
+// Gives a gate of make_gate() a hidden layer of `width` units, its weights drawn uniformly from
+// ±√(1/D) by the seed. W_g stays zero, so the gate stays uniform until it learns.
+void add_hidden_layer(Gate& gate, int64_t width, uint64_t seed);
 
 // What a text's experts get: weights [n, E] float32, rows summing to 1. With 0 < top_k < E only the
 // k greatest of the softmax stay (the lower index of equal ones), renormalised; the others are

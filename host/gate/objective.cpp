@@ -3,19 +3,59 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <stdexcept>
 
 #include "base/error.h"
+#include "base/strings.h"
 
 namespace moecollab::gate {
 
+std::string_view name(EntropySign sign) {
+  switch (sign) {
+    case EntropySign::kLiteral:
+      return "literal";
+    case EntropySign::kExplore:
+      return "explore";
+  }
+  throw std::logic_error("no such entropy sign");
+}
+
+EntropySign parse_entropy_sign(std::string_view text) {
+  for (const EntropySign sign : {EntropySign::kLiteral, EntropySign::kExplore}) {
+    if (text == name(sign)) return sign;
+  }
+  throw Error(
+      "E_CONFIG",
+      fmt::format("--entropy-sign is \"{}\", expected literal or explore", escaped(text, 40)),
+      "literal adds lambda1 times the entropy as the paper prints it, explore subtracts it");
+}
+
 void validate(const ObjectiveOptions& options) {
   const auto check = [](const char* name, double value) {
-    if (!std::isfinite(value) || value < 0) {
-      throw Error("E_CONFIG", fmt::format("--{} is {}, expected a number >= 0", name, value));
+    if (!(value >= 0 && value <= kMaxTermWeight)) {
+      throw Error("E_CONFIG", fmt::format("--{} is {}, expected a number from 0 to {:g}", name,
+                                          value, kMaxTermWeight));
     }
   };
   check("lambda1", options.lambda1);
   check("lambda2", options.lambda2);
+  check("free-bits", options.free_bits);
+  check("switch", options.switch_load);
+  check("importance-cv2", options.importance_cv2);
+  check("z-loss", options.z_loss);
+  if (options.balance_window < 0 || options.balance_window > 1'000'000) {
+    throw Error("E_CONFIG", fmt::format("--balance-window is {}, expected 0 to 1000000 batches",
+                                        options.balance_window));
+  }
+}
+
+at::Tensor BalanceWindow::mean(const at::Tensor& batch_mean) {
+  if (batches_ <= 1 || !batch_mean.isfinite().all().item<bool>()) return batch_mean;
+  const double decay = 1 - 1 / static_cast<double>(batches_);
+  const at::Tensor batch = batch_mean.detach();
+  sum_ = sum_.defined() ? sum_ * decay + batch : batch;
+  weight_ = weight_ * decay + 1;
+  return batch_mean + (sum_ / weight_ - batch);
 }
 
 at::Tensor mean_entropy(const at::Tensor& router_logits) {
@@ -23,18 +63,56 @@ at::Tensor mean_entropy(const at::Tensor& router_logits) {
   return -(log_g.exp() * log_g).sum(-1).mean();
 }
 
-at::Tensor balance_kl(const at::Tensor& router_logits, const at::Tensor& prior) {
-  const at::Tensor mean = at::softmax(router_logits, -1).mean(0);
+at::Tensor kl_to_prior(const at::Tensor& mean, const at::Tensor& prior) {
   return at::xlogy(mean, mean / prior).sum();
 }
 
+at::Tensor balance_kl(const at::Tensor& router_logits, const at::Tensor& prior) {
+  return kl_to_prior(at::softmax(router_logits, -1).mean(0), prior);
+}
+
+at::Tensor switch_load(const at::Tensor& router_logits) {
+  const int64_t experts = router_logits.size(-1);
+  // As routing does: a stable sort, so that ties go to the lower index on every platform.
+  const at::Tensor first =
+      std::get<1>(router_logits.detach().sort(/*stable=*/true, -1, /*descending=*/true))
+          .select(-1, 0);
+  const at::Tensor share =
+      at::bincount(first, /*weights=*/{}, experts).to(router_logits.scalar_type()) /
+      static_cast<double>(router_logits.size(0));
+  return (share * at::softmax(router_logits, -1).mean(0)).sum() * static_cast<double>(experts);
+}
+
+at::Tensor importance_cv2(const at::Tensor& router_logits) {
+  const at::Tensor mean = at::softmax(router_logits, -1).mean(0);
+  return mean.square().sum() * static_cast<double>(router_logits.size(-1)) - 1;
+}
+
+at::Tensor z_loss(const at::Tensor& router_logits) {
+  return router_logits.logsumexp(-1).square().mean();
+}
+
 Objective objective(const at::Tensor& task_loss, const at::Tensor& router_logits,
-                    const at::Tensor& prior, const ObjectiveOptions& options) {
+                    const at::Tensor& prior, const ObjectiveOptions& options,
+                    BalanceWindow* window) {
+  const at::Tensor batch_mean = at::softmax(router_logits, -1).mean(0);
   Objective terms;
   terms.task = task_loss;
   terms.entropy = mean_entropy(router_logits);
-  terms.balance = balance_kl(router_logits, prior);
-  terms.total = terms.task + options.lambda1 * terms.entropy + options.lambda2 * terms.balance;
+  terms.balance = kl_to_prior(window == nullptr ? batch_mean : window->mean(batch_mean), prior);
+  const auto add = [&](const char* name, double weight, at::Tensor (*term)(const at::Tensor&)) {
+    if (weight > 0) terms.further.push_back({name, weight, term(router_logits)});
+  };
+  add("switch", options.switch_load, &switch_load);
+  add("importance-cv2", options.importance_cv2, &importance_cv2);
+  add("z-loss", options.z_loss, &z_loss);
+
+  const double sign = options.entropy_sign == EntropySign::kLiteral ? 1 : -1;
+  const at::Tensor balance =
+      options.free_bits > 0 ? terms.balance.clamp_min(options.free_bits) : terms.balance;
+  terms.total = terms.task + sign * options.lambda1 * terms.entropy + options.lambda2 * balance;
+  for (const FurtherTerm& term : terms.further)
+    terms.total = terms.total + term.weight * term.value;
   return terms;
 }
 

@@ -30,6 +30,62 @@ at::Tensor load(const weights::Safetensors& file, const char* name,
   return encoder::to_tensor(*view);
 }
 
+// [objective]: the weights of eq 3 always, what is off by default only where it is on.
+Json objective_to_json(const GateFile& file) {
+  const gate::ObjectiveOptions& o = file.objective;
+  Json json = {{"lambda1", o.lambda1}, {"lambda2", o.lambda2}};
+  if (o.entropy_sign != gate::EntropySign::kLiteral)
+    json["entropy_sign"] = gate::name(o.entropy_sign);
+  if (o.balance_window > 1) json["balance_window"] = o.balance_window;
+  const std::pair<const char*, double> further[] = {{"free_bits", o.free_bits},
+                                                    {"switch", o.switch_load},
+                                                    {"importance_cv2", o.importance_cv2},
+                                                    {"z_loss", o.z_loss}};
+  for (const auto& [name, value] : further) {
+    if (value > 0) json[name] = value;
+  }
+  if (!file.prior.empty()) json["prior"] = file.prior;
+  return json;
+}
+
+void read_objective(Fields& fields, GateFile& file) {
+  gate::ObjectiveOptions& o = file.objective;
+  o.lambda1 = fields.required<double>("lambda1");
+  o.lambda2 = fields.required<double>("lambda2");
+  o.entropy_sign =
+      gate::parse_entropy_sign(fields.value_or<std::string>("entropy_sign", "literal"));
+  o.balance_window = fields.value_or<int64_t>("balance_window", 0);
+  o.free_bits = fields.value_or<double>("free_bits", 0.0);
+  o.switch_load = fields.value_or<double>("switch", 0.0);
+  o.importance_cv2 = fields.value_or<double>("importance_cv2", 0.0);
+  o.z_loss = fields.value_or<double>("z_loss", 0.0);
+  const Json prior = fields.any("prior");
+  for (const Json& share : prior) {
+    if (!share.is_number()) fields.fail("prior", "must hold numbers", kRefit);
+    file.prior.push_back(share.get<double>());
+  }
+  fields.finish();
+}
+
+// mean, std, and the parameters: hidden.* only in a gate with a hidden layer.
+void load_tensors(const weights::Safetensors& tensors, int64_t experts, bool mlp,
+                  gate::Gate& gate) {
+  const auto rows_of = [&](const char* name) {
+    const weights::TensorView* view = tensors.find(name);
+    return view == nullptr || view->shape.empty() ? int64_t{0} : view->shape[0];
+  };
+  const int64_t inputs = rows_of("mean");
+  gate.mean = load(tensors, "mean", {inputs});
+  gate.std = load(tensors, "std", {inputs});
+  const int64_t hidden = mlp ? rows_of("hidden.bias") : 0;
+  if (mlp) {
+    gate.hidden_weight = load(tensors, "hidden.weight", {hidden, inputs});
+    gate.hidden_bias = load(tensors, "hidden.bias", {hidden});
+  }
+  gate.weight = load(tensors, "weight", {experts, mlp ? hidden : inputs});
+  gate.bias = load(tensors, "bias", {experts});
+}
+
 Json row_to_json(const GateRow& row) {
   return {{"name", row.name},
           {"id", row.id},
@@ -62,26 +118,30 @@ void write_gate(const fs::path& registry, const GateFile& file) {
     throw Error("E_WRITE",
                 fmt::format("{} cannot be made: {}", escaped(folder.string()), error.message()));
   const gate::Gate& g = file.gate;
-  const weights::TensorSource tensors[] = {
+  std::vector<weights::TensorSource> tensors = {
       encoder::source_of("mean", g.mean), encoder::source_of("std", g.std),
       encoder::source_of("weight", g.weight), encoder::source_of("bias", g.bias)};
+  if (g.is_mlp()) {
+    tensors.push_back(encoder::source_of("hidden.weight", g.hidden_weight));
+    tensors.push_back(encoder::source_of("hidden.bias", g.hidden_bias));
+  }
   weights::write_safetensors(folder / kTensors, tensors);
   Json rows = Json::array(), features = Json::array();
   for (const GateRow& row : file.rows) rows.push_back(row_to_json(row));
   for (const encoder::PooledKey& key : g.features)
     features.push_back({{"layer", key.layer}, {"pooling", encoder::name(key.pooling)}});
-  const Json document = {
-      {"schema", 1},
-      {"encoder", file.encoder_fingerprint},
-      {"fusion", fusion::name(file.fusion)},
-      {"top_k", file.top_k},
-      {"seed", file.seed},
-      {"tensors_sha256", file_sha256_hex(folder / kTensors, "E_GATE")},
-      {"feature", features},
-      {"objective", {{"lambda1", file.objective.lambda1}, {"lambda2", file.objective.lambda2}}},
-      {"data", file.data},
-      {"metrics", file.metrics},
-      {"expert", rows}};
+  const Json document = {{"schema", 1},
+                         {"encoder", file.encoder_fingerprint},
+                         {"gate", g.is_mlp() ? "mlp" : "linear"},
+                         {"fusion", fusion::name(file.fusion)},
+                         {"top_k", file.top_k},
+                         {"seed", file.seed},
+                         {"tensors_sha256", file_sha256_hex(folder / kTensors, "E_GATE")},
+                         {"feature", features},
+                         {"objective", objective_to_json(file)},
+                         {"data", file.data},
+                         {"metrics", file.metrics},
+                         {"expert", rows}};
   write_file_atomic(folder / kToml, "# Written by `moecollab train-gate`.\n" + to_toml(document));
 }
 
@@ -98,6 +158,9 @@ GateFile read_gate(const fs::path& registry) {
     fields.fail("schema", "is not 1, the one that this version reads", kRefit);
   GateFile file;
   file.encoder_fingerprint = fields.required<std::string>("encoder");
+  // Gates written before there was a choice are linear.
+  const std::string kind = fields.value_or<std::string>("gate", "linear");
+  if (kind != "linear" && kind != "mlp") fields.fail("gate", "is not linear or mlp", kRefit);
   file.fusion = fusion::parse_mode(fields.required<std::string>("fusion"));
   file.top_k = fields.required<int64_t>("top_k");
   file.seed = static_cast<uint64_t>(fields.required<int64_t>("seed"));
@@ -112,11 +175,16 @@ GateFile read_gate(const fs::path& registry) {
     fields.fail("feature", "is missing: the gate reads no layer", kRefit);
   auto objective = fields.table("objective");
   if (!objective) fields.fail("objective", "is missing", kRefit);
-  file.objective = {objective->required<double>("lambda1"), objective->required<double>("lambda2")};
+  read_objective(*objective, file);
   const Json data = fields.any("data");
   for (const auto& [domain, sha256] : data.items()) file.data[domain] = sha256.get<std::string>();
   file.metrics = fields.any("metrics");
   for (Fields& row : fields.tables("expert")) file.rows.push_back(read_row(row));
+  if (!file.prior.empty() && file.prior.size() != file.rows.size()) {
+    fields.fail("objective.prior",
+                fmt::format("has {} shares for {} experts", file.prior.size(), file.rows.size()),
+                kRefit);
+  }
   fields.finish();
 
   const std::string seen = file_sha256_hex(folder / kTensors, "E_GATE");
@@ -126,14 +194,8 @@ GateFile read_gate(const fs::path& registry) {
                             escaped((folder / kTensors).string()), seen, digest),
                 kRefit);
   }
-  const auto tensors = weights::Safetensors::open(folder / kTensors);
-  const weights::TensorView* mean = tensors.find("mean");
-  const int64_t width = mean == nullptr || mean->shape.size() != 1 ? 0 : mean->shape[0];
-  const auto experts = static_cast<int64_t>(file.rows.size());
-  file.gate.mean = load(tensors, "mean", {width});
-  file.gate.std = load(tensors, "std", {width});
-  file.gate.weight = load(tensors, "weight", {experts, width});
-  file.gate.bias = load(tensors, "bias", {experts});
+  load_tensors(weights::Safetensors::open(folder / kTensors),
+               static_cast<int64_t>(file.rows.size()), kind == "mlp", file.gate);
   return file;
 }
 
@@ -179,6 +241,11 @@ std::vector<InstalledExpert*> match_experts(GateFile& file, Pool& pool,
     file.gate.weight = file.gate.weight.index_select(0, encoder::index_tensor(kept));
     file.gate.bias = file.gate.bias.index_select(0, encoder::index_tensor(kept));
     file.rows = rows;
+    std::vector<double> shares;
+    if (!file.prior.empty()) {
+      for (const int64_t row : kept) shares.push_back(file.prior.at(static_cast<size_t>(row)));
+    }
+    file.prior = shares;
   }
   for (const InstalledExpert& expert : pool.experts()) {
     if (std::find(experts.begin(), experts.end(), &expert) == experts.end() &&

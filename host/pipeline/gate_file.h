@@ -29,6 +29,7 @@ struct GateFile {
   fusion::Mode fusion = fusion::Mode::kMixture;
   int64_t top_k = 0;
   gate::ObjectiveOptions objective;
+  std::vector<double> prior;  // π of the balance term, a share for each row; empty: uniform
   uint64_t seed = 0;
   std::map<std::string, std::string> data;  // domain -> SHA-256 of its training file
   Json metrics = Json::object();            // of the fit, on held-out training texts

@@ -1,27 +1,27 @@
 // Fitting the gate: equation (3) over frozen experts.
 #pragma once
 
-#include "fusion/fusion.h"
-#include "gate/gate.h"
-#include "gate/objective.h"
-#include "training/gate_data.h"
+#include <functional>
+#include <optional>
+
+#include "training/gate_fitting.h"
+#include "training/gate_judge.h"
 
 namespace moecollab::training {
 
-struct GateTrainingOptions {
-  gate::ObjectiveOptions objective;
-  fusion::Mode fusion = fusion::Mode::kMixture;
-  int64_t top_k = 0;      // 0: dense
-  int32_t epochs = 200;   // at most; the best on a fifth of the texts counts, then all are fitted
-  int32_t patience = 10;  // epochs without a lower loss on that fifth before it stops
-  double lr = 3e-3;
-  double weight_decay = 0.05;
-  int64_t batch = 256;  // texts; also what ḡ of eq 3 is a mean over
-  uint64_t seed = 1;
+// One epoch of the history.
+struct GateEpoch {
+  bool refit = false;  // of the last fit, on all texts
+  int32_t epoch = 0;   // from 1, within its phase
+  GateTerms terms;     // over the texts that were fitted
+  // On the validation fifth. In the refit these texts are fitted too, so only the use of the
+  // experts says something there. nullopt where there are too few texts for a fifth.
+  std::optional<GateJudgement> judged;
+  double seconds = 0;          // of this epoch, judging included
+  int64_t texts = 0;           // held-out texts fitted
+  int64_t skipped_steps = 0;   // so far in the phase
+  int64_t peak_rss_bytes = 0;  // of the process so far
 };
-
-// Throws E_CONFIG for a value outside its range.
-void validate(const GateTrainingOptions& options);
 
 // Means over the last epoch (nats), for gate.toml and the report.
 struct GateFit {
@@ -30,13 +30,40 @@ struct GateFit {
   int64_t texts = 0;
   int32_t epochs = 0;          // chosen
   double validation_task = 0;  // L_task on the fifth that chose them
+  int64_t skipped_steps = 0;   // not finite, of both phases
+  std::vector<GateEpoch> history;
 };
 
-// AdamW on L = L_task + λ1·H + λ2·KL (π uniform over experts), from the uniform gate. L_task is the
-// mean over all training texts of −log p(y|x) where the text is held out, and, under a
+// A fit on four fifths of the held-out texts, at the epoch that is best on the others.
+struct ChosenGate {
+  gate::Gate gate;
+  int32_t epochs = 0;
+  GateJudgement judged;  // on the validation fifth
+  int64_t skipped_steps = 0;
+};
+
+// The fifth of n texts that decides on epochs and λ, and the others; by the seed alone.
+struct ValidationSplit {
+  std::vector<int64_t> validation, rest;
+};
+ValidationSplit validation_split(int64_t n, uint64_t seed);
+
+// Told of each epoch as it ends.
+using EpochSink = std::function<void(const GateEpoch&)>;
+
+// Fits on the four fifths until the objective on the validation fifth has not fallen for
+// `patience` epochs, and gives the best gate seen. Needs at least 5 texts.
+ChosenGate choose_gate(const GateProblem& problem, const GateTrainingOptions& options,
+                       const EpochSink& sink = {});
+
+// From the uniform gate, by L = L_task ± λ1·H + λ2·KL and the further terms that are on. L_task is
+// the mean over all training texts of −log p(y|x) where the text is held out, and, under a
 // task-agnostic fusion, of −log Σ g_e over the experts of the text's own label space where it is
 // not. A fifth of the texts, chosen by the seed, decides on the number of epochs; the gate is then
-// fitted on all of them. Throws E_TRAIN_DIVERGED if the loss stops being finite.
+// fitted on all of them. The problem must have the options' fusion and top_k. Throws
+// E_TRAIN_DIVERGED if ten steps in a row are not finite.
+GateFit fit_gate(const GateProblem& problem, const GateTrainingOptions& options);
+// The same from the data.
 GateFit fit_gate(const GateData& data, const std::vector<fusion::ExpertLabels>& experts,
                  const fusion::LabelUnion& labels, const std::vector<encoder::PooledKey>& features,
                  const GateTrainingOptions& options);

@@ -14,9 +14,13 @@ namespace moecollab::training {
 namespace {
 
 constexpr double kFloor = 1e-12;  // of a probability whose logarithm is taken
+constexpr int32_t kIterations = 200;
+constexpr double kRest = 1e-9;    // the loss rests where an iteration gains less, relatively
 
-at::Tensor standardised(const gate::Gate& gate, const at::Tensor& z) {
-  return (z.to(at::kFloat) - gate.mean) / gate.std;
+void require_linear(const gate::Gate& gate) {
+  if (!gate.is_mlp()) return;
+  throw Error("E_GATE", "the gate has a hidden layer, and rows are grown for linear gates only",
+              "fit it again with `moecollab train-gate`");
 }
 
 at::Tensor is_known(const at::Tensor& logits) { return logits.isfinite().all(1); }
@@ -77,7 +81,7 @@ class RowLoss {
   RowLoss(const GrowthSetting& setting, const GrowthTexts& texts, at::Tensor weights, double l2,
           at::Tensor anchor, bool pull_bias)
       : k_(setting.new_rows()),
-        x_(standardised(*setting.gate, texts.z)),
+        x_(setting.gate->standardised(texts.z)),
         old_(setting.gate->router_logits(texts.z).to(at::kDouble)),
         log_worth_(worth(setting, texts).clamp_min(kFloor).log()),
         weights_(weights.unsqueeze(1)),
@@ -117,6 +121,15 @@ GrowthTexts joined(const GrowthTexts& a, const GrowthTexts& b) {
   return out;
 }
 
+std::vector<double> to_vector(const at::Tensor& tensor) {
+  const at::Tensor flat = tensor.contiguous();
+  return {flat.const_data_ptr<double>(), flat.const_data_ptr<double>() + flat.numel()};
+}
+
+at::Tensor to_tensor(const std::vector<double>& values) {
+  return at::tensor(at::ArrayRef<double>(values), at::kDouble);
+}
+
 // Over the text's own label space only.
 at::Tensor right_in_own_space(const at::Tensor& fused, const GrowthTexts& texts,
                               const fusion::LabelUnion& labels, fusion::Mode fusion) {
@@ -142,8 +155,9 @@ GrowthTexts GrowthTexts::select(const at::Tensor& index) const {
 
 NewRows prototype_rows(const GrowthSetting& setting, const at::Tensor& z) {
   const gate::Gate& gate = *setting.gate;
+  require_linear(gate);
   const int64_t k = setting.new_rows();
-  const at::Tensor mean = standardised(gate, z).mean(0);
+  const at::Tensor mean = gate.standardised(z).mean(0);
   const double length = gate.weight.norm(2, 1).mean().item<double>();
   const at::Tensor w = mean * (length / std::max(mean.norm().item<double>(), kFloor));
   const at::Tensor halfway = mean / 2;
@@ -158,6 +172,7 @@ NewRows prototype_rows(const GrowthSetting& setting, const at::Tensor& z) {
 NewRows fit_rows(const GrowthSetting& setting, const GrowthTexts& fresh, const GrowthTexts& replay,
                  const std::vector<int>& replay_domains, const GrowthOptions& options) {
   const int64_t k = setting.new_rows(), width = setting.gate->weight.size(1);
+  require_linear(*setting.gate);
   const bool alone = replay.rows() == 0;
   at::Tensor start = at::zeros({k * (width + 1)}, at::kDouble);
   if (alone) {
@@ -167,16 +182,27 @@ NewRows fit_rows(const GrowthSetting& setting, const GrowthTexts& fresh, const G
   const RowLoss loss(setting, joined(fresh, replay),
                      text_weights(fresh.rows(), replay_domains, options.new_weight), options.l2,
                      start, /*pull_bias=*/alone);
-  const LbfgsResult fit = minimise(loss, start, {});
-  if (!std::isfinite(fit.loss)) {
+  Lbfgs minimiser(to_vector(start), [&](const std::vector<double>& x, std::vector<double>& gradient) {
+    at::Tensor slope;
+    const double value = loss(to_tensor(x), slope);
+    gradient = to_vector(slope);
+    return value;
+  });
+  NewRows rows;
+  while (rows.iterations < kIterations && std::isfinite(minimiser.value())) {
+    const double before = minimiser.value();
+    if (!minimiser.step()) break;
+    ++rows.iterations;
+    if (before - minimiser.value() <= kRest * (1 + std::abs(before))) break;
+  }
+  if (!std::isfinite(minimiser.value())) {
     throw Error("E_TRAIN_DIVERGED", "the new row's loss is not finite; the gate is unchanged",
                 "check the new expert with `moecollab experts verify`");
   }
-  NewRows rows;
-  rows.weight = fit.x.narrow(0, 0, k * width).view({k, width}).to(at::kFloat).contiguous();
-  rows.bias = fit.x.narrow(0, k * width, k).to(at::kFloat).contiguous();
-  rows.loss = fit.loss;
-  rows.iterations = fit.iterations;
+  const at::Tensor x = to_tensor(minimiser.x());
+  rows.weight = x.narrow(0, 0, k * width).view({k, width}).to(at::kFloat).contiguous();
+  rows.bias = x.narrow(0, k * width, k).to(at::kFloat).contiguous();
+  rows.loss = minimiser.value();
   return rows;
 }
 

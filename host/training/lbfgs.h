@@ -1,30 +1,52 @@
-// L-BFGS (Nocedal and Wright 2006, algorithm 7.5) for small smooth problems on full batches.
+// L-BFGS (Liu and Nocedal 1989) for small smooth problems, full batch.
 #pragma once
 
-#include <ATen/ATen.h>
-
+#include <cstdint>
+#include <deque>
 #include <functional>
+#include <vector>
 
 namespace moecollab::training {
 
-struct LbfgsOptions {
-  int32_t iterations = 200;  // at most
-  int32_t history = 10;      // pairs kept
-  double tolerance = 1e-6;   // stops where no gradient element exceeds it, or the loss rests
+// Minimises f over x in double precision, with a line search for the weak Wolfe conditions by
+// bisection (Lewis and Overton 2013, algorithm 2.6). Not thread-safe.
+class Lbfgs {
+ public:
+  // Value at x; writes the gradient, of x's size. May be NaN or infinite: the step is then
+  // shortened.
+  using Function =
+      std::function<double(const std::vector<double>& x, std::vector<double>& gradient)>;
+
+  // Evaluates f at `start`. `history`: pairs kept for the estimate of the curvature.
+  Lbfgs(std::vector<double> start, Function f, int history = 10);
+
+  // One iteration. False where no step lowers f any more: x is then as before.
+  bool step();
+
+  const std::vector<double>& x() const { return x_; }
+  double value() const { return value_; }
+  // Evaluations that gave no finite number, in all.
+  int64_t not_finite() const { return not_finite_; }
+
+ private:
+  struct Point {
+    std::vector<double> x, gradient;
+    double value;
+  };
+  struct Pair {
+    std::vector<double> s, y;  // x and gradient, after less before
+    double rho;                // 1 / sᵀy
+  };
+  std::vector<double> direction() const;
+  double evaluate(const std::vector<double>& x, std::vector<double>& gradient);
+  void remember(const Point& next);
+
+  Function f_;
+  size_t history_;
+  std::vector<double> x_, gradient_;
+  double value_ = 0;
+  std::deque<Pair> pairs_;
+  int64_t not_finite_ = 0;
 };
-
-struct LbfgsResult {
-  at::Tensor x;  // [p] float64
-  double loss = 0;
-  int32_t iterations = 0;
-};
-
-// Value and gradient [p] float64 at x [p] float64.
-using SmoothFunction = std::function<double(const at::Tensor& x, at::Tensor& gradient)>;
-
-// Minimises `function` from `start`, with backtracking to the Armijo condition; steps that break
-// the curvature condition are not remembered. The loss never rises. Deterministic.
-LbfgsResult minimise(const SmoothFunction& function, const at::Tensor& start,
-                     const LbfgsOptions& options);
 
 }  // namespace moecollab::training

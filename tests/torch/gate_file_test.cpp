@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 
 #include "base/error.h"
-#include "training/gate_trainer.h"
 #include "training/held_out_file.h"
 
 namespace moecollab::pipeline {
@@ -37,6 +36,67 @@ TEST(GateFile, AReloadedGateGivesTheSameProbabilities) {
   EXPECT_FALSE(read.rows[2].heldout_known);
   EXPECT_EQ(read.objective.lambda2, 0.2);
   EXPECT_EQ(read.metrics["expert_accuracy"]["a"], 0.5);
+}
+
+TEST(GateFile, AHiddenLayerIsStoredAndRead) {
+  const TemporaryFolder folder;
+  GateFile written = sample_gate();
+  gate::add_hidden_layer(written.gate, 5, 7);
+  written.gate.weight = at::cos(at::arange(15, at::kFloat)).view({3, 5});
+  write_gate(folder.path(), written);
+  const GateFile read = read_gate(folder.path());
+  EXPECT_TRUE(read.gate.is_mlp());
+  const at::Tensor z = at::sin(at::arange(20, at::kFloat).mul(0.7)).view({5, 4});
+  EXPECT_TRUE(read.gate.router_logits(z).equal(written.gate.router_logits(z)));
+}
+
+// Changes gate.toml of a folder by replacing a text that must stand there.
+void edit_toml(const fs::path& registry, const std::string& from, const std::string& to) {
+  const fs::path file = gate_folder(registry) / "gate.toml";
+  std::string text = read_file(file, "E_TEST");
+  const size_t at = text.find(from);
+  ASSERT_NE(at, std::string::npos) << text;
+  write_file_atomic(file, text.replace(at, from.size(), to));
+}
+
+TEST(GateFile, AFileOfTheFirstVersionIsReadAsLinear) {
+  const TemporaryFolder folder;
+  write_gate(folder.path(), sample_gate());
+  edit_toml(folder.path(), "gate = \"linear\"\n", "");
+  EXPECT_FALSE(read_gate(folder.path()).gate.is_mlp());
+}
+
+TEST(GateFile, AKindThatContradictsTheTensorsIsRefused) {
+  const TemporaryFolder folder;
+  write_gate(folder.path(), sample_gate());
+  edit_toml(folder.path(), "gate = \"linear\"", "gate = \"mlp\"");
+  EXPECT_THROW(read_gate(folder.path()), Error);
+  edit_toml(folder.path(), "gate = \"mlp\"", "gate = \"deep\"");
+  EXPECT_THROW(read_gate(folder.path()), Error);
+}
+
+TEST(GateFile, EveryTermOfTheObjectiveIsRecorded) {
+  const TemporaryFolder folder;
+  GateFile written = sample_gate();
+  written.objective.entropy_sign = gate::EntropySign::kExplore;
+  written.objective.balance_window = 8;
+  written.objective.free_bits = 0.25;
+  written.objective.switch_load = 0.5;
+  written.objective.importance_cv2 = 0.75;
+  written.objective.z_loss = 1e-3;
+  written.prior = {0.5, 0.25, 0.25};
+  write_gate(folder.path(), written);
+  const GateFile read = read_gate(folder.path());
+  EXPECT_EQ(read.objective.entropy_sign, gate::EntropySign::kExplore);
+  EXPECT_EQ(read.objective.balance_window, 8);
+  EXPECT_EQ(read.objective.free_bits, 0.25);
+  EXPECT_EQ(read.objective.switch_load, 0.5);
+  EXPECT_EQ(read.objective.importance_cv2, 0.75);
+  EXPECT_EQ(read.objective.z_loss, 1e-3);
+  EXPECT_EQ(read.prior, written.prior);
+  written.prior.pop_back();
+  write_gate(folder.path(), written);
+  EXPECT_THROW(read_gate(folder.path()), Error) << "two shares for three experts";
 }
 
 TEST(GateFile, MissingDamagedAndContradictoryGatesAreRefused) {
@@ -78,32 +138,6 @@ TEST(HeldOutFile, RoundTripsAndFindsByText) {
   EXPECT_FALSE(read->find(sha256("three")));
   EXPECT_TRUE(read->logits.equal(logits.logits));
   EXPECT_THROW(training::read_held_out(file, 3), Error) << "another class count";
-}
-
-// Two experts of two domains that can be told apart by the sign of the first feature.
-TEST(GateTrainer, LearnsToRouteAndIsReproducible) {
-  fusion::LabelUnion labels;
-  labels.add({"a/1", {"x", "y"}}, false);
-  labels.add({"b/1", {"u", "v"}}, false);
-  const std::vector<fusion::ExpertLabels> experts = {{0, {0, 1}, 1.0}, {1, {2, 3}, 1.0}};
-  constexpr int64_t kTexts = 200;
-  training::GateData data;
-  data.z = at::sin(at::arange(kTexts * 3, at::kFloat).mul(2.3)).view({kTexts, 3});
-  const at::Tensor second = data.z.select(1, 0).gt(0);
-  data.targets = second.to(at::kLong) * 2;
-  data.logits = {at::tensor({2.0F, 0.0F}).expand({kTexts, 2}).contiguous(),
-                 at::tensor({2.0F, 0.0F}).expand({kTexts, 2}).contiguous()};
-  data.routing_z = at::zeros({0, 3});
-  data.routing_spaces = at::zeros({0}, at::kLong);
-  const training::GateTrainingOptions options{
-      .objective = {}, .epochs = 60, .lr = 3e-2, .batch = 50, .seed = 9};
-  const auto fit = [&] {
-    return training::fit_gate(data, experts, labels, {{2, encoder::Pooling::kMean}}, options);
-  };
-  const training::GateFit one = fit();
-  const at::Tensor routed = one.gate.router_logits(data.z).argmax(1);
-  EXPECT_GT(routed.eq(second.to(at::kLong)).to(at::kDouble).mean().item<double>(), 0.97);
-  EXPECT_TRUE(fit().gate.weight.equal(one.gate.weight)) << "equal seeds give equal bits";
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <functional>
 #include <limits>
 
 #include "base/error.h"
@@ -102,7 +103,172 @@ TEST(Objective, GradientsAgainstCentralDifferences) {
   }
 }
 
+// The gradient of f at x [n, E] against central differences.
+void expect_gradient(const std::function<at::Tensor(const at::Tensor&)>& f) {
+  at::Tensor x =
+      at::tensor({0.3, -0.2, 0.9, 1.1, 0.0, -0.4}, at::kDouble).view({2, 3}).requires_grad_(true);
+  f(x).backward();
+  for (int64_t i = 0; i < 6; ++i) {
+    constexpr double kStep = 1e-6;
+    at::Tensor up = x.detach().clone(), down = x.detach().clone();
+    up.view({6})[i] += kStep;
+    down.view({6})[i] -= kStep;
+    const double difference = (f(up).item<double>() - f(down).item<double>()) / (2 * kStep);
+    EXPECT_NEAR(x.grad().view({6})[i].item<double>(), difference, 1e-7) << i;
+  }
+}
+
+// The paper's prose has the sign the other way round: L = task − λ1·H.
+TEST(Objective, ExploreSubtractsTheEntropy) {
+  const at::Tensor logits = at::zeros({3, 4});  // H = ln 4
+  const at::Tensor prior = at::full({4}, 0.25);
+  const ObjectiveOptions options{.lambda1 = 0.5, .entropy_sign = EntropySign::kExplore};
+  EXPECT_NEAR(objective(at::tensor(2.0F), logits, prior, options).total.item<double>(),
+              2.0 - 0.5 * std::log(4.0), 1e-6);
+  EXPECT_EQ(parse_entropy_sign("explore"), EntropySign::kExplore);
+  EXPECT_EQ(name(EntropySign::kLiteral), "literal");
+  EXPECT_THROW(parse_entropy_sign("Literal"), Error);
+}
+
+// (.9, .1), (.2, .8): f = (.5, .5), P = (.55, .45): 2·(.275 + .225) = 1, balanced.
+// (.9, .1), (.5, .5), the tie to the lower index: f = (1, 0), P = (.7, .3): 2·.7 = 1.4.
+TEST(Objective, SwitchIsTheLoadOfFedus) {
+  EXPECT_NEAR(switch_load(log_rows({0.9F, 0.1F, 0.2F, 0.8F}, 2)).item<double>(), 1.0, 1e-6);
+  EXPECT_NEAR(switch_load(log_rows({0.9F, 0.1F, 0.5F, 0.5F}, 2)).item<double>(), 1.4, 1e-6);
+}
+
+// ḡ = (.7, .3): mean .5, variance .04, .04 / .25 = .16. Uniform: 0.
+TEST(Objective, ImportanceIsTheSquaredCoefficientOfVariation) {
+  EXPECT_NEAR(importance_cv2(log_rows({0.9F, 0.1F, 0.5F, 0.5F}, 2)).item<double>(), 0.16, 1e-6);
+  EXPECT_NEAR(importance_cv2(at::zeros({2, 5})).item<double>(), 0.0, 1e-6);
+}
+
+// logsumexp(0, 0) = ln 2; logsumexp(1, 1) = 1 + ln 2.
+TEST(Objective, ZLossIsTheMeanSquaredLogsumexp) {
+  const double ln2 = std::log(2.0);
+  EXPECT_NEAR(z_loss(at::tensor({0.0F, 0.0F, 1.0F, 1.0F}).view({2, 2})).item<double>(),
+              (ln2 * ln2 + (1 + ln2) * (1 + ln2)) / 2, 1e-6);
+}
+
+TEST(Objective, EachTermsGradient) {
+  expect_gradient([](const at::Tensor& x) { return switch_load(x); });
+  expect_gradient([](const at::Tensor& x) { return importance_cv2(x); });
+  expect_gradient([](const at::Tensor& x) { return z_loss(x); });
+  const at::Tensor prior = at::tensor({0.2, 0.3, 0.5}, at::kDouble);
+  const ObjectiveOptions all{.lambda1 = 0.7,
+                             .lambda2 = 1.3,
+                             .entropy_sign = EntropySign::kExplore,
+                             .free_bits = 1e-3,
+                             .switch_load = 0.4,
+                             .importance_cv2 = 0.9,
+                             .z_loss = 0.2};
+  expect_gradient(
+      [&](const at::Tensor& x) { return objective(x.pow(2).mean(), x, prior, all).total; });
+}
+
+// Rows (.9, .1), (.5, .5): switch 1.4, cv² .16, logsumexp 0, so total = 2 + .1·1.4 + .5·.16.
+TEST(Objective, FurtherTermsAreNamedAndAddedOnlyWhereTheyAreOn) {
+  const at::Tensor logits = log_rows({0.9F, 0.1F, 0.5F, 0.5F}, 2);
+  const at::Tensor prior = at::tensor({0.5F, 0.5F});
+  EXPECT_TRUE(objective(at::tensor(2.0F), logits, prior, {}).further.empty());
+  const Objective o = objective(at::tensor(2.0F), logits, prior,
+                                {.switch_load = 0.1, .importance_cv2 = 0.5, .z_loss = 3});
+  ASSERT_EQ(o.further.size(), 3U);
+  EXPECT_EQ(o.further[0].name, "switch");
+  EXPECT_EQ(o.further[1].name, "importance-cv2");
+  EXPECT_EQ(o.further[2].name, "z-loss");
+  EXPECT_NEAR(o.total.item<double>(), 2.0 + 0.14 + 0.08, 1e-6);
+}
+
+// KL(.7, .3 ‖ uniform) = .7·ln 1.4 + .3·ln .6 = .0823: under .1 free nats the balance term is .1
+// and flat, under .05 it is the KL.
+TEST(Objective, FreeBitsFlattenTheBalanceTerm) {
+  const double kl = 0.7 * std::log(1.4) + 0.3 * std::log(0.6);
+  const at::Tensor prior = at::tensor({0.5F, 0.5F});
+  at::Tensor x = log_rows({0.9F, 0.1F, 0.5F, 0.5F}, 2).requires_grad_(true);
+  const auto terms = [&](double free) {
+    return objective(at::tensor(0.0F), x, prior, {.lambda2 = 2, .free_bits = free});
+  };
+  EXPECT_NEAR(terms(0.1).total.item<double>(), 2 * 0.1, 1e-6);
+  EXPECT_NEAR(terms(0.1).balance.item<double>(), kl, 1e-6) << "the term itself is told as it is";
+  EXPECT_NEAR(terms(0.05).total.item<double>(), 2 * kl, 1e-6);
+  terms(0.1).total.backward();
+  EXPECT_EQ(x.grad().abs().max().item<float>(), 0.0F);
+  terms(0.05).total.backward();
+  EXPECT_GT(x.grad().abs().max().item<float>(), 0.01F);
+}
+
+// N = 2: ḡ_1 = m_1; ḡ_2 = (½·m_1 + m_2) / 1½. For m_1 = (.7, .3), m_2 = (.4, .6): (.5, .5).
+TEST(BalanceWindow, IsAnExponentialMeanOfTheBatches) {
+  BalanceWindow window(2);
+  const at::Tensor first = window.mean(at::tensor({0.7F, 0.3F}));
+  EXPECT_NEAR(first[0].item<double>(), 0.7, 1e-6);
+  const at::Tensor second = window.mean(at::tensor({0.4F, 0.6F}));
+  EXPECT_NEAR(second[0].item<double>(), 0.5, 1e-6);
+  EXPECT_NEAR(second[1].item<double>(), 0.5, 1e-6);
+  EXPECT_TRUE(BalanceWindow(0).mean(at::tensor({0.4F, 0.6F})).equal(at::tensor({0.4F, 0.6F})));
+}
+
+TEST(BalanceWindow, ForgetsABatchThatIsNotFinite) {
+  BalanceWindow window(2);
+  window.mean(at::tensor({0.7F, 0.3F}));
+  EXPECT_FALSE(window.mean(at::full({2}, NAN)).isfinite().any().item<bool>());
+  EXPECT_NEAR(window.mean(at::tensor({0.4F, 0.6F}))[0].item<double>(), 0.5, 1e-6);
+}
+
+// The gradient is that of KL(c + mean(x) ‖ π), c the constant by which the window differs.
+TEST(BalanceWindow, PassesTheBatchsGradientAtFullWeight) {
+  const at::Tensor prior = at::tensor({0.2, 0.3, 0.5}, at::kDouble);
+  const at::Tensor before = at::tensor({0.5, 0.25, 0.25}, at::kDouble);
+  at::Tensor constant;
+  expect_gradient([&](const at::Tensor& x) {
+    const at::Tensor batch = at::softmax(x, -1).mean(0);
+    if (!x.requires_grad()) return kl_to_prior(batch + constant, prior);
+    BalanceWindow window(4);
+    window.mean(before);
+    const at::Tensor mean = window.mean(batch);
+    constant = (mean - batch).detach();
+    EXPECT_GT(constant.abs().max().item<double>(), 0.01);
+    return kl_to_prior(mean, prior);
+  });
+}
+
+TEST(Gate, HiddenLayerIsARectifiedOne) {
+  Gate gate = make_gate({{2, encoder::Pooling::kMean}}, at::eye(2), 2);
+  gate.mean = at::zeros({2});
+  gate.std = at::ones({2});
+  gate.hidden_weight = at::tensor({1.0F, 0.0F, 0.0F, -1.0F}).view({2, 2});
+  gate.hidden_bias = at::tensor({1.0F, 0.0F});
+  gate.weight = at::tensor({2.0F, 0.0F, 0.0F, 1.0F}).view({2, 2});
+  gate.bias = at::tensor({0.5F, -1.0F});
+  // ẑ = (3, 5): hidden (3 + 1, max(0, −5)) = (4, 0); logits (8 + .5, −1).
+  const at::Tensor logits = gate.router_logits(at::tensor({3.0F, 5.0F}).view({1, 2}));
+  EXPECT_NEAR(logits[0][0].item<double>(), 8.5, 1e-6);
+  EXPECT_NEAR(logits[0][1].item<double>(), -1.0, 1e-6);
+  EXPECT_EQ(gate.flops_per_text(), 2 * (4 + 4));
+}
+
+TEST(Gate, ANewHiddenLayerIsOfTheSeedAndLeavesTheGateUniform) {
+  const auto make = [](uint64_t seed) {
+    Gate gate = make_gate({{2, encoder::Pooling::kMean}}, at::eye(3), 4);
+    add_hidden_layer(gate, 5, seed);
+    return gate;
+  };
+  EXPECT_TRUE(make(3).hidden_weight.equal(make(3).hidden_weight));
+  EXPECT_FALSE(make(3).hidden_weight.equal(make(4).hidden_weight));
+  EXPECT_EQ(make(3).parameters().size(), 4U);
+  EXPECT_LE(make(3).hidden_weight.abs().max().item<double>(), 1 / std::sqrt(3.0));
+  const at::Tensor g = routing_weights(make(3).router_logits(at::randn({2, 3})), 0);
+  EXPECT_TRUE(g.equal(at::full({2, 4}, 0.25F)));
+}
+
 TEST(Objective, RefusesBadLambdas) {
+  EXPECT_THROW(validate({.lambda1 = 1e30}), Error);
+  EXPECT_THROW(validate({.free_bits = -1}), Error);
+  EXPECT_THROW(validate({.switch_load = -1}), Error);
+  EXPECT_THROW(validate({.importance_cv2 = std::nan("")}), Error);
+  EXPECT_THROW(validate({.z_loss = 1e7}), Error);
+  EXPECT_THROW(validate({.balance_window = -1}), Error);
   EXPECT_THROW(validate({.lambda1 = -0.1}), Error);
   EXPECT_THROW(validate({.lambda2 = std::numeric_limits<double>::quiet_NaN()}), Error);
   EXPECT_THROW(validate({.lambda2 = std::numeric_limits<double>::infinity()}), Error);

@@ -6,43 +6,12 @@
 #include <limits>
 
 #include "base/error.h"
-#include "training/lbfgs.h"
 #include "training/replay_file.h"
 
 namespace moecollab::training {
 namespace {
 
 constexpr float kUnknown = std::numeric_limits<float>::quiet_NaN();
-
-// ½·Σ c_i·(x_i − i)² with c = 1, 10, 100 has its minimum 0 at (0, 1, 2).
-TEST(Lbfgs, FindsTheMinimumOfAQuadratic) {
-  const at::Tensor centre = at::arange(3, at::kDouble),
-                   scale = at::tensor({1.0, 10.0, 100.0}, at::kDouble);
-  const LbfgsResult result = minimise(
-      [&](const at::Tensor& x, at::Tensor& gradient) {
-        gradient = scale * (x - centre);
-        return 0.5 * (scale * (x - centre).pow(2)).sum().item<double>();
-      },
-      at::full({3}, 5.0, at::kDouble), {.iterations = 100, .tolerance = 1e-9});
-  EXPECT_LT((result.x - centre).abs().max().item<double>(), 1e-4);
-  EXPECT_LT(result.loss, 1e-7);
-}
-
-// Where the first step is far too long, backtracking still only goes down.
-TEST(Lbfgs, NeverRises) {
-  double last = std::numeric_limits<double>::infinity(), first = 0;
-  const auto loss = [](const at::Tensor& x) { return std::cosh(10 * x.item<double>()); };
-  const LbfgsResult result = minimise(
-      [&](const at::Tensor& x, at::Tensor& gradient) {
-        gradient = at::full({1}, 10 * std::sinh(10 * x.item<double>()), at::kDouble);
-        if (first == 0) first = loss(x);
-        last = loss(x);
-        return last;
-      },
-      at::full({1}, 1.0, at::kDouble), {});
-  EXPECT_LT(result.loss, first);
-  EXPECT_NEAR(result.x.item<double>(), 0.0, 1e-3);
-}
 
 // Label space 0 (ids 0, 1) with experts a and b, and a new space 1 (ids 2, 3) with expert c.
 class Growth : public ::testing::Test {

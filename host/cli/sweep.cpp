@@ -1,0 +1,39 @@
+// The verb sweep.
+#include <memory>
+
+#include "base/console.h"
+#include "cli/verb.h"
+#include "evaluation/sweep_report.h"
+
+namespace moecollab::cli {
+
+void add_sweep(Program& program) {
+  auto options = std::make_shared<engine::SweepOptions>();
+  CLI::App& verb =
+      add_verb(program, program.app, "sweep",
+               "Fits a gate for each pair of lambda1 and lambda2, and says what each came to",
+               "moecollab sweep --data-dir samples/data --lambda1 0 0.01 0.1 --lambda2 0 0.01 0.1");
+  verb.add_option("--lambda1", options->lambdas1,
+                  "Weights of the entropy term (default: 0, 0.001, 0.01, 0.02 … 0.1)");
+  verb.add_option("--lambda2", options->lambdas2,
+                  "Weights of the balance term (default: the same)");
+  verb.add_option("--out", options->out,
+                  "Folder of points.jsonl, sweep.json, sweep.csv and sweep.html; finished points "
+                  "found there are not fitted again (default: REGISTRY/sweep)");
+  add_gate_fit(verb, *options);
+  add_data(verb, options->data);
+  add_common(verb, program, *options);
+  add_seed(verb, *options);
+  add_cache(verb, *options);
+  verb.callback([&program, options] {
+    program.action = [&program, options] {
+      options->command = program.command;
+      const Json result = open_engine().sweep(*options);
+      print_result(program, result, evaluation::sweep_text(result));
+      print_note("wrote " + result["folder"].get<std::string>());
+      return 0;
+    };
+  });
+}
+
+}  // namespace moecollab::cli

@@ -1,0 +1,281 @@
+#include "training/gate_fitting.h"
+
+#include <ATen/core/grad_mode.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <stdexcept>
+
+#include "base/error.h"
+#include "base/strings.h"
+#include "experts/host_services.h"
+#include "training/shuffle.h"
+
+namespace moecollab::training {
+namespace {
+
+constexpr int64_t kBadStepsInARow = 10;
+// A stream of shuffles apart from that of the held-out rows, whose epochs count from 0.
+constexpr int64_t kRoutingStream = int64_t{1} << 40;
+
+[[noreturn]] void refuse_word(const char* option, std::string_view text, const char* expected) {
+  throw Error("E_CONFIG",
+              fmt::format("--{} is \"{}\", expected {}", option, escaped(text, 40), expected));
+}
+
+[[noreturn]] void throw_diverged(const std::string& what) {
+  throw Error("E_TRAIN_DIVERGED", what + "; nothing was written",
+              "use smaller weights of the objective's terms, or a smaller --lr");
+}
+
+void set_gradients(gate::Gate& gate) {
+  for (at::Tensor* tensor : gate.parameters()) {
+    *tensor = tensor->clone().requires_grad_(true);
+    tensor->mutable_grad() = at::zeros_like(*tensor);
+  }
+}
+
+bool decays(const at::Tensor& parameter) { return parameter.dim() == 2; }  // biases do not
+
+void add_terms(const gate::Objective& terms, double share, GateTerms& into) {
+  into.task += share * terms.task.item<double>();
+  into.entropy += share * terms.entropy.item<double>();
+  into.balance += share * terms.balance.item<double>();
+  into.total += share * terms.total.item<double>();
+  for (const gate::FurtherTerm& term : terms.further)
+    into.further[term.name] += share * term.value.item<double>();
+}
+
+void scale(GateTerms& terms, double by) {
+  for (double* value : {&terms.task, &terms.entropy, &terms.balance, &terms.total, &terms.routing})
+    *value *= by;
+  for (auto& [name, value] : terms.further) value *= by;
+}
+
+}  // namespace
+
+std::string_view name(GateOptimizer optimizer) {
+  return optimizer == GateOptimizer::kAdamW ? "adamw" : "lbfgs";
+}
+
+GateOptimizer parse_gate_optimizer(std::string_view text) {
+  if (text == "adamw") return GateOptimizer::kAdamW;
+  if (text == "lbfgs") return GateOptimizer::kLbfgs;
+  refuse_word("optimizer", text, "adamw or lbfgs");
+}
+
+std::string_view name(GateKind kind) { return kind == GateKind::kLinear ? "linear" : "mlp"; }
+
+GateKind parse_gate_kind(std::string_view text) {
+  if (text == "linear") return GateKind::kLinear;
+  if (text == "mlp") return GateKind::kMlp;
+  refuse_word("gate", text, "linear or mlp");
+}
+
+void validate(const GateTrainingOptions& options) {
+  gate::validate(options.objective);
+  const auto refuse = [](const char* option, auto value, const char* expected) {
+    throw Error("E_CONFIG", fmt::format("--{} is {}, expected {}", option, value, expected));
+  };
+  if (options.epochs < 1 || options.epochs > 100'000)
+    refuse("epochs", options.epochs, "1 to 100000");
+  if (!(options.lr > 0) || !std::isfinite(options.lr)) refuse("lr", options.lr, "a number > 0");
+  if (!(options.weight_decay >= 0) || !std::isfinite(options.weight_decay)) {
+    refuse("weight-decay", options.weight_decay, "a number >= 0");
+  }
+  if (options.batch < 1) refuse("batch", options.batch, "at least 1");
+  if (options.top_k < 0) refuse("top-k", options.top_k, "0 (all) or more");
+  if (options.hidden < 1 || options.hidden > 65'536)
+    refuse("gate-hidden", options.hidden, "1 to 65536 units");
+  if (options.optimizer == GateOptimizer::kLbfgs && options.objective.balance_window > 1) {
+    refuse("balance-window", options.objective.balance_window,
+           "0 under lbfgs, whose one batch is all the texts");
+  }
+}
+
+at::Tensor prior_tensor(const GateTrainingOptions& options, int64_t experts) {
+  if (options.prior.empty()) return at::full({experts}, 1.0 / static_cast<double>(experts));
+  if (static_cast<int64_t>(options.prior.size()) != experts)
+    throw std::logic_error("the prior has another length than there are experts");
+  return at::tensor(options.prior, at::kDouble).to(at::kFloat);
+}
+
+GateFitting::GateFitting(const GateProblem& problem, const GateTrainingOptions& options,
+                         std::vector<int64_t> rows)
+    : problem_(problem),
+      options_(options),
+      prior_(prior_tensor(options, static_cast<int64_t>(problem.experts().size()))),
+      rows_(std::move(rows)),
+      gate_(problem.uniform_gate()),
+      window_(options.objective.balance_window) {
+  const auto m = static_cast<double>(problem.routing_texts());
+  routing_share_ = m / (m + static_cast<double>(rows_.size()));
+  if (options.gate == GateKind::kMlp) gate::add_hidden_layer(gate_, options.hidden, options.seed);
+  set_gradients(gate_);
+  if (options.optimizer == GateOptimizer::kAdamW) {
+    std::vector<AdamW::Parameter> parameters;
+    for (at::Tensor* tensor : gate_.parameters())
+      parameters.push_back({*tensor, tensor->mutable_grad(), decays(*tensor)});
+    adamw_.emplace(std::move(parameters),
+                   AdamWOptions{.lr = options.lr, .weight_decay = options.weight_decay});
+    return;
+  }
+  const at::Tensor index = encoder::index_tensor(rows_);
+  everything_ = {index, problem.z().index_select(0, index), at::arange(problem.routing_texts()),
+                 problem.routing_z()};
+  lbfgs_ = std::make_unique<Lbfgs>(
+      flat_parameters(),
+      [this](const std::vector<double>& x, std::vector<double>& g) { return evaluate(x, g); });
+}
+
+GateFitting::Batch GateFitting::batch(const at::Tensor& rows,
+                                      const at::Tensor& routing_rows) const {
+  return {rows, problem_.z().index_select(0, rows), routing_rows,
+          problem_.routing_z().index_select(0, routing_rows)};
+}
+
+// The texts outside the hold-out in the order of a shuffle that begins anew when all had their
+// turn.
+at::Tensor GateFitting::next_routing_rows(int64_t count) {
+  const int64_t m = problem_.routing_texts();
+  count = std::min(count, m);
+  if (!routing_order_.defined() || routing_next_ + count > m) {
+    routing_order_ =
+        encoder::index_tensor(shuffled(m, options_.seed, kRoutingStream + routing_pass_++));
+    routing_next_ = 0;
+  }
+  const at::Tensor rows = routing_order_.narrow(0, routing_next_, count);
+  routing_next_ += count;
+  return rows;
+}
+
+at::Tensor GateFitting::loss(const Batch& batch, gate::BalanceWindow* window, double share,
+                             GateTerms& into) {
+  const at::Tensor router = gate_.forward(batch.z);
+  const gate::Objective terms = gate::objective(problem_.task_loss(router, batch.rows), router,
+                                                prior_, options_.objective, window);
+  add_terms(terms, share, into);
+  if (batch.routing_rows.size(0) == 0) return terms.total;
+  const at::Tensor routing =
+      problem_.routing_loss(gate_.forward(batch.routing_z), batch.routing_rows);
+  into.routing += share * routing.item<double>();
+  return terms.total + (routing - terms.task) * routing_share_;
+}
+
+void GateFitting::count_bad_step() {
+  ++skipped_;
+  if (++bad_in_a_row_ >= kBadStepsInARow) {
+    throw_diverged(
+        fmt::format("{} steps in a row had a loss or gradient that is not finite, in "
+                    "epoch {} of the gate",
+                    bad_in_a_row_, epoch_));
+  }
+}
+
+bool GateFitting::finite_step(const at::Tensor& loss) {
+  bool finite = std::isfinite(loss.item<double>());
+  for (at::Tensor* tensor : gate_.parameters())
+    finite = finite && tensor->grad().isfinite().all().item<bool>();
+  if (finite) {
+    bad_in_a_row_ = 0;
+    return true;
+  }
+  for (at::Tensor* tensor : gate_.parameters()) tensor->mutable_grad().zero_();
+  count_bad_step();
+  return false;
+}
+
+GateTerms GateFitting::adamw_epoch() {
+  const auto n = static_cast<int64_t>(rows_.size());
+  const at::Tensor order = encoder::index_tensor(rows_).index_select(
+      0, encoder::index_tensor(shuffled(n, options_.seed, epoch_)));
+  GateTerms terms;
+  double counted = 0;
+  for (int64_t first = 0; first < n; first += options_.batch) {
+    const int64_t count = std::min(options_.batch, n - first);
+    const Batch rows = batch(order.narrow(0, first, count), next_routing_rows(count));
+    const double share = static_cast<double>(count) / static_cast<double>(n);
+    GateTerms step;
+    const at::Tensor value = loss(rows, &window_, share, step);
+    value.backward();
+    if (!finite_step(value)) continue;
+    adamw_->step();
+    counted += share;
+    terms.task += step.task;
+    terms.entropy += step.entropy;
+    terms.balance += step.balance;
+    terms.total += step.total;
+    terms.routing += step.routing;
+    for (const auto& [name, further] : step.further) terms.further[name] += further;
+  }
+  if (counted == 0)
+    throw_diverged(fmt::format("no step of epoch {} had a finite loss and gradient", epoch_));
+  scale(terms, 1 / counted);
+  return terms;
+}
+
+std::vector<double> GateFitting::flat_parameters() {
+  std::vector<double> flat;
+  for (at::Tensor* tensor : gate_.parameters()) {
+    const at::Tensor values = tensor->detach().to(at::kDouble).contiguous();
+    const double* data = values.const_data_ptr<double>();
+    flat.insert(flat.end(), data, data + values.numel());
+  }
+  return flat;
+}
+
+// Loss and gradient with the parameters x.
+double GateFitting::evaluate(const std::vector<double>& x, std::vector<double>& gradient) {
+  const at::Tensor flat = at::tensor(x, at::kDouble).to(at::kFloat);
+  int64_t offset = 0;
+  for (at::Tensor* tensor : gate_.parameters()) {
+    const at::NoGradGuard no_grad;
+    tensor->copy_(flat.narrow(0, offset, tensor->numel()).view_as(*tensor));
+    tensor->mutable_grad().zero_();
+    offset += tensor->numel();
+  }
+  GateTerms terms;
+  at::Tensor value = loss(everything_, nullptr, 1, terms);
+  const double decay = options_.weight_decay / (2 * static_cast<double>(rows_.size()));
+  for (at::Tensor* tensor : gate_.parameters()) {
+    if (decays(*tensor)) value = value + tensor->square().sum() * decay;
+  }
+  value.backward();
+  last_terms_ = terms;
+  offset = 0;
+  for (at::Tensor* tensor : gate_.parameters()) {
+    const at::Tensor grad = tensor->grad().to(at::kDouble).contiguous();
+    std::copy_n(grad.const_data_ptr<double>(), grad.numel(), gradient.begin() + offset);
+    offset += grad.numel();
+  }
+  return value.item<double>();
+}
+
+GateTerms GateFitting::lbfgs_iteration() {
+  const int64_t before = lbfgs_->not_finite();
+  if (!std::isfinite(lbfgs_->value())) throw_diverged("the loss of the uniform gate is not finite");
+  converged_ = !lbfgs_->step();
+  for (int64_t i = before; i < lbfgs_->not_finite(); ++i) count_bad_step();
+  bad_in_a_row_ = 0;
+  // A search may end elsewhere than at its best point.
+  std::vector<double> gradient(lbfgs_->x().size());
+  evaluate(lbfgs_->x(), gradient);
+  return last_terms_;
+}
+
+GateTerms GateFitting::epoch() {
+  if (experts::stop_requested())
+    throw Error("E_INTERRUPTED", "fitting was interrupted; the old gate is unchanged");
+  const GateTerms terms = lbfgs_ ? lbfgs_iteration() : adamw_epoch();
+  ++epoch_;
+  return terms;
+}
+
+gate::Gate GateFitting::gate() const {
+  gate::Gate copy = gate_;
+  for (at::Tensor* tensor : copy.parameters()) *tensor = tensor->detach().clone();
+  return copy;
+}
+
+}  // namespace moecollab::training

@@ -1,0 +1,29 @@
+// What a gate is worth on some held-out texts, and how it uses the experts there.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "evaluation/gate_usage.h"
+#include "gate/objective.h"
+#include "training/gate_problem.h"
+
+namespace moecollab::training {
+
+// Names and definitions: design page 4, "Metrics". NaN where a figure is not defined: for a domain
+// without a text, and task-agnostic figures under paper and masked.
+struct GateJudgement {
+  double task = 0, entropy = 0, balance = 0, total = 0;  // terms of the objective, nats
+  double accuracy = 0, accuracy_task_aware = 0;
+  std::vector<double> domain_accuracy, domain_accuracy_task_aware;  // by index of the dataset
+  std::vector<double> load;                                         // [E]
+  double n_eff = 0, n_eff_target = 0, n_eff_experts = 0;
+  evaluation::Utilisation utilisation = {0, 0};
+};
+
+// Judges on these rows of the held-out texts (at least one), learning nothing. prior [E].
+GateJudgement judge(const GateProblem& problem, const gate::Gate& gate,
+                    const gate::ObjectiveOptions& objective, const at::Tensor& prior,
+                    std::span<const int64_t> rows);
+
+}  // namespace moecollab::training

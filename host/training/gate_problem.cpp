@@ -1,0 +1,112 @@
+#include "training/gate_problem.h"
+
+#include <ATen/core/grad_mode.h>
+#include <fmt/format.h>
+
+#include <limits>
+#include <stdexcept>
+
+#include "base/console.h"
+
+namespace moecollab::training {
+namespace {
+
+// As fusion::task_loss has it: a label that no selected expert knows must not make the loss
+// infinite.
+constexpr double kLeastProbability = 1e-12;
+
+at::Tensor make_space_mask(const std::vector<fusion::ExpertLabels>& experts, int64_t spaces) {
+  at::Tensor mask = at::full({spaces, static_cast<int64_t>(experts.size())},
+                             -std::numeric_limits<float>::infinity());
+  for (size_t e = 0; e < experts.size(); ++e)
+    mask[experts[e].space][static_cast<int64_t>(e)] = 0.0F;
+  return mask;
+}
+
+at::Tensor finite_or_uniform(const at::Tensor& logits, size_t expert) {
+  const at::Tensor bad = logits.isfinite().all(1).logical_not();
+  const auto count = bad.sum().item<int64_t>();
+  if (count == 0) return logits;
+  print_warning(fmt::format(
+      "expert {} of the gate answered {} held-out texts with NaN or infinity; the gate learns on "
+      "them as if it knew nothing",
+      expert + 1, count));
+  return logits.masked_fill(bad.unsqueeze(1), 0.0);
+}
+
+// Index of each global label id among the expert's classes [|Y|]; −1 where it has no such class.
+at::Tensor class_of_label(const fusion::ExpertLabels& expert, int labels) {
+  std::vector<int64_t> place(static_cast<size_t>(labels), -1);
+  for (size_t c = 0; c < expert.columns.size(); ++c)
+    place[static_cast<size_t>(expert.columns[c])] = static_cast<int64_t>(c);
+  return encoder::index_tensor(place);
+}
+
+}  // namespace
+
+GateProblem::GateProblem(const GateData& data, std::vector<fusion::ExpertLabels> experts,
+                         fusion::LabelUnion labels, const std::vector<encoder::PooledKey>& features,
+                         fusion::Mode fusion, int64_t top_k)
+    : experts_(std::move(experts)),
+      labels_(std::move(labels)),
+      fusion_(fusion),
+      top_k_(top_k),
+      uniform_gate_(gate::make_gate(features, data.z, static_cast<int64_t>(experts_.size()))),
+      z_(uniform_gate_.standardised(data.z)),
+      targets_(data.targets),
+      domains_(data.domains),
+      space_mask_(make_space_mask(experts_, static_cast<int64_t>(labels_.spaces().size()))) {
+  const at::NoGradGuard no_grad;
+  gate::routing_weights(at::zeros({1, uniform_gate_.experts()}), top_k);  // refuses a bad top_k
+  const int64_t others = fusion::is_task_agnostic(fusion) ? data.routing_z.size(0) : 0;
+  routing_z_ = uniform_gate_.standardised(data.routing_z.narrow(0, 0, others));
+  routing_spaces_ = data.routing_spaces.narrow(0, 0, others);
+  if (domains_.empty()) domains_.assign(static_cast<size_t>(texts()), 0);
+  if (static_cast<int64_t>(domains_.size()) != texts() || targets_.size(0) != texts() ||
+      data.logits.size() != experts_.size()) {
+    throw std::logic_error("GateProblem: texts, targets, domains and logits do not fit together");
+  }
+  for (size_t e = 0; e < data.logits.size(); ++e)
+    logits_.push_back(finite_or_uniform(data.logits[e], e));
+  if (fusion_ == fusion::Mode::kMixture) store_target_probabilities();
+}
+
+void GateProblem::store_target_probabilities() {
+  target_p_ = at::zeros({texts(), static_cast<int64_t>(experts_.size())});
+  for (size_t e = 0; e < experts_.size(); ++e) {
+    const at::Tensor own = class_of_label(experts_[e], labels_.size()).index_select(0, targets_);
+    const at::Tensor p = at::softmax(logits_[e] / experts_[e].temperature, -1)
+                             .gather(1, own.clamp_min(0).unsqueeze(1))
+                             .squeeze(1);
+    target_p_.select(1, static_cast<int64_t>(e)).copy_(p * own.ge(0));
+  }
+}
+
+at::Tensor GateProblem::task_loss(const at::Tensor& router_logits, const at::Tensor& rows) const {
+  if (!target_p_.defined()) return task_loss_by_fusion(router_logits, rows);
+  const at::Tensor weights = gate::routing_weights(router_logits, top_k_);
+  const at::Tensor p = (weights * target_p_.index_select(0, rows)).sum(1);
+  return -p.clamp_min(kLeastProbability).log().mean();
+}
+
+at::Tensor GateProblem::fused(const at::Tensor& router_logits, const at::Tensor& rows) const {
+  std::vector<at::Tensor> logits;
+  for (const at::Tensor& all : logits_) logits.push_back(all.index_select(0, rows));
+  return fusion::fuse(fusion_, gate::routing_weights(router_logits, top_k_), logits, experts_,
+                      labels_);
+}
+
+at::Tensor GateProblem::task_loss_by_fusion(const at::Tensor& router_logits,
+                                            const at::Tensor& rows) const {
+  return fusion::task_loss(fusion_, fused(router_logits, rows), targets_.index_select(0, rows),
+                           labels_);
+}
+
+at::Tensor GateProblem::routing_loss(const at::Tensor& router_logits,
+                                     const at::Tensor& rows) const {
+  const at::Tensor log_g = at::log_softmax(router_logits, -1);
+  const at::Tensor mask = space_mask_.index_select(0, routing_spaces_.index_select(0, rows));
+  return -(log_g + mask).logsumexp(-1).mean();
+}
+
+}  // namespace moecollab::training

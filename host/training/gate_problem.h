@@ -1,0 +1,65 @@
+// What a fit of the gate needs and the gate does not change, computed once.
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <vector>
+
+#include "fusion/fusion.h"
+#include "gate/gate.h"
+#include "training/gate_data.h"
+
+namespace moecollab::training {
+
+// N held-out texts and M others (GateData), E experts. Only reads after construction, so several
+// fits may share one from several threads.
+class GateProblem {
+ public:
+  // Rows of logits that are not finite (policy nan = "mask") count as knowing nothing: uniform
+  // over the expert's classes; they are warned about. Throws E_CONFIG for a top_k that E does not
+  // allow.
+  GateProblem(const GateData& data, std::vector<fusion::ExpertLabels> experts,
+              fusion::LabelUnion labels, const std::vector<encoder::PooledKey>& features,
+              fusion::Mode fusion, int64_t top_k);
+
+  int64_t texts() const { return z_.size(0); }                  // N
+  int64_t routing_texts() const { return routing_z_.size(0); }  // M; 0 under paper and masked
+  const std::vector<fusion::ExpertLabels>& experts() const { return experts_; }
+  const fusion::LabelUnion& labels() const { return labels_; }
+  fusion::Mode fusion() const { return fusion_; }
+  int64_t top_k() const { return top_k_; }
+  // The uniform linear gate, standardising by the statistics of the N texts.
+  const gate::Gate& uniform_gate() const { return uniform_gate_; }
+
+  const at::Tensor& z() const { return z_; }                    // [N, D] standardised
+  const at::Tensor& routing_z() const { return routing_z_; }    // [M, D] standardised
+  const at::Tensor& targets() const { return targets_; }        // [N] int64, global label ids
+  const std::vector<int>& domains() const { return domains_; }  // [N]
+
+  // Mean −log p(label) of the rows [n] int64 for their router logits [n, E]. Under `mixture` p is
+  // Σ g_e·p_e(label) from the stored probabilities; other modes go through fusion::fuse().
+  at::Tensor task_loss(const at::Tensor& router_logits, const at::Tensor& rows) const;
+  // The same through fusion::fuse() whatever the mode.
+  at::Tensor task_loss_by_fusion(const at::Tensor& router_logits, const at::Tensor& rows) const;
+  // What fusion::fuse() gives for the rows.
+  at::Tensor fused(const at::Tensor& router_logits, const at::Tensor& rows) const;
+  // Mean −log of the gate's mass on the experts of their own label space, for rows [n] of the M
+  // texts and their router logits [n, E].
+  at::Tensor routing_loss(const at::Tensor& router_logits, const at::Tensor& rows) const;
+
+ private:
+  void store_target_probabilities();
+
+  std::vector<fusion::ExpertLabels> experts_;
+  fusion::LabelUnion labels_;
+  fusion::Mode fusion_;
+  int64_t top_k_;
+  gate::Gate uniform_gate_;
+  at::Tensor z_, routing_z_, targets_, routing_spaces_;
+  std::vector<int> domains_;
+  std::vector<at::Tensor> logits_;  // per expert [N, C_e], finite
+  at::Tensor target_p_;             // [N, E], p_e(label of the text); only under mixture
+  at::Tensor space_mask_;           // [spaces, E]: 0 where the expert answers in it, else −∞
+};
+
+}  // namespace moecollab::training

@@ -1,0 +1,68 @@
+#include "training/sweep.h"
+
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <exception>
+#include <mutex>
+#include <thread>
+
+#include "base/error.h"
+
+namespace moecollab::training {
+namespace {
+
+SweepResult run_point(const GateProblem& problem, GateTrainingOptions options,
+                      const SweepPoint& point) {
+  const auto start = std::chrono::steady_clock::now();
+  options.objective.lambda1 = point.lambda1;
+  options.objective.lambda2 = point.lambda2;
+  SweepResult result;
+  result.point = point;
+  try {
+    const ChosenGate chosen = choose_gate(problem, options);
+    result.judged = chosen.judged;
+    result.epochs = chosen.epochs;
+    result.skipped_steps = chosen.skipped_steps;
+  } catch (const Error& error) {
+    if (error.code() != "E_TRAIN_DIVERGED") throw;
+    result.failure = error.what();
+  }
+  result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return result;
+}
+
+}  // namespace
+
+void run_sweep(const GateProblem& problem, const GateTrainingOptions& options,
+               std::span<const SweepPoint> points, int threads,
+               const std::function<void(const SweepResult&)>& done) {
+  std::atomic<size_t> next = 0;
+  std::atomic<bool> stop = false;
+  std::mutex mutex;
+  std::exception_ptr failure;
+  const auto work = [&] {
+    // Of this thread alone: OpenMP's and MKL's counts are a thread's own.
+    at::set_num_threads(1);
+    try {
+      for (size_t i = next++; i < points.size() && !stop; i = next++) {
+        const SweepResult result = run_point(problem, options, points[i]);
+        const std::lock_guard lock(mutex);
+        if (!stop) done(result);
+      }
+    } catch (...) {
+      const std::lock_guard lock(mutex);
+      if (!failure) failure = std::current_exception();
+      stop = true;
+    }
+  };
+  std::vector<std::thread> workers;
+  const size_t count = std::min(points.size(), static_cast<size_t>(std::max(1, threads)));
+  for (size_t i = 0; i < count; ++i) workers.emplace_back(work);
+  for (std::thread& worker : workers) worker.join();
+  if (failure) std::rethrow_exception(failure);
+}
+
+}  // namespace moecollab::training

@@ -1,0 +1,161 @@
+"""Fitting the gate: its options, history and calibration, and the sweep over λ1 and λ2."""
+import csv
+import json
+
+from harness import EndToEnd, run
+
+
+class TrainGate(EndToEnd):
+    def fit(self, registry, *more):
+        done = run("train-gate", *self.data("train"), *self.options(registry), *more, "--json")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return json.loads(done.stdout)
+
+    def predict(self, registry):
+        done = run("predict", "-", "--quiet", "--registry", registry, stdin="the striker scored twice in the final\n")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return json.loads(done.stdout)
+
+    def test_every_variant_fits_saves_and_evaluates(self):
+        registry = self.registry()
+        prior = self.write("prior.toml", "news-adapter = 1\nnews-words = 1\nfeelings = 2\n")
+        for arguments in (["--optimizer", "lbfgs"], ["--gate", "mlp", "--gate-hidden", 8], ["--top-k", 2],
+                          ["--lambda1", 0.1, "--lambda2", 0.1, "--entropy-sign", "explore", "--balance-window", 4, "--prior", prior],
+                          ["--lambda2", 0.1, "--prior", "data", "--free-bits", 0.05],
+                          ["--switch", 0.1, "--importance-cv2", 0.1, "--z-loss", 0.001], ["--fusion", "logit-union", "--optimizer", "lbfgs"]):
+            with self.subTest(arguments):
+                self.fit(registry, "--epochs", 10, *arguments)
+                done = self.eval(registry, "--json")
+                self.assertEqual(done.returncode, 0, done.stderr)
+                self.assertGreater(json.loads(done.stdout)["overall"]["accuracy_task_aware"], 0.2)
+
+    def test_history_has_a_line_an_epoch(self):
+        registry = self.registry()
+        fit = self.fit(registry, "--lambda2", 0.01, "--z-loss", 0.001)
+        lines = [json.loads(line) for line in (registry / "gate" / "history.jsonl").read_text().splitlines()]
+        self.assertEqual(len([l for l in lines if l["phase"] == "refit"]), fit["epochs"])
+        first = lines[0]
+        self.assertEqual((first["phase"], first["epoch"]), ("choose", 1))
+        self.assertEqual({"task", "routing", "entropy", "balance", "total", "z-loss"}, set(first["terms"]))
+        self.assertEqual({"news", "emotion"}, set(first["held_out"]["domains"]))
+        self.assertEqual({"news-adapter", "news-words", "feelings"}, set(first["usage"]["load"]))
+        for key in ("entropy", "n_eff", "n_eff_target", "n_eff_experts"):
+            self.assertGreaterEqual(first["usage"][key], 0)
+        self.assertGreater(first["peak_rss_bytes"], 1 << 20)
+        self.assertIsNone(lines[-1]["held_out"], "the refit has no held-out texts")
+
+    def test_temperatures_are_stored_and_used(self):
+        registry = self.registry()
+        fit = self.fit(registry, "--calibrate")
+        for name, fitted in fit["calibration"].items():
+            self.assertLessEqual(fitted["nll_after"], fitted["nll_before"] + 1e-9, name)
+        gate = registry / "gate" / "gate.toml"
+        text = gate.read_text()
+        temperature = fit["calibration"]["news-words"]["temperature"]
+        self.assertIn(f"temperature = {temperature}"[:22], text)
+        before, report = self.predict(registry), json.loads(self.eval(registry, "--json").stdout)
+        # All experts as good as uniform: the answer must follow what the file says.
+        lines = ["temperature = 1000.0" if line.startswith("temperature") else line for line in text.splitlines()]
+        gate.write_text("\n".join(lines) + "\n")
+        self.assertLess(self.predict(registry)["probability"], before["probability"] - 0.05)
+        self.assertNotEqual(json.loads(self.eval(registry, "--json").stdout)["overall"]["ece"], report["overall"]["ece"])
+
+    def test_a_second_fit_asks_no_expert_and_equals_the_first(self):
+        registry = self.registry()
+        first = self.fit(registry)
+        tensors = (registry / "gate" / "gate.safetensors").read_bytes()
+        second = self.fit(registry)
+        self.assertEqual(second["expert_calls"], 0)
+        self.assertEqual((registry / "gate" / "gate.safetensors").read_bytes(), tensors)
+        self.assertEqual(first["task_loss"], second["task_loss"])
+        self.assertGreater(run_json("train-gate", *self.data("train"), "--registry", registry, "--no-cache", "--quiet")["expert_calls"], 0)
+
+    def test_a_fit_that_diverges_leaves_the_old_gate(self):
+        registry = self.registry()
+        before = {p.name: p.read_bytes() for p in (registry / "gate").iterdir()}
+        done = run("train-gate", *self.data("train"), *self.options(registry), "--lr", "1e38")
+        self.assertRefused(done, 5, "E_TRAIN_DIVERGED", "finite")
+        self.assertEqual({p.name: p.read_bytes() for p in (registry / "gate").iterdir()}, before)
+
+    def test_bad_values(self):
+        registry = self.registry()
+        prior = self.write("prior.toml", "news-adapter = 1\nnews-word = 1\nfeelings = 2\n")
+        for arguments, fragments in ((["--lambda1", "1e30"], ("lambda1", "1e+30")), (["--switch", "-1"], ("switch",)), (["--z-loss", "nan"], ("z-loss",)),
+                                     (["--importance-cv2", "inf"], ("importance-cv2",)), (["--free-bits", "-0.1"], ("free-bits",)),
+                                     (["--balance-window", "-1"], ("balance-window",)), (["--entropy-sign", "both"], ("both", "explore")),
+                                     (["--optimizer", "sgd"], ("sgd", "lbfgs")), (["--gate", "deep"], ("deep", "mlp")), (["--gate-hidden", "0"], ("gate-hidden",)),
+                                     (["--optimizer", "lbfgs", "--balance-window", "9"], ("balance-window",)), (["--prior", "unifrom"], ("did you mean `uniform`",)),
+                                     (["--prior", prior], ("news-word", "did you mean `news-words`"))):
+            with self.subTest(arguments):
+                self.assertRefused(run("train-gate", *self.data("train"), *self.options(registry), *arguments), 2, "E_CONFIG", *fragments)
+
+
+def run_json(*arguments):
+    done = run(*arguments, "--json")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+class Sweep(EndToEnd):
+    def sweep(self, registry, *more):
+        return run_json("sweep", *self.data("train"), *self.options(registry), "--epochs", 5, *more)
+
+    def figures(self, result):
+        return [{k: v for k, v in point.items() if k != "seconds"} for point in result["points"]]
+
+    def test_writes_what_it_prints_whatever_the_threads(self):
+        registry = self.registry()
+        grid = ["--lambda1", 0, 0.1, "--lambda2", 0, 0.1, 0.01]
+        one = self.sweep(registry, *grid, "--threads", 1, "--out", self.folder / "one")
+        two = self.sweep(registry, *grid, "--threads", 2, "--out", self.folder / "two")
+        self.assertEqual(self.figures(one), self.figures(two))
+        self.assertEqual([(p["lambda1"], p["lambda2"]) for p in one["points"]], [(a, b) for a in (0, 0.1) for b in (0, 0.01, 0.1)])
+        self.assertEqual(self.load(self.folder / "one" / "sweep.json"), one)
+        with open(self.folder / "one" / "sweep.csv", newline="") as file:
+            rows = list(csv.DictReader(file))
+        self.assertEqual(len(rows), 6)
+        self.assertEqual(float(rows[5]["accuracy"]), one["points"][5]["held_out"]["accuracy"])
+        self.assertIn("<table>", (self.folder / "one" / "sweep.html").read_text())
+        self.assertEqual(one["best"]["accuracy"], max(p["held_out"]["accuracy"] for p in one["points"]))
+        self.assertEqual((registry / "gate" / "gate.toml").read_bytes(), (self.shared / "registry" / "gate" / "gate.toml").read_bytes(), "no gate is saved")
+
+    def test_a_rerun_goes_on_where_the_last_ended(self):
+        registry = self.registry()
+        out = self.folder / "out"
+        first = self.sweep(registry, "--lambda1", 0, "--lambda2", 0, 0.1, "--out", out)
+        points = out / "points.jsonl"
+        lines = points.read_text().splitlines(keepends=True)
+        self.assertEqual(len(lines), 2)
+        # A mark in a finished point: it must be taken as it is, and the missing one fitted.
+        marked = json.loads(lines[0])
+        marked["epochs"] = 1234
+        points.write_text(json.dumps(marked) + "\n")
+        second = self.sweep(registry, "--lambda1", 0, "--lambda2", 0, 0.1, "--out", out)
+        self.assertEqual(second["points"][0]["epochs"], 1234)
+        self.assertEqual(self.figures(second)[1], self.figures(first)[1])
+        # Other options: nothing of it counts.
+        other = self.sweep(registry, "--lambda1", 0, "--lambda2", 0, 0.1, "--out", out, "--seed", 2)
+        self.assertNotEqual(other["points"][0]["epochs"], 1234)
+        self.assertNotEqual(other["digest"], first["digest"])
+
+    def test_says_what_the_best_changes(self):
+        registry = self.registry()
+        done = run("sweep", *self.data("train"), *self.options(registry), "--epochs", 3, "--lambda1", 0.01, "--lambda2", 0.01)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("2 points", done.stdout, "lambda1 = lambda2 = 0 is always fitted")
+        self.assertIn("best: lambda1", done.stdout)
+        self.assertIn("points), utilisation soft", done.stdout)
+        self.assertTrue((registry / "sweep" / "sweep.json").exists())
+
+    def test_bad_values(self):
+        registry = self.registry()
+        for arguments, fragments in ((["--lambda1", "0", "-1"], ("lambda1", "-1")), (["--lambda2", "1e30"], ("lambda2", "1e+30")), (["--lambda2", "nan"], ("lambda2",)),
+                                     (["--lambda1", *range(200), "--lambda2", *range(200)], ("200",)), (["--epochs", "0"], ("epochs",))):
+            with self.subTest(arguments):
+                self.assertRefused(run("sweep", *self.data("train"), *self.options(registry), *arguments), 2, "E_CONFIG", *fragments)
+        blocked = self.write("blocked", "")
+        self.assertRefused(run("sweep", *self.data("train"), *self.options(registry), "--out", blocked / "x"), 7, "E_WRITE")
+        out = self.folder / "damaged"
+        out.mkdir()
+        (out / "points.jsonl").write_text("{oops\n")
+        self.assertRefused(run("sweep", *self.data("train"), *self.options(registry), "--out", out), 4, "E_CKPT", "points.jsonl")
