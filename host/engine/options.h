@@ -55,7 +55,7 @@ struct TrainGateOptions : CommonOptions {
   double lr = 3e-3;
   double weight_decay = 0.05;
   int64_t batch = 256;
-  int64_t keep_replay = 0;  // texts of each domain whose rows are kept for `grow`
+  int64_t keep_replay = 0;               // texts of each domain whose rows are kept for `grow`
   std::string entropy_sign = "literal";  // or explore
   std::string prior = "uniform";         // or data, or a TOML or JSON file of shares
   int64_t balance_window = 0;            // batches

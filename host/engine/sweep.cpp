@@ -17,6 +17,7 @@
 #include "engine/session.h"
 #include "engine/verbs.h"
 #include "evaluation/sweep_report.h"
+#include "pipeline/instantiate.h"
 
 namespace moecollab::engine {
 namespace {
@@ -138,8 +139,8 @@ class FinishedPoints {
     try {
       Json json = parse_json(line);
       if (json.at("digest").get<std::string>() != digest_) return false;
-      points_[{json.at("lambda1").get<double>(), json.at("lambda2").get<double>()}] =
-          std::move(json);
+      const std::pair point(json.at("lambda1").get<double>(), json.at("lambda2").get<double>());
+      points_[point] = std::move(json);
       return true;
     } catch (const std::exception& error) {
       throw Error("E_CKPT",

@@ -4,6 +4,7 @@
 
 #include <chrono>
 
+#include "base/console.h"
 #include "base/error.h"
 #include "base/strings.h"
 #include "engine/gate_history.h"
@@ -104,7 +105,8 @@ std::string keep_replay(const GateInputs& inputs, const TrainGateOptions& option
   std::vector<pipeline::InstalledExpert*> experts;
   for (pipeline::InstalledExpert& expert : inputs.pool->experts()) experts.push_back(&expert);
   return training::write_replay(
-      options.registry, training::to_replay(rows, *inputs.pool, experts, inputs.features, options.keep_replay));
+      options.registry,
+      training::to_replay(rows, *inputs.pool, experts, inputs.features, options.keep_replay));
 }
 
 // history.jsonl: a line an epoch. Written before the gate, so that a gate always has its history.

@@ -39,8 +39,8 @@ TextWeights weights_of(size_t row, const gate::Gate& gate, pipeline::Pool& pool,
   const at::NoGradGuard no_grad;
   encoder::FeatureRequest request;
   request.pooled.insert(gate.features.begin(), gate.features.end());
-  const encoder::Features features =
-      pipeline::features_of(pool, pipeline::text_views(dataset), request, "routing " + dataset.domain);
+  const encoder::Features features = pipeline::features_of(pool, pipeline::text_views(dataset),
+                                                           request, "routing " + dataset.domain);
   const at::Tensor g = gate::routing_weights(gate.router_logits(gate.input(features)), 0)
                            .select(1, static_cast<int64_t>(row))
                            .clamp_min(kLeastWeight);
@@ -61,7 +61,8 @@ class Snapshot {
         fs::copy(registry / name, copy_.path() / name, fs::copy_options::recursive);
       }
     }
-    for (const auto& entry : fs::recursive_directory_iterator(registry / registry::kExpertsFolder)) {
+    for (const auto& entry :
+         fs::recursive_directory_iterator(registry / registry::kExpertsFolder)) {
       if (entry.is_directory()) folders_.push_back(entry.path());
     }
   }
@@ -99,13 +100,13 @@ Json train_experts(const TrainRoundsOptions& options, const std::vector<data::Da
   {
     pipeline::Pool pool(pool_options(options));
     LoadedGate gate = load_gate(options.registry, std::nullopt, std::nullopt);
-    const std::vector<pipeline::InstalledExpert*> experts = pipeline::match_experts(gate.file, pool);
+    const std::vector<pipeline::InstalledExpert*> experts =
+        pipeline::match_experts(gate.file, pool);
     for (size_t row = 0; row < experts.size(); ++row) {
       const std::optional<TrainExpertOptions> training = training_of(*experts[row], options);
       const auto dataset =
-          std::find_if(datasets.begin(), datasets.end(), [&](const data::Dataset& d) {
-            return d.domain == experts[row]->domain();
-          });
+          std::find_if(datasets.begin(), datasets.end(),
+                       [&](const data::Dataset& d) { return d.domain == experts[row]->domain(); });
       if (!training || dataset == datasets.end()) continue;
       plans.push_back({*training, weights_of(row, gate.file.gate, pool, *dataset)});
     }

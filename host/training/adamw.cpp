@@ -2,7 +2,9 @@
 
 #include <ATen/core/grad_mode.h>
 
+#include <algorithm>
 #include <cmath>
+#include <limits>
 
 namespace moecollab::training {
 
@@ -25,7 +27,10 @@ void AdamW::step() {
     m.first.mul_(options_.beta1).add_(p.grad, 1 - options_.beta1);
     m.second.mul_(options_.beta2).addcmul_(p.grad, p.grad, 1 - options_.beta2);
     const at::Tensor scale = (m.second / correction2).sqrt_().add_(options_.eps);
-    p.value.addcdiv_(m.first, scale, -lr / correction1);
+    // At most what a float holds: a rate beyond that gives weights that are not finite, not a
+    // throw.
+    const double rate = std::min<double>(lr / correction1, std::numeric_limits<float>::max());
+    p.value.addcdiv_(m.first, scale, -rate);
     p.grad.zero_();
   }
 }

@@ -15,7 +15,7 @@ namespace {
 
 constexpr double kFloor = 1e-12;  // of a probability whose logarithm is taken
 constexpr int32_t kIterations = 200;
-constexpr double kRest = 1e-9;    // the loss rests where an iteration gains less, relatively
+constexpr double kRest = 1e-9;  // the loss rests where an iteration gains less, relatively
 
 void require_linear(const gate::Gate& gate) {
   if (!gate.is_mlp()) return;
@@ -182,12 +182,13 @@ NewRows fit_rows(const GrowthSetting& setting, const GrowthTexts& fresh, const G
   const RowLoss loss(setting, joined(fresh, replay),
                      text_weights(fresh.rows(), replay_domains, options.new_weight), options.l2,
                      start, /*pull_bias=*/alone);
-  Lbfgs minimiser(to_vector(start), [&](const std::vector<double>& x, std::vector<double>& gradient) {
-    at::Tensor slope;
-    const double value = loss(to_tensor(x), slope);
-    gradient = to_vector(slope);
-    return value;
-  });
+  Lbfgs minimiser(to_vector(start),
+                  [&](const std::vector<double>& x, std::vector<double>& gradient) {
+                    at::Tensor slope;
+                    const double value = loss(to_tensor(x), slope);
+                    gradient = to_vector(slope);
+                    return value;
+                  });
   NewRows rows;
   while (rows.iterations < kIterations && std::isfinite(minimiser.value())) {
     const double before = minimiser.value();

@@ -64,8 +64,8 @@ class EndToEnd(unittest.TestCase):
         return run("eval", *self.data("dev"), *self.options(registry), *more)
 
     def package(self, registry, name):
-        """The folder of an installed expert."""
-        return next((registry / "experts" / name).iterdir())
+        """The folder of an installed expert's newest version."""
+        return max((registry / "experts" / name).iterdir())
 
     def assertRefused(self, done, status, code, *fragments):
         self.assertEqual(done.returncode, status, done.stderr)
