@@ -3,14 +3,12 @@
 #include <ATen/core/grad_mode.h>
 #include <fmt/format.h>
 
-#include <algorithm>
-
 #include "base/console.h"
 #include "data/hold_out.h"
 #include "gate/gate.h"
 #include "pipeline/collaboration.h"
 #include "pipeline/targets.h"
-#include "training/held_out_file.h"
+#include "training/honest_logits.h"
 
 namespace moecollab::training {
 namespace {
@@ -18,7 +16,6 @@ namespace {
 // The held-out texts of all domains, one behind the other.
 struct HeldOutTexts {
   std::vector<std::string_view> texts;
-  std::vector<Digest> digests;
   std::vector<int64_t> targets;
   std::vector<int> domains;
   std::vector<std::string_view> other_texts;  // not held out
@@ -40,7 +37,6 @@ HeldOutTexts held_out_texts(const pipeline::Pool& pool,
         continue;
       }
       out.texts.push_back(dataset.examples[i].text);
-      out.digests.push_back(sha256(dataset.examples[i].text));
       out.targets.push_back(ids[i]);
       out.domains.push_back(static_cast<int>(d));
     }
@@ -48,54 +44,14 @@ HeldOutTexts held_out_texts(const pipeline::Pool& pool,
   return out;
 }
 
-// One expert's logits [N, C] as far as they are on disk, and the rows that it must still be asked
-// for.
-struct KnownLogits {
-  at::Tensor logits;
-  std::vector<int64_t> to_run;
-  int64_t unknown = 0;  // texts of its own domain without held-out logits
-};
-
-// What an expert's output depends on beside the text.
-std::string output_key(const pipeline::Pool& pool, const pipeline::InstalledExpert& expert) {
-  Json config = Json::object();
-  for (const registry::ExpertEntry& entry : pool.registry().experts) {
-    if (entry.name == expert.name) config = entry.config;
-  }
-  return fmt::format("output of package {}\nconfig {}\nencoder {}", expert.sha256(),
-                     to_line(config), pool.encoder()->fingerprint());
-}
-
-bool outputs_are_cached(const pipeline::Pool& pool, const pipeline::InstalledExpert& expert) {
-  return pool.options().cache != nullptr && pool.encoder() != nullptr &&
-         expert.package.manifest.output.deterministic;
-}
-
-// Held-out logits where there are any, else what the expert answered in an earlier run.
-KnownLogits known_logits(const pipeline::Pool& pool, const pipeline::InstalledExpert& expert,
-                         const HeldOutTexts& texts, const std::vector<data::Dataset>& training) {
-  const int64_t classes = expert.expert.classes();
-  const auto stored =
-      read_held_out(held_out_path(pool.options().registry, expert.sha256()), classes);
-  const std::string key = outputs_are_cached(pool, expert) ? output_key(pool, expert) : "";
-  KnownLogits known;
-  known.logits = at::zeros({static_cast<int64_t>(texts.texts.size()), classes});
-  for (size_t i = 0; i < texts.texts.size(); ++i) {
-    const auto row = static_cast<int64_t>(i);
-    float* into = known.logits.mutable_data_ptr<float>() + row * classes;
-    if (const auto at = stored ? stored->find(texts.digests[i]) : std::nullopt) {
-      std::copy_n(stored->logits.const_data_ptr<float>() + *at * classes, classes, into);
-      continue;
-    }
-    if (training[static_cast<size_t>(texts.domains[i])].domain == expert.domain()) ++known.unknown;
-    const float* cached =
-        key.empty() ? nullptr : pool.options().cache->find(key, {}, classes, texts.digests[i]);
-    if (cached == nullptr) {
-      known.to_run.push_back(row);
-    } else {
-      std::copy_n(cached, classes, into);
-    }
-  }
+// What is known of one expert's logits, with a warning where it may have trained on some texts.
+HonestLogits held_out_logits(const pipeline::Pool& pool, const pipeline::InstalledExpert& expert,
+                             const HeldOutTexts& texts,
+                             const std::vector<data::Dataset>& training) {
+  std::vector<bool> own;
+  for (const int domain : texts.domains)
+    own.push_back(training[static_cast<size_t>(domain)].domain == expert.domain());
+  HonestLogits known = known_logits(pool, expert, texts.texts, own);
   if (known.unknown > 0) {
     print_warning(
         fmt::format("expert {} has no held-out logits for {} texts of its own domain; it may have "
@@ -103,19 +59,6 @@ KnownLogits known_logits(const pipeline::Pool& pool, const pipeline::InstalledEx
                     expert.name, known.unknown));
   }
   return known;
-}
-
-// Asks the expert for the rows that are missing, and keeps finite answers for the next run.
-void run_missing(pipeline::Pool& pool, pipeline::InstalledExpert& expert,
-                 const encoder::Features& features, const HeldOutTexts& texts, KnownLogits& known) {
-  if (known.to_run.empty()) return;
-  const at::Tensor logits =
-      pipeline::ask_expert(expert, features, known.to_run, pool.registry().policy.nan);
-  known.logits.index_copy_(0, encoder::index_tensor(known.to_run), logits);
-  if (!outputs_are_cached(pool, expert) || !logits.isfinite().all().item<bool>()) return;
-  std::vector<std::string_view> asked;
-  for (const int64_t row : known.to_run) asked.push_back(texts.texts[static_cast<size_t>(row)]);
-  pool.options().cache->add(output_key(pool, expert), {}, asked, logits);
 }
 
 }  // namespace
@@ -127,9 +70,9 @@ GateData collect_gate_data(pipeline::Pool& pool, const std::vector<data::Dataset
   encoder::FeatureRequest gate_request;
   gate_request.pooled.insert(keys.begin(), keys.end());
   encoder::FeatureRequest request = gate_request;
-  std::vector<KnownLogits> known;
+  std::vector<HonestLogits> known;
   for (const pipeline::InstalledExpert& expert : pool.experts()) {
-    known.push_back(known_logits(pool, expert, texts, training));
+    known.push_back(held_out_logits(pool, expert, texts, training));
     if (!known.back().to_run.empty()) request.merge(expert.expert.request());
   }
   const encoder::Features features =
@@ -144,7 +87,7 @@ GateData collect_gate_data(pipeline::Pool& pool, const std::vector<data::Dataset
   data.targets = encoder::index_tensor(texts.targets);
   data.domains = texts.domains;
   for (size_t e = 0; e < known.size(); ++e) {
-    run_missing(pool, pool.experts()[e], features, texts, known[e]);
+    ask_missing(pool, pool.experts()[e], features, known[e]);
     data.logits.push_back(known[e].logits);
     data.heldout_known.push_back(known[e].unknown == 0);
   }

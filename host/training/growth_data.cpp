@@ -93,19 +93,23 @@ GrowthRows collect_growth_rows(pipeline::Pool& pool, const fusion::LabelUnion& l
   if (texts.empty()) return rows;
   encoder::FeatureRequest request;
   request.pooled.insert(features.begin(), features.end());
-  for (const pipeline::InstalledExpert* expert : experts) request.merge(expert->expert.request());
+  std::vector<HonestLogits> answers;
+  for (const pipeline::InstalledExpert* expert : experts) {
+    std::vector<bool> own;
+    for (const int domain : rows.domain_of)
+      own.push_back(rows.domains[static_cast<size_t>(domain)] == expert->domain());
+    answers.push_back(known_logits(pool, *expert, texts, own));
+    if (!answers.back().to_run.empty()) request.merge(expert->expert.request());
+  }
   const encoder::Features encoded = pipeline::features_of(pool, texts, request, "encoding texts");
   rows.texts.z =
       features.empty() ? at::zeros({encoded.rows(), 0}) : gate::side_by_side(features, encoded);
   rows.texts.targets = encoder::index_tensor(targets);
   rows.texts.spaces = encoder::index_tensor(spaces);
-  for (pipeline::InstalledExpert* expert : experts) {
-    std::vector<bool> own;
-    for (const int domain : rows.domain_of)
-      own.push_back(rows.domains[static_cast<size_t>(domain)] == expert->domain());
-    HonestLogits honest = honest_logits(pool, *expert, encoded, own);
-    rows.texts.logits.push_back(std::move(honest.logits));
-    rows.unknown.push_back(honest.unknown);
+  for (size_t e = 0; e < experts.size(); ++e) {
+    ask_missing(pool, *experts[e], encoded, answers[e]);
+    rows.texts.logits.push_back(std::move(answers[e].logits));
+    rows.unknown.push_back(answers[e].unknown);
   }
   return rows;
 }

@@ -3,6 +3,8 @@
 
 #include <ATen/ATen.h>
 
+#include <span>
+#include <string_view>
 #include <vector>
 
 #include "encoder/features.h"
@@ -10,16 +12,24 @@
 
 namespace moecollab::training {
 
+// Logits of one expert on n texts. Where registry/heldout/ holds its logits for a text, these count,
+// from the model that did not train on the text; elsewhere what it answers, now or, from the cache,
+// in an earlier run.
 struct HonestLogits {
-  at::Tensor logits;  // [n, C]
-  // Texts of its own domain that it had to be run on, and may have trained on.
+  at::Tensor logits;            // [n, C]; 0 in the rows that it must still be asked for
+  std::vector<int64_t> to_run;  // these rows
+  // Texts of its own domain that it has no held-out logits for, and may have trained on.
   int64_t unknown = 0;
 };
 
-// Logits of one expert on the texts of `features` [n]. Where registry/heldout/ holds its logits for
-// a text, these count, from the model that did not train on the text; elsewhere it is run.
-// own_domain [n] says which texts are of the expert's domain.
-HonestLogits honest_logits(pipeline::Pool& pool, pipeline::InstalledExpert& expert,
-                           const encoder::Features& features, const std::vector<bool>& own_domain);
+// What is known without running the expert. own_domain [n]: which texts are of its domain.
+HonestLogits known_logits(const pipeline::Pool& pool, const pipeline::InstalledExpert& expert,
+                          std::span<const std::string_view> texts,
+                          const std::vector<bool>& own_domain);
+
+// Asks it for the rows that are missing, from the features of all n texts, and keeps finite answers
+// in the cache.
+void ask_missing(pipeline::Pool& pool, pipeline::InstalledExpert& expert,
+                 const encoder::Features& features, HonestLogits& known);
 
 }  // namespace moecollab::training
