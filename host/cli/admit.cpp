@@ -60,17 +60,10 @@ void add_admit(Program& program) {
       ->capture_default_str();
   verb.add_option("--permutations", options->permutations, "Orders of the Shapley sampling")
       ->capture_default_str();
-  add_data(verb, options->data);
-  add_common(verb, program, *options);
-  add_seed(verb, *options);
-  add_cache(verb, *options);
-  verb.callback([&program, options] {
-    program.action = [&program, options] {
-      options->command = program.command;
-      const Json result = open_engine().admit(*options);
-      print_result(program, result, admit_text(result));
-      return status_of(result["verdict"].get<std::string>());
-    };
+  learns_from_data(verb, program, options, [&program](const auto& o) {
+    const Json result = open_engine().admit(o);
+    print_result(program, result, admit_text(result));
+    return status_of(result["verdict"].get<std::string>());
   });
 }
 

@@ -52,21 +52,14 @@ void add_grow(Program& program) {
                 "Train nothing: the row is the mean feature of the new domain");
   verb.add_flag("--guard", options->guard,
                 "Refuse to save where an old domain has no replay to be checked on");
-  add_data(verb, options->data);
-  add_common(verb, program, *options);
-  add_seed(verb, *options);
-  add_cache(verb, *options);
-  verb.callback([&program, options] {
-    program.action = [&program, options] {
-      options->command = program.command;
-      const Json result = open_engine().grow(*options);
-      print_result(program, result, grow_text(result));
-      if (console().terminal) {
-        print_note(fmt::format("next: moecollab eval --registry {} --data-dir …",
-                               options->registry.string()));
-      }
-      return 0;
-    };
+  learns_from_data(verb, program, options, [&program](const auto& o) {
+    const Json result = open_engine().grow(o);
+    print_result(program, result, grow_text(result));
+    if (console().terminal) {
+      print_note(
+          fmt::format("next: moecollab eval --registry {} --data-dir …", o.registry.string()));
+    }
+    return 0;
   });
 }
 

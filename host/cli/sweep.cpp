@@ -21,18 +21,11 @@ void add_sweep(Program& program) {
                   "Folder of points.jsonl, sweep.json, sweep.csv and sweep.html; finished points "
                   "found there are not fitted again (default: REGISTRY/sweep)");
   add_gate_fit(verb, *options);
-  add_data(verb, options->data);
-  add_common(verb, program, *options);
-  add_seed(verb, *options);
-  add_cache(verb, *options);
-  verb.callback([&program, options] {
-    program.action = [&program, options] {
-      options->command = program.command;
-      const Json result = open_engine().sweep(*options);
-      print_result(program, result, evaluation::sweep_text(result));
-      print_note("wrote " + result["folder"].get<std::string>());
-      return 0;
-    };
+  learns_from_data(verb, program, options, [&program](const auto& o) {
+    const Json result = open_engine().sweep(o);
+    print_result(program, result, evaluation::sweep_text(result));
+    print_note("wrote " + result["folder"].get<std::string>());
+    return 0;
   });
 }
 

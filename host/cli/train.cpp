@@ -69,19 +69,11 @@ void add_train_expert(Program& program) {
   verb.add_option("--checkpoint-seconds", options->checkpoint_seconds,
                   "How often a checkpoint is written")
       ->capture_default_str();
-  add_data(verb, options->data);
-  add_common(verb, program, *options);
-  add_seed(verb, *options);
-  add_cache(verb, *options);
-  verb.callback([&program, options] {
-    program.action = [&program, options] {
-      options->command = program.command;
-      const Json result = open_engine().train_expert(*options);
-      print_result(program, result, expert_text(result));
-      suggest(fmt::format("moecollab train-gate --registry {} --data-dir …",
-                          options->registry.string()));
-      return 0;
-    };
+  learns_from_data(verb, program, options, [&program](const auto& o) {
+    const Json result = open_engine().train_expert(o);
+    print_result(program, result, expert_text(result));
+    suggest(fmt::format("moecollab train-gate --registry {} --data-dir …", o.registry.string()));
+    return 0;
   });
 }
 
@@ -98,20 +90,13 @@ void add_train_rounds(Program& program) {
       ->capture_default_str();
   verb.add_option("--lambda2", options->lambda2, "Weight of the balance term of eq 3")
       ->capture_default_str();
-  add_data(verb, options->data);
-  add_common(verb, program, *options);
-  add_seed(verb, *options);
-  add_cache(verb, *options);
-  verb.callback([&program, options] {
-    program.action = [&program, options] {
-      options->command = program.command;
-      const Json result = open_engine().train_rounds(*options);
-      print_result(
-          program, result,
-          fmt::format("{} of {} rounds kept; held-out loss {:.4f}\n", result["kept"].get<int>(),
-                      result["rounds"].size() - 1, result["held_out_loss"].get<double>()));
-      return 0;
-    };
+  learns_from_data(verb, program, options, [&program](const auto& o) {
+    const Json result = open_engine().train_rounds(o);
+    print_result(
+        program, result,
+        fmt::format("{} of {} rounds kept; held-out loss {:.4f}\n", result["kept"].get<int>(),
+                    result["rounds"].size() - 1, result["held_out_loss"].get<double>()));
+    return 0;
   });
 }
 
@@ -128,18 +113,11 @@ void add_train_gate(Program& program) {
   verb.add_option("--keep-replay", options->keep_replay,
                   "Texts of each domain whose features, labels and logits are kept for `grow`")
       ->capture_default_str();
-  add_data(verb, options->data);
-  add_common(verb, program, *options);
-  add_seed(verb, *options);
-  add_cache(verb, *options);
-  verb.callback([&program, options] {
-    program.action = [&program, options] {
-      options->command = program.command;
-      const Json result = open_engine().train_gate(*options);
-      print_result(program, result, gate_text(result));
-      suggest(fmt::format("moecollab eval --registry {} --data-dir …", options->registry.string()));
-      return 0;
-    };
+  learns_from_data(verb, program, options, [&program](const auto& o) {
+    const Json result = open_engine().train_gate(o);
+    print_result(program, result, gate_text(result));
+    suggest(fmt::format("moecollab eval --registry {} --data-dir …", o.registry.string()));
+    return 0;
   });
 }
 

@@ -32,17 +32,10 @@ void add_train_baseline(Program& program) {
   verb.add_option("--weight-decay", options->weight_decay, "Decoupled weight decay of AdamW")
       ->capture_default_str();
   verb.add_option("--batch", options->batch, "Texts a step")->capture_default_str();
-  add_data(verb, options->data);
-  add_common(verb, program, *options);
-  add_seed(verb, *options);
-  add_cache(verb, *options);
-  verb.callback([&program, options] {
-    program.action = [&program, options] {
-      options->command = program.command;
-      const Json result = open_engine().train_baseline(*options);
-      print_result(program, result, baseline_text(result));
-      return 0;
-    };
+  learns_from_data(verb, program, options, [&program](const auto& o) {
+    const Json result = open_engine().train_baseline(o);
+    print_result(program, result, baseline_text(result));
+    return 0;
   });
 }
 

@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 #include <functional>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -36,6 +37,22 @@ CLI::App& add_verb(Program& program, CLI::App& parent, const std::string& name,
 
 // One line of compact JSON, or `text`, on stdout.
 void print_result(const Program& program, const Json& result, const std::string& text);
+
+// The flags that every verb has which learns from labelled data, and what it does: `run` takes the
+// filled options and gives the exit status.
+template <typename Options, typename Run>
+void learns_from_data(CLI::App& verb, Program& program, std::shared_ptr<Options> options, Run run) {
+  add_data(verb, options->data);
+  add_common(verb, program, *options);
+  add_seed(verb, *options);
+  add_cache(verb, *options);
+  verb.callback([&program, options, run] {
+    program.action = [&program, options, run] {
+      options->command = program.command;
+      return run(*options);
+    };
+  });
+}
 
 void add_train_expert(Program& program);
 void add_train_gate(Program& program);
