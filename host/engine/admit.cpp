@@ -425,7 +425,12 @@ Json run_admit(const AdmitOptions& options) {
   if (training_files) warn_of_seen_texts(rows, notes);
   const Judgement judged = judge(trial, rows);
   Json fitted = nullptr;
-  if (trial.gate) {
+  if (trial.gate && trial.gate->gate.is_mlp()) {
+    notes.push_back(
+        "not judged under the fitted gate: it has a hidden layer, and rows are grown "
+        "for linear gates only");
+    print_note(notes.back().get<std::string>());
+  } else if (trial.gate) {
     const auto fit =
         training_files ? std::optional(rows) : fitting_rows(pool, trial, options, features, notes);
     if (fit) fitted = under_fitted_gate(trial, *fit, rows, options.texts);

@@ -276,12 +276,22 @@ double own_accuracy(const InstalledExpert& expert, const at::Tensor& logits,
       .item<double>();
 }
 
+// A declared prior has a share for each row: a new row gets an even one, the others keep their
+// proportions. The fit of the new rows does not use it.
+void extend_prior(std::vector<double>& prior, size_t new_rows) {
+  if (prior.empty()) return;
+  const auto old = static_cast<double>(prior.size()), all = old + static_cast<double>(new_rows);
+  for (double& share : prior) share *= old / all;
+  prior.resize(prior.size() + new_rows, 1 / all);
+}
+
 // The stored file with the new rows, whatever of its old rows takes part now.
 pipeline::GateFile grown_file(const Growth& growth, const training::NewRows& fitted,
                               const Rows& rows, const Json& record,
                               const std::vector<data::Dataset>& datasets) {
   pipeline::GateFile file = growth.stored;
   file.gate = training::extended(file.gate, fitted);
+  extend_prior(file.prior, growth.newcomers.size());
   const training::GrowthRows own = joined(rows.fresh, rows.judged);
   for (size_t i = 0; i < growth.newcomers.size(); ++i) {
     const InstalledExpert& expert = *growth.newcomers[i];
