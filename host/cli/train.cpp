@@ -62,6 +62,8 @@ void add_train_expert(Program& program) {
       ->capture_default_str();
   verb.add_option("--max-length", options->max_length, "Tokens a text, of a new registry")
       ->capture_default_str();
+  verb.add_option("--weights", options->weights, "Type of the package's weights: f32, or bf16")
+      ->capture_default_str();
   verb.add_flag("--no-refit", options->no_refit,
                 "Leave the held-out texts out of the installed expert");
   verb.add_flag("--force", options->force, "Install the next version if the expert exists");
@@ -86,6 +88,12 @@ void add_train_rounds(Program& program) {
   verb.add_option("--rounds", options->rounds,
                   "Rounds at most; it stops at the first that does not help")
       ->capture_default_str();
+  auto* joint =
+      verb.add_flag("--joint", options->joint,
+                    "One round, in which experts and a gate learn from the start, end to end");
+  verb.add_option("--epochs", options->epochs, "Epochs of --joint; the best held-out one counts")
+      ->capture_default_str()
+      ->needs(joint);
   verb.add_option("--lambda1", options->lambda1, "Weight of the entropy term of eq 3")
       ->capture_default_str();
   verb.add_option("--lambda2", options->lambda2, "Weight of the balance term of eq 3")

@@ -14,24 +14,6 @@ namespace {
               fmt::format("{} cannot be written: {}", escaped(path.string()), error.message()));
 }
 
-// Copies beside the target and renames, so that a half-copied package never has a package's name.
-void copy_package(const registry::Package& package, const fs::path& target) {
-  std::error_code error;
-  fs::create_directories(target.parent_path(), error);
-  if (error) fail_write(target, error);
-  const TemporaryFolder staging(target.parent_path(), ".new");
-  const fs::path copy = staging.path() / "package";
-  fs::create_directory(copy, error);
-  fs::copy_file(package.folder / registry::kManifestFile, copy / registry::kManifestFile, error);
-  for (const auto& [name, sha256] : package.manifest.files) {
-    if (error) break;
-    fs::create_directories((copy / name).parent_path(), error);
-    fs::copy_file(package.folder / name, copy / name, error);
-  }
-  if (!error) fs::rename(copy, target, error);
-  if (error) fail_write(target, error);
-}
-
 }  // namespace
 
 void ensure_registry(const fs::path& folder, const encoder::EncoderSettings& encoder) {
@@ -46,6 +28,24 @@ void ensure_registry(const fs::path& folder, const encoder::EncoderSettings& enc
       encoder.special_tokens == text::SpecialTokens::kLiteral ? "literal" : "split";
   entry.fingerprint = encoder::fingerprint(encoder);
   write_file_atomic(folder / registry::kRegistryFile, registry::new_registry_text(entry));
+}
+
+void place_package(const registry::Package& package, const fs::path& target) {
+  std::error_code error;
+  fs::create_directories(target.parent_path(), error);
+  if (error) fail_write(target, error);
+  const TemporaryFolder staging(target.parent_path(), ".new");
+  const fs::path copy = staging.path() / "package";
+  fs::create_directory(copy, error);
+  fs::copy_file(package.folder / registry::kManifestFile, copy / registry::kManifestFile, error);
+  for (const auto& [name, sha256] : package.manifest.files) {
+    if (error) break;
+    fs::create_directories((copy / name).parent_path(), error);
+    fs::copy_file(package.folder / name, copy / name, error);
+  }
+  if (!error) fs::remove_all(target, error);
+  if (!error) fs::rename(copy, target, error);
+  if (error) fail_write(target, error);
 }
 
 void install(const fs::path& registry_folder, const registry::Package& package,
@@ -63,7 +63,7 @@ void install(const fs::path& registry_folder, const registry::Package& package,
           "give the new package a higher version");
     }
   } else {
-    copy_package(package, target);
+    place_package(package, target);
   }
   for (const registry::ExpertEntry& entry : registry.experts) {
     if (entry.name == name) return;

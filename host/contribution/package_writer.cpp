@@ -10,9 +10,13 @@ namespace {
 constexpr const char* kWeightsFile = "weights.safetensors";
 
 void write_weights(const fs::path& file,
-                   const std::vector<std::pair<std::string, at::Tensor>>& tensors) {
+                   const std::vector<std::pair<std::string, at::Tensor>>& tensors, bool bfloat16) {
+  std::vector<at::Tensor> stored;  // kept until the file is written
   std::vector<weights::TensorSource> sources;
-  for (const auto& [name, tensor] : tensors) sources.push_back(encoder::source_of(name, tensor));
+  for (const auto& [name, tensor] : tensors) {
+    stored.push_back(bfloat16 ? tensor.to(at::kBFloat16) : tensor);
+    sources.push_back(encoder::source_of(name, stored.back()));
+  }
   weights::write_safetensors(file, sources);
 }
 
@@ -28,7 +32,7 @@ registry::Package write_package(const fs::path& folder, const PackageContents& c
   write_file_atomic(folder / library, read_file(contents.library, "E_PLUG_IO"));
   record(library);
   if (!contents.weights.empty()) {
-    write_weights(folder / kWeightsFile, contents.weights);
+    write_weights(folder / kWeightsFile, contents.weights, contents.bfloat16);
     record(kWeightsFile);
   }
   if (!contents.probe.is_null()) {

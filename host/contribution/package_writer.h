@@ -17,6 +17,7 @@ struct PackageContents {
   registry::Manifest manifest;                              // its [files] is filled in here
   fs::path library;                                         // copied under its own name
   std::vector<std::pair<std::string, at::Tensor>> weights;  // float32; none: no weights.safetensors
+  bool bfloat16 = false;                                    // how they are stored
   Json probe;                                               // null: no probe.json
 };
 

@@ -165,9 +165,10 @@ Features Encoder::encode(std::span<const std::string_view> texts, const FeatureR
   for (const int64_t row : missing) missing_texts.push_back(texts[static_cast<size_t>(row)]);
   run_model(missing, request, tokenise(missing_texts), out, progress_label);
   if (cache_) {
-    for (const PooledKey& key : request.pooled) {
-      cache_->add(fingerprint_, key, missing_texts,
-                  out.pooled.at(key).index_select(0, index_tensor(missing)));
+    const at::Tensor index = index_tensor(missing);
+    for (auto& [key, rows] : out.pooled) {
+      rows.index_copy_(
+          0, index, cache_->settle(fingerprint_, key, missing_texts, rows.index_select(0, index)));
     }
   }
   return out;

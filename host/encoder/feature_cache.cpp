@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <set>
 
 #include "base/console.h"
 #include "base/error.h"
@@ -91,7 +92,7 @@ void FeatureCache::open_file(const fs::path& file, int64_t hidden, Shelf& into) 
     for (int64_t i = 0; i < features->shape[0]; ++i) {
       Digest digest;
       std::memcpy(digest.data(), digests->data.data() + i * 32, 32);
-      into.rows[digest] = rows + i * hidden;
+      into.rows.try_emplace(digest, rows + i * hidden);
     }
     into.files.push_back(std::move(opened));
   } catch (const Error& error) {
@@ -103,18 +104,36 @@ void FeatureCache::open_file(const fs::path& file, int64_t hidden, Shelf& into) 
   }
 }
 
-void FeatureCache::add(const std::string& fingerprint, const PooledKey& key,
-                       std::span<const std::string_view> texts, const at::Tensor& features) {
-  const at::Tensor rows = features.contiguous();
-  const int64_t n = rows.size(0), hidden = rows.size(1);
-  std::string digests;
+at::Tensor FeatureCache::settle(const std::string& fingerprint, const PooledKey& key,
+                                std::span<const std::string_view> texts,
+                                const at::Tensor& features) {
+  const int64_t hidden = features.size(1);
+  std::vector<Digest> digests;
+  std::vector<int64_t> fresh;
+  std::set<Digest> seen;
+  std::string fresh_digests;
   for (const std::string_view text : texts) {
-    const Digest digest = sha256(text);
-    digests.append(reinterpret_cast<const char*>(digest.data()), digest.size());
+    const Digest& digest = digests.emplace_back(sha256(text));
+    if (find(fingerprint, key, hidden, digest) != nullptr || !seen.insert(digest).second) continue;
+    fresh.push_back(static_cast<int64_t>(digests.size()) - 1);
+    fresh_digests.append(reinterpret_cast<const char*>(digest.data()), digest.size());
   }
+  if (!fresh.empty())
+    add(key_of(fingerprint, key), fresh_digests, features.index_select(0, index_tensor(fresh)));
+  at::Tensor settled = features.clone(at::MemoryFormat::Contiguous);
+  for (size_t i = 0; i < digests.size(); ++i) {
+    const float* held = find(fingerprint, key, hidden, digests[i]);
+    if (held == nullptr) continue;  // beyond the capacity
+    std::copy_n(held, hidden, settled.mutable_data_ptr<float>() + static_cast<int64_t>(i) * hidden);
+  }
+  return settled;
+}
+
+void FeatureCache::add(const std::string& shelf_key, std::string_view digests,
+                       const at::Tensor& rows) {
+  const int64_t n = rows.size(0), hidden = rows.size(1);
   const std::string_view values(static_cast<const char*>(rows.const_data_ptr()), rows.nbytes());
   const std::string content = content_digest(digests, values);
-  const std::string shelf_key = key_of(fingerprint, key);
   fs::create_directories(folder_ / shelf_key);
   const fs::path file = folder_ / shelf_key / (content.substr(0, 32) + ".safetensors");
   const auto bytes = [](std::string_view text) { return std::as_bytes(std::span(text)); };

@@ -33,9 +33,11 @@ class FeatureCache {
   const float* find(const std::string& fingerprint, const PooledKey& key, int64_t hidden,
                     const Digest& text);
 
-  // Stores features [n, H] of n texts.
-  void add(const std::string& fingerprint, const PooledKey& key,
-           std::span<const std::string_view> texts, const at::Tensor& features);
+  // Adds the rows of features [n, H] whose texts it does not hold, and gives all rows as it holds
+  // them: the first that was ever added for a text counts, so that its numbers never depend on what
+  // it was computed together with.
+  at::Tensor settle(const std::string& fingerprint, const PooledKey& key,
+                    std::span<const std::string_view> texts, const at::Tensor& features);
 
  private:
   struct DigestHash {
@@ -46,6 +48,7 @@ class FeatureCache {
     std::unordered_map<Digest, const float*, DigestHash> rows;
   };
   Shelf& shelf(const std::string& key, int64_t hidden);
+  void add(const std::string& shelf_key, std::string_view digests, const at::Tensor& rows);
   void open_file(const fs::path& file, int64_t hidden, Shelf& into);
   void enforce_capacity();
   std::string key_of(const std::string& fingerprint, const PooledKey& key) const;

@@ -11,11 +11,15 @@
 
 namespace moecollab::encoder {
 
-// A float32 CPU tensor as what a file is written from; borrows its memory, which must be
-// contiguous.
+// A float32 or bfloat16 CPU tensor as what a file is written from; borrows its memory, which must
+// be contiguous.
 inline weights::TensorSource source_of(std::string name, const at::Tensor& tensor) {
-  return weights::f32_source(std::move(name), tensor.sizes().vec(),
-                             {tensor.const_data_ptr<float>(), static_cast<size_t>(tensor.numel())});
+  const auto dtype =
+      tensor.scalar_type() == at::kBFloat16 ? weights::DType::kBF16 : weights::DType::kF32;
+  return {std::move(name),
+          dtype,
+          tensor.sizes().vec(),
+          {static_cast<const std::byte*>(tensor.const_data_ptr()), tensor.nbytes()}};
 }
 
 // A copy as float32, whatever float type the file has.

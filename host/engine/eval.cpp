@@ -1,7 +1,10 @@
 #include <fmt/format.h>
 
+#include <functional>
+
 #include "base/console.h"
 #include "base/error.h"
+#include "engine/deep_baseline.h"
 #include "engine/session.h"
 #include "engine/verbs.h"
 #include "evaluation/evaluate.h"
@@ -10,24 +13,35 @@
 namespace moecollab::engine {
 namespace {
 
-// The comparison models of the registry that fit what is installed; why not, for the others.
-void load_baselines(const fs::path& registry, const pipeline::Pool& pool,
-                    evaluation::EvaluationContext& context) {
-  const fs::path file = training::head_path(registry);
+// Loads a comparison model of the registry, or notes in the report why it has no figures.
+void load_baseline(const char* name, const fs::path& file, const std::function<void()>& load,
+                   std::vector<std::string>& notes) {
   if (!fs::exists(file)) {
-    context.notes.push_back("multi_task_head is null: there is no registry/baselines/head.toml");
+    notes.push_back(fmt::format("{} is null: there is no registry/baselines/{}", name,
+                                file.filename().string()));
     return;
   }
   try {
-    training::HeadFile head = training::read_head(registry);
-    context.baselines.head_columns =
-        training::head_columns(head, pool.encoder()->fingerprint(), pool.labels());
-    context.baselines.head = std::move(head);
+    load();
   } catch (const Error& error) {
-    const std::string note = fmt::format("multi_task_head is null: {}", error.what());
+    const std::string note = fmt::format("{} is null: {}", name, error.what());
     print_warning(fmt::format("{}; {}", note, error.hint()));
-    context.notes.push_back(note);
+    notes.push_back(note);
   }
+}
+
+void load_baselines(const fs::path& registry, const pipeline::Pool& pool,
+                    evaluation::EvaluationContext& context) {
+  evaluation::Baselines& baselines = context.baselines;
+  const auto load_head = [&] {
+    training::HeadFile head = training::read_head(registry);
+    baselines.head_columns =
+        training::head_columns(head, pool.encoder()->fingerprint(), pool.labels());
+    baselines.head = std::move(head);
+  };
+  const auto load_deep = [&] { baselines.deep.emplace(open_deep_baseline(pool)); };
+  load_baseline("multi_task_head", training::head_path(registry), load_head, context.notes);
+  load_baseline("multi_task_deep", deep_baseline_folder(registry), load_deep, context.notes);
 }
 
 }  // namespace

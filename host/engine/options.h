@@ -43,6 +43,7 @@ struct TrainExpertOptions : CommonOptions {
   bool force = false;
   bool resume = false;
   double checkpoint_seconds = 30;
+  std::string weights = "f32";  // or bf16: of the package
 };
 
 struct TrainGateOptions : CommonOptions {
@@ -69,11 +70,15 @@ struct TrainGateOptions : CommonOptions {
 
 struct TrainBaselineOptions : CommonOptions {
   data::DataOptions data;
-  std::string kind;  // head
-  int epochs = 100;
-  double lr = 1e-3;
-  double weight_decay = 0.05;
-  int64_t batch = 256;
+  std::string kind;  // head or deep
+  // None: training::HeadTrainingOptions' for the head, the kind's [training] for the deep model.
+  std::optional<int> epochs;
+  std::optional<double> lr;
+  std::optional<int64_t> batch;
+  std::optional<double> weight_decay;  // head
+  std::vector<std::string> settings;   // the rest: deep, as train-expert's
+  bool resume = false;
+  double checkpoint_seconds = 30;
 };
 
 struct GrowOptions : CommonOptions {
@@ -96,6 +101,8 @@ struct AdmitOptions : CommonOptions {
 struct TrainRoundsOptions : CommonOptions {
   data::DataOptions data;
   int rounds = 3;
+  bool joint = false;  // one round, in which experts and gate learn end to end
+  int epochs = 10;     // of it
   double lambda1 = 0.0, lambda2 = 0.0;
 };
 

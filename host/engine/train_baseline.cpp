@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/strings.h"
 #include "data/hold_out.h"
+#include "engine/deep_baseline.h"
 #include "engine/session.h"
 #include "engine/verbs.h"
 #include "pipeline/collaboration.h"
@@ -43,23 +44,24 @@ training::HeadData collect(pipeline::Pool& pool, const std::vector<data::Dataset
   return data;
 }
 
-}  // namespace
-
-Json run_train_baseline(const TrainBaselineOptions& options) {
-  prepare(options);
-  if (options.kind != "head") {
-    const std::vector<std::string> kinds = {"head"};
+training::HeadTrainingOptions head_options(const TrainBaselineOptions& options) {
+  if (!options.settings.empty() || options.resume) {
     throw Error("E_CONFIG",
-                fmt::format("the baseline {} is not in this version{}", escaped(options.kind, 40),
-                            did_you_mean(options.kind, kinds)),
-                "known is head");
+                "--set and --resume are for the deep baseline; the head fits in seconds",
+                "leave them out");
   }
-  const training::HeadTrainingOptions training{.epochs = options.epochs,
-                                               .lr = options.lr,
-                                               .weight_decay = options.weight_decay,
-                                               .batch = options.batch,
-                                               .seed = options.seed};
+  training::HeadTrainingOptions training;
+  training.epochs = options.epochs.value_or(training.epochs);
+  training.lr = options.lr.value_or(training.lr);
+  training.weight_decay = options.weight_decay.value_or(training.weight_decay);
+  training.batch = options.batch.value_or(training.batch);
+  training.seed = options.seed;
   training::validate(training);
+  return training;
+}
+
+Json train_head(const TrainBaselineOptions& options) {
+  const training::HeadTrainingOptions training = head_options(options);
   const std::vector<data::Dataset> datasets = read_datasets(options.data, "train");
   pipeline::Pool pool(pool_options(options));
   pool.require_experts();
@@ -94,6 +96,25 @@ Json run_train_baseline(const TrainBaselineOptions& options) {
           {"held_out_loss", fit.held_out_loss},
           {"held_out_accuracy", fit.held_out_accuracy},
           {"fit_seconds", seconds}};
+}
+
+}  // namespace
+
+Json run_train_baseline(const TrainBaselineOptions& options) {
+  prepare(options);
+  if (options.kind == "head") return train_head(options);
+  if (options.kind != "deep") {
+    const std::vector<std::string> kinds = {"head", "deep"};
+    throw Error("E_CONFIG",
+                fmt::format("the baseline {} is unknown{}", escaped(options.kind, 40),
+                            did_you_mean(options.kind, kinds)),
+                "known are head and deep");
+  }
+  if (options.weight_decay) {
+    throw Error("E_CONFIG", "--weight-decay is for the head; the deep kind has its own",
+                "leave it out");
+  }
+  return train_deep_baseline(options);
 }
 
 }  // namespace moecollab::engine

@@ -6,42 +6,17 @@
 #include "base/error.h"
 #include "base/strings.h"
 #include "contribution/install.h"
-#include "contribution/package_writer.h"
 #include "data/hold_out.h"
 #include "engine/session.h"
 #include "engine/stock_plugins.h"
 #include "engine/training_run.h"
 #include "engine/verbs.h"
-#include "gate/gate.h"
-#include "pipeline/collaboration.h"
-#include "pipeline/instantiate.h"
-#include "pipeline/probe.h"
 #include "pipeline/targets.h"
 #include "registry/names.h"
 #include "training/held_out_file.h"
 
 namespace moecollab::engine {
 namespace {
-
-constexpr size_t kProbeTexts = 4;
-
-// KEY=VALUE of --set, the value read as JSON where it is some and as a string else.
-Json parse_settings(const std::vector<std::string>& settings) {
-  Json config = Json::object();
-  for (const std::string& setting : settings) {
-    const size_t equals = setting.find('=');
-    if (equals == std::string::npos || equals == 0) {
-      throw Error("E_CONFIG", fmt::format("--set {} is not KEY=VALUE", escaped(setting, 80)));
-    }
-    const std::string value = setting.substr(equals + 1);
-    try {
-      config[setting.substr(0, equals)] = parse_json(value);
-    } catch (const std::invalid_argument&) {
-      config[setting.substr(0, equals)] = value;
-    }
-  }
-  return config;
-}
 
 // The domain's label space and the order of its labels: the registry's or an installed expert's
 // where there is one, else <domain>/1 with the labels sorted.
@@ -103,32 +78,6 @@ registry::Manifest complete_manifest(const registry::Manifest& kind,
   return manifest;
 }
 
-training::TrainingSet training_set(pipeline::Pool& pool, const data::Dataset& dataset,
-                                   const fusion::LabelSpace& space,
-                                   const encoder::FeatureRequest& request) {
-  training::TrainingSet set;
-  fusion::LabelUnion labels;
-  labels.add(space, /*partial=*/false);
-  for (const int id : pipeline::target_ids(dataset, labels, 0)) set.labels.push_back(id);
-  set.held_out = data::held_out(dataset);
-  set.features = pipeline::features_of(pool, pipeline::text_views(dataset), request,
-                                       "encoding " + dataset.domain);
-  return set;
-}
-
-// The shortest texts of the data make a small probe file; ties by position.
-std::vector<std::string> probe_texts(const data::Dataset& dataset) {
-  std::vector<size_t> order(dataset.examples.size());
-  for (size_t i = 0; i < order.size(); ++i) order[i] = i;
-  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) {
-    return dataset.examples[a].text.size() < dataset.examples[b].text.size();
-  });
-  std::vector<std::string> texts;
-  for (size_t i = 0; i < std::min(kProbeTexts, order.size()); ++i)
-    texts.push_back(dataset.examples[order[i]].text);
-  return texts;
-}
-
 training::HeldOutLogits held_out_logits(const data::Dataset& dataset,
                                         const training::TrainedExpert& trained) {
   training::HeldOutLogits logits;
@@ -136,22 +85,6 @@ training::HeldOutLogits held_out_logits(const data::Dataset& dataset,
     logits.texts.push_back(sha256(dataset.examples[static_cast<size_t>(row)].text));
   logits.logits = trained.held_out_logits;
   return logits;
-}
-
-// The encoder features that the expert reads. A layer that it chose by its [config] goes into the
-// manifest; --layers beside that is refused.
-encoder::FeatureRequest adopt_layers(const experts::Expert& expert,
-                                     const TrainExpertOptions& options,
-                                     registry::Manifest& manifest) {
-  if (!expert.adopted_layers()) return expert.request();
-  if (!options.layers.empty()) {
-    throw Error("E_CONFIG",
-                fmt::format("--layers is given, but by its settings this kind reads layer {}",
-                            expert.layers().front()),
-                "leave --layers out, or change the settings with --set");
-  }
-  manifest.input.layers.assign(expert.layers().begin(), expert.layers().end());
-  return expert.request();
 }
 
 void check_options(const TrainExpertOptions& options) {
@@ -162,6 +95,10 @@ void check_options(const TrainExpertOptions& options) {
   if (options.class_weights != "none" && options.class_weights != "balanced") {
     throw Error("E_CONFIG", fmt::format("--class-weights is {}, expected none or balanced",
                                         escaped(options.class_weights, 40)));
+  }
+  if (options.weights != "f32" && options.weights != "bf16") {
+    throw Error("E_CONFIG",
+                fmt::format("--weights is {}, expected f32 or bf16", escaped(options.weights, 40)));
   }
   if (!options.pooling.empty() && !encoder::parse_pooling(options.pooling)) {
     throw Error("E_CONFIG",
@@ -206,14 +143,8 @@ data::Dataset read_training_file(const TrainExpertOptions& options) {
 }
 
 // Package, held-out logits and lock entry of what was trained; the package's digest.
-std::string install_trained(const TrainExpertOptions& options, const registry::Manifest& manifest,
-                            const registry::Package& kind, training::TrainedExpert& trained,
-                            pipeline::Pool& pool, const data::Dataset& dataset) {
-  const TemporaryFolder staging("moecollab-package");
-  const contribution::PackageContents contents{
-      manifest, kind.folder / registry::library_file(kind.manifest), trained.expert.learnt(),
-      pipeline::make_probe(trained.expert, pool.encoder(), probe_texts(dataset))};
-  const registry::Package package = contribution::write_package(staging.path(), contents);
+std::string install_trained(const TrainExpertOptions& options, const registry::Package& package,
+                            const data::Dataset& dataset, const training::TrainedExpert& trained) {
   if (trained.held_out_logits.defined()) {
     training::write_held_out(training::held_out_path(options.registry, package.manifest_sha256),
                              held_out_logits(dataset, trained));
@@ -221,6 +152,17 @@ std::string install_trained(const TrainExpertOptions& options, const registry::M
   contribution::install(options.registry, package, options.name);
   refresh_lock(options);
   return package.manifest_sha256;
+}
+
+Lesson lesson_of(const data::Dataset& dataset, const fusion::LabelSpace& space,
+                 const TrainExpertOptions& options, const TextWeights& weights) {
+  fusion::LabelUnion labels;
+  labels.add(space, /*partial=*/false);
+  const std::vector<int> ids = pipeline::target_ids(dataset, labels, 0);
+  Lesson lesson{
+      pipeline::text_views(dataset), {ids.begin(), ids.end()}, data::held_out(dataset), {}};
+  lesson.weights = row_weights(dataset, lesson.labels, space.labels.size(), options, weights);
+  return lesson;
 }
 
 }  // namespace
@@ -232,7 +174,7 @@ Json train_one_expert(const TrainExpertOptions& options, const TextWeights& weig
   check_options(options);
   const Json config = parse_settings(options.settings);
   const registry::Package kind = registry::open_package(find_kind(options.kind));
-  training::ExpertTrainingOptions training = training_options(options, kind.manifest.training);
+  training_options(options, kind.manifest.training);  // refuses before anything is read
   const data::Dataset dataset = read_training_file(options);
   require_two_labels(dataset);
   contribution::ensure_registry(options.registry, new_registry_encoder(options));
@@ -242,34 +184,16 @@ Json train_one_expert(const TrainExpertOptions& options, const TextWeights& weig
   open.tolerate_refused = true;  // a broken neighbour is no reason not to train
   pipeline::Pool pool(open);
   const fusion::LabelSpace space = label_space(pool, dataset);
-  registry::Package target{kind.folder,
-                           complete_manifest(kind.manifest, options, space, pool, dataset, config),
-                           kind.manifest_sha256};
-  registry::Manifest& manifest = target.manifest;
-  manifest.provenance["recipe"] = recipe_json(options, training);
-  manifest.files = kind.manifest.files;
-  const auto make = [&] {
-    return pipeline::instantiate_untrained(target, pool.encoder(), open.threads,
-                                           static_cast<int32_t>(space.labels.size()),
-                                           Json::object(), options.seed);
-  };
-  encoder::FeatureRequest request = adopt_layers(make(), options, manifest);
-  if (!request.pooled.empty()) {
-    // The gate's features come from the same pass, so that fitting it later runs the encoder on
-    // nothing.
-    for (const encoder::PooledKey& key : gate::default_features(pool.encoder()->config().layers))
-      request.pooled.insert(key);
-  }
-  training::TrainingSet set = training_set(pool, dataset, space, request);
-  set.weights = row_weights(dataset, set.labels, space.labels.size(), options, weights);
-  training.run = run_digest(manifest, kind, training, pool, set.weights);
-  training::TrainedExpert trained = training::train_expert(
-      make, set, training, [&](const std::vector<training::EpochRecord>& history) {
-        write_history(options.registry, options.name, history);
-      });
+  registry::Manifest manifest =
+      complete_manifest(kind.manifest, options, space, pool, dataset, config);
+  const Lesson lesson = lesson_of(dataset, space, options, weights);
+  training::TrainedExpert trained = train_kind(options, pool, kind, manifest, lesson);
   data::require_unchanged(dataset);
-  const std::string sha256 = install_trained(options, manifest, kind, trained, pool, dataset);
-  training::Checkpoints::discard(training.checkpoints);
+  const TemporaryFolder staging("moecollab-package");
+  const std::string sha256 = install_trained(
+      options, write_trained(staging.path(), options, manifest, kind, trained, pool, lesson.texts),
+      dataset, trained);
+  forget_checkpoints(options);
 
   Json best = {{"held_out_accuracy", nullptr}, {"held_out_loss", nullptr}};
   for (const training::EpochRecord& e : trained.history) {

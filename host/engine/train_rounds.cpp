@@ -5,6 +5,7 @@
 
 #include "base/console.h"
 #include "base/error.h"
+#include "engine/joint_round.h"
 #include "engine/session.h"
 #include "engine/training_run.h"
 #include "engine/verbs.h"
@@ -118,7 +119,11 @@ Json train_experts(const TrainRoundsOptions& options, const std::vector<data::Da
                                    {"epochs", trained["epochs"]},
                                    {"held_out_accuracy", trained["held_out_accuracy"]}};
   }
-  return changed;
+  if (changed.empty()) {
+    throw Error("E_TRAIN_UNSUPPORTED", "no expert of the gate was trained by train-expert here",
+                "train one with `moecollab train-expert`, then fit the gate");
+  }
+  return {{"experts", changed}};
 }
 
 }  // namespace
@@ -138,13 +143,12 @@ Json run_train_rounds(const TrainRoundsOptions& options) {
   double best = gate["validation_task_loss"].get<double>();
   Json rounds = Json::array({{{"round", 0}, {"held_out_loss", best}, {"kept", true}}});
   int kept = 0;
-  for (int round = 1; round <= options.rounds; ++round) {
+  const int rounds_at_most = options.joint ? 1 : options.rounds;
+  for (int round = 1; round <= rounds_at_most; ++round) {
     const Snapshot before(options.registry);
-    Json entry = {{"round", round}, {"experts", train_experts(options, datasets)}};
-    if (entry["experts"].empty()) {
-      throw Error("E_TRAIN_UNSUPPORTED", "no expert of the gate was trained by train-expert here",
-                  "train one with `moecollab train-expert`, then fit the gate");
-    }
+    Json entry =
+        options.joint ? train_jointly(options, datasets) : train_experts(options, datasets);
+    entry["round"] = round;
     gate = run_train_gate(gate_options);
     const auto loss = gate["validation_task_loss"].get<double>();
     const bool better = loss < best;

@@ -3,6 +3,7 @@
 
 #include <span>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
@@ -21,14 +22,30 @@ training::ExpertTrainingOptions training_options(const TrainExpertOptions& optio
 // n / (C·n_c) for a text of label c, so that each label counts the same in sum; mean 1.
 std::vector<float> balanced_weights(const std::vector<int32_t>& labels, size_t classes);
 
-// Digest of everything that the trained expert's bits depend on.
-std::string run_digest(const registry::Manifest& manifest, const registry::Package& kind,
-                       const training::ExpertTrainingOptions& training, const pipeline::Pool& pool,
-                       std::span<const float> weights);
+// What an expert learns from: n texts.
+struct Lesson {
+  std::vector<std::string_view> texts;
+  std::vector<int32_t> labels;  // class ids
+  std::vector<bool> held_out;
+  std::vector<float> weights;  // or empty: all 1
+};
 
-// registry/history/<name>.jsonl: an epoch a line, the whole file anew each time.
-void write_history(const fs::path& registry, const std::string& name,
-                   const std::vector<training::EpochRecord>& history);
+// Trains the kind on the lesson, under a manifest that is complete but for the layers, which become
+// those that the expert reads, and for provenance.recipe. Leaves registry/history/<name>.jsonl, and
+// registry/checkpoints/<name> until forget_checkpoints().
+training::TrainedExpert train_kind(const TrainExpertOptions& options, pipeline::Pool& pool,
+                                   const registry::Package& kind, registry::Manifest& manifest,
+                                   const Lesson& lesson);
+void forget_checkpoints(const TrainExpertOptions& options);
+
+// The package of what was trained, in an empty folder. The shortest texts give its probe vectors.
+registry::Package write_trained(const fs::path& folder, const TrainExpertOptions& options,
+                                const registry::Manifest& manifest, const registry::Package& kind,
+                                training::TrainedExpert& trained, pipeline::Pool& pool,
+                                const std::vector<std::string_view>& texts);
+
+// KEY=VALUE of --set, the value read as JSON where it is some and as a string else.
+Json parse_settings(const std::vector<std::string>& settings);
 
 // Weights > 0 of training texts, by the text.
 using TextWeights = std::unordered_map<std::string, float>;
@@ -36,9 +53,7 @@ using TextWeights = std::unordered_map<std::string, float>;
 // run_train_expert() with weighted texts (those not named: 1); empty: none has a weight.
 Json train_one_expert(const TrainExpertOptions& options, const TextWeights& weights);
 
-// What the provenance of a trained package says about how to train it again, and back.
-Json recipe_json(const TrainExpertOptions& options,
-                 const training::ExpertTrainingOptions& training);
+// Options that train a package again as its provenance says.
 void restore_recipe(const registry::Manifest& manifest, TrainExpertOptions& options);
 
 Json history_json(const std::vector<training::EpochRecord>& history);

@@ -97,7 +97,7 @@ Json domain_json(const DomainRun& run, const std::vector<int>& space_of_expert,
           {"oracle", scores(run.truth, run.expert_answer, ids)},
           {"uniform_gate", scores_or_null(run.truth, run.uniform_gate, ids)},
           {"multi_task_head", scores_or_null(run.truth, run.multi_task_head, ids)},
-          {"multi_task_deep", nullptr},
+          {"multi_task_deep", scores_or_null(run.truth, run.multi_task_deep, ids)},
           {"routing_accuracy",
            routing_accuracy(run, space_of_expert, static_cast<int>(labels.spaces().size()))},
           {"confusion", confusion_json(run, ids, labels)}};
@@ -152,6 +152,7 @@ Json overall_json(const Runs& runs, const Json& domains, int64_t truncated) {
   compare("majority", joined(runs, &DomainRun::majority), answer);
   compare("uniform_gate", joined(runs, &DomainRun::uniform_gate), answer);
   compare("multi_task_head", joined(runs, &DomainRun::multi_task_head), answer);
+  compare("multi_task_deep", joined(runs, &DomainRun::multi_task_deep), answer);
   return overall;
 }
 
@@ -226,8 +227,8 @@ Json specialisation_json(const Runs& runs, const pipeline::Collaboration& collab
   return {{"matrix", matrix}, {"per_expert", per_expert}, {"nmi", number(s.nmi)}};
 }
 
-// Operations counted from what ran: real tokens through the encoder, rows and tokens through each
-// expert.
+// Operations for the texts: real tokens through the encoder, and through each expert that the gate
+// sent them to (whether it ran or its answer was cached).
 Json compute_json(const Runs& runs, pipeline::Collaboration& collaboration, double seconds) {
   encoder::Encoder& encoder = *collaboration.pool().encoder();
   int64_t texts = 0, tokens = 0;
@@ -235,10 +236,13 @@ Json compute_json(const Runs& runs, pipeline::Collaboration& collaboration, doub
   for (const DomainRun& run : runs) {
     std::vector<std::string_view> views;
     for (const data::Example& example : run.dataset->examples) views.push_back(example.text);
+    const double* share = run.gate.data();
     for (const int32_t length : encoder.token_counts(views)) {
       encoder_flops += static_cast<double>(encoder.flops(length));
       for (const pipeline::InstalledExpert* expert : collaboration.experts()) {
-        all_experts_flops += expert->expert.flops().of(length);
+        const double flops = expert->expert.flops().of(length);
+        all_experts_flops += flops;
+        if (*share++ > 0) expert_flops += flops;
       }
       tokens += length;
     }
@@ -247,7 +251,6 @@ Json compute_json(const Runs& runs, pipeline::Collaboration& collaboration, doub
   const auto n = static_cast<double>(texts);
   int encoder_experts = 0;
   for (const pipeline::InstalledExpert* expert : collaboration.experts()) {
-    expert_flops += expert->flops;
     if (!expert->expert.request().empty()) ++encoder_experts;
   }
   const encoder::EncoderCounters& counters = encoder.counters();
@@ -279,6 +282,7 @@ Json experts_json(pipeline::Pool& pool) {
                   {"sha256", nullptr},
                   {"isolation", "in-process"},
                   {"calls", 0},
+                  {"cached", 0},
                   {"faults", 0}};
     if (candidate.package) {
       entry["version"] = candidate.package->manifest.expert.version.text();
@@ -287,6 +291,7 @@ Json experts_json(pipeline::Pool& pool) {
     for (const pipeline::InstalledExpert& expert : pool.experts()) {
       if (expert.name != candidate.name) continue;
       entry["calls"] = expert.calls;
+      entry["cached"] = expert.cached;
       entry["faults"] = expert.faults;
     }
     list.push_back(std::move(entry));
@@ -347,7 +352,7 @@ Json provenance_json(pipeline::Pool& pool, const std::vector<data::Dataset>& dat
 }  // namespace
 
 Json evaluate(pipeline::Collaboration& collaboration, const pipeline::GateFile& gate,
-              const std::vector<data::Dataset>& datasets, const EvaluationContext& context) {
+              const std::vector<data::Dataset>& datasets, EvaluationContext& context) {
   const auto start = std::chrono::steady_clock::now();
   Runs runs;
   for (const data::Dataset& dataset : datasets)

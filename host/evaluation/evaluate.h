@@ -28,6 +28,6 @@ struct EvaluationContext {
 // what this version does not compute, or could not, is null, and `notes` says why. `gate` is the
 // file that the collaboration was made from.
 Json evaluate(pipeline::Collaboration& collaboration, const pipeline::GateFile& gate,
-              const std::vector<data::Dataset>& datasets, const EvaluationContext& context);
+              const std::vector<data::Dataset>& datasets, EvaluationContext& context);
 
 }  // namespace moecollab::evaluation

@@ -53,25 +53,14 @@ size_t best_expert(const pipeline::Collaboration& collaboration, const pipeline:
   return *best;
 }
 
-// The expert's answers on all rows: those that it was asked for anyway, and the others run now.
-std::vector<int> alone(pipeline::Collaboration& collaboration, size_t e,
-                       const encoder::Features& features, const pipeline::Answers& answers) {
-  pipeline::InstalledExpert& expert = *collaboration.experts()[e];
-  at::Tensor logits = answers.logits[e];
-  const at::Tensor left_out =
-      answers.weights.select(1, static_cast<int64_t>(e)).eq(0).nonzero().flatten();
-  if (left_out.numel() > 0) {
-    const int64_t* rows = left_out.const_data_ptr<int64_t>();
-    const int64_t calls = expert.calls;
-    const double flops = expert.flops;
-    const at::Tensor rest =
-        pipeline::ask_expert(expert, features, {rows, static_cast<size_t>(left_out.numel())},
-                             collaboration.pool().registry().policy.nan);
-    expert.calls = calls;
-    expert.flops = flops;
-    logits = logits.index_copy(0, left_out, rest);
-  }
-  return to_ints(columns_tensor(expert.labels.columns).index_select(0, logits.argmax(1)));
+// One model's answers on all rows: those that are known, and the others asked for now, uncounted.
+std::vector<int> alone(pipeline::Pool& pool, pipeline::InstalledExpert& expert,
+                       const encoder::Features& features, pipeline::Outputs& known) {
+  const int64_t calls = expert.calls;
+  const std::vector<int64_t> left = known.to_run;
+  pipeline::complete(pool, expert, features, left, known);
+  expert.calls = calls;
+  return to_ints(columns_tensor(expert.labels.columns).index_select(0, known.logits.argmax(1)));
 }
 
 // The paper's baseline: the pretrained encoder under a head that was never trained.
@@ -112,24 +101,31 @@ std::vector<int> most_frequent(const std::vector<int>& truth) {
 }  // namespace
 
 DomainRun run_domain(pipeline::Collaboration& collaboration, const pipeline::GateFile& gate,
-                     const data::Dataset& dataset, const Baselines& baselines, uint64_t seed) {
+                     const data::Dataset& dataset, Baselines& baselines, uint64_t seed) {
   const at::NoGradGuard no_grad;
-  const fusion::LabelUnion& labels = collaboration.pool().labels();
+  pipeline::Pool& pool = collaboration.pool();
+  const fusion::LabelUnion& labels = pool.labels();
   DomainRun run;
   run.dataset = &dataset;
-  run.space = collaboration.pool().space_of_domain(dataset.domain);
+  run.space = pool.space_of_domain(dataset.domain);
   run.truth = pipeline::target_ids(dataset, labels, run.space);
   const size_t best = best_expert(collaboration, gate, run.space);
 
   const std::vector<std::string_view> texts = pipeline::text_views(dataset);
-  encoder::FeatureRequest request = collaboration.request();
+  std::vector<pipeline::Outputs> known = collaboration.recall_outputs(texts);
+  encoder::FeatureRequest request = collaboration.request(known);
   if (baselines.head) {
     const auto& keys = baselines.head->linear.features;
     request.pooled.insert(keys.begin(), keys.end());
   }
+  pipeline::Outputs deep;
+  if (baselines.deep) {
+    deep = pipeline::recall(pool, *baselines.deep, texts);
+    if (!deep.to_run.empty()) request.merge(baselines.deep->expert.request());
+  }
   const encoder::Features features =
-      pipeline::features_of(collaboration.pool(), texts, request, "encoding " + dataset.domain);
-  const pipeline::Answers answers = collaboration.answer(features);
+      pipeline::features_of(pool, texts, request, "encoding " + dataset.domain);
+  const pipeline::Answers answers = collaboration.answer(features, known);
   run.gate = to_doubles(answers.weights);
   run.answer_aware =
       to_ints(fusion::predict(collaboration.fusion(), answers.fused, labels, run.space));
@@ -139,12 +135,13 @@ DomainRun run_domain(pipeline::Collaboration& collaboration, const pipeline::Gat
     run.confidence = to_doubles(std::get<0>(answers.fused.max(1)).exp());
   }
   run.best_expert = collaboration.experts()[best]->name;
-  run.expert_answer = alone(collaboration, best, features, answers);
+  run.expert_answer = alone(pool, *collaboration.experts()[best], features, known[best]);
   run.baseline =
       untrained_head(collaboration.gate().input(features), labels.range(run.space), seed);
   run.majority = most_frequent(run.truth);
   run.uniform_gate = uniform_gate(collaboration, answers, labels);
   run.multi_task_head = multi_task_head(baselines, features);
+  if (baselines.deep) run.multi_task_deep = alone(pool, *baselines.deep, features, deep);
   return run;
 }
 

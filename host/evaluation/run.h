@@ -16,6 +16,8 @@ namespace moecollab::evaluation {
 struct Baselines {
   std::optional<training::HeadFile> head;  // none: there is no linear multi-task head
   std::vector<int64_t> head_columns;       // global id of each of its columns
+  // One deep model over the union, run like an expert; none: there is none.
+  std::optional<pipeline::InstalledExpert> deep;
 };
 
 // One domain's texts, all vectors [n].
@@ -34,12 +36,13 @@ struct DomainRun {
   // Every expert the same share, through the same fusion, over the union. Empty where an expert's
   // answers are missing (top-k) or the fusion has no such answer.
   std::vector<int> uniform_gate;
-  std::vector<int> multi_task_head;  // over the union; empty where there is no such model
+  // Over the union; empty where there is no such model.
+  std::vector<int> multi_task_head, multi_task_deep;
 };
 
 // Runs the collaboration and the systems beside it. The calls of experts are those that the
 // collaboration made; an expert that top-k left out is still run for `expert_answer`, uncounted.
 DomainRun run_domain(pipeline::Collaboration& collaboration, const pipeline::GateFile& gate,
-                     const data::Dataset& dataset, const Baselines& baselines, uint64_t seed);
+                     const data::Dataset& dataset, Baselines& baselines, uint64_t seed);
 
 }  // namespace moecollab::evaluation

@@ -293,6 +293,15 @@ void Expert::fit_end() {
   check(fit_->fit_end(object_, &error), error, "fit_end");
 }
 
+bool Expert::learns_parameters_only() const {
+  return trainable() && (state_ == nullptr || state_->count(object_) == 0);
+}
+
+void Expert::round_to_bfloat16() {
+  for (const Parameter& p : parameters_) p.value.copy_(p.value.to(at::kBFloat16));
+  params_changed();
+}
+
 std::vector<std::pair<std::string, at::Tensor>> Expert::learnt() {
   std::vector<std::pair<std::string, at::Tensor>> tensors;
   for (const Parameter& p : parameters_) tensors.emplace_back(p.name, p.value.clone());

@@ -122,6 +122,11 @@ class Expert {
   bool fit_epoch_end();
   void fit_end();
 
+  // Whether all that it learns are parameters of params/1; then they can be rounded to the values
+  // that bfloat16 holds (after bind()).
+  bool learns_parameters_only() const;
+  void round_to_bfloat16();
+
   // Everything learnt: the values of params/1 and the tensors of state/1, as copies.
   std::vector<std::pair<std::string, at::Tensor>> learnt();
 

@@ -21,7 +21,7 @@ void mask_nonfinite(at::Tensor& logits, at::Tensor& weights, int64_t expert,
   const auto count = bad.sum().item<int64_t>();
   if (count == 0) return;
   installed.faults += count;
-  logits.masked_fill_(bad.unsqueeze(1), 0.0);
+  logits = logits.masked_fill(bad.unsqueeze(1), 0.0);
   weights.select(1, expert).masked_fill_(bad, 0.0);
 }
 
@@ -39,40 +39,55 @@ Collaboration::Collaboration(Pool& pool, std::vector<InstalledExpert*> experts, 
                 fmt::format("top_k is {}, but {} experts are routed", top_k_, gate_.experts()),
                 "use a --top-k from 1 to the number of experts, or 0 for all");
   }
-  request_.pooled.insert(gate_.features.begin(), gate_.features.end());
-  for (const InstalledExpert* expert : experts_) {
-    request_.merge(expert->expert.request());
-    expert_labels_.push_back(expert->labels);
+  for (const InstalledExpert* expert : experts_) expert_labels_.push_back(expert->labels);
+}
+
+std::vector<Outputs> Collaboration::recall_outputs(std::span<const std::string_view> texts) const {
+  std::vector<Outputs> known;
+  for (const InstalledExpert* expert : experts_) known.push_back(recall(pool_, *expert, texts));
+  return known;
+}
+
+encoder::FeatureRequest Collaboration::request(const std::vector<Outputs>& known) const {
+  encoder::FeatureRequest request;
+  request.pooled.insert(gate_.features.begin(), gate_.features.end());
+  for (size_t e = 0; e < experts_.size(); ++e) {
+    if (!known[e].to_run.empty()) request.merge(experts_[e]->expert.request());
   }
+  return request;
 }
 
 Answers Collaboration::answer(std::span<const std::string_view> texts) {
-  return answer(features_of(pool_, texts, request_));
+  std::vector<Outputs> known = recall_outputs(texts);
+  return answer(features_of(pool_, texts, request(known)), known);
 }
 
-Answers Collaboration::answer(const encoder::Features& features) {
+Answers Collaboration::answer(const encoder::Features& features, std::vector<Outputs>& known) {
   const at::NoGradGuard no_grad;
   Answers answers;
   answers.router_logits = gate_.router_logits(gate_.input(features));
   answers.weights = gate::routing_weights(answers.router_logits, top_k_);
-  answers.logits = ask(features, answers.weights);
+  answers.logits = ask(features, known, answers.weights);
   answers.fused =
       fusion::fuse(fusion_, answers.weights, answers.logits, expert_labels_, pool_.labels());
   return answers;
 }
 
 // Each expert sees the rows that are routed to it, gathered, and no others.
-std::vector<at::Tensor> Collaboration::ask(const encoder::Features& features, at::Tensor& weights) {
+std::vector<at::Tensor> Collaboration::ask(const encoder::Features& features,
+                                           std::vector<Outputs>& known, at::Tensor& weights) {
   const std::string& nan_policy = pool_.registry().policy.nan;
   const at::Tensor routed = weights.clone();
   std::vector<at::Tensor> logits;
   for (size_t e = 0; e < experts_.size(); ++e) {
     InstalledExpert& expert = *experts_[e];
     const std::vector<int64_t> rows = nonzero_rows(routed, static_cast<int64_t>(e));
-    at::Tensor all = at::zeros({features.rows(), expert.expert.classes()}, at::kFloat);
-    if (!rows.empty())
-      all.index_copy_(0, encoder::index_tensor(rows),
-                      ask_expert(expert, features, rows, nan_policy));
+    const int64_t calls = expert.calls + static_cast<int64_t>(rows.size());
+    complete(pool_, expert, features, rows, known[e]);
+    expert.cached += calls - expert.calls;
+    expert.calls = calls;
+    const at::Tensor asked = routed.select(1, static_cast<int64_t>(e)).ne(0).unsqueeze(1);
+    at::Tensor all = at::where(asked, known[e].logits, at::zeros({}, at::kFloat));
     if (nan_policy == "mask") mask_nonfinite(all, weights, static_cast<int64_t>(e), expert);
     logits.push_back(std::move(all));
   }
@@ -83,24 +98,6 @@ std::vector<at::Tensor> Collaboration::ask(const encoder::Features& features, at
     }
     weights /= total;
   }
-  return logits;
-}
-
-at::Tensor ask_expert(InstalledExpert& expert, const encoder::Features& features,
-                      std::span<const int64_t> rows, const std::string& nan_policy) {
-  const bool all = static_cast<int64_t>(rows.size()) == features.rows();
-  at::Tensor logits =
-      all ? expert.expert.forward(features) : expert.expert.forward(features.select(rows));
-  expert.calls += static_cast<int64_t>(rows.size());
-  for (const int64_t row : rows) expert.flops += expert.expert.flops().of(features.tokens(row));
-  if (nan_policy == "fail" && !logits.isfinite().all().item<bool>()) {
-    ++expert.faults;
-    throw Error("E_OUT_NONFINITE",
-                fmt::format("expert {} answered with NaN or infinity", expert.name),
-                "disable it, or set [policy] nan = \"mask\" in registry.toml");
-  }
-  if (expert.package.manifest.output.kind == "probabilities")
-    logits = logits.clamp_min(1e-12).log();
   return logits;
 }
 

@@ -9,6 +9,7 @@
 
 #include "fusion/fusion.h"
 #include "gate/gate.h"
+#include "pipeline/outputs.h"
 #include "pipeline/pool.h"
 
 namespace moecollab::pipeline {
@@ -30,11 +31,14 @@ class Collaboration {
 
   // Reads top to bottom as the system: encode once, route, ask, fuse.
   Answers answer(std::span<const std::string_view> texts);
-  // The same from features that are there already (they must hold request()).
-  Answers answer(const encoder::Features& features);
+  // The same where some answers are known already, by expert. `features` must hold request(known);
+  // what experts answer now is kept in the pool's cache and added to `known`.
+  Answers answer(const encoder::Features& features, std::vector<Outputs>& known);
 
-  // What gate and experts read of a text, together.
-  const encoder::FeatureRequest& request() const { return request_; }
+  // What the cache holds of each expert's answers.
+  std::vector<Outputs> recall_outputs(std::span<const std::string_view> texts) const;
+  // What the gate, and the experts that must still be asked, read of a text, together.
+  encoder::FeatureRequest request(const std::vector<Outputs>& known) const;
   const std::vector<InstalledExpert*>& experts() const { return experts_; }
   const std::vector<fusion::ExpertLabels>& expert_labels() const { return expert_labels_; }
   const gate::Gate& gate() const { return gate_; }
@@ -43,7 +47,8 @@ class Collaboration {
   Pool& pool() { return pool_; }
 
  private:
-  std::vector<at::Tensor> ask(const encoder::Features& features, at::Tensor& weights);
+  std::vector<at::Tensor> ask(const encoder::Features& features, std::vector<Outputs>& known,
+                              at::Tensor& weights);
 
   Pool& pool_;
   std::vector<InstalledExpert*> experts_;
@@ -51,14 +56,7 @@ class Collaboration {
   gate::Gate gate_;
   fusion::Mode fusion_;
   int64_t top_k_;
-  encoder::FeatureRequest request_;
 };
-
-// Logits [rows, C] of one expert for some rows of the features, counted as its calls. Elements that
-// are not finite are handled by `nan_policy` ("fail" throws E_OUT_NONFINITE; "mask" leaves them to
-// the caller).
-at::Tensor ask_expert(InstalledExpert& expert, const encoder::Features& features,
-                      std::span<const int64_t> rows, const std::string& nan_policy);
 
 // Features with texts and row ids only, for experts that use no encoder.
 encoder::Features features_of(Pool& pool, std::span<const std::string_view> texts,

@@ -37,7 +37,7 @@ struct InstalledExpert {
   registry::ProbeRecord probe;  // what its probe vectors were checked against, now or before
   bool probed = false;          // false: the package has none
   int64_t calls = 0;            // rows that it answered
-  double flops = 0;             // of these, 2 a multiply-add
+  int64_t cached = 0;           // of these, in an earlier run
   int64_t faults = 0;
 
   const std::string& domain() const { return package.manifest.task.domain; }

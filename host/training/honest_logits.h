@@ -7,17 +7,14 @@
 #include <string_view>
 #include <vector>
 
-#include "encoder/features.h"
-#include "pipeline/pool.h"
+#include "pipeline/outputs.h"
 
 namespace moecollab::training {
 
-// Logits of one expert on n texts. Where registry/heldout/ holds its logits for a text, these count,
-// from the model that did not train on the text; elsewhere what it answers, now or, from the cache,
-// in an earlier run.
-struct HonestLogits {
-  at::Tensor logits;            // [n, C]; 0 in the rows that it must still be asked for
-  std::vector<int64_t> to_run;  // these rows
+// Logits of one expert on n texts. Where registry/heldout/ holds its logits for a text, these
+// count, from the model that did not train on the text; elsewhere what it answers, now or, from the
+// cache, in an earlier run.
+struct HonestLogits : pipeline::Outputs {
   // Texts of its own domain that it has no held-out logits for, and may have trained on.
   int64_t unknown = 0;
 };
@@ -27,8 +24,7 @@ HonestLogits known_logits(const pipeline::Pool& pool, const pipeline::InstalledE
                           std::span<const std::string_view> texts,
                           const std::vector<bool>& own_domain);
 
-// Asks it for the rows that are missing, from the features of all n texts, and keeps finite answers
-// in the cache.
+// Asks it for the rows that are missing, from the features of all n texts.
 void ask_missing(pipeline::Pool& pool, pipeline::InstalledExpert& expert,
                  const encoder::Features& features, HonestLogits& known);
 

@@ -49,6 +49,34 @@ class DeepTraining(EndToEnd):
         self.assertLess(small.stat().st_size * 50, whole.stat().st_size)
         self.assertEqual(run("experts", "verify", "--registry", registry).returncode, 0)
 
+    def test_bf16_weights_halve_the_package(self):
+        registry = self.registry()
+        for name, weights in (("wide", "f32"), ("narrow", "bf16")):
+            done = run(*self.train(registry, "--weights", weights, name=name, epochs=1))
+            self.assertEqual(done.returncode, 0, done.stderr)
+        wide, narrow = ((self.package(registry, n) / "weights.safetensors").stat().st_size for n in ("wide", "narrow"))
+        self.assertLess(narrow, 0.501 * wide)
+        done = run("experts", "verify", "--registry", registry)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+
+    def test_an_evaluation_asks_for_an_answer_once(self):
+        registry = self.registry()
+        self.assertEqual(run(*self.train(registry)).returncode, 0)
+        self.assertEqual(run("train-gate", *self.data("train"), *self.options(registry)).returncode, 0)
+        reports = []
+        for cache in (["--cache-dir", self.folder / "cache"],) * 2 + (["--no-cache"],):
+            done = run("eval", *self.data("dev"), "--registry", registry, "--quiet", "--json", *cache)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            reports.append(json.loads(done.stdout))
+        first, second, fresh = reports
+        cached = [[e["cached"] for e in report["experts"]] for report in reports]
+        self.assertEqual(cached, [[0] * 4, [82] * 4, [0] * 4])
+        self.assertEqual({e["calls"] for report in reports for e in report["experts"]}, {82})
+        for section in ("domains", "overall", "gate"):
+            self.assertEqual(first[section], second[section], section)
+            self.assertEqual(first[section], fresh[section], section)
+        self.assertEqual(first["compute"]["saved"], second["compute"]["saved"])
+
     def test_refusals(self):
         registry = self.registry()
         self.assertRefused(run(*self.train(registry, "--set", "depth=7")), 5, "E_DESC_MISMATCH", "depth", "7")
@@ -57,6 +85,9 @@ class DeepTraining(EndToEnd):
         self.assertRefused(run(*self.train(registry, "--warmup", "1.5")), 2, "E_CONFIG", "--warmup", "1.5")
         self.assertRefused(run(*self.train(registry, epochs=0)), 2, "E_CONFIG", "--epochs")
         self.assertRefused(run(*self.train(registry, "--class-weights", "some")), 2, "E_CONFIG", "some", "balanced")
+        self.assertRefused(run(*self.train(registry, "--weights", "f16")), 2, "E_CONFIG", "f16", "f32 or bf16")
+        lexical = ["train-expert", "words", "--kind", "lexical", "--domain", "news", "--data-dir", SAMPLES, "--registry", registry, "--weights", "bf16"]
+        self.assertRefused(run(*lexical), 2, "E_CONFIG", "bf16", "lexical", "params/1")
         manifest = self.package(registry, "feelings") / "expert.toml"
         self.assertNotIn("libtorch", manifest.read_text(), "the adapter is torch-free")
 

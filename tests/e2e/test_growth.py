@@ -229,7 +229,39 @@ class Baseline(EndToEnd):
             ours = report["overall"]["accuracy"] * 82
             self.assertAlmostEqual(versus[system]["fixed"] - versus[system]["broke"], ours - right, places=6)
         self.assertGreater(report["domains"]["news"]["multi_task_head"]["accuracy"], 0.25)
-        self.assertEqual(report["notes"], [])
+        self.assertEqual(len(report["notes"]), 1, "only the deep baseline is missing")
+        self.assertIn("multi_task_deep", report["notes"][0])
+
+    def test_the_deep_model_over_all_labels(self):
+        registry = self.registry()
+        done = self.train(registry, "--epochs", 1, "--json", kind="deep")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        trained = json.loads(done.stdout)
+        self.assertEqual((trained["labels"], trained["epochs"], trained["held_out_accuracy"]), (10, 1, None))
+        self.assertFalse((registry / "checkpoints" / "multi-task-deep").exists())
+        report = json.loads(self.eval(registry, "--json").stdout)
+        right = sum(d["multi_task_deep"]["accuracy"] * d["n"] for d in report["domains"].values())
+        versus = {entry["vs"]: entry for entry in report["overall"]["mcnemar"]}["multi_task_deep"]
+        self.assertAlmostEqual(versus["fixed"] - versus["broke"], report["overall"]["accuracy"] * 82 - right, places=6)
+        self.assertGreater(right / 82, 0.2)
+        self.assertNotIn("multi-task-deep", [e["name"] for e in report["experts"]], "it takes no part in the answer")
+        weights = registry / "baselines" / "deep" / "weights.safetensors"
+        weights.write_bytes(weights.read_bytes()[:-1] + b"x")
+        done = self.eval(registry, "--json")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIsNone(json.loads(done.stdout)["domains"]["news"]["multi_task_deep"])
+        self.assertIn("multi_task_deep is null", done.stderr)
+
+    def test_a_deep_model_of_other_labels_is_null(self):
+        registry = self.registry()
+        self.assertEqual(self.train(registry, "--epochs", 1, kind="deep").returncode, 0)
+        self.assertEqual(run("train-expert", "other", "--kind", "lexical", "--domain", "other", f"--data=other={SAMPLES}/news/train.jsonl",
+                             "--registry", registry).returncode, 0)
+        done = run("train-gate", *self.data("train"), f"--data=other={SAMPLES}/news/train.jsonl", *self.options(registry))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        done = self.eval(registry, "--json")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("knows 10 labels, the installed experts 14", done.stderr)
 
     def test_top_k_leaves_no_uniform_gate(self):
         report = json.loads(self.eval(self.registry(), "--top-k", 1, "--json").stdout)

@@ -174,6 +174,28 @@ class MainJob(EndToEnd):
             self.assertEqual(files(), before)
         self.assertEqual(self.eval(registry).returncode, 0)
 
+    def test_joint_training_is_kept_or_undone_whole(self):
+        registry = self.registry()
+        done = run("train", "--joint", "--epochs", "3", *self.data("train"), *self.options(registry), "--json")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        before, joint = json.loads(done.stdout)["rounds"]
+        self.assertEqual(set(joint["experts"]), {"news-adapter", "feelings"}, "a lexical expert fits itself")
+        self.assertEqual(len(joint["history"]), 3)
+        self.assertLess(joint["history"][2]["train_loss"], joint["history"][0]["train_loss"])
+        self.assertEqual(joint["kept"], joint["held_out_loss"] < before["held_out_loss"])
+        self.assertEqual((registry / "experts" / "feelings" / "1.0.1").exists(), joint["kept"])
+        self.assertEqual(self.eval(registry).returncode, 0)
+        self.assertEqual(run("experts", "verify", "--registry", registry).returncode, 0)
+
+    def test_joint_training_refuses_what_it_cannot_do(self):
+        registry = self.registry()
+        self.assertRefused(run("train", "--joint", "--epochs", "0", *self.data("train"), *self.options(registry)), 2, "E_CONFIG", "--epochs", "0")
+        words = self.folder / "words"
+        done = run("train-expert", "words", "--kind", "lexical", "--domain", "news", "--data-dir", SAMPLES, "--registry", words, "--encoder", ENCODER)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(run("train-gate", self.data("train")[0], *self.options(words)).returncode, 0)
+        self.assertRefused(run("train", "--joint", self.data("train")[0], *self.options(words)), 5, "E_TRAIN_UNSUPPORTED", "train/1")
+
     def test_start_up_without_the_engine_is_quick(self):
         def best(*arguments):
             times = []

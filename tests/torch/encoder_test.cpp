@@ -245,6 +245,20 @@ TEST_F(CacheTest, AnotherEngineLayerPoolingLengthOrTextRecomputes) {
   EXPECT_EQ(forwards(open(2048, cache()), {"the film", "a new court"}, request), 1);
 }
 
+TEST_F(CacheTest, TheFirstRowOfATextCounts) {
+  const PooledKey key{2, Pooling::kMean};
+  const auto rows = [](const std::vector<float>& values) {
+    return at::tensor(values).view({-1, 2});
+  };
+  const std::vector<std::string_view> first = {"a", "b"}, second = {"b", "c", "c"};
+  auto one = cache();
+  EXPECT_TRUE(one->settle("f", key, first, rows({1, 2, 3, 4})).equal(rows({1, 2, 3, 4})));
+  // b is there already; c stands twice, and its first row counts.
+  const at::Tensor settled = rows({3, 4, 5, 6, 5, 6});
+  EXPECT_TRUE(one->settle("f", key, second, rows({9, 9, 5, 6, 7, 8})).equal(settled));
+  EXPECT_TRUE(cache()->settle("f", key, second, at::zeros({3, 2})).equal(settled));
+}
+
 TEST_F(CacheTest, EveryDamagedByteIsNoticedAndRebuilt) {
   const at::Tensor computed =
       open(2048, cache()).encode(kTexts, request).pooled.at({2, Pooling::kMean});

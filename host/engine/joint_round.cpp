@@ -1,0 +1,156 @@
+#include "engine/joint_round.h"
+
+#include <fmt/format.h>
+
+#include "base/error.h"
+#include "contribution/install.h"
+#include "data/hold_out.h"
+#include "engine/session.h"
+#include "engine/stock_plugins.h"
+#include "engine/training_run.h"
+#include "pipeline/collaboration.h"
+#include "pipeline/gate_file.h"
+#include "pipeline/instantiate.h"
+#include "pipeline/targets.h"
+#include "training/held_out_file.h"
+#include "training/joint_trainer.h"
+
+namespace moecollab::engine {
+namespace {
+
+// An installed expert, and its successor that learns from the start.
+struct Learner {
+  const pipeline::InstalledExpert* installed;
+  TrainExpertOptions options;  // as it was trained
+  experts::Expert expert;
+};
+
+std::vector<Learner> make_learners(const TrainRoundsOptions& options, pipeline::Pool& pool,
+                                   const std::vector<pipeline::InstalledExpert*>& experts,
+                                   const std::vector<data::Dataset>& datasets) {
+  std::vector<Learner> learners;
+  for (const pipeline::InstalledExpert* expert : experts) {
+    const registry::Manifest& manifest = expert->package.manifest;
+    const bool has_data =
+        std::any_of(datasets.begin(), datasets.end(),
+                    [&](const data::Dataset& d) { return d.domain == expert->domain(); });
+    if (!has_data || !manifest.provenance.contains("recipe") || !expert->expert.trainable())
+      continue;
+    TrainExpertOptions training;
+    static_cast<CommonOptions&>(training) = options;
+    restore_recipe(manifest, training);
+    learners.push_back(
+        {expert, std::move(training),
+         pipeline::instantiate_untrained(expert->package, pool.encoder(), pool.options().threads,
+                                         expert->expert.classes(), Json::object(), options.seed)});
+    learners.back().expert.bind(options.seed);
+  }
+  if (learners.empty()) {
+    throw Error("E_TRAIN_UNSUPPORTED",
+                "no expert of the gate has moecollab.train/1 and was trained by train-expert here",
+                "train one with `moecollab train-expert --kind adapter`, then fit the gate");
+  }
+  return learners;
+}
+
+training::JointDomain joint_domain(pipeline::Pool& pool, const data::Dataset& dataset,
+                                   const std::vector<Learner>& learners,
+                                   const std::vector<encoder::PooledKey>& gate_features) {
+  training::JointDomain domain;
+  domain.space = pool.space_of_domain(dataset.domain);
+  encoder::FeatureRequest request;
+  request.pooled.insert(gate_features.begin(), gate_features.end());
+  for (const Learner& learner : learners) {
+    if (learner.installed->labels.space == domain.space) request.merge(learner.expert.request());
+  }
+  domain.features = pipeline::features_of(pool, pipeline::text_views(dataset), request,
+                                          "encoding " + dataset.domain);
+  std::vector<int64_t> targets;
+  for (const int id : pipeline::target_ids(dataset, pool.labels(), domain.space))
+    targets.push_back(id);
+  domain.targets = encoder::index_tensor(targets);
+  const std::vector<bool> held_out = data::held_out(dataset);
+  for (size_t i = 0; i < held_out.size(); ++i)
+    (held_out[i] ? domain.judged : domain.fitted).push_back(static_cast<int64_t>(i));
+  return domain;
+}
+
+// The learner as the next version of its expert, with its answers on the held-out texts of all
+// domains of its label space.
+registry::Version install_learner(const TrainRoundsOptions& options, pipeline::Pool& pool,
+                                  Learner& learner,
+                                  const std::vector<const training::JointDomain*>& domains,
+                                  const std::vector<at::Tensor>& logits, int32_t epochs) {
+  const registry::Package& old = learner.installed->package;
+  registry::Manifest manifest = old.manifest;
+  ++manifest.expert.version.patch;
+  manifest.provenance["joint_epochs"] = epochs;
+  training::HeldOutLogits held_out;
+  std::vector<std::string_view> texts;
+  for (const training::JointDomain* domain : domains) {
+    for (const int64_t row : domain->judged)
+      texts.push_back(domain->features.texts[static_cast<size_t>(row)]);
+  }
+  for (const std::string_view text : texts) held_out.texts.push_back(sha256(text));
+  held_out.logits = at::cat(logits);
+  training::TrainedExpert trained{std::move(learner.expert), epochs, {}, {}, {}};
+  const TemporaryFolder staging("moecollab-package");
+  const registry::Package package =
+      write_trained(staging.path(), learner.options, manifest, old, trained, pool, texts);
+  training::write_held_out(training::held_out_path(options.registry, package.manifest_sha256),
+                           held_out);
+  contribution::install(options.registry, package, learner.installed->name);
+  return manifest.expert.version;
+}
+
+Json history_json(const training::JointFit& fit) {
+  Json history = Json::array();
+  for (const training::JointEpoch& epoch : fit.history) {
+    history.push_back({{"train_loss", epoch.train_loss},
+                       {"held_out_loss", epoch.held_out_loss},
+                       {"held_out_accuracy", epoch.held_out_accuracy}});
+  }
+  return history;
+}
+
+}  // namespace
+
+Json train_jointly(const TrainRoundsOptions& options, const std::vector<data::Dataset>& datasets) {
+  training::JointOptions joint;
+  joint.objective.lambda1 = options.lambda1;
+  joint.objective.lambda2 = options.lambda2;
+  joint.epochs = options.epochs;
+  joint.seed = options.seed;
+  training::validate(joint);
+  pipeline::Pool pool(pool_options(options));
+  LoadedGate gate = load_gate(options.registry, std::nullopt, std::nullopt);
+  const std::vector<pipeline::InstalledExpert*> experts = pipeline::match_experts(gate.file, pool);
+  std::vector<Learner> learners = make_learners(options, pool, experts, datasets);
+  std::vector<training::JointDomain> domains;
+  for (const data::Dataset& dataset : datasets)
+    domains.push_back(joint_domain(pool, dataset, learners, gate.file.gate.features));
+  std::vector<training::JointExpert> joint_experts;
+  for (Learner& learner : learners) {
+    joint_experts.push_back(
+        {&learner.expert, learner.installed->labels, learner.options.lr.value_or(3e-4)});
+  }
+  const training::JointFit fit =
+      training::fit_jointly(joint_experts, domains, gate.file.gate.features, pool.labels(), joint);
+  for (const data::Dataset& dataset : datasets) data::require_unchanged(dataset);
+
+  Json installed = Json::object();
+  for (size_t e = 0; e < learners.size(); ++e) {
+    std::vector<const training::JointDomain*> own;
+    for (const training::JointDomain& domain : domains) {
+      if (domain.space == learners[e].installed->labels.space && !domain.judged.empty())
+        own.push_back(&domain);
+    }
+    const registry::Version version =
+        install_learner(options, pool, learners[e], own, fit.held_out_logits[e], fit.epochs);
+    installed[learners[e].installed->name] = {{"version", version.text()}};
+  }
+  refresh_lock(options);
+  return {{"experts", installed}, {"epochs", fit.epochs}, {"history", history_json(fit)}};
+}
+
+}  // namespace moecollab::engine

@@ -1,0 +1,16 @@
+// A round of `train --joint`: experts learn again from the start, together with a gate.
+#pragma once
+
+#include "data/dataset.h"
+#include "engine/options.h"
+
+namespace moecollab::engine {
+
+// Trains every expert of the gate that has moecollab.train/1 and was trained by this program, on
+// the texts that are not held out, and installs each as its next version, with its answers on the
+// held-out texts; the gate that learnt with them is left behind, to be fitted as usual. What it
+// says: {experts: {name: {version}}, epochs, history}. Throws E_TRAIN_UNSUPPORTED where there is no
+// such expert.
+Json train_jointly(const TrainRoundsOptions& options, const std::vector<data::Dataset>& datasets);
+
+}  // namespace moecollab::engine

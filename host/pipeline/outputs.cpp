@@ -1,0 +1,99 @@
+#include "pipeline/outputs.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <iterator>
+#include <numeric>
+
+#include "base/error.h"
+
+namespace moecollab::pipeline {
+namespace {
+
+constexpr size_t kKeptTogether = 1024;  // answers: what an interrupted run loses at most
+
+// What an expert's output depends on beside the text.
+std::string output_key(const Pool& pool, const InstalledExpert& expert) {
+  Json config = Json::object();
+  for (const registry::ExpertEntry& entry : pool.registry().experts) {
+    if (entry.name == expert.name) config = entry.config;
+  }
+  return fmt::format("output of package {}\nconfig {}\nencoder {}", expert.sha256(),
+                     to_line(config), pool.encoder()->fingerprint());
+}
+
+bool are_cached(const Pool& pool, const InstalledExpert& expert) {
+  return pool.options().cache != nullptr && pool.encoder() != nullptr &&
+         expert.package.manifest.output.deterministic;
+}
+
+at::Tensor keep(Pool& pool, const InstalledExpert& expert, const encoder::Features& features,
+                std::span<const int64_t> rows, const at::Tensor& logits) {
+  std::vector<std::string_view> texts;
+  for (const int64_t row : rows) texts.push_back(features.texts[static_cast<size_t>(row)]);
+  return pool.options().cache->settle(output_key(pool, expert), {}, texts, logits);
+}
+
+}  // namespace
+
+Outputs no_outputs(const InstalledExpert& expert, int64_t texts) {
+  Outputs outputs{at::zeros({texts, expert.expert.classes()}, at::kFloat), {}};
+  outputs.to_run.resize(static_cast<size_t>(texts));
+  std::iota(outputs.to_run.begin(), outputs.to_run.end(), 0);
+  return outputs;
+}
+
+Outputs recall(const Pool& pool, const InstalledExpert& expert,
+               std::span<const std::string_view> texts) {
+  Outputs outputs = no_outputs(expert, static_cast<int64_t>(texts.size()));
+  if (!are_cached(pool, expert)) return outputs;
+  const std::string key = output_key(pool, expert);
+  const int64_t classes = expert.expert.classes();
+  float* logits = outputs.logits.mutable_data_ptr<float>();
+  std::erase_if(outputs.to_run, [&](int64_t row) {
+    const float* cached =
+        pool.options().cache->find(key, {}, classes, sha256(texts[static_cast<size_t>(row)]));
+    if (cached != nullptr) std::copy_n(cached, classes, logits + row * classes);
+    return cached != nullptr;
+  });
+  return outputs;
+}
+
+void complete(Pool& pool, InstalledExpert& expert, const encoder::Features& features,
+              std::span<const int64_t> rows, Outputs& outputs) {
+  std::vector<int64_t> asked, left;
+  std::set_intersection(outputs.to_run.begin(), outputs.to_run.end(), rows.begin(), rows.end(),
+                        std::back_inserter(asked));
+  if (asked.empty()) return;
+  std::set_difference(outputs.to_run.begin(), outputs.to_run.end(), asked.begin(), asked.end(),
+                      std::back_inserter(left));
+  outputs.to_run = std::move(left);
+  for (size_t first = 0; first < asked.size(); first += kKeptTogether) {
+    const std::span part =
+        std::span(asked).subspan(first, std::min(kKeptTogether, asked.size() - first));
+    const at::Tensor logits = ask_expert(expert, features, part, pool.registry().policy.nan);
+    const bool kept = are_cached(pool, expert) && logits.isfinite().all().item<bool>();
+    outputs.logits.index_copy_(0, encoder::index_tensor(part),
+                               kept ? keep(pool, expert, features, part, logits) : logits);
+  }
+}
+
+at::Tensor ask_expert(InstalledExpert& expert, const encoder::Features& features,
+                      std::span<const int64_t> rows, const std::string& nan_policy) {
+  const bool all = static_cast<int64_t>(rows.size()) == features.rows();
+  at::Tensor logits =
+      all ? expert.expert.forward(features) : expert.expert.forward(features.select(rows));
+  expert.calls += static_cast<int64_t>(rows.size());
+  if (nan_policy == "fail" && !logits.isfinite().all().item<bool>()) {
+    ++expert.faults;
+    throw Error("E_OUT_NONFINITE",
+                fmt::format("expert {} answered with NaN or infinity", expert.name),
+                "disable it, or set [policy] nan = \"mask\" in registry.toml");
+  }
+  if (expert.package.manifest.output.kind == "probabilities")
+    logits = logits.clamp_min(1e-12).log();
+  return logits;
+}
+
+}  // namespace moecollab::pipeline
