@@ -21,7 +21,7 @@ demo: build  ## train, evaluate and report; DATA=folder, OUT=folder
 	@tools/demo.sh "$(DATA)" "$(OUT)"
 
 table1: OUT := build/table1
-table1: build  ## lexical, adapter and deep experts for each domain of DATA, gate, report; OUT=build/table1
+table1: build  ## all three kinds of expert for each domain of DATA, gate, report; OUT=build/table1; BASELINES=1: the deep multi-task model too
 	@tools/demo.sh "$(DATA)" "$(OUT)" lexical adapter deep-adapter
 
 test: setup  ## build and run every test; the torch-free ones also under ASan and UBSan

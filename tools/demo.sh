@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # demo.sh DATA OUT [KIND…]: from data to an evaluation: an expert of each kind (adapter and lexical) for
 # each domain, the gate, the report. Equal data, options and program reuse what OUT holds, and go on
-# where an interrupted run stopped; others rebuild it.
+# where an interrupted run stopped; others rebuild it. BASELINES=1 also trains the deep multi-task model.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 data=$1 out=$2
@@ -42,19 +42,38 @@ train_expert() {  # KIND DOMAIN
     $([ -d "$out/registry/checkpoints/$name" ] && echo --resume)
 }
 
+baselines() {  # KIND…
+  local kind options
+  for kind in "$@"; do
+    [ -e "$out/registry/baselines/$kind" ] || [ -e "$out/registry/baselines/$kind.toml" ] && continue
+    options=$([ -d "$out/registry/checkpoints/multi-task-$kind" ] && echo --resume || true)
+    # shellcheck disable=SC2086  # none or one word
+    "$program" train-baseline "$kind" $options --data-dir "$data" --registry "$out/registry" --cache-dir "$out/cache"
+  done
+}
+
+is_done() {
+  [ -e "$out/report.json" ] || return
+  cmp -s "$out/inputs" "$out/inputs.new" || return
+  [ -z "${BASELINES:-}" ] || [ -d "$out/registry/baselines/deep" ]
+}
+
 mkdir -p "$out"
+wanted="head ${BASELINES:+deep}"
 inputs > "$out/inputs.new"
-if [ -e "$out/report.json" ] && cmp -s "$out/inputs" "$out/inputs.new"; then
+if is_done; then
   rm "$out/inputs.new"
   say "data, options and program are those of the last run: nothing to do again"
 else
   if cmp -s "$out/inputs.begun" "$out/inputs.new"; then
     say "going on with the run that was interrupted"
+  elif cmp -s "$out/inputs" "$out/inputs.new"; then
+    say "experts and gate are those of the last run"
   else
     for last in "$out/inputs" "$out/inputs.begun"; do
       [ -e "$last" ] || continue
       changed=$({ diff "$last" "$out/inputs.new" || true; } | sed -n 's/^[<>] \([a-z]*\) .*/\1/p' | sort -u | tr '\n' ' ')
-      say "changed since the last run: ${changed:-nothing but its report is gone }- rebuilding $out"
+      say "changed since the last run: ${changed}- rebuilding $out"
       break
     done
     rm -rf "$out/registry" "$out/inputs" "$out"/report.* "$out/table.txt"
@@ -65,6 +84,8 @@ else
     for kind in $kinds; do train_expert "$kind" "$domain"; done
   done
   "$program" train-gate --data-dir "$data" --registry "$out/registry" --cache-dir "$out/cache"
+  # shellcheck disable=SC2086  # several words
+  baselines $wanted
   "$program" eval --data-dir "$data" --registry "$out/registry" --cache-dir "$out/cache" --quiet \
     --report "$out/report.json" --html "$out/report.html" --markdown "$out/report.md" > "$out/table.txt"
   mv "$out/inputs.begun" "$out/inputs"

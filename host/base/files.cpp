@@ -39,9 +39,16 @@ class Descriptor {
   throw Error(code, fmt::format("{} cannot be read: {}", shown(path), reason));
 }
 
-[[noreturn]] void fail_write(const fs::path& path, const char* reason) {
-  throw Error("E_WRITE", fmt::format("{} cannot be written: {}", shown(path), reason),
-              "name a folder that exists and that you may write to");
+[[noreturn]] void fail_write(
+    const fs::path& path, const char* reason,
+    const char* hint = "name a folder that exists and that you may write to") {
+  throw Error("E_WRITE", fmt::format("{} cannot be written: {}", shown(path), reason), hint);
+}
+
+[[noreturn]] void fail_write(const fs::path& path, int error) {
+  if (error != ENOSPC && error != EDQUOT) fail_write(path, std::strerror(error));
+  fail_write(path, std::strerror(error),
+             "what was there is as it was; free some space, then go on");
 }
 
 // Opens without blocking on a FIFO, and accepts regular files only.
@@ -80,7 +87,7 @@ fs::path folder_of(const fs::path& path) {
 std::pair<int, std::string> open_temporary(const fs::path& path) {
   std::string name = path.string() + ".XXXXXX";
   const int fd = ::mkostemp(name.data(), O_CLOEXEC);
-  if (fd < 0) fail_write(path, std::strerror(errno));
+  if (fd < 0) fail_write(path, errno);
   return {fd, std::move(name)};
 }
 
@@ -93,7 +100,7 @@ void refuse_folder_or_link(const fs::path& path) {
 
 std::string make_folder(const fs::path& pattern) {
   std::string name = pattern.string();
-  if (::mkdtemp(name.data()) == nullptr) fail_write(pattern, std::strerror(errno));
+  if (::mkdtemp(name.data()) == nullptr) fail_write(pattern, errno);
   return name;
 }
 
@@ -144,7 +151,7 @@ void write_file_atomic(const fs::path& path, std::span<const std::string_view> p
   if (!good) {
     const int reason = errno;
     ::unlink(temporary.c_str());
-    fail_write(path, std::strerror(reason));
+    fail_write(path, reason);
   }
   const Descriptor folder(::open(folder_of(path).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (folder.get() >= 0) ::fsync(folder.get());

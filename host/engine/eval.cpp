@@ -1,17 +1,23 @@
 #include <fmt/format.h>
 
 #include <functional>
+#include <sstream>
 
 #include "base/console.h"
 #include "base/error.h"
+#include "base/files.h"
+#include "base/strings.h"
 #include "engine/deep_baseline.h"
 #include "engine/session.h"
 #include "engine/verbs.h"
 #include "evaluation/evaluate.h"
+#include "evaluation/learning_curves.h"
 #include "pipeline/collaboration.h"
 
 namespace moecollab::engine {
 namespace {
+
+constexpr uint64_t kMaxHistory = uint64_t{64} << 20;  // bytes
 
 // Loads a comparison model of the registry, or notes in the report why it has no figures.
 void load_baseline(const char* name, const fs::path& file, const std::function<void()>& load,
@@ -44,6 +50,33 @@ void load_baselines(const fs::path& registry, const pipeline::Pool& pool,
   load_baseline("multi_task_deep", deep_baseline_folder(registry), load_deep, context.notes);
 }
 
+// The lines of a history; none where there is no such file. One that cannot be read is noted.
+std::vector<Json> read_history(const fs::path& file, std::vector<std::string>& notes) {
+  std::vector<Json> lines;
+  if (!fs::exists(file)) return lines;
+  try {
+    std::istringstream text(read_file(file, "E_REG_IO", kMaxHistory));
+    for (std::string line; std::getline(text, line);) lines.push_back(parse_json(line));
+  } catch (const std::exception& error) {
+    notes.push_back(
+        fmt::format("{} cannot be read: {}", escaped(file.string()), escaped(error.what())));
+    lines.clear();
+  }
+  return lines;
+}
+
+Json read_training(const fs::path& registry, const pipeline::Collaboration& collaboration,
+                   std::vector<std::string>& notes) {
+  std::vector<std::pair<std::string, std::vector<Json>>> experts;
+  for (const pipeline::InstalledExpert* expert : collaboration.experts()) {
+    std::vector<Json> history =
+        read_history(registry / "history" / (expert->name + ".jsonl"), notes);
+    if (!history.empty()) experts.emplace_back(expert->name, std::move(history));
+  }
+  return evaluation::training_json(
+      read_history(pipeline::gate_folder(registry) / "history.jsonl", notes), experts);
+}
+
 }  // namespace
 
 Json run_eval(const EvalOptions& options) {
@@ -61,6 +94,7 @@ Json run_eval(const EvalOptions& options) {
   context.command = options.command;
   context.seed = options.seed;
   load_baselines(options.registry, pool, context);
+  context.training = read_training(options.registry, collaboration, context.notes);
   if (!options.data.dir.empty()) {
     for (const data::Dataset& dataset : datasets) {
       const fs::path file = options.data.dir / dataset.domain / "train.jsonl";

@@ -374,6 +374,7 @@ Json evaluate(pipeline::Collaboration& collaboration, const pipeline::GateFile& 
           {"gate", gate_json(runs, collaboration, gate, space_of_expert, labels)},
           {"specialisation",
            specialisation_json(runs, collaboration, static_cast<int>(space_of_expert.size()))},
+          {"training", context.training},
           {"compute", compute_json(runs, collaboration, seconds)},
           {"experts", experts_json(pool)},
           {"notes", notes_json(runs, collaboration, context)},

@@ -21,6 +21,7 @@ struct EvaluationContext {
   std::map<std::string, std::string>
       training_files;  // domain -> file, to count texts seen in training
   Baselines baselines;
+  Json training = nullptr;         // training_json() of the registry's histories
   std::vector<std::string> notes;  // why a figure is null, for the report
 };
 

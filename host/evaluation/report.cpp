@@ -114,6 +114,8 @@ std::string to_markdown(const Json& report) {
   const std::vector<Table> confusions = confusion_tables(report);
   if (!confusions.empty()) out += "## Confusion matrices\n\n";
   for (const Table& table : confusions) out += markdown_table(table, "###");
+  if (const Table training = training_table(report); !training.rows.empty())
+    out += markdown_table(training, "##");
   out += markdown_table(compute_table(report), "##");
   out += markdown_table(provenance_table(report), "##");
   out.pop_back();

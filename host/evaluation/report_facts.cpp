@@ -79,6 +79,22 @@ Table compute_table(const Json& report) {
   return table;
 }
 
+Table training_table(const Json& report) {
+  Table table{
+      "What training took",
+      "Both passes of each expert: the one that chose the epochs, and the refit.",
+      {{"Expert"}, {"Epochs", true}, {"Seconds", true}, {"Tokens", true}, {"Peak memory", true}},
+      {}};
+  for (const auto& [name, expert] : object_at(report, {"training", "experts"}).items()) {
+    table.rows.push_back({{name},
+                          {count(static_cast<double>(array_at(expert, {"epochs"}).size()))},
+                          {decimal(number_at(expert, {"seconds"}), 1)},
+                          {count(number_at(expert, {"tokens"}))},
+                          {bytes(number_at(expert, {"peak_rss_bytes"}))}});
+  }
+  return table;
+}
+
 Table provenance_table(const Json& report) {
   const Json& from = object_at(report, {"provenance"});
   Table table{"Provenance", "", {{"What"}, {"Value"}}, {}};

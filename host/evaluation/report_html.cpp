@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/strings.h"
+#include "evaluation/learning_curves.h"
 #include "evaluation/report.h"
 #include "evaluation/report_tables.h"
 #include "evaluation/report_values.h"
@@ -70,6 +71,12 @@ small { display: block; color: var(--soft); font-size: .75rem; line-height: 1.3;
 td.strong { color: var(--accent); }
 .warning { color: var(--warning); background: var(--warning-tint); }
 td.heat { color: inherit; background: rgb(var(--heat) / calc(var(--p) * 55%)); }
+svg { display: block; width: 100%; height: auto; }
+svg text { font-size: 11px; fill: var(--soft); }
+svg .rule { stroke: var(--line); }
+.legend { display: flex; flex-wrap: wrap; gap: 2px 16px; margin: 8px 0 0; padding: 0; list-style: none;
+  color: var(--soft); font-size: .8rem; }
+.legend i { display: inline-block; width: 12px; height: 3px; margin-right: 6px; vertical-align: middle; }
 details { margin-top: 8px; }
 summary { cursor: pointer; color: var(--accent); font-size: .9rem; }
 footer { margin-top: 24px; color: var(--soft); font-size: .8rem; }
@@ -195,6 +202,12 @@ std::string html_confusions(const Json& report) {
   return out + "</section>\n";
 }
 
+std::string html_charts(const Json& report) {
+  std::string out;
+  for (const Chart& chart : learning_charts(report)) out += html_chart(chart, html_text);
+  return out.empty() ? out : fmt::format("<div class=\"pair\">\n{}</div>\n", out);
+}
+
 }  // namespace
 
 std::string to_html(const Json& report) {
@@ -204,6 +217,7 @@ std::string to_html(const Json& report) {
                              experts_table(report), specialisation_table(report)}) {
     out += html_section(table);
   }
+  out += html_charts(report) + html_section(training_table(report));
   out += html_confusions(report);
   out += fmt::format("<div class=\"pair\">\n{}{}</div>\n", html_section(gate_table(report)),
                      html_section(compute_table(report)));

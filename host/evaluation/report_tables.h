@@ -53,6 +53,8 @@ Table gate_table(const Json& report);
 // p(d|e), experts by domains, with heat.
 Table specialisation_table(const Json& report);
 Table compute_table(const Json& report);
+// Epochs, seconds, tokens and memory of each expert that was trained here.
+Table training_table(const Json& report);
 Table provenance_table(const Json& report);
 // One table a domain that has a confusion matrix; heat is the share of the row.
 std::vector<Table> confusion_tables(const Json& report);

@@ -36,6 +36,10 @@ class DeepTraining(EndToEnd):
         report = json.loads(self.eval(registry, "--json").stdout)
         calls = {e["name"]: e["calls"] for e in report["experts"]}
         self.assertEqual(calls["deep"], 82)
+        curve = report["training"]["experts"]["deep"]
+        self.assertEqual([e["epoch"] for e in curve["epochs"]], [1, 2])
+        self.assertGreater(curve["seconds"], 0)
+        self.assertEqual(set(report["training"]["gate"][0]["accuracy"]), {"news", "emotion"})
         # One pass over six blocks and two of them again; B0: four passes, of three experts and the gate, and the two.
         self.assertAlmostEqual(report["compute"]["saved"], 1 - (1 + 1 / 3) / (4 + 1 / 3), delta=0.01)
 
@@ -93,6 +97,35 @@ class DeepTraining(EndToEnd):
 
     def weights(self, registry):
         return {p.name: p.read_bytes() for p in self.package(registry, "deep").iterdir()}
+
+    def test_a_killed_gate_fit_ends_in_the_same_bits(self):
+        trained = self.registry()
+        self.assertEqual(run(*self.train(trained)).returncode, 0)
+
+        def fit(registry, cache):
+            return ["train-gate", *self.data("train"), "--registry", registry, "--cache-dir", cache, "--quiet"]
+
+        def gate(registry):
+            return {name: (registry / "gate" / name).read_bytes() for name in ("gate.toml", "gate.safetensors")}
+
+        start = time.monotonic()
+        self.assertEqual(run(*fit(trained, self.folder / "cache")).returncode, 0)
+        took = time.monotonic() - start
+        expected = gate(trained)
+        chance = random.Random(6)
+        clean = {k: v for k, v in os.environ.items() if not k.startswith("MOECOLLAB_")}
+        for kill in range(KILLS):
+            with self.subTest(kill=kill):
+                registry, cache = self.folder / f"gate{kill}", self.folder / f"cache{kill}"
+                shutil.copytree(trained, registry)
+                shutil.copytree(self.shared / "registry" / "gate", registry / "gate", dirs_exist_ok=True)
+                process = subprocess.Popen([str(PROGRAM), *map(str, fit(registry, cache))], env=clean, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                time.sleep(chance.uniform(0.1, 1.0) * took)
+                process.send_signal(signal.SIGKILL)
+                process.wait()
+                done = run(*fit(registry, cache))
+                self.assertEqual(done.returncode, 0, done.stderr)
+                self.assertEqual(gate(registry), expected)
 
     def test_killed_runs_end_in_the_same_bits(self):
         options = ["--checkpoint-seconds", "0"]
