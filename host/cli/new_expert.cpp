@@ -1,0 +1,138 @@
+// The verb new expert: a project of its own from sdk/template.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cctype>
+#include <map>
+#include <memory>
+
+#include "base/embedded.h"
+#include "base/error.h"
+#include "base/files.h"
+#include "base/strings.h"
+#include "cli/verb.h"
+#include "registry/names.h"
+
+namespace moecollab::cli {
+
+std::span<const EmbeddedFile> template_files();  // sdk/template: common/… and <language>/…
+
+namespace {
+
+const std::map<std::string, std::string> kSuffixes = {{"c", "c"}, {"cpp", "cpp"}, {"torch", "cpp"}};
+
+struct NewExpertOptions {
+  std::string name, language = "cpp", id;
+  fs::path output;
+};
+
+// legal-clauses is LegalClauses.
+std::string class_name(const std::string& name) {
+  std::string result;
+  bool upper = true;
+  for (const char c : name) {
+    if (c == '-' || c == '_') {
+      upper = true;
+      continue;
+    }
+    result += upper ? static_cast<char>(std::toupper(static_cast<unsigned char>(c))) : c;
+    upper = false;
+  }
+  return result;
+}
+
+std::string filled(std::string_view text, const std::map<std::string, std::string>& values) {
+  std::string result(text);
+  for (const auto& [placeholder, value] : values) {
+    for (size_t at = 0; (at = result.find(placeholder, at)) != std::string::npos;
+         at += value.size())
+      result.replace(at, placeholder.size(), value);
+  }
+  return result;
+}
+
+void check(const NewExpertOptions& options) {
+  if (!registry::is_name(options.name) ||
+      !std::islower(static_cast<unsigned char>(options.name[0]))) {
+    throw Error("E_CONFIG",
+                fmt::format("the name {} is not a letter and up to 63 of a-z, 0-9, _ and -",
+                            escaped(options.name, 80)));
+  }
+  if (!kSuffixes.contains(options.language)) {
+    const std::vector<std::string> known = {"c", "cpp", "torch"};
+    throw Error("E_CONFIG",
+                fmt::format("--language is {}{}", escaped(options.language, 40),
+                            did_you_mean(options.language, known)),
+                "known are c, cpp and torch");
+  }
+  if (!registry::is_id(options.id)) {
+    throw Error("E_CONFIG",
+                fmt::format("--id is {}, expected a reverse domain name", escaped(options.id, 80)),
+                fmt::format("such as com.example.{}", options.name));
+  }
+  std::error_code none;
+  if (fs::exists(options.output, none) && !fs::is_empty(options.output, none)) {
+    throw Error("E_WRITE", fmt::format("{} is there already", escaped(options.output.string())),
+                "name another folder with --output, or remove it");
+  }
+}
+
+Json write_project(const NewExpertOptions& options) {
+  std::string target = options.name;
+  std::replace(target.begin(), target.end(), '-', '_');
+  const std::map<std::string, std::string> values = {{"@NAME@", options.name},
+                                                     {"@TARGET@", target},
+                                                     {"@CLASS@", class_name(options.name)},
+                                                     {"@ID@", options.id},
+                                                     {"@SUFFIX@", kSuffixes.at(options.language)}};
+  Json written = Json::array();
+  for (const EmbeddedFile& file : template_files()) {
+    const size_t slash = file.path.find('/');
+    const std::string_view part = file.path.substr(0, slash);
+    if (part != "common" && part != options.language) continue;
+    const std::string path = filled(file.path.substr(slash + 1), values);
+    fs::create_directories((options.output / path).parent_path());
+    write_file_atomic(options.output / path, filled(file.text, values));
+    written.push_back(path);
+  }
+  return {{"name", options.name},
+          {"language", options.language},
+          {"id", options.id},
+          {"folder", options.output.string()},
+          {"files", written}};
+}
+
+}  // namespace
+
+void add_new(Program& program) {
+  auto options = std::make_shared<NewExpertOptions>();
+  CLI::App& parent = add_verb(program, program.app, "new", "Begins a project",
+                              "moecollab new expert legal-clauses --language cpp");
+  parent.require_subcommand(1);
+  CLI::App& verb =
+      add_verb(program, parent, "expert",
+               "Writes an expert's project: it builds, trains and is tested as it comes",
+               "moecollab new expert legal-clauses --language cpp");
+  verb.add_option("name", options->name, "Name of the expert: a letter, then a-z, 0-9, _ and -")
+      ->required();
+  verb.add_option("--language", options->language, "c, cpp or torch")->capture_default_str();
+  verb.add_option("--id", options->id, "Reverse-DNS id; default: com.example.NAME");
+  verb.add_option("--output", options->output, "Folder of the project; default: ./NAME");
+  verb.add_flag("--json", program.json, "Print the result as JSON");
+  verb.callback([&program, options] {
+    program.action = [&program, options] {
+      if (options->id.empty()) options->id = "com.example." + options->name;
+      if (options->output.empty()) options->output = options->name;
+      check(*options);
+      const Json result = write_project(*options);
+      print_result(program, result,
+                   fmt::format("{} is written: {} files\n  cmake -S {} -B {}/build "
+                               "-DCMAKE_PREFIX_PATH=<where MoECollab is installed>\n",
+                               options->output.string(), result["files"].size(),
+                               options->output.string(), options->output.string()));
+      return 0;
+    };
+  });
+}
+
+}  // namespace moecollab::cli
