@@ -40,6 +40,7 @@ void build(Program& program) {
   add_sweep(program);
   add_experts(program);
   add_new(program);
+  add_validate(program);
   add_encode(program);
   add_tokenize(program);
   add_bench(program);

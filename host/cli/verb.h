@@ -67,6 +67,7 @@ void add_encode(Program& program);
 void add_tokenize(Program& program);
 void add_experts(Program& program);
 void add_new(Program& program);
+void add_validate(Program& program);
 void add_doctor(Program& program);
 void add_bench(Program& program);
 

@@ -84,7 +84,8 @@ Library::Library(std::string_view bytes, const std::string& file)
     throw Error("E_ELF_SYM", fmt::format("{}: it does not export moec_plugin_entry", file),
                 "use moecollab_add_expert()");
   }
-  table_ = handle.get<const moec_library*()>("moec_plugin_entry")();
+  entry_ = &handle.get<const moec_library*()>("moec_plugin_entry");
+  table_ = entry_();
   if (table_ == nullptr || table_->struct_size < sizeof(uint32_t) * 4 ||
       !MOEC_HAS(table_, moec_library, destroy)) {
     throw Error("E_ABI", fmt::format("{}: moec_plugin_entry() gives no whole table", file));

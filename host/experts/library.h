@@ -22,6 +22,8 @@ class Library {
 
   const LibraryNote& note() const { return note_; }
   const moec_library& table() const { return *table_; }
+  // moec_plugin_entry().
+  auto entry() const { return entry_; }
   const moec_library_info& info() const { return *info_; }
   // The library's extension, or nullptr.
   template <typename T>
@@ -36,6 +38,7 @@ class Library {
   Library(std::string_view bytes, const std::string& file);
 
   LibraryNote note_;
+  const moec_library* (*entry_)();
   const moec_library* table_;
   const moec_library_info* info_;
 };

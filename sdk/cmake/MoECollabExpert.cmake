@@ -62,4 +62,25 @@ function(moecollab_add_expert name)
     DEPENDS ${name} ${manifest} ${files} ${MOECOLLAB_SDK_CMAKE_DIR}/assemble_package.cmake
     COMMENT "Assembling package ${arg_PACKAGE}" VERBATIM)
   add_custom_target(${name}_package ALL DEPENDS ${arg_PACKAGE}/expert.toml)
+  set_target_properties(${name} PROPERTIES MOECOLLAB_PACKAGE ${arg_PACKAGE})
+endfunction()
+
+# moecollab_add_validation(NAME [LEVEL 1…5]): a test that runs `moecollab validate` on the package of that
+# expert, up to the level (default 5), and leaves <NAME>.validate.xml (JUnit) in the build folder. Needs the
+# program; MOECOLLAB_PROGRAM says where it is.
+function(moecollab_add_validation name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "LEVEL" "")
+  if(NOT TARGET ${name} OR arg_UNPARSED_ARGUMENTS)
+    message(FATAL_ERROR "moecollab_add_validation(${name}): no such expert, or not understood: '${arg_UNPARSED_ARGUMENTS}'")
+  endif()
+  if(NOT arg_LEVEL)
+    set(arg_LEVEL 5)
+  endif()
+  find_program(MOECOLLAB_PROGRAM moecollab HINTS ${MOECOLLAB_SDK_CMAKE_DIR}/../../../bin)
+  if(NOT MOECOLLAB_PROGRAM)
+    message(FATAL_ERROR "moecollab_add_validation(${name}): the program moecollab was not found; set MOECOLLAB_PROGRAM to its path, or BUILD_TESTING to OFF")
+  endif()
+  get_target_property(package ${name} MOECOLLAB_PACKAGE)
+  add_test(NAME ${name}.validate COMMAND ${MOECOLLAB_PROGRAM} validate ${package} --level ${arg_LEVEL}
+           --junit ${CMAKE_BINARY_DIR}/${name}.validate.xml)
 endfunction()

@@ -1,0 +1,65 @@
+// The verb validate.
+#include "conformance/validate.h"
+
+#include <fmt/format.h>
+
+#include <memory>
+
+#include "base/files.h"
+#include "cli/verb.h"
+
+namespace moecollab::cli {
+namespace {
+
+int validate(const Program& program, const conformance::ValidateOptions& options,
+             const std::optional<fs::path>& junit) {
+  const conformance::Report report =
+      conformance::validate(options, [](const registry::Manifest& manifest) {
+        // An expert written with LibTorch gets the engine's copy, which must be there first.
+        if (!manifest.abi.libtorch.empty()) open_engine();
+      });
+  if (junit) write_file_atomic(*junit, conformance::to_junit(report, options.package.string()));
+  print_result(program, conformance::to_json(report, options), conformance::to_text(report));
+  return report.passed() ? 0 : 5;
+}
+
+}  // namespace
+
+void add_validate(Program& program) {
+  struct Options : conformance::ValidateOptions {
+    bool list = false;
+    std::optional<fs::path> junit;
+  };
+  auto options = std::make_shared<Options>();
+  CLI::App& verb = add_verb(program, program.app, "validate",
+                            "Tries an expert's package against everything that the ABI promises",
+                            "moecollab validate build/clauses.package --level 4");
+  verb.add_option("package", options->package, "Folder of the package");
+  verb.add_option("--level", options->level,
+                  "Highest level: 1 load, 2 contract, 3 numerics, 4 training, 5 stress")
+      ->capture_default_str();
+  verb.add_option("--check", options->checks, "Only the check of that id; repeatable");
+  verb.add_flag("--list", options->list, "Every check, what it promises and how it is mended");
+  verb.add_option("--encoder", options->encoder,
+                  "Encoder folder, for a package made for an encoder")
+      ->envname("MOECOLLAB_ENCODER");
+  verb.add_option("--seed", options->seed, "Of the batches")->capture_default_str();
+  verb.add_option("--deadline-ms", options->deadline_ms, "How long a check may take")
+      ->capture_default_str();
+  verb.add_option("--junit", options->junit, "JUnit XML into this file");
+  verb.add_flag("--json", program.json, "Print the result as JSON");
+  verb.callback([&program, options] {
+    program.action = [&program, options] {
+      options->command = program.command;
+      if (options->list) {
+        fmt::print("{}", conformance::list_checks());
+        return 0;
+      }
+      if (options->package.empty())
+        throw Error("E_CONFIG", "no package is named", "moecollab validate FOLDER");
+      return validate(program, *options, options->junit);
+    };
+  });
+}
+
+}  // namespace moecollab::cli

@@ -1,0 +1,311 @@
+// Level 2: the calls keep the contract of abi.h, also where a host does the unusual.
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <malloc.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cfenv>
+#include <chrono>
+#include <clocale>
+#include <csignal>
+#include <cstring>
+#include <filesystem>
+
+#include "base/strings.h"
+#include "conformance/check.h"
+#include "conformance/subject.h"
+
+extern char** environ;
+
+namespace moecollab::conformance {
+namespace {
+
+constexpr int kRounds = 100;
+constexpr int64_t kLeak = 128;  // bytes a round that are no leak
+constexpr int kLeastRounds = 8;
+constexpr std::chrono::milliseconds kWarmUp(1000);
+constexpr int64_t kLargestBatch = 512;  // rows, where any number is allowed
+
+void check_extensions(Subject& subject, Findings& findings) {
+  for (const char* id :
+       {"moecollab.nothing/1", "moecollab.train/2", "", "com.example.unheard-of/9"}) {
+    if (subject.table().get_extension(id) != nullptr)
+      findings.add(fmt::format("get_extension(\"{}\") gives NULL", id), "it gives a pointer");
+  }
+}
+
+void check_create_destroy(Subject& subject, Findings&) {
+  for (int i = 0; i < kRounds; ++i) TestExpert(subject, 1, /*ready=*/false);
+}
+
+int64_t heap_in_use() {
+  const struct mallinfo2 info = ::mallinfo2();
+  return static_cast<int64_t>(info.uordblks + info.hblkhd);
+}
+
+void check_leaks(Subject& subject, Findings& findings) {
+  const auto round = [&] {
+    TestExpert expert(subject);
+    const TestBatch batch = expert.batch(expert.rows(8, 1));
+    for (int i = 0; i < 4; ++i) expert.forward(batch);
+  };
+  // An expert of many parameters takes a while to make.
+  const auto start = std::chrono::steady_clock::now();
+  int rounds = 0;
+  while (rounds < kLeastRounds ||
+         (rounds < kRounds / 2 && std::chrono::steady_clock::now() - start < kWarmUp)) {
+    round();
+    ++rounds;
+  }
+  const int64_t before = heap_in_use();
+  for (int i = 0; i < rounds; ++i) round();
+  const int64_t grown = heap_in_use() - before;
+  if (grown > kLeak * rounds)
+    findings.add("making, using and destroying experts leaves nothing behind",
+                 fmt::format("{} bytes more after {} rounds", grown, rounds));
+}
+
+// Expects create() to refuse; says what it did instead.
+void expect_refused(Subject& subject, Findings& findings, const std::string& what,
+                    const std::function<void(moec_create_info&)>& edit) {
+  moec_expert* expert = nullptr;
+  moec_error error = empty_error();
+  const moec_status status = subject.create(&expert, &error, edit);
+  if (status == MOEC_OK) {
+    findings.add(fmt::format("create() refuses {}", what), "it made an expert");
+    return;
+  }
+  if (expert != nullptr)
+    findings.add(fmt::format("*expert stays NULL where create() refuses {}", what), "it was set");
+}
+
+void check_create_refusals(Subject& subject, Findings& findings) {
+  moec_expert* expert = nullptr;
+  moec_error error = empty_error();
+  const moec_library& table = subject.table();
+  if (table.create(&subject.host(), nullptr, &expert, &error) == MOEC_OK)
+    findings.add("create() refuses info = NULL", "it gave status 0");
+  if (table.describe()->classes != 0) {
+    expect_refused(subject, findings, "a class count other than its own",
+                   [](moec_create_info& info) { ++info.classes; });
+  }
+  if (subject.has_weights()) {
+    expect_refused(subject, findings, "weights for another number of classes",
+                   [](moec_create_info& info) { info.classes += 7; });
+  }
+  expect_refused(subject, findings, "a class count of 0",
+                 [](moec_create_info& info) { info.classes = 0; });
+}
+
+void check_struct_sizes(Subject& subject, Findings& findings) {
+  TestExpert expert(subject, 1, /*ready=*/false);
+  constexpr unsigned char kPattern = 0x5C;
+  alignas(16) unsigned char space[sizeof(moec_requirements) + 64];
+  const auto ask = [&](uint32_t size, const char* who) {
+    std::memset(space, kPattern, sizeof space);
+    auto* out = reinterpret_cast<moec_requirements*>(space);
+    std::memset(space, 0, size);
+    out->struct_size = size;
+    moec_error error = empty_error();
+    const moec_status status = subject.table().requirements(expert.get(), out, &error);
+    if (status != MOEC_OK) {
+      findings.add(fmt::format("requirements() serves a host {}", who),
+                   CallFailed("requirements", status, error).what());
+      return;
+    }
+    for (size_t i = size; i < sizeof space; ++i) {
+      if (space[i] == kPattern) continue;
+      findings.add(fmt::format("requirements() writes no more than struct_size says ({} bytes, {})",
+                               size, who),
+                   fmt::format("byte {} was written", i));
+      return;
+    }
+    for (size_t i = sizeof(moec_requirements); i < size; ++i) {
+      if (space[i] == 0) continue;
+      findings.add("members that the library does not know stay 0",
+                   fmt::format("byte {} is {}", i, space[i]));
+      return;
+    }
+    if (out->classes != subject.classes())
+      findings.add(fmt::format("classes is {} for a host {}", subject.classes(), who),
+                   std::to_string(out->classes));
+  };
+  ask(offsetof(moec_requirements, flops_per_row), "of an older version");
+  ask(sizeof(moec_requirements), "of this version");
+  ask(sizeof(moec_requirements) + 32, "of a later version");
+}
+
+void check_requirements(Subject& subject, Findings& findings) {
+  TestExpert expert(subject);
+  const auto compare = [&](const moec_requirements& r, const char* when) {
+    const auto same = [&](const char* what, int64_t manifest, int64_t library) {
+      if (manifest != library)
+        findings.add(fmt::format("{} is {} {}, as in expert.toml", what, manifest, when),
+                     fmt::format("requirements() says {}", library));
+    };
+    same("classes", subject.classes(), r.classes);
+    same("inputs", subject.inputs(), r.inputs);
+    same("max_batch", subject.manifest().input.max_batch, r.max_batch);
+    same("layout", MOEC_LAYOUT_RAGGED, r.layout);
+    if (!subject.manifest().is_kind() && (subject.inputs() & ~uint32_t{MOEC_INPUT_TEXT}) != 0) {
+      const auto layers = subject.manifest().input.resolve_layers(subject.encoder().config.layers);
+      same("the number of layers", static_cast<int64_t>(layers.size()),
+           static_cast<int64_t>(r.layer_count));
+    }
+  };
+  compare(expert.requirements(), "at first");
+  expert.forward(expert.batch(expert.rows(4, 1)));
+  moec_requirements later{};
+  later.struct_size = sizeof later;
+  moec_error error = empty_error();
+  if (subject.table().requirements(expert.get(), &later, &error) == MOEC_OK)
+    compare(later, "after forward()");
+}
+
+void check_null_arguments(Subject& subject, Findings& findings) {
+  subject.table().destroy(nullptr);
+  TestExpert expert(subject);
+  if (subject.train() != nullptr) subject.train()->release_saved(expert.get(), nullptr);
+  const moec_exec exec = subject.exec();
+  moec_error error = empty_error();
+  GuardedTensor logits("logits", {1, subject.classes()});
+  if (subject.table().forward(expert.get(), &exec, nullptr, &logits.view, &error) == MOEC_OK)
+    findings.add("forward() refuses batch = NULL", "it gave status 0");
+}
+
+int64_t largest_batch(const TestExpert& expert) {
+  const int64_t most = expert.requirements().max_batch;
+  return most == 0 ? kLargestBatch : std::min(most, kLargestBatch);
+}
+
+void check_batch_sizes(Subject& subject, Findings&) {
+  TestExpert expert(subject);
+  expert.forward(expert.batch(expert.rows(1, 1)));
+  expert.forward(expert.batch(expert.rows(static_cast<size_t>(largest_batch(expert)), 2)));
+  expert.forward(expert.batch(expert.rows(1, 3)));
+}
+
+void check_errors(Subject& subject, Findings& findings) {
+  moec_expert* expert = nullptr;
+  moec_error error = empty_error();
+  const moec_status status =
+      subject.create(&expert, &error, [](moec_create_info& info) { info.classes = 0; });
+  if (status != MOEC_OK && message_of(error).empty())
+    findings.add("a refusal fills error->message", "create() with 0 classes left it empty");
+  // A caller that wants no text.
+  expert = nullptr;
+  subject.create(&expert, nullptr, [](moec_create_info& info) { info.classes = 0; });
+  if (expert != nullptr) subject.table().destroy(expert);
+}
+
+// What a library may not change behind the host's back.
+struct Surroundings {
+  std::string locale, folder, environment;
+  mode_t mask;
+  int rounding;
+  unsigned int float_control;
+  std::array<void*, NSIG> handlers{};
+  size_t threads;
+
+  static Surroundings now() {
+    Surroundings s;
+    s.locale = std::setlocale(LC_ALL, nullptr);
+    s.folder = std::filesystem::current_path();
+    for (char** variable = environ; *variable != nullptr; ++variable)
+      s.environment += std::string(*variable) + "\n";
+    s.mask = ::umask(0);
+    ::umask(s.mask);
+    s.rounding = std::fegetround();
+#if defined(__x86_64__)
+    s.float_control = __builtin_ia32_stmxcsr() & ~0x3Fu;  // without the flags of past operations
+#else
+    s.float_control = 0;
+#endif
+    for (int signal = 1; signal < NSIG; ++signal) {
+      struct sigaction action {};
+      if (::sigaction(signal, nullptr, &action) == 0)
+        s.handlers[static_cast<size_t>(signal)] = reinterpret_cast<void*>(action.sa_sigaction);
+    }
+    s.threads = static_cast<size_t>(
+        std::distance(std::filesystem::directory_iterator("/proc/self/task"), {}));
+    return s;
+  }
+};
+
+void compare(const Surroundings& before, const Surroundings& after, const char* when,
+             bool may_start_threads, Findings& findings) {
+  const auto same = [&](const char* what, bool equal) {
+    if (!equal)
+      findings.add(fmt::format("{} leaves {} as it was", when, what), "it is another now");
+  };
+  same("the locale", before.locale == after.locale);
+  same("the working folder", before.folder == after.folder);
+  same("the environment", before.environment == after.environment);
+  same("the umask", before.mask == after.mask);
+  same("the rounding mode", before.rounding == after.rounding);
+  same("the floating-point mode (flush to zero, traps)",
+       before.float_control == after.float_control);
+  same("the signal handlers", before.handlers == after.handlers);
+  if (!may_start_threads && after.threads > before.threads)
+    findings.add(fmt::format("{} starts no thread", when),
+                 fmt::format("{} threads, {} before", after.threads, before.threads));
+}
+
+void check_surroundings(Subject& subject, Findings& findings) {
+  const bool torch = !subject.manifest().abi.libtorch.empty();  // its products have a pool
+  // Standard output goes into a file that can be looked at.
+  char path[] = "/tmp/moecollab-stdout.XXXXXX";
+  const int file = ::mkstemp(path);
+  ::unlink(path);
+  ::dup2(file, STDOUT_FILENO);
+  const Surroundings before = Surroundings::now();
+  subject.library();
+  compare(before, Surroundings::now(), "loading", torch, findings);
+  {
+    TestExpert expert(subject);
+    compare(before, Surroundings::now(), "create()", torch, findings);
+    expert.forward(expert.batch(expert.rows(8, 1)));
+    compare(before, Surroundings::now(), "forward()", torch, findings);
+  }
+  std::fflush(nullptr);
+  struct stat written {};
+  ::fstat(file, &written);
+  if (written.st_size > 0)
+    findings.add("nothing is printed to standard output",
+                 fmt::format("{} bytes were", written.st_size));
+  if (::waitpid(-1, nullptr, WNOHANG) >= 0) findings.add("no process is started", "one was");
+}
+
+constexpr Check kChecks[] = {
+    {"extensions", 2, "an extension that it does not have is NULL",
+     "compare the id as a whole, and return NULL for every other", &check_extensions},
+    {"create-destroy", 2, "it can be made and destroyed a hundred times",
+     "keep everything in the object that create() makes; destroy() frees that and nothing else",
+     &check_create_destroy},
+    {"leaks", 2, "making, using and destroying it leaves no memory behind",
+     "run the test under valgrind or -fsanitize=address", &check_leaks},
+    {"create-refusals", 2, "create() refuses values that do not fit, and leaves *expert NULL",
+     "check info before anything is made, and set *expert last", &check_create_refusals},
+    {"struct-sizes", 2, "hosts of an older and a later version are served",
+     "write at most struct_size bytes; read a member only if MOEC_HAS() says that it is there",
+     &check_struct_sizes},
+    {"requirements", 2, "requirements() says what expert.toml says, always",
+     "derive both from the same values; never change them after create()", &check_requirements},
+    {"null-arguments", 2, "NULL where abi.h allows it is fine, elsewhere an error",
+     "check pointers first", &check_null_arguments},
+    {"batch-sizes", 2, "one row and the largest batch are served",
+     "size buffers by batch->rows of each call", &check_batch_sizes},
+    {"errors", 2, "a refusal says why", "fill error->message; error may be NULL", &check_errors},
+    {"surroundings", 2, "it changes nothing but its own memory",
+     "no setlocale, chdir, signal, setenv, printf, fork or threads of its own",
+     &check_surroundings},
+};
+
+}  // namespace
+
+std::span<const Check> contract_checks() { return kChecks; }
+
+}  // namespace moecollab::conformance

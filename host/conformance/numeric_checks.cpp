@@ -1,0 +1,204 @@
+// Level 3: the numbers are there, finite, and each row's alone.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <numeric>
+
+#include "conformance/check.h"
+#include "conformance/subject.h"
+
+namespace moecollab::conformance {
+namespace {
+
+constexpr uint32_t kUnwritten = 0x7FA0DEAD;
+constexpr double kRowTolerance = 1e-5;
+constexpr int kManyCalls = 300;
+
+size_t rows_for(const TestExpert& expert, size_t wanted) {
+  const int64_t most = expert.requirements().max_batch;
+  return most == 0 ? wanted : std::min(wanted, static_cast<size_t>(most));
+}
+
+// Rows asked for one batch after another where one batch may not hold them all.
+std::vector<float> forward_all(TestExpert& expert, const std::vector<TestBatch::Row>& rows) {
+  const size_t step = rows_for(expert, rows.size());
+  std::vector<float> all;
+  for (size_t first = 0; first < rows.size(); first += step) {
+    const size_t last = std::min(rows.size(), first + step);
+    const auto part = expert.forward(expert.batch({rows.begin() + static_cast<ptrdiff_t>(first),
+                                                   rows.begin() + static_cast<ptrdiff_t>(last)}));
+    all.insert(all.end(), part.begin(), part.end());
+  }
+  return all;
+}
+
+void check_writes_all(Subject& subject, Findings& findings) {
+  TestExpert expert(subject);
+  for (const size_t n : {size_t{1}, size_t{7}, size_t{33}}) {
+    const std::vector<float> logits =
+        expert.forward(expert.batch(expert.rows(rows_for(expert, n), n)));
+    for (size_t i = 0; i < logits.size(); ++i) {
+      uint32_t bits;
+      std::memcpy(&bits, &logits[i], sizeof bits);
+      if (bits != kUnwritten) continue;
+      const auto classes = static_cast<size_t>(subject.classes());
+      findings.add("forward() writes every element of its output",
+                   fmt::format("row {} of {}, class {} was left", i / classes, n, i % classes));
+      return;
+    }
+  }
+}
+
+void check_in_bounds(Subject& subject, Findings& findings) {
+  TestExpert expert(subject);
+  for (const size_t n : {size_t{1}, size_t{5}, size_t{16}}) {
+    std::string outside;
+    expert.forward(expert.batch(expert.rows(rows_for(expert, n), n)), &outside);
+    if (!outside.empty()) {
+      findings.add("forward() writes its output and nothing else", "it wrote " + outside);
+      return;
+    }
+  }
+}
+
+// The inputs are read-only there, so that a write is a fault that names its place.
+void check_inputs_untouched(Subject& subject, Findings&) {
+  TestExpert expert(subject);
+  for (const uint64_t seed : {1, 2, 3})
+    expert.forward(expert.batch(expert.rows(rows_for(expert, 12), seed)));
+}
+
+void check_finite(Subject& subject, Findings& findings) {
+  TestExpert expert(subject);
+  for (const uint64_t seed : {1, 2, 3, 4}) {
+    const std::vector<TestBatch::Row> rows = expert.rows(64, seed);
+    const std::vector<float> logits = forward_all(expert, rows);
+    const auto bad =
+        std::find_if(logits.begin(), logits.end(), [](float v) { return !std::isfinite(v); });
+    if (bad == logits.end()) continue;
+    const auto row =
+        static_cast<size_t>(bad - logits.begin()) / static_cast<size_t>(subject.classes());
+    findings.add("logits are finite",
+                 fmt::format("{} for a text of {} bytes", *bad, rows[row].text.size()));
+    return;
+  }
+}
+
+void check_deterministic(Subject& subject, Findings& findings) {
+  if (!subject.manifest().output.deterministic)
+    return findings.not_applicable("expert.toml says output.deterministic = false");
+  TestExpert expert(subject), other(subject);
+  const std::vector<TestBatch::Row> rows = expert.rows(rows_for(expert, 24), 5);
+  const std::vector<float> first = expert.forward(expert.batch(rows));
+  const auto same = [&](const std::vector<float>& again, const char* what) {
+    if (std::memcmp(first.data(), again.data(), first.size() * sizeof(float)) != 0)
+      findings.add(fmt::format("{} gives the same bits", what), "they differ");
+  };
+  same(expert.forward(expert.batch(rows)), "the same batch a second time");
+  same(other.forward(other.batch(rows)), "another object of the same package");
+}
+
+double distance(const float* a, const float* b, size_t n) {
+  double worst = 0;
+  for (size_t i = 0; i < n; ++i) {
+    const double scale = std::max(1.0, std::abs(static_cast<double>(a[i])));
+    const double difference = std::abs(static_cast<double>(a[i]) - b[i]) / scale;
+    worst = std::isnan(difference) ? INFINITY : std::max(worst, difference);
+  }
+  return worst;
+}
+
+void check_row_independence(Subject& subject, Findings& findings) {
+  if (!subject.manifest().output.deterministic)
+    return findings.not_applicable("expert.toml says output.deterministic = false");
+  TestExpert expert(subject);
+  const auto classes = static_cast<size_t>(subject.classes());
+  const std::vector<TestBatch::Row> rows = expert.rows(12, 9);
+  const std::vector<float> together = forward_all(expert, rows);
+  std::vector<TestBatch::Row> reversed(rows.rbegin(), rows.rend());
+  const std::vector<float> backwards = forward_all(expert, reversed);
+  for (size_t row = 0; row < rows.size(); ++row) {
+    const std::vector<float> alone = expert.forward(expert.batch({rows[row]}));
+    const double by_company = distance(&together[row * classes], alone.data(), classes);
+    const double by_place =
+        distance(&together[row * classes], &backwards[(rows.size() - 1 - row) * classes], classes);
+    if (by_company > kRowTolerance)
+      findings.add(fmt::format("a row's logits do not depend on the rows around it (to {:g})",
+                               kRowTolerance),
+                   fmt::format("row {} differs by {:.3g} when it is alone", row, by_company));
+    else if (by_place > kRowTolerance)
+      findings.add(
+          fmt::format("a row's logits do not depend on its place (to {:g})", kRowTolerance),
+          fmt::format("row {} differs by {:.3g} when the batch is reversed", row, by_place));
+    else
+      continue;
+    return;
+  }
+}
+
+void check_many_calls(Subject& subject, Findings& findings) {
+  TestExpert expert(subject);
+  const std::vector<TestBatch::Row> rows = expert.rows(rows_for(expert, 4), 11);
+  const TestBatch batch = expert.batch(rows);
+  const std::vector<float> first = expert.forward(batch);
+  for (int call = 2; call <= kManyCalls; ++call) {
+    const std::vector<float> again = expert.forward(batch);
+    const bool finite =
+        std::all_of(again.begin(), again.end(), [](float v) { return std::isfinite(v); });
+    if (!finite) {
+      findings.add(fmt::format("{} calls give finite logits", kManyCalls),
+                   fmt::format("call {} did not", call));
+      return;
+    }
+    if (!subject.manifest().output.deterministic) continue;
+    if (distance(first.data(), again.data(), first.size()) > kRowTolerance) {
+      findings.add(fmt::format("{} calls with the same batch give the same logits", kManyCalls),
+                   fmt::format("call {} gave others", call));
+      return;
+    }
+  }
+}
+
+void check_probabilities(Subject& subject, Findings& findings) {
+  if (subject.manifest().output.kind != "probabilities")
+    return findings.not_applicable("expert.toml says output.kind = logits");
+  TestExpert expert(subject);
+  const auto classes = static_cast<size_t>(subject.classes());
+  const std::vector<float> p = forward_all(expert, expert.rows(32, 3));
+  for (size_t row = 0; row < p.size() / classes; ++row) {
+    const double sum = std::accumulate(&p[row * classes], &p[row * classes] + classes, 0.0);
+    const bool positive =
+        std::all_of(&p[row * classes], &p[row * classes] + classes, [](float v) { return v >= 0; });
+    if (positive && std::abs(sum - 1) < 1e-4) continue;
+    findings.add("each row is a distribution: none negative, sum 1",
+                 fmt::format("row {} sums to {:.6g}", row, sum));
+    return;
+  }
+}
+
+constexpr Check kChecks[] = {
+    {"writes-all", 3, "every element of the output is written",
+     "loop over all batch->rows and all classes, also on early returns", &check_writes_all},
+    {"in-bounds", 3, "nothing is written outside the output",
+     "index logits as row * classes + class", &check_in_bounds},
+    {"inputs-untouched", 3, "inputs are only read", "copy what has to be changed",
+     &check_inputs_untouched},
+    {"finite", 3, "logits are finite", "guard divisions, logarithms and exponentials",
+     &check_finite},
+    {"deterministic", 3, "equal inputs give equal bits",
+     "seed randomness by row_ids, or state output.deterministic = false", &check_deterministic},
+    {"row-independence", 3, "a row's result depends on that row alone",
+     "take no mean over the batch, keep nothing from one row to the next", &check_row_independence},
+    {"many-calls", 3, "the three-hundredth call is like the first", "keep no state between calls",
+     &check_many_calls},
+    {"probabilities", 3, "probabilities are a distribution", "end with a softmax",
+     &check_probabilities},
+};
+
+}  // namespace
+
+std::span<const Check> numeric_checks() { return kChecks; }
+
+}  // namespace moecollab::conformance

@@ -1,0 +1,29 @@
+// Runs checks, each in a process of its own with a deadline.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "conformance/check.h"
+#include "conformance/subject.h"
+
+namespace moecollab::conformance {
+
+enum class Verdict { kPassed, kFailed, kNotApplicable };
+
+struct Outcome {
+  Check check;
+  Verdict verdict = Verdict::kPassed;
+  std::vector<Finding> findings;  // of kFailed; a crash, a hang or an exit is one too
+  std::string reason;             // of kNotApplicable
+  std::vector<std::string> notes;
+  double seconds = 0;
+};
+
+// Forks, runs the check and waits for its word until the deadline. A process that dies, exits or
+// hangs fails the check, with the signal and where the fault lay. What it prints is dropped.
+Outcome run_check(const Check& check, Subject& subject, std::chrono::milliseconds deadline);
+
+}  // namespace moecollab::conformance

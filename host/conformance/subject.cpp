@@ -1,0 +1,447 @@
+#include "conformance/subject.h"
+
+#include <fmt/format.h>
+#include <moecollab/ext/encoder.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <cstring>
+#include <map>
+
+#include "base/digest.h"
+#include "base/strings.h"
+#include "registry/manifest.h"
+#include "weights/convert.h"
+#include "weights/safetensors.h"
+
+namespace moecollab::conformance {
+namespace {
+
+constexpr uint64_t kMaxLibrary = uint64_t{256} << 20;
+constexpr const char* kWeightsFile = "weights.safetensors";
+constexpr int32_t kToyClasses = 3;  // of a package whose labels come with its training data
+
+std::atomic<bool> stop_requested = false;
+
+// --- what the host offers
+
+moec_string to_abi(std::string_view text) { return {text.data(), text.size()}; }
+
+// Shape of one of BERT's weights by its name, or empty.
+std::vector<int64_t> weight_shape(const encoder::BertConfig& c, std::string_view name) {
+  const auto ends = [&](std::string_view suffix) { return name.ends_with(suffix); };
+  if (ends("LayerNorm.weight") || ends("LayerNorm.bias")) return {c.hidden};
+  if (ends("intermediate.dense.weight")) return {c.intermediate, c.hidden};
+  if (ends("intermediate.dense.bias")) return {c.intermediate};
+  if (ends("attention.output.dense.weight")) return {c.hidden, c.hidden};
+  if (ends("attention.output.dense.bias")) return {c.hidden};
+  if (ends("output.dense.weight")) return {c.hidden, c.intermediate};
+  if (ends("output.dense.bias")) return {c.hidden};
+  for (const char* part : {"self.query", "self.key", "self.value"}) {
+    if (ends(fmt::format("{}.weight", part))) return {c.hidden, c.hidden};
+    if (ends(fmt::format("{}.bias", part))) return {c.hidden};
+  }
+  return {};
+}
+
+// Small values that the name decides; norms scale by 1.
+moec_status encoder_weight(const moec_host* host, moec_string name, moec_tensor* out,
+                           moec_error* error) {
+  static std::map<std::string, std::unique_ptr<GuardedTensor>> made;
+  const auto& facts = *static_cast<const EncoderFacts*>(host->context);
+  const std::string key(name.data, name.size);
+  auto& tensor = made[key];
+  if (!tensor) {
+    const std::vector<int64_t> shape = weight_shape(facts.config, key);
+    if (shape.empty()) {
+      made.erase(key);
+      if (error != nullptr && MOEC_HAS(error, moec_error, message)) {
+        error->code = MOEC_INVALID_ARGUMENT;
+        std::snprintf(error->message, sizeof error->message, "there is no weight of that name");
+      }
+      return MOEC_INVALID_ARGUMENT;
+    }
+    tensor = std::make_unique<GuardedTensor>("encoder weight " + key, shape);
+    std::mt19937 draw(static_cast<uint32_t>(std::hash<std::string>{}(key)));
+    std::normal_distribution<float> normal(0, 0.05F);
+    for (size_t i = 0; i < tensor->count(); ++i)
+      tensor->floats()[i] = key.ends_with("LayerNorm.weight") ? 1.0F : normal(draw);
+    tensor->memory.make_read_only();
+  }
+  *out = tensor->view;
+  return MOEC_OK;
+}
+
+const void* get_host_extension(const moec_host*, const char* id) {
+  static constexpr moec_ext_encoder kEncoder = {sizeof(moec_ext_encoder), &encoder_weight};
+  return std::string_view(id) == MOEC_EXT_ENCODER ? &kEncoder : nullptr;
+}
+
+void log(const moec_host*, int32_t, moec_string) {}
+void progress(const moec_host*, int64_t, int64_t) {}
+int32_t should_stop(const moec_host*) { return stop_requested ? 1 : 0; }
+
+// --- batches
+
+const char* const kTexts[] = {
+    "The referee waved play on.",
+    "Rain is expected in the north, with gales over the western isles by nightfall.",
+    "a",
+    "Die Prüfung ergab keinen Befund; 微かな光が見える。 \xF0\x9F\x8C\x8A",
+    "WHEREAS the Lessee shall indemnify the Lessor against all claims, losses and costs arising "
+    "from its use of the premises, howsoever caused;",
+    "12,500 shares at 3.4 %!",
+    "\xD7\xA9\xD7\x9C\xD7\x95\xD7\x9D and \xD8\xB3\xD9\x84\xD8\xA7\xD9\x85",
+    "I can't believe how happy this makes me :)",
+};
+
+uint32_t input_bits(const registry::InputTable& input) {
+  uint32_t bits = 0;
+  for (const std::string& need : input.needs) {
+    if (need == "text") bits |= MOEC_INPUT_TEXT;
+    if (need == "tokens") bits |= MOEC_INPUT_TOKENS;
+    if (need == "hidden") bits |= MOEC_INPUT_HIDDEN;
+    if (need == "pooled") bits |= MOEC_INPUT_POOLED;
+  }
+  return bits;
+}
+
+}  // namespace
+
+EncoderFacts toy_encoder() {
+  EncoderFacts facts;
+  facts.config.layers = 4;
+  facts.config.hidden = 32;
+  facts.config.heads = 4;
+  facts.config.intermediate = 64;
+  facts.config.vocabulary = 1000;
+  facts.config.activation = "gelu";
+  return facts;
+}
+
+GuardedTensor::GuardedTensor(const std::string& name, std::vector<int64_t> sizes, uint8_t type)
+    : shape(std::move(sizes)), strides(shape.size()), memory(name, [&] {
+        size_t count = 4;
+        for (const int64_t size : shape) count *= static_cast<size_t>(size);
+        return count;
+      }()) {
+  int64_t step = 1;
+  for (size_t i = shape.size(); i-- > 0;) {
+    strides[i] = step;
+    step *= shape[i];
+  }
+  view = {memory.data(), MOEC_CPU,       0, static_cast<int32_t>(shape.size()), type, 32, 1,
+          shape.data(),  strides.data(), 0};
+}
+
+TestBatch::TestBatch(const std::vector<Row>& rows, uint32_t inputs, size_t layers, int64_t hidden,
+                     bool read_only) {
+  const size_t n = rows.size();
+  view_.struct_size = sizeof view_;
+  view_.rows = static_cast<int64_t>(n);
+  row_ids_ = std::make_unique<GuardedMemory>("row_ids", n * sizeof(int64_t));
+  for (size_t i = 0; i < n; ++i) static_cast<int64_t*>(row_ids_->data())[i] = rows[i].id;
+  view_.row_ids = static_cast<const int64_t*>(row_ids_->data());
+  if (inputs & MOEC_INPUT_TEXT) {
+    for (const Row& row : rows) texts_.push_back(to_abi(kept_texts_.emplace_back(row.text)));
+    view_.texts = texts_.data();
+  }
+  int64_t total = 0;
+  if (inputs & (MOEC_INPUT_TOKENS | MOEC_INPUT_HIDDEN)) {
+    offsets_ = std::make_unique<GuardedMemory>("row_offsets", (n + 1) * sizeof(int32_t));
+    auto* offsets = static_cast<int32_t*>(offsets_->data());
+    for (size_t i = 0; i < n; ++i) {
+      offsets[i] = static_cast<int32_t>(total);
+      total += static_cast<int64_t>(rows[i].tokens.size());
+    }
+    offsets[n] = static_cast<int32_t>(total);
+    view_.row_offsets = offsets;
+  }
+  if (inputs & MOEC_INPUT_TOKENS) {
+    tokens_ = std::make_unique<GuardedTensor>("token_ids", std::vector<int64_t>{total}, MOEC_INT);
+    int32_t* to = tokens_->ints();
+    for (const Row& row : rows) to = std::copy(row.tokens.begin(), row.tokens.end(), to);
+    view_.token_ids = &tokens_->view;
+  }
+  if (inputs & (MOEC_INPUT_HIDDEN | MOEC_INPUT_POOLED)) view_.layer_count = layers;
+  for (size_t l = 0; l < layers && (inputs & MOEC_INPUT_HIDDEN); ++l) {
+    GuardedTensor& tensor =
+        hidden_.emplace_back(fmt::format("hidden[{}]", l), std::vector<int64_t>{total, hidden});
+    float* to = tensor.floats();
+    for (const Row& row : rows) to = std::copy(row.hidden[l].begin(), row.hidden[l].end(), to);
+    hidden_views_.push_back(&tensor.view);
+  }
+  for (size_t l = 0; l < layers && (inputs & MOEC_INPUT_POOLED); ++l) {
+    GuardedTensor& tensor = pooled_.emplace_back(
+        fmt::format("pooled[{}]", l), std::vector<int64_t>{static_cast<int64_t>(n), hidden});
+    float* to = tensor.floats();
+    for (const Row& row : rows) to = std::copy(row.pooled[l].begin(), row.pooled[l].end(), to);
+    pooled_views_.push_back(&tensor.view);
+  }
+  if (!hidden_views_.empty()) view_.hidden = hidden_views_.data();
+  if (!pooled_views_.empty()) view_.pooled = pooled_views_.data();
+  if (!read_only) return;
+  row_ids_->make_read_only();
+  if (offsets_) offsets_->make_read_only();
+  if (tokens_) tokens_->memory.make_read_only();
+  for (GuardedTensor* tensor : float_inputs()) tensor->memory.make_read_only();
+}
+
+std::vector<GuardedTensor*> TestBatch::float_inputs() {
+  std::vector<GuardedTensor*> all;
+  for (GuardedTensor& tensor : hidden_) all.push_back(&tensor);
+  for (GuardedTensor& tensor : pooled_) all.push_back(&tensor);
+  return all;
+}
+
+moec_error empty_error() {
+  moec_error error{};
+  error.struct_size = sizeof error;
+  return error;
+}
+
+std::string message_of(const moec_error& error) {
+  return std::string(error.message, strnlen(error.message, sizeof error.message));
+}
+
+CallFailed::CallFailed(const std::string& call, moec_status code, const moec_error& error)
+    : std::runtime_error(
+          fmt::format("{}() failed with status {}: {}", call, code,
+                      message_of(error).empty() ? "no message" : escaped(message_of(error), 300))),
+      status(code) {}
+
+// --- Subject
+
+Subject::Subject(registry::Package package, EncoderFacts encoder, uint64_t seed)
+    : package_(std::move(package)), encoder_(std::move(encoder)), seed_(seed) {
+  const registry::Manifest& m = manifest();
+  const std::string name = registry::library_file(m);
+  path_ = escaped((package_.folder / name).string());
+  bytes_ = read_file(package_.folder / name, "E_PLUG_IO", kMaxLibrary);
+  sha256_ = sha256_hex(bytes_);
+  config_ = to_line(m.config);
+  if (inputs() & ~uint32_t{MOEC_INPUT_TEXT}) {
+    for (const int64_t layer : m.input.resolve_layers(encoder_.config.layers))
+      layers_.push_back(static_cast<int32_t>(layer));
+    std::sort(layers_.begin(), layers_.end());
+    layers_.erase(std::unique(layers_.begin(), layers_.end()), layers_.end());
+  }
+  const encoder::BertConfig& c = encoder_.config;
+  encoder_info_ = {sizeof encoder_info_,
+                   static_cast<int32_t>(c.layers),
+                   static_cast<int32_t>(c.hidden),
+                   static_cast<int32_t>(c.heads),
+                   static_cast<int32_t>(c.intermediate),
+                   encoder_.max_length,
+                   c.ln_eps,
+                   to_abi(c.activation),
+                   to_abi(encoder_.fingerprint)};
+  host_ = {sizeof host_,        MOEC_ABI_MAJOR, MOEC_ABI_MINOR, &encoder_,
+           &get_host_extension, &log,           &progress,      &should_stop};
+  read_weights();
+}
+
+void Subject::read_weights() {
+  if (!manifest().files.contains(kWeightsFile)) return;
+  const auto file = weights::Safetensors::open(package_.folder / kWeightsFile);
+  for (const weights::TensorView& view : file.tensors()) {
+    auto tensor = std::make_unique<GuardedTensor>("weight " + std::string(view.name), view.shape);
+    weights::copy_f32(view, {tensor->floats(), tensor->count()});
+    tensor->memory.make_read_only();
+    weights_.emplace_back(std::string(view.name), std::move(tensor));
+  }
+}
+
+int32_t Subject::classes() const {
+  return manifest().is_kind() ? kToyClasses : static_cast<int32_t>(manifest().task.labels.size());
+}
+
+uint32_t Subject::inputs() const { return input_bits(manifest().input); }
+
+const experts::Library& Subject::library() {
+  if (library_ == nullptr) library_ = &experts::Library::load(bytes_, sha256_, path_);
+  return *library_;
+}
+
+void Subject::set_stop(bool stop) { stop_requested = stop; }
+
+moec_exec Subject::exec(bool training, uint64_t seed) const {
+  moec_exec exec{};
+  exec.struct_size = sizeof exec;
+  exec.device_type = MOEC_CPU;
+  exec.threads = 1;
+  exec.seed = seed;
+  exec.training = training ? 1 : 0;
+  return exec;
+}
+
+moec_status Subject::create(moec_expert** expert, moec_error* error,
+                            const std::function<void(moec_create_info&)>& edit) {
+  std::vector<moec_string> names;
+  std::vector<moec_tensor> tensors;
+  for (const auto& [name, tensor] : weights_) {
+    names.push_back(to_abi(name));
+    tensors.push_back(tensor->view);
+  }
+  moec_create_info info{};
+  info.struct_size = sizeof info;
+  info.classes = classes();
+  info.inputs = inputs();
+  const bool pooled = (info.inputs & MOEC_INPUT_POOLED) != 0;
+  info.pooling = !pooled                             ? MOEC_POOLING_NONE
+                 : manifest().input.pooling == "cls" ? MOEC_POOLING_CLS
+                                                     : MOEC_POOLING_MEAN;
+  info.layer_count = layers_.size();
+  info.layers = layers_.data();
+  info.encoder = (info.inputs & ~uint32_t{MOEC_INPUT_TEXT}) != 0 ? &encoder_info_ : nullptr;
+  info.config = to_abi(config_);
+  info.weight_count = tensors.size();
+  info.weight_names = names.data();
+  info.weights = tensors.data();
+  if (edit) edit(info);
+  return table().create(&host_, &info, expert, error);
+}
+
+// --- TestExpert
+
+TestExpert::TestExpert(Subject& subject, uint64_t seed, bool ready) : subject_(subject) {
+  moec_error error = empty_error();
+  const moec_status status = subject.create(&object_, &error);
+  if (status != MOEC_OK) throw CallFailed("create", status, error);
+  if (object_ == nullptr) throw std::runtime_error("create() gave status 0 and no object");
+  requirements_.struct_size = sizeof requirements_;
+  const moec_status stated = subject.table().requirements(object_, &requirements_, &error);
+  if (stated != MOEC_OK) throw CallFailed("requirements", stated, error);
+  if (!ready || subject.has_weights()) return;
+  if (subject.params() != nullptr && subject.train() != nullptr) {
+    bind(seed);
+  } else if (subject.fit() != nullptr) {
+    const std::vector<TestBatch::Row> toy = rows(24, seed);
+    std::vector<int32_t> labels;
+    for (size_t i = 0; i < toy.size(); ++i)
+      labels.push_back(static_cast<int32_t>(i % static_cast<size_t>(subject.classes())));
+    fit_toy(toy, labels, std::vector<float>(toy.size(), 1.0F), 3);
+  }
+}
+
+TestExpert::~TestExpert() {
+  if (object_ != nullptr) subject_.table().destroy(object_);
+}
+
+std::vector<TestBatch::Row> TestExpert::rows(size_t count, uint64_t seed) const {
+  std::mt19937_64 draw(seed * 7919 + subject_.seed());
+  std::normal_distribution<float> normal;
+  const int64_t hidden = subject_.encoder().config.hidden;
+  const auto values = [&](size_t n) {
+    std::vector<float> result(n);
+    for (float& value : result) value = normal(draw);
+    return result;
+  };
+  std::vector<TestBatch::Row> rows(count);
+  for (size_t i = 0; i < count; ++i) {
+    TestBatch::Row& row = rows[i];
+    row.id = static_cast<int64_t>(i);
+    row.text = fmt::format("{} {}", kTexts[draw() % std::size(kTexts)], draw() % 1000);
+    const size_t tokens = 2 + draw() % 14;
+    for (size_t t = 0; t < tokens; ++t)
+      row.tokens.push_back(static_cast<int32_t>(
+          draw() %
+          static_cast<uint64_t>(std::max<int64_t>(2, subject_.encoder().config.vocabulary))));
+    for (uint64_t l = 0; l < requirements_.layer_count; ++l) {
+      row.hidden.push_back(values(tokens * static_cast<size_t>(hidden)));
+      row.pooled.push_back(values(static_cast<size_t>(hidden)));
+    }
+  }
+  return rows;
+}
+
+TestBatch TestExpert::batch(const std::vector<TestBatch::Row>& rows, bool read_only) const {
+  return TestBatch(rows, requirements_.inputs, requirements_.layer_count,
+                   subject_.encoder().config.hidden, read_only);
+}
+
+std::vector<float> TestExpert::forward(const TestBatch& batch, std::string* outside) {
+  GuardedTensor logits("logits", {batch.view().rows, subject_.classes()});
+  constexpr uint32_t kUnwritten = 0x7FA0DEAD;  // a signalling NaN that no computation gives
+  for (size_t i = 0; i < logits.count(); ++i)
+    std::memcpy(logits.floats() + i, &kUnwritten, sizeof kUnwritten);
+  const moec_exec exec = subject_.exec();
+  moec_error error = empty_error();
+  const moec_status status =
+      subject_.table().forward(object_, &exec, &batch.view(), &logits.view, &error);
+  if (status != MOEC_OK) throw CallFailed("forward", status, error);
+  if (outside != nullptr) *outside = logits.memory.outside();
+  return {logits.floats(), logits.floats() + logits.count()};
+}
+
+void TestExpert::bind(uint64_t seed) {
+  const moec_ext_params& params = *subject_.params();
+  moec_error error = empty_error();
+  parameters_.clear();
+  std::vector<moec_tensor> values, grads;
+  const uint64_t count = params.count(object_);
+  for (uint64_t i = 0; i < count; ++i) {
+    moec_param_info info{};
+    info.struct_size = sizeof info;
+    if (const auto status = params.describe(object_, i, &info, &error); status != MOEC_OK)
+      throw CallFailed("params.describe", status, error);
+    const std::string name(info.name.data, info.name.size);
+    const std::vector<int64_t> shape(info.shape, info.shape + info.ndim);
+    Parameter& p = parameters_.emplace_back(Parameter{
+        name, info.trainable != 0, std::make_unique<GuardedTensor>("parameter " + name, shape),
+        std::make_unique<GuardedTensor>("gradient of " + name, shape)});
+    std::fill_n(p.value->floats(), p.value->count(), 0.0F);
+    std::fill_n(p.grad->floats(), p.grad->count(), 0.0F);
+    values.push_back(p.value->view);
+    grads.push_back(p.grad->view);
+  }
+  if (const auto status = params.bind(object_, values.data(), grads.data(), &error);
+      status != MOEC_OK)
+    throw CallFailed("params.bind", status, error);
+  if (!subject_.has_weights()) {
+    if (const auto status = params.init(object_, seed, &error); status != MOEC_OK)
+      throw CallFailed("params.init", status, error);
+  }
+  for (Parameter& p : parameters_) {
+    for (const auto& [name, weight] : subject_.weights()) {
+      if (name == p.name && weight->count() == p.value->count())
+        std::copy_n(weight->floats(), weight->count(), p.value->floats());
+    }
+  }
+  params_changed();
+}
+
+void TestExpert::params_changed() {
+  moec_error error = empty_error();
+  const moec_status status = subject_.params()->params_changed(object_, &error);
+  if (status != MOEC_OK) throw CallFailed("params.params_changed", status, error);
+}
+
+void TestExpert::fit_toy(const std::vector<TestBatch::Row>& rows,
+                         const std::vector<int32_t>& labels, const std::vector<float>& weights,
+                         int epochs) {
+  const moec_ext_fit& fit = *subject_.fit();
+  const moec_exec exec = subject_.exec(true);
+  moec_error error = empty_error();
+  const auto require = [&](moec_status status, const char* call) {
+    if (status != MOEC_OK) throw CallFailed(call, status, error);
+  };
+  const auto n = static_cast<int64_t>(rows.size());
+  GuardedTensor classes("labels", {n}, MOEC_INT), importance("weights", {n});
+  std::copy(labels.begin(), labels.end(), classes.ints());
+  std::copy(weights.begin(), weights.end(), importance.floats());
+  classes.memory.make_read_only();
+  importance.memory.make_read_only();
+  const TestBatch batch = this->batch(rows);
+  require(fit.fit_begin(object_, &exec, n, epochs, 1, &error), "fit_begin");
+  int32_t more = 1;
+  for (int epoch = 0; epoch < epochs && more != 0; ++epoch) {
+    require(fit.fit_batch(object_, &exec, &batch.view(), &classes.view, &importance.view, &error),
+            "fit_batch");
+    require(fit.fit_epoch_end(object_, &exec, &more, &error), "fit_epoch_end");
+  }
+  require(fit.fit_end(object_, &error), "fit_end");
+}
+
+}  // namespace moecollab::conformance

@@ -1,0 +1,169 @@
+// The package under test: its library, and objects and batches to try it with. Plain C ABI and
+// guarded memory; no tensor library.
+#pragma once
+
+#include <moecollab/abi.h>
+#include <moecollab/ext/fit.h>
+#include <moecollab/ext/params.h>
+#include <moecollab/ext/state.h>
+#include <moecollab/ext/train.h>
+
+#include <deque>
+#include <memory>
+#include <optional>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "conformance/guarded_memory.h"
+#include "encoder/bert_config.h"
+#include "experts/library.h"
+#include "registry/package.h"
+
+namespace moecollab::conformance {
+
+// Sizes of the encoder whose features the batches imitate, and what the host tells experts.
+struct EncoderFacts {
+  encoder::BertConfig config;
+  int32_t max_length = 64;
+  std::string fingerprint = std::string(64, '0');
+};
+
+// A small encoder that no model has, for packages that were trained on none.
+EncoderFacts toy_encoder();
+
+// A float32 or int32 tensor in guarded memory.
+struct GuardedTensor {
+  GuardedTensor(const std::string& name, std::vector<int64_t> shape, uint8_t type = MOEC_FLOAT);
+  GuardedTensor(const GuardedTensor&) = delete;
+  float* floats() const { return static_cast<float*>(memory.data()); }
+  int32_t* ints() const { return static_cast<int32_t*>(memory.data()); }
+  size_t count() const { return memory.size() / 4; }
+
+  std::vector<int64_t> shape, strides;
+  GuardedMemory memory;
+  moec_tensor view{};
+};
+
+// Rows of texts with the features that an expert asked for, drawn from a seed. Inputs are read-only
+// unless made otherwise.
+class TestBatch {
+ public:
+  struct Row {
+    std::string text;
+    std::vector<int32_t> tokens;
+    std::vector<std::vector<float>> hidden;  // per layer [tokens · H]
+    std::vector<std::vector<float>> pooled;  // per layer [H]
+    int64_t id = 0;
+  };
+  TestBatch(const std::vector<Row>& rows, uint32_t inputs, size_t layers, int64_t hidden,
+            bool read_only = true);
+  const moec_batch& view() const { return view_; }
+  // Float inputs in the order of vjp's gx: hidden of each layer, then pooled of each layer.
+  std::vector<GuardedTensor*> float_inputs();
+
+ private:
+  std::vector<moec_string> texts_;
+  std::vector<int64_t> ids_;
+  std::deque<std::string> kept_texts_;
+  std::unique_ptr<GuardedMemory> offsets_, row_ids_;
+  std::unique_ptr<GuardedTensor> tokens_;
+  std::deque<GuardedTensor> hidden_, pooled_;
+  std::vector<const moec_tensor*> hidden_views_, pooled_views_;
+  moec_batch view_{};
+};
+
+// A call that the library refused or failed.
+struct CallFailed : std::runtime_error {
+  CallFailed(const std::string& call, moec_status status, const moec_error& error);
+  moec_status status;
+};
+
+moec_error empty_error();
+std::string message_of(const moec_error& error);
+
+class Subject;
+
+// One object of the library. Parameters, where it has any, are bound to guarded storage and hold
+// the package's weights or initial values; an expert that fits itself and has no weights has learnt
+// a toy set. Every call throws CallFailed for a status other than MOEC_OK.
+class TestExpert {
+ public:
+  explicit TestExpert(Subject& subject, uint64_t seed = 1, bool ready = true);
+  ~TestExpert();
+  TestExpert(const TestExpert&) = delete;
+
+  moec_expert* get() const { return object_; }
+  const moec_requirements& requirements() const { return requirements_; }
+  // Logits [rows · classes] in guarded memory; `outside` (if given) says what was written round it.
+  std::vector<float> forward(const TestBatch& batch, std::string* outside = nullptr);
+  std::vector<TestBatch::Row> rows(size_t count, uint64_t seed) const;
+  TestBatch batch(const std::vector<TestBatch::Row>& rows, bool read_only = true) const;
+
+  struct Parameter {
+    std::string name;
+    bool trainable;
+    std::unique_ptr<GuardedTensor> value, grad;
+  };
+  std::vector<Parameter>& parameters() { return parameters_; }
+  void params_changed();
+  void bind(uint64_t seed);
+  void fit_toy(const std::vector<TestBatch::Row>& rows, const std::vector<int32_t>& labels,
+               const std::vector<float>& weights, int epochs);
+
+ private:
+  Subject& subject_;
+  moec_expert* object_ = nullptr;
+  moec_requirements requirements_{};
+  std::vector<Parameter> parameters_;
+};
+
+// Everything that checks share.
+class Subject {
+ public:
+  Subject(registry::Package package, EncoderFacts encoder, uint64_t seed);
+
+  const registry::Package& package() const { return package_; }
+  const registry::Manifest& manifest() const { return package_.manifest; }
+  const EncoderFacts& encoder() const { return encoder_; }
+  uint64_t seed() const { return seed_; }
+  int32_t classes() const;
+  uint32_t inputs() const;
+  bool has_weights() const { return !weights_.empty(); }
+
+  const std::string& library_bytes() const { return bytes_; }
+  const std::string& library_path() const { return path_; }
+  const experts::Library& library();  // loaded at the first call
+  const moec_library& table() { return library().table(); }
+  const moec_ext_params* params() { return library().extension<moec_ext_params>(MOEC_EXT_PARAMS); }
+  const moec_ext_train* train() { return library().extension<moec_ext_train>(MOEC_EXT_TRAIN); }
+  const moec_ext_fit* fit() { return library().extension<moec_ext_fit>(MOEC_EXT_FIT); }
+  const moec_ext_state* state() { return library().extension<moec_ext_state>(MOEC_EXT_STATE); }
+
+  const moec_host& host() const { return host_; }
+  // What should_stop() says from now on.
+  static void set_stop(bool stop);
+  // create() with the package's values, changed by `edit` before the call.
+  moec_status create(moec_expert** expert, moec_error* error,
+                     const std::function<void(moec_create_info&)>& edit = {});
+  moec_exec exec(bool training = false, uint64_t seed = 0) const;
+  const std::vector<std::pair<std::string, std::unique_ptr<GuardedTensor>>>& weights() const {
+    return weights_;
+  }
+
+ private:
+  void read_weights();
+
+  registry::Package package_;
+  EncoderFacts encoder_;
+  uint64_t seed_;
+  std::string bytes_, path_, config_, sha256_;
+  std::vector<int32_t> layers_;
+  moec_encoder_info encoder_info_{};
+  moec_host host_{};
+  const experts::Library* library_ = nullptr;
+  std::vector<std::pair<std::string, std::unique_ptr<GuardedTensor>>> weights_;
+};
+
+}  // namespace moecollab::conformance

@@ -1,0 +1,423 @@
+// Level 4: gradients are right, storage is the host's, and what was learnt survives.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "base/strings.h"
+#include "conformance/check.h"
+#include "conformance/subject.h"
+
+namespace moecollab::conformance {
+namespace {
+
+constexpr size_t kRows = 3;
+constexpr size_t kElements = 6;              // of each tensor that are compared with differences
+constexpr double kGradientTolerance = 2e-2;  // relative, in float32 with central differences
+
+bool trainable(Subject& subject, Findings& findings) {
+  if (subject.params() != nullptr && subject.train() != nullptr) return true;
+  findings.not_applicable("it has not both moecollab.params/1 and moecollab.train/1");
+  return false;
+}
+
+bool fits(Subject& subject, Findings& findings) {
+  if (subject.fit() != nullptr) return true;
+  findings.not_applicable("it has no moecollab.fit/1");
+  return false;
+}
+
+// One forward_train and what it saved.
+class Pass {
+ public:
+  Pass(Subject& subject, TestExpert& expert, const TestBatch& batch)
+      : subject_(subject),
+        expert_(expert),
+        logits_("logits", {batch.view().rows, subject.classes()}) {
+    const moec_exec exec = subject.exec(true, 1);
+    moec_error error = empty_error();
+    const moec_status status = subject.train()->forward_train(expert.get(), &exec, &batch.view(),
+                                                              &logits_.view, &saved_, &error);
+    if (status != MOEC_OK) throw CallFailed("forward_train", status, error);
+  }
+  ~Pass() { release(); }
+  Pass(const Pass&) = delete;
+
+  void release() {
+    if (saved_ != nullptr) subject_.train()->release_saved(expert_.get(), saved_);
+    saved_ = nullptr;
+  }
+  const float* logits() const { return logits_.floats(); }
+  // Adds to the parameters' gradients; gx in the order of vjp, entries may be null.
+  void vjp(const std::vector<float>& gy, const std::vector<const moec_tensor*>& gx) {
+    GuardedTensor cotangent("gy", logits_.shape);
+    std::copy(gy.begin(), gy.end(), cotangent.floats());
+    cotangent.memory.make_read_only();
+    const moec_exec exec = subject_.exec(true, 1);
+    moec_error error = empty_error();
+    const moec_status status = subject_.train()->vjp(expert_.get(), &exec, saved_, &cotangent.view,
+                                                     gx.size(), gx.data(), &error);
+    if (status != MOEC_OK) throw CallFailed("vjp", status, error);
+  }
+
+ private:
+  Subject& subject_;
+  TestExpert& expert_;
+  GuardedTensor logits_;
+  moec_saved* saved_ = nullptr;
+};
+
+// Values that differ from element to element and are none too small.
+std::vector<float> cotangent(size_t n) {
+  std::vector<float> gy(n);
+  for (size_t i = 0; i < n; ++i) gy[i] = 0.5F + 0.37F * static_cast<float>((i * 7) % 5);
+  return gy;
+}
+
+double dot(const std::vector<float>& gy, const float* logits) {
+  double sum = 0;
+  for (size_t i = 0; i < gy.size(); ++i) sum += static_cast<double>(gy[i]) * logits[i];
+  return sum;
+}
+
+// Everything that gradients are judged with. Dropout and the like are the same in each call, since
+// the seed is.
+struct Scene {
+  explicit Scene(Subject& subject)
+      : expert(subject, 3),
+        rows(expert.rows(kRows, 4)),
+        batch(expert.batch(rows, false)),
+        gy(cotangent(kRows * static_cast<size_t>(subject.classes()))) {
+    if (expert.parameters().empty()) expert.bind(3);
+    // Initial values are often 0, where much has no gradient.
+    std::mt19937 draw(5);
+    std::normal_distribution<float> normal(0, 0.02F);
+    for (auto& p : expert.parameters()) {
+      for (size_t i = 0; i < p.value->count(); ++i) p.value->floats()[i] += normal(draw);
+    }
+    expert.params_changed();
+  }
+  void zero_gradients() {
+    for (auto& p : expert.parameters()) std::fill_n(p.grad->floats(), p.grad->count(), 0.0F);
+  }
+  double value(Subject& subject) { return dot(gy, Pass(subject, expert, batch).logits()); }
+
+  TestExpert expert;
+  std::vector<TestBatch::Row> rows;
+  TestBatch batch;
+  std::vector<float> gy;
+};
+
+// The elements of a tensor with the greatest gradients: there a difference says most.
+std::vector<size_t> telling(const float* gradient, size_t count) {
+  std::vector<size_t> order(count);
+  for (size_t i = 0; i < count; ++i) order[i] = i;
+  const size_t n = std::min(kElements, count);
+  std::partial_sort(
+      order.begin(), order.begin() + static_cast<ptrdiff_t>(n), order.end(),
+      [&](size_t a, size_t b) { return std::abs(gradient[a]) > std::abs(gradient[b]); });
+  // And some in between, which may wrongly be 0.
+  std::vector<size_t> chosen(order.begin(), order.begin() + static_cast<ptrdiff_t>(n));
+  for (size_t i = 0; i < 2 && count > n; ++i) chosen.push_back((i + 1) * count / 3);
+  return chosen;
+}
+
+// d⟨gy, y⟩/dx of one element by central differences; `changed` after each write.
+template <typename Value, typename Changed>
+double difference(float& element, const Value& value, const Changed& changed) {
+  const float before = element;
+  const float step = 1e-2F * std::max(1.0F, std::abs(before));
+  element = before + step;
+  changed();
+  const double up = value();
+  element = before - step;
+  changed();
+  const double down = value();
+  element = before;
+  changed();
+  return (up - down) / (2 * static_cast<double>(step));
+}
+
+// Whether a gradient is what differences say, on the scale of its tensor.
+bool agree(double gradient, double differences, double scale) {
+  return std::abs(gradient - differences) <= kGradientTolerance * std::max(scale, 0.05);
+}
+
+double greatest(const float* values, size_t count) {
+  double most = 0;
+  for (size_t i = 0; i < count; ++i)
+    most = std::max(most, std::abs(static_cast<double>(values[i])));
+  return most;
+}
+
+void check_bind(Subject& subject, Findings& findings) {
+  if (!trainable(subject, findings)) return;
+  Scene scene(subject);
+  const std::vector<float> before = scene.expert.forward(scene.batch);
+  bool any = false;
+  for (auto& p : scene.expert.parameters()) {
+    if (!p.trainable) continue;
+    any = true;
+    for (size_t i = 0; i < p.value->count(); ++i)
+      p.value->floats()[i] += 0.25F * (i % 2 == 0 ? 1 : -1);
+  }
+  if (!any) return findings.not_applicable("it has no trainable parameter");
+  scene.expert.params_changed();
+  if (scene.expert.forward(scene.batch) == before)
+    findings.add("what the host writes into bound parameters changes the logits",
+                 "they are the same");
+  scene.zero_gradients();
+  Pass(subject, scene.expert, scene.batch).vjp(scene.gy, {});
+  double most = 0;
+  for (auto& p : scene.expert.parameters()) {
+    most = std::max(most, greatest(p.grad->floats(), p.grad->count()));
+    if (const std::string outside = p.grad->memory.outside(); !outside.empty())
+      findings.add("vjp writes into the bound gradients and nothing else", "it wrote " + outside);
+  }
+  if (most == 0) findings.add("vjp writes into the bound gradients", "all are 0");
+}
+
+void check_gradients(Subject& subject, Findings& findings) {
+  if (!trainable(subject, findings)) return;
+  Scene scene(subject);
+  scene.zero_gradients();
+  Pass(subject, scene.expert, scene.batch).vjp(scene.gy, {});
+  for (auto& p : scene.expert.parameters()) {
+    if (!p.trainable) continue;
+    const float* gradient = p.grad->floats();
+    const double scale = greatest(gradient, p.grad->count());
+    for (const size_t i : telling(gradient, p.grad->count())) {
+      const double expected = difference(
+          p.value->floats()[i], [&] { return scene.value(subject); },
+          [&] { scene.expert.params_changed(); });
+      if (agree(gradient[i], expected, std::max(scale, std::abs(expected)))) continue;
+      findings.add(fmt::format("the gradient of {}[{}] is {:.5g} (central differences)",
+                               escaped(p.name, 80), i, expected),
+                   fmt::format("vjp says {:.5g}", gradient[i]));
+      break;
+    }
+  }
+}
+
+void check_input_gradients(Subject& subject, Findings& findings) {
+  if (!trainable(subject, findings)) return;
+  Scene scene(subject);
+  const std::vector<GuardedTensor*> inputs = scene.batch.float_inputs();
+  if (inputs.empty()) return findings.not_applicable("it reads no features");
+  std::vector<std::unique_ptr<GuardedTensor>> gx;
+  std::vector<const moec_tensor*> views;
+  for (const GuardedTensor* input : inputs) {
+    gx.push_back(std::make_unique<GuardedTensor>("gx", input->shape));
+    std::fill_n(gx.back()->floats(), gx.back()->count(), 1e9F);  // written, not added to
+    views.push_back(&gx.back()->view);
+  }
+  Pass(subject, scene.expert, scene.batch).vjp(scene.gy, views);
+  for (size_t t = 0; t < inputs.size(); ++t) {
+    const float* gradient = gx[t]->floats();
+    const double scale = greatest(gradient, gx[t]->count());
+    for (const size_t i : telling(gradient, gx[t]->count())) {
+      const double expected = difference(
+          inputs[t]->floats()[i], [&] { return scene.value(subject); }, [] {});
+      if (agree(gradient[i], expected, std::min(scale, 1e3))) continue;
+      findings.add(
+          fmt::format("gx[{}][{}] is {:.5g} (central differences)", t, i, expected),
+          fmt::format("vjp {}", std::abs(gradient[i]) >= 9e8F
+                                    ? std::string("did not write it, or added to what was there")
+                                    : fmt::format("says {:.5g}", gradient[i])));
+      break;
+    }
+  }
+}
+
+void check_accumulates(Subject& subject, Findings& findings) {
+  if (!trainable(subject, findings)) return;
+  Scene scene(subject);
+  scene.zero_gradients();
+  Pass(subject, scene.expert, scene.batch).vjp(scene.gy, {});
+  std::vector<std::vector<float>> once;
+  for (auto& p : scene.expert.parameters())
+    once.emplace_back(p.grad->floats(), p.grad->floats() + p.grad->count());
+  Pass(subject, scene.expert, scene.batch).vjp(scene.gy, {});
+  for (size_t t = 0; t < once.size(); ++t) {
+    const auto& p = scene.expert.parameters()[t];
+    const double scale = greatest(once[t].data(), once[t].size());
+    for (size_t i = 0; i < once[t].size(); ++i) {
+      if (std::abs(p.grad->floats()[i] - 2 * once[t][i]) <= 1e-3 * std::max(scale, 1e-3)) continue;
+      findings.add(fmt::format("a second vjp adds to the gradient of {}", escaped(p.name, 80)),
+                   fmt::format("element {} is {:.5g} after one and {:.5g} after two", i, once[t][i],
+                               p.grad->floats()[i]));
+      return;
+    }
+  }
+}
+
+void check_saved_contexts(Subject& subject, Findings& findings) {
+  if (!trainable(subject, findings)) return;
+  Scene scene(subject);
+  const auto gradient_of = [&](uint64_t seed) {
+    const TestBatch batch = scene.expert.batch(scene.expert.rows(kRows, seed));
+    scene.zero_gradients();
+    Pass(subject, scene.expert, batch).vjp(scene.gy, {});
+    std::vector<float> all;
+    for (auto& p : scene.expert.parameters())
+      all.insert(all.end(), p.grad->floats(), p.grad->floats() + p.grad->count());
+    return all;
+  };
+  const std::vector<float> one = gradient_of(20), two = gradient_of(21);
+  const TestBatch first = scene.expert.batch(scene.expert.rows(kRows, 20)),
+                  second = scene.expert.batch(scene.expert.rows(kRows, 21)),
+                  third = scene.expert.batch(scene.expert.rows(kRows, 22));
+  Pass a(subject, scene.expert, first), b(subject, scene.expert, second),
+      c(subject, scene.expert, third);
+  c.release();  // without a vjp
+  scene.zero_gradients();
+  b.vjp(scene.gy, {});
+  b.release();
+  a.vjp(scene.gy, {});
+  size_t at = 0;
+  for (auto& p : scene.expert.parameters()) {
+    for (size_t i = 0; i < p.grad->count(); ++i, ++at) {
+      const double expected = static_cast<double>(one[at]) + two[at];
+      if (std::abs(p.grad->floats()[i] - expected) <= 1e-3 * std::max(1e-1, std::abs(expected)))
+        continue;
+      findings.add("three saved contexts live side by side, each with its own vjp",
+                   fmt::format("the gradient of {}[{}] is {:.5g}, and {:.5g} when each is alone",
+                               escaped(p.name, 80), i, p.grad->floats()[i], expected));
+      return;
+    }
+  }
+}
+
+void check_state_roundtrip(Subject& subject, Findings& findings) {
+  const moec_ext_state* state = subject.state();
+  if (state == nullptr) return findings.not_applicable("it has no moecollab.state/1");
+  TestExpert taught(subject), fresh(subject, 2, /*ready=*/subject.fit() == nullptr);
+  const TestBatch batch = taught.batch(taught.rows(8, 6));
+  const std::vector<float> expected = taught.forward(batch);
+  moec_error error = empty_error();
+  const uint64_t count = state->count(taught.get());
+  for (uint64_t i = 0; i < count; ++i) {
+    moec_state_info info{};
+    info.struct_size = sizeof info;
+    if (const auto status = state->describe(taught.get(), i, &info, &error); status != MOEC_OK)
+      throw CallFailed("state.describe", status, error);
+    GuardedTensor tensor("state tensor", {info.shape, info.shape + info.ndim});
+    if (const auto status = state->read(taught.get(), i, &tensor.view, &error); status != MOEC_OK)
+      throw CallFailed("state.read", status, error);
+    if (const std::string outside = tensor.memory.outside(); !outside.empty())
+      findings.add("state.read() writes the tensor and nothing else", "it wrote " + outside);
+    tensor.memory.make_read_only();
+    if (const auto status = state->write(fresh.get(), i, &tensor.view, &error); status != MOEC_OK)
+      throw CallFailed("state.write", status, error);
+  }
+  for (size_t p = 0; p < taught.parameters().size() && p < fresh.parameters().size(); ++p) {
+    const auto& from = *taught.parameters()[p].value;
+    std::copy_n(from.floats(), from.count(), fresh.parameters()[p].value->floats());
+  }
+  if (!fresh.parameters().empty()) fresh.params_changed();
+  const std::vector<float> seen = fresh.forward(fresh.batch(taught.rows(8, 6)));
+  if (std::memcmp(expected.data(), seen.data(), expected.size() * sizeof(float)) != 0)
+    findings.add("an object that was given another's state answers with the same bits",
+                 "its logits differ");
+}
+
+double mean_loss(const std::vector<float>& logits, const std::vector<int32_t>& labels,
+                 size_t classes) {
+  double sum = 0;
+  for (size_t row = 0; row < labels.size(); ++row) {
+    const float* z = &logits[row * classes];
+    const double top = *std::max_element(z, z + classes);
+    double total = 0;
+    for (size_t c = 0; c < classes; ++c) total += std::exp(static_cast<double>(z[c]) - top);
+    sum += top + std::log(total) - z[static_cast<size_t>(labels[row])];
+  }
+  return sum / static_cast<double>(labels.size());
+}
+
+// Rows whose label stands in their text and in their features.
+struct Toy {
+  Toy(Subject& subject, const TestExpert& expert, size_t n) : rows(expert.rows(n, 8)) {
+    const auto classes = static_cast<size_t>(subject.classes());
+    const char* const words[] = {"harbour", "orchard", "lantern", "meadow", "granite"};
+    for (size_t i = 0; i < n; ++i) {
+      const size_t label = i % classes;
+      labels.push_back(static_cast<int32_t>(label));
+      TestBatch::Row& row = rows[i];
+      row.text = fmt::format("{0} and {0}{1} by the {0}", words[label % 5], label);
+      std::fill(row.tokens.begin(), row.tokens.end(), static_cast<int32_t>(10 + label));
+      for (auto* layers : {&row.hidden, &row.pooled}) {
+        for (auto& values : *layers) {
+          for (size_t j = 0; j < values.size(); ++j)
+            values[j] = 0.1F * values[j] + (j % classes == label ? 1.0F : 0.0F);
+        }
+      }
+    }
+  }
+  std::vector<TestBatch::Row> rows;
+  std::vector<int32_t> labels;
+};
+
+void check_fit_learns(Subject& subject, Findings& findings) {
+  if (!fits(subject, findings)) return;
+  TestExpert expert(subject, 1, /*ready=*/false);
+  const Toy toy(subject, expert, 30);
+  const auto classes = static_cast<size_t>(subject.classes());
+  expert.fit_toy(toy.rows, toy.labels, std::vector<float>(toy.rows.size(), 1.0F), 20);
+  const double loss = mean_loss(expert.forward(expert.batch(toy.rows)), toy.labels, classes);
+  const double chance = std::log(static_cast<double>(classes));
+  findings.note(fmt::format("loss {:.3f} on a separable toy, {:.3f} by chance", loss, chance));
+  if (!(loss < 0.9 * chance))
+    findings.add(fmt::format("what it learns lowers the loss below chance ({:.3f})", chance),
+                 fmt::format("{:.3f}", loss));
+}
+
+void check_fit_weights(Subject& subject, Findings& findings) {
+  if (!fits(subject, findings)) return;
+  TestExpert clean(subject, 1, false), ignoring(subject, 1, false);
+  const Toy toy(subject, clean, 30);
+  const auto classes = static_cast<size_t>(subject.classes());
+  clean.fit_toy(toy.rows, toy.labels, std::vector<float>(toy.rows.size(), 1.0F), 20);
+  // The same rows again with wrong labels and weight 0.
+  std::vector<TestBatch::Row> rows = toy.rows;
+  std::vector<int32_t> labels = toy.labels;
+  std::vector<float> weights(rows.size(), 1.0F);
+  for (size_t i = 0; i < toy.rows.size(); ++i) {
+    rows.push_back(toy.rows[i]);
+    rows.back().id = static_cast<int64_t>(toy.rows.size() + i);
+    labels.push_back(static_cast<int32_t>((static_cast<size_t>(toy.labels[i]) + 1) % classes));
+    weights.push_back(0.0F);
+  }
+  ignoring.fit_toy(rows, labels, weights, 20);
+  const double alone = mean_loss(clean.forward(clean.batch(toy.rows)), toy.labels, classes),
+               beside = mean_loss(ignoring.forward(ignoring.batch(toy.rows)), toy.labels, classes);
+  if (beside > alone + 0.2 * std::log(static_cast<double>(classes)))
+    findings.add("rows of weight 0 teach nothing",
+                 fmt::format("wrong labels of weight 0 raise the loss from {:.3f} to {:.3f}", alone,
+                             beside));
+}
+
+constexpr Check kChecks[] = {
+    {"bind", 4, "parameters are read from the host's storage, and gradients written there",
+     "keep the pointers of bind(), and no copy of the values", &check_bind},
+    {"gradients", 4, "vjp gives the gradients that differences give",
+     "compare the derivative with finite differences of your own forward", &check_gradients},
+    {"input-gradients", 4, "vjp gives the gradients of the inputs",
+     "write gx where it is not NULL; it is not zeroed before", &check_input_gradients},
+    {"accumulates", 4, "gradients are added to what is there", "use += for parameter gradients",
+     &check_accumulates},
+    {"saved-contexts", 4, "any number of saved contexts may live",
+     "keep what vjp needs in *saved, not in the expert or in static memory", &check_saved_contexts},
+    {"state-roundtrip", 4, "state read from one object and written to another gives the same bits",
+     "store all that was learnt, in float32, and derive the rest from it in write()",
+     &check_state_roundtrip},
+    {"fit-learns", 4, "fitting lowers the loss", "use labels; look at their type (int32)",
+     &check_fit_learns},
+    {"fit-weights", 4, "a row's weight counts", "multiply by weights[row]", &check_fit_weights},
+};
+
+}  // namespace
+
+std::span<const Check> training_checks() { return kChecks; }
+
+}  // namespace moecollab::conformance

@@ -1,0 +1,47 @@
+// `moecollab validate`: the conformance suite over one package.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "conformance/runner.h"
+
+namespace moecollab::conformance {
+
+struct ValidateOptions {
+  fs::path package;
+  int level = 5;                    // the highest that is run
+  std::vector<std::string> checks;  // by id; none: all
+  std::optional<fs::path> encoder;  // folder with config.json, for a package made for an encoder
+  uint64_t seed = 1;
+  int64_t deadline_ms = 5000;  // of one check
+  std::string command;
+};
+
+struct Report {
+  std::vector<Outcome> outcomes;
+  std::vector<Check> not_run;  // of levels above the first that failed
+  int level_reached = 0;       // all checks up to it passed
+
+  bool passed() const;
+};
+
+// Throws E_CONFIG for a path that is not there, an unknown check, and a package made for an encoder
+// where none is given. A package that cannot be read is a failed check `package`. Levels above the
+// first with a failure are not run. `prepare` is called once the manifest is known, before any
+// library is loaded.
+Report validate(const ValidateOptions& options,
+                const std::function<void(const registry::Manifest&)>& prepare = {});
+
+// {"schema": "moecollab.validate/1", "checks": […], "passed", "failed", "not_applicable",
+// "not_run", "level_reached"}.
+Json to_json(const Report& report, const ValidateOptions& options);
+std::string to_text(const Report& report);
+// JUnit XML, for CI services.
+std::string to_junit(const Report& report, const std::string& package);
+// Every check with its promise.
+std::string list_checks();
+
+}  // namespace moecollab::conformance

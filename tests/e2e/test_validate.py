@@ -1,0 +1,91 @@
+"""`moecollab validate` on packages that are fine and on things that are none; tests/zoo has the bad ones."""
+import json
+import pathlib
+import shutil
+import unittest
+import xml.etree.ElementTree as xml
+
+from harness import BUILD, ENCODER, PLUGINS, EndToEnd, run
+
+SAMPLE = BUILD / "tests" / "plugin" / "samples" / "keyword-c" / "keywords.package"
+LEVELS = {1: 9, 2: 10, 3: 8, 4: 8, 5: 5}  # checks of each
+
+
+class Validate(EndToEnd):
+    def validate(self, package, *more):
+        done = run("validate", package, "--json", "--deadline-ms", 60000, *more)
+        return done, json.loads(done.stdout)
+
+    def copy(self, package):
+        target = self.folder / package.name
+        shutil.copytree(package, target)
+        return target
+
+    def test_stock_and_sample_experts_reach_level_5(self):
+        for package in (SAMPLE, BUILD / "tests/plugin/samples/centroid-cpp/centroid.package", PLUGINS / "adapter", PLUGINS / "lexical", PLUGINS / "deep-adapter"):
+            with self.subTest(package=package.name):
+                done, result = self.validate(package)
+                self.assertEqual(done.returncode, 0, [c for c in result["checks"] if c["findings"]])
+                self.assertEqual((result["level_reached"], result["failed"], result["not_run"]), (5, 0, []))
+                self.assertEqual(len(result["checks"]), sum(LEVELS.values()))
+                self.assertGreater(result["passed"], 25)
+
+    def test_trained_packages_need_their_encoder(self):
+        package = self.package(self.registry(), "feelings")
+        done, result = self.validate(package, "--encoder", ENCODER)
+        self.assertEqual((done.returncode, result["level_reached"]), (0, 5))
+        self.assertRefused(run("validate", package), 2, "E_CONFIG", "--encoder")
+
+    def test_what_is_no_package_never_passes(self):
+        empty = self.folder / "empty"
+        empty.mkdir()
+        for path in (empty, self.write("text.txt", "hello"), BUILD / "lib"):
+            done, result = self.validate(path)
+            self.assertEqual((done.returncode, result["passed"], result["failed"]), (5, 0, 1), path)
+            self.assertEqual(result["checks"][0]["id"], "package")
+        self.assertRefused(run("validate", self.folder / "nowhere"), 2, "E_CONFIG", "nowhere")
+        self.assertRefused(run("validate"), 2, "E_CONFIG")
+        tomorrow = self.copy(SAMPLE)
+        manifest = tomorrow / "expert.toml"
+        manifest.chmod(0o644)
+        manifest.write_text(manifest.read_text().replace("schema = 1", "schema = 2"))
+        done, result = self.validate(tomorrow)
+        self.assertEqual(done.returncode, 5)
+        self.assertIn("schema", result["checks"][0]["findings"][0]["seen"])
+
+    def test_a_damaged_file_is_found_and_higher_levels_are_not_run(self):
+        package = self.copy(SAMPLE)
+        manifest = package / "expert.toml"
+        manifest.chmod(0o644)
+        manifest.write_text(manifest.read_text().replace('version = "1.0.0"\n\n[expert]', 'version = "1.0.1"\n\n[expert]'))
+        done, result = self.validate(package)
+        self.assertEqual(done.returncode, 5)
+        self.assertEqual([c["id"] for c in result["checks"] if c["verdict"] == "failed"], ["identity"])
+        self.assertIn("1.0.1", result["checks"][6]["findings"][0]["expected"])
+        self.assertEqual((result["level_reached"], len(result["not_run"])), (0, sum(LEVELS.values()) - LEVELS[1]))
+
+    def test_options(self):
+        done, result = self.validate(SAMPLE, "--level", 2)
+        self.assertEqual((done.returncode, result["level_reached"], len(result["checks"])), (0, 2, LEVELS[1] + LEVELS[2]))
+        done, result = self.validate(SAMPLE, "--check", "finite", "--check", "entry")
+        self.assertEqual([c["id"] for c in result["checks"]], ["entry", "finite"])
+        self.assertRefused(run("validate", SAMPLE, "--check", "finit"), 2, "E_CONFIG", "did you mean `finite`")
+        self.assertRefused(run("validate", SAMPLE, "--level", 6), 2, "E_CONFIG", "1 to 5")
+        listed = run("validate", "--list").stdout
+        for check in result["checks"]:
+            self.assertIn(check["id"], listed)
+        self.assertEqual(listed.count("mend:"), sum(LEVELS.values()) - 1, "each check but the figure `latency` says how it is mended")
+        done = run("validate", SAMPLE, "--check", "bind")
+        self.assertEqual(done.returncode, 5, "no check that applies is no success")
+
+    def test_junit(self):
+        report = self.folder / "report.xml"
+        done = run("validate", SAMPLE, "--junit", report, "--deadline-ms", 60000)
+        self.assertEqual(done.returncode, 0, done.stdout)
+        suite = xml.parse(report).getroot()
+        self.assertEqual((suite.get("tests"), suite.get("failures")), (str(sum(LEVELS.values())), "0"))
+        self.assertEqual(len(suite), sum(LEVELS.values()))
+
+
+if __name__ == "__main__":
+    unittest.main()
