@@ -41,6 +41,9 @@ void build(Program& program) {
   add_experts(program);
   add_new(program);
   add_validate(program);
+  add_pack(program);
+  add_keygen(program);
+  add_sign(program);
   add_encode(program);
   add_tokenize(program);
   add_bench(program);

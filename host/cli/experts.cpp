@@ -9,6 +9,7 @@
 #include "cli/verb.h"
 #include "experts/scanner.h"
 #include "registry/package.h"
+#include "registry/trust.h"
 
 namespace moecollab::cli {
 namespace {
@@ -54,8 +55,30 @@ std::string why_text(const Json& e) {
   return out;
 }
 
+// Whose signature the package carries, and whether the registry (where there is one) trusts it.
+Json signature_json(const fs::path& package, const fs::path& registry) {
+  if (!fs::exists(package / registry::kSignatureFile)) return nullptr;
+  const auto signature =
+      registry::Signature::parse(read_file(package / registry::kSignatureFile, "E_REG_IO", 4096));
+  Json json = {{"key", signature.key_id_text()},
+               {"comment", signature.trusted_comment},
+               {"publisher", nullptr},
+               {"reason", nullptr}};
+  try {
+    const bool known = fs::exists(registry / registry::kRegistryFile);
+    const std::vector<registry::TrustEntry> trust =
+        known ? registry::read_registry(registry).trust : std::vector<registry::TrustEntry>();
+    json["publisher"] = registry::check_signature(package, trust)->publisher;
+  } catch (const Error& error) {
+    json["reason"] = fmt::format("{}: {}", error.code(), error.what());
+  }
+  return json;
+}
+
 // A package, read without running any of its code.
-Json inspect(const fs::path& folder) {
+Json inspect(const fs::path& path, const fs::path& registry) {
+  const registry::PackageFolder opened(path);
+  const fs::path& folder = opened.path();
   const registry::Package package = registry::open_package(folder);
   const registry::Manifest& m = package.manifest;
   const std::string library = registry::library_file(m);
@@ -63,7 +86,7 @@ Json inspect(const fs::path& folder) {
   const experts::LibraryNote note =
       experts::scan_library(read_file(folder / library, "E_PLUG_IO"), (folder / library).string());
   return {
-      {"folder", folder.string()},
+      {"folder", path.string()},
       {"sha256", package.manifest_sha256},
       {"expert",
        {{"id", m.expert.id},
@@ -84,6 +107,7 @@ Json inspect(const fs::path& folder) {
         {"layers", m.input.layers},
         {"pooling", m.input.pooling},
         {"encoder", m.input.needs_encoder() ? Json(m.input.encoder_fingerprint) : Json("none")}}},
+      {"signature", signature_json(folder, registry)},
       {"config", m.config},
       {"files", m.files},
       {"provenance", m.provenance}};
@@ -121,10 +145,14 @@ void add_experts(Program& program) {
   CLI::App& inspect_verb =
       add_verb(program, verb, "inspect", "What a package says of itself; none of its code runs",
                "moecollab experts inspect build/lib/moecollab/plugins/lexical");
-  inspect_verb.add_option("package", *package, "Package folder")->required();
+  inspect_verb.add_option("package", *package, "Package folder, or FILE.moec")->required();
+  inspect_verb
+      .add_option("--registry", options->registry, "Whose [[trust]] signatures are held against")
+      ->envname("MOECOLLAB_REGISTRY")
+      ->capture_default_str();
   inspect_verb.add_flag("--json", program.json, "Print the result as JSON");
-  action(inspect_verb, [&program, package] {
-    const Json result = inspect(*package);
+  action(inspect_verb, [&program, options, package] {
+    const Json result = inspect(*package, options->registry);
     print_result(program, result, to_text(result));
     return 0;
   });
@@ -144,7 +172,7 @@ void add_experts(Program& program) {
 
   CLI::App& add = add_verb(program, verb, "add", "Checks a package and installs it",
                            "moecollab experts add ./legal-clauses.package");
-  add.add_option("package", *package, "Package folder")->required();
+  add.add_option("package", *package, "Package folder, or FILE.moec")->required();
   add.add_option("--name", *name, "Name in this registry (default: the package's)");
   add.add_option("--max-length", options->max_length, "Tokens a text, of a new registry")
       ->capture_default_str();
@@ -154,9 +182,11 @@ void add_experts(Program& program) {
     print_result(
         program, r,
         fmt::format(
-            "{0} {1} installed, probe: {2}; unrouted until the gate knows it: moecollab grow {0}\n",
+            "{0} {1} installed, signed by: {3}, probe: {2}; unrouted until the gate knows it: "
+            "moecollab grow {0}\n",
             r["name"].get<std::string>(), r["version"].get<std::string>(),
-            r["probe"].get<std::string>()));
+            r["probe"].get<std::string>(),
+            r["publisher"].is_null() ? "nobody" : escaped(r["publisher"].get<std::string>(), 80)));
     return 0;
   });
 

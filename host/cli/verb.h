@@ -68,6 +68,9 @@ void add_tokenize(Program& program);
 void add_experts(Program& program);
 void add_new(Program& program);
 void add_validate(Program& program);
+void add_pack(Program& program);
+void add_keygen(Program& program);
+void add_sign(Program& program);
 void add_doctor(Program& program);
 void add_bench(Program& program);
 

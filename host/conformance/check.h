@@ -41,6 +41,7 @@ struct Check {
   const char* promise;  // what holds for a good expert
   const char* cure;     // how authors usually mend it
   void (*run)(Subject& subject, Findings& findings);
+  bool exits = false;  // its process ends by exit(), which must succeed too
 };
 
 std::span<const Check> load_checks();

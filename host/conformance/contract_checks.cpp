@@ -25,9 +25,11 @@ namespace {
 
 constexpr int kRounds = 100;
 constexpr int64_t kLeak = 128;  // bytes a round that are no leak
+// LibTorch frees in one thread what another one allocated, and keeps some of it.
+constexpr int64_t kTorchLeak = 1024;
 constexpr int kLeastRounds = 8;
 constexpr std::chrono::milliseconds kWarmUp(1000);
-constexpr int64_t kLargestBatch = 512;  // rows, where any number is allowed
+constexpr size_t kLargestBatch = 512;  // rows, where any number is allowed
 
 void check_extensions(Subject& subject, Findings& findings) {
   for (const char* id :
@@ -49,7 +51,7 @@ int64_t heap_in_use() {
 void check_leaks(Subject& subject, Findings& findings) {
   const auto round = [&] {
     TestExpert expert(subject);
-    const TestBatch batch = expert.batch(expert.rows(8, 1));
+    const TestBatch batch = expert.batch(expert.rows(expert.at_most(8), 1), /*read_only=*/false);
     for (int i = 0; i < 4; ++i) expert.forward(batch);
   };
   // An expert of many parameters takes a while to make.
@@ -63,7 +65,8 @@ void check_leaks(Subject& subject, Findings& findings) {
   const int64_t before = heap_in_use();
   for (int i = 0; i < rounds; ++i) round();
   const int64_t grown = heap_in_use() - before;
-  if (grown > kLeak * rounds)
+  const bool torch = !subject.manifest().abi.libtorch.empty();
+  if (grown > (torch ? kTorchLeak : kLeak) * rounds)
     findings.add("making, using and destroying experts leaves nothing behind",
                  fmt::format("{} bytes more after {} rounds", grown, rounds));
 }
@@ -157,7 +160,7 @@ void check_requirements(Subject& subject, Findings& findings) {
     }
   };
   compare(expert.requirements(), "at first");
-  expert.forward(expert.batch(expert.rows(4, 1)));
+  expert.forward(expert.batch(expert.rows(expert.at_most(4), 1), /*read_only=*/false));
   moec_requirements later{};
   later.struct_size = sizeof later;
   moec_error error = empty_error();
@@ -176,16 +179,10 @@ void check_null_arguments(Subject& subject, Findings& findings) {
     findings.add("forward() refuses batch = NULL", "it gave status 0");
 }
 
-int64_t largest_batch(const TestExpert& expert) {
-  const int64_t most = expert.requirements().max_batch;
-  return most == 0 ? kLargestBatch : std::min(most, kLargestBatch);
-}
-
 void check_batch_sizes(Subject& subject, Findings&) {
   TestExpert expert(subject);
-  expert.forward(expert.batch(expert.rows(1, 1)));
-  expert.forward(expert.batch(expert.rows(static_cast<size_t>(largest_batch(expert)), 2)));
-  expert.forward(expert.batch(expert.rows(1, 3)));
+  for (const size_t n : {size_t{1}, expert.at_most(kLargestBatch), size_t{1}})
+    expert.forward(expert.batch(expert.rows(n, n), /*read_only=*/false));
 }
 
 void check_errors(Subject& subject, Findings& findings) {
@@ -267,8 +264,9 @@ void check_surroundings(Subject& subject, Findings& findings) {
   {
     TestExpert expert(subject);
     compare(before, Surroundings::now(), "create()", torch, findings);
-    expert.forward(expert.batch(expert.rows(8, 1)));
+    expert.forward(expert.batch(expert.rows(expert.at_most(8), 1), /*read_only=*/false));
     compare(before, Surroundings::now(), "forward()", torch, findings);
+    if (::waitpid(-1, nullptr, WNOHANG) >= 0) findings.add("no process is started", "one was");
   }
   std::fflush(nullptr);
   struct stat written {};
@@ -276,7 +274,6 @@ void check_surroundings(Subject& subject, Findings& findings) {
   if (written.st_size > 0)
     findings.add("nothing is printed to standard output",
                  fmt::format("{} bytes were", written.st_size));
-  if (::waitpid(-1, nullptr, WNOHANG) >= 0) findings.add("no process is started", "one was");
 }
 
 constexpr Check kChecks[] = {

@@ -12,7 +12,6 @@
 namespace moecollab::conformance {
 namespace {
 
-constexpr size_t kAlignment = 64;
 constexpr unsigned char kPattern = 0xA5;
 
 std::vector<const GuardedMemory*>& living() {
@@ -24,8 +23,9 @@ size_t page() { return static_cast<size_t>(::sysconf(_SC_PAGESIZE)); }
 
 }  // namespace
 
-GuardedMemory::GuardedMemory(std::string name, size_t size) : name_(std::move(name)), size_(size) {
-  const size_t aligned = (std::max<size_t>(size, 1) + kAlignment - 1) / kAlignment * kAlignment;
+GuardedMemory::GuardedMemory(std::string name, size_t size, size_t alignment)
+    : name_(std::move(name)), size_(size) {
+  const size_t aligned = (std::max<size_t>(size, 1) + alignment - 1) / alignment * alignment;
   span_ = (aligned + page() - 1) / page() * page();
   void* mapped = ::mmap(nullptr, span_ + 2 * page(), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (mapped == MAP_FAILED) throw std::bad_alloc();

@@ -7,12 +7,12 @@
 
 namespace moecollab::conformance {
 
-// Bytes between two pages that nobody may touch, 64-byte aligned and ending as near to the second
-// as that allows; the rest of the pages in between is filled with a pattern. Registered for
+// Bytes between two pages that nobody may touch, aligned and ending as near to the second as that
+// allows; the rest of the pages in between is filled with a pattern. Registered for
 // describe_address() while it lives.
 class GuardedMemory {
  public:
-  GuardedMemory(std::string name, size_t size);
+  GuardedMemory(std::string name, size_t size, size_t alignment = 64);
   ~GuardedMemory();
   GuardedMemory(const GuardedMemory&) = delete;
   GuardedMemory& operator=(const GuardedMemory&) = delete;

@@ -16,14 +16,9 @@ constexpr uint32_t kUnwritten = 0x7FA0DEAD;
 constexpr double kRowTolerance = 1e-5;
 constexpr int kManyCalls = 300;
 
-size_t rows_for(const TestExpert& expert, size_t wanted) {
-  const int64_t most = expert.requirements().max_batch;
-  return most == 0 ? wanted : std::min(wanted, static_cast<size_t>(most));
-}
-
 // Rows asked for one batch after another where one batch may not hold them all.
 std::vector<float> forward_all(TestExpert& expert, const std::vector<TestBatch::Row>& rows) {
-  const size_t step = rows_for(expert, rows.size());
+  const size_t step = expert.at_most(rows.size());
   std::vector<float> all;
   for (size_t first = 0; first < rows.size(); first += step) {
     const size_t last = std::min(rows.size(), first + step);
@@ -38,7 +33,7 @@ void check_writes_all(Subject& subject, Findings& findings) {
   TestExpert expert(subject);
   for (const size_t n : {size_t{1}, size_t{7}, size_t{33}}) {
     const std::vector<float> logits =
-        expert.forward(expert.batch(expert.rows(rows_for(expert, n), n)));
+        expert.forward(expert.batch(expert.rows(expert.at_most(n), n)));
     for (size_t i = 0; i < logits.size(); ++i) {
       uint32_t bits;
       std::memcpy(&bits, &logits[i], sizeof bits);
@@ -55,7 +50,7 @@ void check_in_bounds(Subject& subject, Findings& findings) {
   TestExpert expert(subject);
   for (const size_t n : {size_t{1}, size_t{5}, size_t{16}}) {
     std::string outside;
-    expert.forward(expert.batch(expert.rows(rows_for(expert, n), n)), &outside);
+    expert.forward(expert.batch(expert.rows(expert.at_most(n), n)), &outside);
     if (!outside.empty()) {
       findings.add("forward() writes its output and nothing else", "it wrote " + outside);
       return;
@@ -67,7 +62,7 @@ void check_in_bounds(Subject& subject, Findings& findings) {
 void check_inputs_untouched(Subject& subject, Findings&) {
   TestExpert expert(subject);
   for (const uint64_t seed : {1, 2, 3})
-    expert.forward(expert.batch(expert.rows(rows_for(expert, 12), seed)));
+    expert.forward(expert.batch(expert.rows(expert.at_most(12), seed)));
 }
 
 void check_finite(Subject& subject, Findings& findings) {
@@ -90,7 +85,7 @@ void check_deterministic(Subject& subject, Findings& findings) {
   if (!subject.manifest().output.deterministic)
     return findings.not_applicable("expert.toml says output.deterministic = false");
   TestExpert expert(subject), other(subject);
-  const std::vector<TestBatch::Row> rows = expert.rows(rows_for(expert, 24), 5);
+  const std::vector<TestBatch::Row> rows = expert.rows(expert.at_most(24), 5);
   const std::vector<float> first = expert.forward(expert.batch(rows));
   const auto same = [&](const std::vector<float>& again, const char* what) {
     if (std::memcmp(first.data(), again.data(), first.size() * sizeof(float)) != 0)
@@ -140,7 +135,7 @@ void check_row_independence(Subject& subject, Findings& findings) {
 
 void check_many_calls(Subject& subject, Findings& findings) {
   TestExpert expert(subject);
-  const std::vector<TestBatch::Row> rows = expert.rows(rows_for(expert, 4), 11);
+  const std::vector<TestBatch::Row> rows = expert.rows(expert.at_most(4), 11);
   const TestBatch batch = expert.batch(rows);
   const std::vector<float> first = expert.forward(batch);
   for (int call = 2; call <= kManyCalls; ++call) {

@@ -10,6 +10,7 @@
 
 #include <cerrno>
 #include <csignal>
+#include <cstdlib>
 #include <cstring>
 
 #include "base/json.h"
@@ -84,7 +85,17 @@ void catch_faults() {
   }
   if (::getpid() != child_process) ::_exit(0);  // the library forked, and this is its child
   write_all(to_line(to_json(findings)));
+  if (check.exits) std::exit(0);
   ::_exit(0);
+}
+
+// Whether the child ends by the deadline; its status.
+bool ends_by(pid_t child, std::chrono::steady_clock::time_point deadline, int& status) {
+  while (::waitpid(child, &status, WNOHANG) == 0) {
+    if (std::chrono::steady_clock::now() > deadline) return false;
+    ::usleep(2000);
+  }
+  return true;
 }
 
 // Everything until the end or the deadline; false if that passed.
@@ -149,13 +160,20 @@ Outcome run_check(const Check& check, Subject& subject, std::chrono::millisecond
   std::string text;
   const bool in_time = read_until(pipe[0], start + deadline, text);
   ::close(pipe[0]);
-  ::kill(-child, SIGKILL);  // and what it left behind
-  ::kill(child, SIGKILL);
-  int status = 0;
-  while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
-  }
   Outcome outcome;
   outcome.check = check;
+  int status = 0;
+  const bool ended = check.exits && ends_by(child, start + deadline, status);
+  if (check.exits && !text.empty() && (!ended || status != 0)) {
+    outcome.findings.push_back({"the process that used it ends by exit()",
+                                ended ? ending(status) : "it did not end, and was killed"});
+  }
+  ::kill(-child, SIGKILL);  // and what it left behind
+  if (!ended) {
+    ::kill(child, SIGKILL);
+    while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
+    }
+  }
   fill(outcome, text, in_time, status, deadline);
   outcome.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return outcome;

@@ -26,11 +26,6 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-size_t rows_for(const TestExpert& expert, size_t wanted) {
-  const int64_t most = expert.requirements().max_batch;
-  return most == 0 ? wanted : std::min(wanted, static_cast<size_t>(most));
-}
-
 // Guarded memory is made in one thread; the calls run side by side, each on an object of its own.
 void check_threads(Subject& subject, Findings& findings) {
   struct Worker {
@@ -43,7 +38,7 @@ void check_threads(Subject& subject, Findings& findings) {
   for (int i = 0; i < kThreads; ++i) {
     Worker& w = workers[static_cast<size_t>(i)];
     w.expert = std::make_unique<TestExpert>(subject);
-    const auto rows = w.expert->rows(rows_for(*w.expert, 16), static_cast<uint64_t>(40 + i));
+    const auto rows = w.expert->rows(w.expert->at_most(16), static_cast<uint64_t>(40 + i));
     w.batch = std::make_unique<TestBatch>(rows, w.expert->requirements().inputs,
                                           w.expert->requirements().layer_count,
                                           subject.encoder().config.hidden);
@@ -84,7 +79,7 @@ void check_threads(Subject& subject, Findings& findings) {
 
 void check_cancel(Subject& subject, Findings& findings) {
   TestExpert expert(subject);
-  const auto rows = expert.rows(rows_for(expert, 64), 1);
+  const auto rows = expert.rows(expert.at_most(64), 1);
   const TestBatch batch = expert.batch(rows);
   Subject::set_stop(true);
   const auto judge = [&](const char* call, const auto& run) {
@@ -115,11 +110,12 @@ void check_sizes(Subject& subject, Findings& findings) {
   std::mt19937_64 draw(subject.seed());
   const int64_t hidden = subject.encoder().config.hidden;
   for (int round = 0; round < 40; ++round) {
-    auto rows = expert.rows(rows_for(expert, 1 + draw() % 40), draw() % 1000);
+    auto rows = expert.rows(expert.at_most(1 + draw() % 40), draw() % 1000);
     for (TestBatch::Row& row : rows) {
       const size_t kind = draw() % 8;
       if (kind == 0) row.text = std::string(1 + draw() % 200'000, 'x');
       if (kind == 1) row.text = ".";
+      if (kind == 5) row.text.clear();
       if (kind == 2)
         row.text = "\xF0\x9F\x91\xA9\xE2\x80\x8D\xF0\x9F\x91\xA7 \xE2\x80\xAE\xCC\x81\xCC\x81";
       if (kind == 3) {  // as many tokens as the encoder gives
@@ -143,7 +139,7 @@ void check_sizes(Subject& subject, Findings& findings) {
 void check_latency(Subject& subject, Findings& findings) {
   TestExpert expert(subject);
   for (const size_t n : {size_t{1}, size_t{32}}) {
-    const TestBatch batch = expert.batch(expert.rows(rows_for(expert, n), 2));
+    const TestBatch batch = expert.batch(expert.rows(expert.at_most(n), 2));
     std::vector<double> times;
     for (int i = 0; i < 50; ++i) {
       const auto start = Clock::now();
@@ -164,7 +160,7 @@ void check_leaves_nothing(Subject& subject, Findings& findings) {
   const auto before = threads();
   {
     TestExpert expert(subject);
-    expert.forward(expert.batch(expert.rows(rows_for(expert, 8), 1)));
+    expert.forward(expert.batch(expert.rows(expert.at_most(8), 1)));
   }
   std::this_thread::sleep_for(std::chrono::milliseconds(100));
   const bool torch = !subject.manifest().abi.libtorch.empty();  // its pool stays
@@ -183,7 +179,7 @@ constexpr Check kChecks[] = {
      "size buffers by the text at hand; a text is any UTF-8", &check_sizes},
     {"latency", 5, "how long a row takes (a figure, no verdict)", "", &check_latency},
     {"leaves-nothing", 5, "destroy() ends what it started", "join threads in destroy()",
-     &check_leaves_nothing},
+     &check_leaves_nothing, /*exits=*/true},
 };
 
 }  // namespace

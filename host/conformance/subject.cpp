@@ -144,8 +144,18 @@ TestBatch::TestBatch(const std::vector<Row>& rows, uint32_t inputs, size_t layer
   for (size_t i = 0; i < n; ++i) static_cast<int64_t*>(row_ids_->data())[i] = rows[i].id;
   view_.row_ids = static_cast<const int64_t*>(row_ids_->data());
   if (inputs & MOEC_INPUT_TEXT) {
-    for (const Row& row : rows) texts_.push_back(to_abi(kept_texts_.emplace_back(row.text)));
-    view_.texts = texts_.data();
+    // One behind the other without a 0 between, the last one ending where memory ends.
+    size_t size = 0;
+    for (const Row& row : rows) size += row.text.size();
+    text_bytes_ = std::make_unique<GuardedMemory>("texts", size, /*alignment=*/1);
+    texts_ = std::make_unique<GuardedMemory>("the array of texts", n * sizeof(moec_string));
+    auto* to = static_cast<char*>(text_bytes_->data());
+    auto* views = static_cast<moec_string*>(texts_->data());
+    for (size_t i = 0; i < n; ++i) {
+      views[i] = {to, rows[i].text.size()};
+      to = std::copy(rows[i].text.begin(), rows[i].text.end(), to);
+    }
+    view_.texts = views;
   }
   int64_t total = 0;
   if (inputs & (MOEC_INPUT_TOKENS | MOEC_INPUT_HIDDEN)) {
@@ -183,6 +193,8 @@ TestBatch::TestBatch(const std::vector<Row>& rows, uint32_t inputs, size_t layer
   if (!pooled_views_.empty()) view_.pooled = pooled_views_.data();
   if (!read_only) return;
   row_ids_->make_read_only();
+  if (texts_) texts_->make_read_only();
+  if (text_bytes_) text_bytes_->make_read_only();
   if (offsets_) offsets_->make_read_only();
   if (tokens_) tokens_->memory.make_read_only();
   for (GuardedTensor* tensor : float_inputs()) tensor->memory.make_read_only();
@@ -327,6 +339,11 @@ TestExpert::TestExpert(Subject& subject, uint64_t seed, bool ready) : subject_(s
 
 TestExpert::~TestExpert() {
   if (object_ != nullptr) subject_.table().destroy(object_);
+}
+
+size_t TestExpert::at_most(size_t rows) const {
+  const int64_t most = requirements_.max_batch;
+  return most == 0 ? rows : std::min(rows, static_cast<size_t>(most));
 }
 
 std::vector<TestBatch::Row> TestExpert::rows(size_t count, uint64_t seed) const {

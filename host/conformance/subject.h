@@ -64,10 +64,7 @@ class TestBatch {
   std::vector<GuardedTensor*> float_inputs();
 
  private:
-  std::vector<moec_string> texts_;
-  std::vector<int64_t> ids_;
-  std::deque<std::string> kept_texts_;
-  std::unique_ptr<GuardedMemory> offsets_, row_ids_;
+  std::unique_ptr<GuardedMemory> text_bytes_, texts_, offsets_, row_ids_;
   std::unique_ptr<GuardedTensor> tokens_;
   std::deque<GuardedTensor> hidden_, pooled_;
   std::vector<const moec_tensor*> hidden_views_, pooled_views_;
@@ -98,6 +95,8 @@ class TestExpert {
   const moec_requirements& requirements() const { return requirements_; }
   // Logits [rows · classes] in guarded memory; `outside` (if given) says what was written round it.
   std::vector<float> forward(const TestBatch& batch, std::string* outside = nullptr);
+  // `rows`, or its largest batch where that is smaller.
+  size_t at_most(size_t rows) const;
   std::vector<TestBatch::Row> rows(size_t count, uint64_t seed) const;
   TestBatch batch(const std::vector<TestBatch::Row>& rows, bool read_only = true) const;
 

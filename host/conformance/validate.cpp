@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/strings.h"
+#include "registry/trust.h"
 
 namespace moecollab::conformance {
 namespace {
@@ -108,11 +109,13 @@ Report validate(const ValidateOptions& options,
   std::error_code none;
   if (!fs::exists(options.package, none)) {
     throw Error("E_CONFIG", fmt::format("there is no {}", escaped(options.package.string())),
-                "name the package's folder: the one that holds expert.toml");
+                "name the package's folder, the one that holds expert.toml, or FILE.moec");
   }
+  std::optional<registry::PackageFolder> folder;
   std::optional<Subject> subject;
   try {
-    registry::Package package = registry::open_package(options.package);
+    folder.emplace(options.package);
+    registry::Package package = registry::open_package(folder->path());
     const EncoderFacts facts = encoder_facts(package.manifest, options);
     subject.emplace(std::move(package), facts, options.seed);
   } catch (const Error& error) {
@@ -122,13 +125,17 @@ Report validate(const ValidateOptions& options,
   if (prepare) prepare(subject->manifest());
   Report report;
   int failed_level = 6;
+  bool loads = true;  // what does not load fails every later check alike
   for (const Check& check : checks) {
-    if (check.level > failed_level) {
+    if (check.level > failed_level || !loads) {
       report.not_run.push_back(check);
       continue;
     }
     Outcome outcome = run_check(check, *subject, std::chrono::milliseconds(options.deadline_ms));
-    if (outcome.verdict == Verdict::kFailed) failed_level = check.level;
+    if (outcome.verdict == Verdict::kFailed) {
+      failed_level = check.level;
+      loads = loads && std::string_view(check.id) != "loads";
+    }
     report.outcomes.push_back(std::move(outcome));
   }
   report.level_reached = std::min(failed_level - 1, options.level);

@@ -43,6 +43,9 @@ void place_package(const registry::Package& package, const fs::path& target) {
     fs::create_directories((copy / name).parent_path(), error);
     fs::copy_file(package.folder / name, copy / name, error);
   }
+  if (const fs::path signature = package.folder / registry::kSignatureFile;
+      !error && fs::exists(signature))
+    fs::copy_file(signature, copy / registry::kSignatureFile, error);
   if (!error) fs::remove_all(target, error);
   if (!error) fs::rename(copy, target, error);
   if (error) fail_write(target, error);

@@ -8,6 +8,7 @@
 #include "engine/verbs.h"
 #include "pipeline/instantiate.h"
 #include "pipeline/probe.h"
+#include "registry/trust.h"
 
 namespace moecollab::engine {
 namespace {
@@ -83,20 +84,23 @@ Json run_experts_list(const CommonOptions& options) {
   return {{"registry", options.registry.string()}, {"experts", experts}};
 }
 
-Json run_experts_add(const CommonOptions& options, const fs::path& package_folder,
+Json run_experts_add(const CommonOptions& options, const fs::path& package_path,
                      const std::string& wanted_name) {
   prepare(options);
-  const registry::Package package = registry::open_package(package_folder);
+  const registry::PackageFolder folder(package_path);
+  const registry::Package package = registry::open_package(folder.path());
   const std::string name = wanted_name.empty() ? package.manifest.expert.name : wanted_name;
   if (package.manifest.is_kind()) {
     throw Error("E_DESC_LABELS",
                 fmt::format("{} has no labels: it is a kind to be trained, not an expert",
-                            escaped(package_folder.string())),
+                            escaped(package_path.string())),
                 fmt::format("train one with `moecollab train-expert NAME --kind {} --domain D`",
-                            escaped(package_folder.string())));
+                            escaped(package_path.string())));
   }
   contribution::ensure_registry(options.registry, new_registry_encoder(options));
   require_writable(options.registry / registry::kRegistryFile);
+  const std::optional<registry::Signer> signer =
+      registry::check_signature(folder.path(), registry::read_registry(options.registry).trust);
   pipeline::PoolOptions open = pool_options(options, /*cached=*/false);
   open.tolerate_refused = true;
   bool probed = false;
@@ -117,6 +121,7 @@ Json run_experts_add(const CommonOptions& options, const fs::path& package_folde
   return {{"name", name},
           {"version", package.manifest.expert.version.text()},
           {"sha256", package.manifest_sha256},
+          {"publisher", signer ? Json(signer->publisher) : Json(nullptr)},
           {"probe", probed ? "passed" : "none"},
           {"state", registry::to_text(registry::State::kUnrouted)}};
 }

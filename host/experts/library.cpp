@@ -90,6 +90,13 @@ Library::Library(std::string_view bytes, const std::string& file)
       !MOEC_HAS(table_, moec_library, destroy)) {
     throw Error("E_ABI", fmt::format("{}: moec_plugin_entry() gives no whole table", file));
   }
+  if (table_->describe == nullptr || table_->get_extension == nullptr ||
+      table_->create == nullptr || table_->requirements == nullptr || table_->forward == nullptr ||
+      table_->destroy == nullptr) {
+    throw Error("E_ABI",
+                fmt::format("{}: the table of moec_plugin_entry() has a NULL member", file),
+                "every function of moec_library must be there");
+  }
   info_ = table_->describe();
   if (info_ == nullptr || !MOEC_HAS(info_, moec_library_info, sdk)) {
     throw Error("E_DESC_MISMATCH", fmt::format("{}: describe() gives nothing", file));

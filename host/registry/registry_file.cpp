@@ -12,6 +12,7 @@
 #include "base/strings.h"
 #include "base/toml.h"
 #include "registry/labels.h"
+#include "registry/minisign.h"
 #include "registry/names.h"
 
 namespace moecollab::registry {
@@ -78,6 +79,18 @@ Policy read_policy(Fields table) {
   refuse_later_keys(table, {"isolation", "admission", "deadlines", "limits"});
   table.finish();
   return policy;
+}
+
+TrustEntry read_trust(Fields table) {
+  TrustEntry entry{table.required<std::string>("publisher"), table.required<std::string>("key")};
+  try {
+    PublicKey::parse(entry.key);
+  } catch (const Error& error) {
+    table.fail("key", error.what());
+  }
+  refuse_later_keys(table, {"scope", "expiry"});
+  table.finish();
+  return entry;
 }
 
 VersionRange read_range(Fields& table) {
@@ -148,7 +161,7 @@ RegistryFile parse_registry(std::string_view bytes, const std::string& file) {
   if (auto table = root.table("policy")) registry.policy = read_policy(*std::move(table));
   registry.experts = read_named(root, "expert", read_expert);
   if (auto table = root.table("gate")) registry.gate = read_gate(*std::move(table));
-  refuse_later_keys(root, {"trust"});
+  for (Fields& table : root.tables("trust")) registry.trust.push_back(read_trust(std::move(table)));
   root.finish();
   return registry;
 }

@@ -51,6 +51,12 @@ struct GateEntry {
   int64_t top_k = 0;               // experts run for a text; 0 = all
 };
 
+// Whose signatures count.
+struct TrustEntry {
+  std::string publisher;  // for people
+  std::string key;        // minisign public key, one line of base64
+};
+
 struct RegistryFile {
   EncoderEntry encoder;
   std::map<std::string, std::string> domains;  // domain -> label space
@@ -58,11 +64,12 @@ struct RegistryFile {
   Policy policy;
   std::vector<ExpertEntry> experts;  // in the order of the file
   GateEntry gate;
+  std::vector<TrustEntry> trust;
 };
 
 // Reads `bytes` strictly; `file` is named in refusals. E_REG_SIZE, _BYTES, _SYNTAX, _SCHEMA. A file
 // without a single key is a registry of 0 experts. Keys of page 5 that this version does not act on
-// (signatures, trust, isolation, admission, limits) are refused, never passed over.
+// (required signatures, scope and expiry of trust, isolation, admission, limits) are refused, never passed over.
 RegistryFile parse_registry(std::string_view bytes, const std::string& file);
 
 // registry.toml of a registry folder. Throws E_REG_IO naming path and errno where the folder or the

@@ -2,6 +2,7 @@
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import tempfile
 import time
@@ -61,6 +62,58 @@ class Authors(EndToEnd):
             project, made = self.new(f"short-{language}", "--language", language)
             source = next(f for f in made["files"] if f.startswith("short_"))
             self.assertLessEqual(len((project / source).read_text().splitlines()), 43 if language == "cpp" else 40)
+
+    def test_a_package_is_packed_signed_and_installed(self):
+        """Both ways with the program minisign."""
+        package = self.folder / "keywords.package"
+        shutil.copytree(BUILD / "tests/plugin/samples/keyword-c/keywords.package", package)
+        again = self.folder / "again"
+        shutil.copytree(package, again, copy_function=shutil.copyfile)
+        archives = [self.folder / "a.moec", self.folder / "b.moec"]
+        for folder, archive in zip((package, again), archives):
+            done = run("pack", folder, "--output", archive, "--json")
+            self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(archives[0].read_bytes(), archives[1].read_bytes(), "the same input gives the same bytes")
+        self.assertEqual(subprocess.run(["tar", "tf", archives[0]], capture_output=True, text=True).stdout.split(), ["expert.toml", "libkeywords.so"])
+
+        password = self.write("password", "open sesame\n")
+        made = json.loads(run("keygen", "--name", self.folder / "me", "--password-file", password, "--json").stdout)
+        self.assertEqual((self.folder / "me.key").stat().st_mode & 0o777, 0o600)
+        self.assertRefused(run("keygen", "--name", self.folder / "me", "--no-password"), 7, "E_WRITE", "me.key")
+        self.assertRefused(run("sign", archives[0], "--key", self.folder / "me.key"), 5, "E_PLUG_SIG_KEY", "encrypted")
+        self.assertRefused(run("sign", archives[0], "--key", self.folder / "me.key", "--password-file", self.write("wrong", "x")), 5, "E_PLUG_SIG_KEY", "wrong")
+        self.assertEqual(run("sign", archives[0], "--key", self.folder / "me.key", "--password-file", password).returncode, 0)
+        unpacked = self.folder / "unpacked"
+        unpacked.mkdir()
+        subprocess.run(["tar", "xf", archives[0], "-C", unpacked], check=True)
+        subprocess.run(["minisign", "-V", "-p", self.folder / "me.pub", "-m", unpacked / "expert.toml"], check=True, capture_output=True)
+
+        registry = self.folder / "registry"
+        add = lambda what: run("experts", "add", what, "--registry", registry, "--encoder", ENCODER, "--json")
+        self.assertRefused(add(archives[0]), 5, "E_PLUG_SIG_UNKNOWN", made["id"], "[[trust]]")
+        trust = f'\n[[trust]]\npublisher = "Example Ltd"\nkey = "{made["key"]}"\n'
+        (registry / "registry.toml").write_text((registry / "registry.toml").read_text() + trust)
+        self.assertEqual(json.loads(run("experts", "inspect", archives[0], "--registry", registry).stdout)["signature"]["publisher"], "Example Ltd")
+        done = add(archives[0])
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(json.loads(done.stdout)["publisher"], "Example Ltd")
+        self.assertTrue((registry / "experts/keywords/1.0.0/expert.toml.minisig").exists())
+
+        # And the other way: minisign's key and signature.
+        subprocess.run(["minisign", "-G", "-W", "-p", self.folder / "their.pub", "-s", self.folder / "their.key"], check=True, capture_output=True)
+        subprocess.run(["minisign", "-S", "-s", self.folder / "their.key", "-m", package / "expert.toml"], check=True, capture_output=True)
+        key = (self.folder / "their.pub").read_text().splitlines()[1]
+        other = self.folder / "other"
+        registry = other
+        add(archives[1])
+        (other / "registry.toml").write_text((other / "registry.toml").read_text().replace(
+            "\n[[expert]]", f'\n[[trust]]\npublisher = "them"\nkey = "{key}"\n\n[[expert]]', 1))
+        seen = json.loads(run("experts", "inspect", package, "--registry", other).stdout)["signature"]
+        self.assertEqual((seen["publisher"], seen["reason"]), ("them", None))
+        (package / "expert.toml").chmod(0o644)
+        (package / "expert.toml").write_text((package / "expert.toml").read_text() + "\n")
+        self.assertIn("E_PLUG_SIG", json.loads(run("experts", "inspect", package, "--registry", other).stdout)["signature"]["reason"])
+        self.assertRefused(add(self.write("x.moec", "no archive")), 5, "E_PLUG_ARCHIVE")
 
     def test_bad_names_and_places_are_refused_and_nothing_is_lost(self):
         for arguments, fragment in ((["Legal"], "Legal"), (["9lives"], "9lives"), (["a/b"], "a/b"), (["x", "--language", "ccp"], "did you mean `cpp`"),

@@ -193,8 +193,13 @@ TEST(Registry, KeysOfLaterVersionsAreRefused) {
         "deadlines = { call = 1 }", "limits = { rows = 1 }"}) {
     expect_refused("nan = \"mask\"", std::string("nan = \"mask\"\n") + line, "not in this version");
   }
-  expect_refused("[gate]", "[[trust]]\npublisher = \"x\"\n[gate]",
-                 "`trust` is not in this version");
+  expect_refused("[gate]",
+                 "[[trust]]\npublisher = \"x\"\nkey = "
+                 "\"RWTDx1GfJjsTMIsCu62pcPc7H/x2gDPHOdzzHTsxBOBvqVL4sag2viC3\"\nscope = "
+                 "[\"com.example.*\"]\n[gate]",
+                 "`trust[0].scope` is not in this version");
+  expect_refused("[gate]", "[[trust]]\npublisher = \"x\"\nkey = \"RWTD\"\n[gate]",
+                 "no minisign public key");
   expect_refused("weight_cap = 0.5", "device = \"cuda\"",
                  "`expert[0].device` is not in this version");
 }

@@ -1,0 +1,77 @@
+"""Every expert of tests/zoo: what it does wrong is found by the check meant for it, and the good ones are clean.
+
+A name as argument runs that one alone: MOECOLLAB_ZOO=writes_past_the_end."""
+import concurrent.futures
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import tomllib
+import unittest
+
+from harness import ROOT, run
+
+ZOO = ROOT / "tests" / "zoo"
+DEADLINE_MS = 8000  # of a check; a hang costs that much
+ENTRIES = {name: entry for name, entry in tomllib.loads((ZOO / "zoo.toml").read_text()).items()
+           if name in os.environ.get("MOECOLLAB_ZOO", name).split()}
+
+
+class Zoo(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls._folder = tempfile.TemporaryDirectory(prefix="moecollab-zoo.")
+        cls.addClassCleanup(cls._folder.cleanup)
+        cls.packages = pathlib.Path(cls._folder.name)
+        subprocess.run([sys.executable, ZOO / "build_zoo.py", "--sdk", ROOT / "sdk", "--out", cls.packages, *ENTRIES], check=True)
+
+    def judge(self, name, seed=1):
+        level = ENTRIES[name]["level"] if ENTRIES[name]["check"] else 5
+        done = run("validate", self.packages / name, "--json", "--level", level, "--seed", seed, "--deadline-ms", DEADLINE_MS)
+        return name, done, json.loads(done.stdout)
+
+    def judge_all(self, names):
+        with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+            yield from pool.map(self.judge, names)
+
+    def test_each_misbehaviour_is_found_at_its_level(self):
+        bad = [name for name, entry in ENTRIES.items() if entry["check"]]
+        for name, done, result in self.judge_all(bad):
+            with self.subTest(expert=name):
+                failed = [(c["level"], c["id"]) for c in result["checks"] if c["verdict"] == "failed"]
+                self.assertEqual(done.returncode, 5)
+                self.assertIn((ENTRIES[name]["level"], ENTRIES[name]["check"]), failed)
+                self.assertTrue(all(level >= ENTRIES[name]["level"] for level, _ in failed), failed)
+                for check in result["checks"]:
+                    for finding in check["findings"]:
+                        self.assertTrue(finding["expected"] and finding["seen"] and check["cure"], check)
+
+    def test_unusual_but_legal_experts_are_clean(self):
+        good = [name for name, entry in ENTRIES.items() if not entry["check"]]
+        for name, done, result in self.judge_all(good):
+            with self.subTest(expert=name):
+                self.assertEqual([(c["id"], c["findings"]) for c in result["checks"] if c["findings"]], [])
+                self.assertEqual((done.returncode, result["level_reached"]), (0, 5))
+
+    def test_the_same_seed_gives_the_same_findings(self):
+        findings = lambda name: [(c["id"], c["verdict"], c["findings"]) for c in self.judge(name, seed=7)[2]["checks"]]
+        for name in ("gradient_of_another_sign", "writes_past_the_end", "random_logits"):
+            if name in ENTRIES:
+                self.assertEqual(findings(name), findings(name))
+
+    def test_there_are_enough_of_them(self):
+        if "MOECOLLAB_ZOO" in os.environ:
+            self.skipTest("a choice was made")
+        bad = [e for e in ENTRIES.values() if e["check"]]
+        self.assertGreaterEqual(len(bad), 40)
+        self.assertGreaterEqual(len(ENTRIES) - len(bad), 10)
+        listed = run("validate", "--list").stdout
+        never = {"package", "scan-time", "latency"}  # by no library of the zoo
+        checks = [line.split()[0] for line in listed.splitlines() if line.startswith("  ") and not line.strip().startswith("mend:")]
+        self.assertEqual(set(checks) - {e["check"] for e in bad}, never)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,3 @@
+/* Takes one row a call, and says so. */
+#define ZOO_MAX_BATCH 1
+#include "zoo.h"
