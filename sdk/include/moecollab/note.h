@@ -34,6 +34,8 @@ typedef struct moec_elf_note {
 
 #if defined(__ELF__)
 #define MOEC_NOTE_SECTION __attribute__((section(".note.moecollab"), used, aligned(4)))
+#elif defined(__GNUC__)
+#define MOEC_NOTE_SECTION __attribute__((used))
 #else
 #define MOEC_NOTE_SECTION
 #endif
