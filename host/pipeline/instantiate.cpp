@@ -9,6 +9,7 @@
 #include "base/strings.h"
 #include "base/version.h"
 #include "encoder/tensor_io.h"
+#include "experts/inputs.h"
 
 namespace moecollab::pipeline {
 namespace {
@@ -62,17 +63,6 @@ void check_fixed_labels(const registry::Package& package, const experts::Library
   }
 }
 
-uint32_t input_bits(const registry::InputTable& input) {
-  uint32_t bits = 0;
-  for (const std::string& need : input.needs) {
-    if (need == "text") bits |= MOEC_INPUT_TEXT;
-    if (need == "tokens") bits |= MOEC_INPUT_TOKENS;
-    if (need == "hidden") bits |= MOEC_INPUT_HIDDEN;
-    if (need == "pooled") bits |= MOEC_INPUT_POOLED;
-  }
-  return bits;
-}
-
 experts::ExpertSetup setup_of(const registry::Package& package, const encoder::Encoder* encoder,
                               int threads, int32_t classes, const Json& config) {
   const registry::Manifest& manifest = package.manifest;
@@ -85,7 +75,7 @@ experts::ExpertSetup setup_of(const registry::Package& package, const encoder::E
   experts::ExpertSetup setup;
   setup.name = manifest.expert.name;
   setup.classes = classes;
-  setup.inputs = input_bits(manifest.input);
+  setup.inputs = experts::input_bits(manifest.input);
   setup.threads = threads;
   setup.max_batch = manifest.input.max_batch;
   setup.config = manifest.config;
