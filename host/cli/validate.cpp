@@ -50,7 +50,6 @@ void add_validate(Program& program) {
   verb.add_flag("--json", program.json, "Print the result as JSON");
   verb.callback([&program, options] {
     program.action = [&program, options] {
-      options->command = program.command;
       if (options->list) {
         fmt::print("{}", conformance::list_checks());
         return 0;

@@ -17,7 +17,6 @@ struct ValidateOptions {
   std::optional<fs::path> encoder;  // folder with config.json, for a package made for an encoder
   uint64_t seed = 1;
   int64_t deadline_ms = 5000;  // of one check
-  std::string command;
 };
 
 struct Report {

@@ -35,14 +35,15 @@ at::Tensor keep(Pool& pool, const InstalledExpert& expert, const encoder::Featur
   return pool.options().cache->settle(output_key(pool, expert), {}, texts, logits);
 }
 
-}  // namespace
-
+// Nothing is known: every row must be asked for.
 Outputs no_outputs(const InstalledExpert& expert, int64_t texts) {
   Outputs outputs{at::zeros({texts, expert.expert.classes()}, at::kFloat), {}};
   outputs.to_run.resize(static_cast<size_t>(texts));
   std::iota(outputs.to_run.begin(), outputs.to_run.end(), 0);
   return outputs;
 }
+
+}  // namespace
 
 Outputs recall(const Pool& pool, const InstalledExpert& expert,
                std::span<const std::string_view> texts) {

@@ -19,9 +19,6 @@ struct Outputs {
   std::vector<int64_t> to_run;  // these rows, ascending
 };
 
-// Nothing is known: every row must be asked for.
-Outputs no_outputs(const InstalledExpert& expert, int64_t texts);
-
 // From the pool's cache, by package, its configuration and encoder. Nothing for an expert that does
 // not call itself deterministic.
 Outputs recall(const Pool& pool, const InstalledExpert& expert,

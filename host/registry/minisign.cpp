@@ -239,7 +239,6 @@ Signature Signature::parse(std::string_view file) {
   if (!second) malformed(4, "a signature in base64");
   Signature result;
   result.prehashed = prehashed;
-  result.untrusted_comment = lines[0];
   result.trusted_comment = lines[2].substr(kTrusted.size());
   std::copy_n(first->begin() + 2, 8, result.key_id.begin());
   std::copy_n(first->begin() + 10, 64, result.signature.begin());

@@ -51,7 +51,7 @@ struct Signature {
   std::array<uint8_t, 8> key_id{};
   std::array<uint8_t, 64> signature{}, global{};
   bool prehashed = true;
-  std::string untrusted_comment, trusted_comment;
+  std::string trusted_comment;
 
   std::string key_id_text() const;
   // Throws E_PLUG_SIG_FORMAT naming the line.
