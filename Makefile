@@ -31,10 +31,10 @@ bench: build  ## measure the encoder, the experts and start-up, as ratios where 
 	@tools/bench.sh
 
 format:  ## format all C and C++ sources in place
-	@git ls-files '*.h' '*.hpp' '*.c' '*.cpp' | xargs clang-format -i
+	@git ls-files '*.h' '*.hpp' '*.c' '*.cpp' ':!sdk/template' | xargs clang-format -i
 
 lint: setup  ## check the format, and run clang-tidy over the torch-free stages
-	@git ls-files '*.h' '*.hpp' '*.c' '*.cpp' | xargs clang-format --dry-run -Werror
+	@git ls-files '*.h' '*.hpp' '*.c' '*.cpp' ':!sdk/template' | xargs clang-format --dry-run -Werror
 	@tools/build.sh tidy $(JOBS)
 
 clean:  ## remove build/ (the set-up in .deps/ stays)

@@ -69,7 +69,8 @@ struct RegistryFile {
 
 // Reads `bytes` strictly; `file` is named in refusals. E_REG_SIZE, _BYTES, _SYNTAX, _SCHEMA. A file
 // without a single key is a registry of 0 experts. Keys of page 5 that this version does not act on
-// (required signatures, scope and expiry of trust, isolation, admission, limits) are refused, never passed over.
+// (required signatures, scope and expiry of trust, isolation, admission, limits) are refused, never
+// passed over.
 RegistryFile parse_registry(std::string_view bytes, const std::string& file);
 
 // registry.toml of a registry folder. Throws E_REG_IO naming path and errno where the folder or the
