@@ -30,6 +30,7 @@ def parse():
     parser.add_argument("--domains", nargs="*", help="domains to leave out (default: each in turn)")
     parser.add_argument("--texts", type=int, default=64)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--train-gate", default="", help="further options of `train-gate`, as one string")
     parser.add_argument("--grow", default="", help="further options of `grow`, as one string")
     parser.add_argument("--no-eval", action="store_true", help="held-out training texts only: for choosing options, never on dev")
     parser.add_argument("--check", action="store_true")
@@ -81,9 +82,12 @@ class Experiment:
                 assert count == 1, name
         path.write_text(text)
 
+    def train_gate(self, registry, domains):
+        self.run("train-gate", *self.files(domains, "train"), "--seed", self.options.seed, *self.options.train_gate.split(), registry=registry)
+
     def full_refit(self):
         registry = self.copy("full")
-        self.run("train-gate", *self.files(self.domains, "train"), "--seed", self.options.seed, registry=registry)
+        self.train_gate(registry, self.domains)
         return None if self.options.no_eval else self.evaluate(registry, self.domains)
 
     def evaluate(self, registry, domains):
@@ -95,7 +99,7 @@ class Experiment:
         others = [d for d in self.domains if d != domain]
         newcomers = self.experts[domain]
         self.enable(registry, newcomers, False)
-        self.run("train-gate", *self.files(others, "train"), "--seed", self.options.seed, registry=registry)
+        self.train_gate(registry, others)
         before = None if self.options.no_eval else self.evaluate(registry, others)
         self.enable(registry, newcomers, True)
         grown = self.run("grow", *newcomers, *self.files(self.domains, "train"), "--texts", self.options.texts, "--seed", self.options.seed,

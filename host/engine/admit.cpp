@@ -229,7 +229,7 @@ Json under_fitted_gate(const Trial& trial, const training::GrowthRows& fit,
     domains.push_back(fit.domain_of[static_cast<size_t>(others[i].item<int64_t>())]);
   const training::GrowthTexts all = routed_texts(trial, fit.texts);
   const training::NewRows row = training::fit_rows(setting, all.select(own.narrow(0, 0, count)),
-                                                   all.select(others), domains, {});
+                                                   all.select(others), domains);
   const training::GrowthTexts seen = routed_texts(trial, judged.texts);
   const fusion::Mode fusion = fusion::Mode::kMixture;
   Json json =

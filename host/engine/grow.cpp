@@ -21,13 +21,13 @@ namespace {
 
 using pipeline::InstalledExpert;
 
-constexpr double kGuard = 0.005;  // accuracy that an old domain may lose on the replay
+constexpr double kGuard = 0.005;   // accuracy that an old domain may lose on the replay
+constexpr int64_t kUnseen = 2000;  // texts of an old domain that its rows were not fitted on
+constexpr double kStep = 0.25, kLowest = 3.0;  // nats by which new rows are lowered to keep to it
 
 void check_options(const GrowOptions& options) {
   if (options.texts < 1)
     throw Error("E_CONFIG", fmt::format("--texts is {}, expected at least 1", options.texts));
-  if (!(options.l2 >= 0) || !std::isfinite(options.l2))
-    throw Error("E_CONFIG", fmt::format("--l2 is {}, expected a number >= 0", options.l2));
   if (!(options.new_weight > 0) || !std::isfinite(options.new_weight)) {
     throw Error("E_CONFIG",
                 fmt::format("--new-weight is {}, expected a number > 0", options.new_weight));
@@ -125,7 +125,8 @@ std::vector<data::Dataset> read_files(const GrowOptions& options, const Growth& 
 struct Rows {
   training::GrowthRows fresh;       // of the new domain, to fit on
   training::GrowthRows judged;      // of the new domain, held out and not fitted on
-  training::GrowthRows replay;      // of the old domains
+  training::GrowthRows replay;      // of the old domains, held out from their experts
+  training::GrowthRows unseen;      // of the old domains, not seen by the gate either; no answers
   std::string source;               // data, routing or mean: where `fresh` comes from
   std::set<std::string> unchecked;  // old domains without replay
 };
@@ -215,6 +216,25 @@ void collect_replay(pipeline::Pool& pool, const Growth& growth,
   }
 }
 
+// The old rows are surer of the texts that they were fitted on, the held-out ones, than of others,
+// and new rows fitted beside these would ask for more than they may have.
+void collect_unseen(pipeline::Pool& pool, const Growth& growth,
+                    const std::vector<data::Dataset>& datasets, const GrowOptions& options,
+                    Rows& rows) {
+  std::vector<training::ChosenTexts> chosen;
+  for (const data::Dataset& dataset : datasets) {
+    if (dataset.domain == growth.domain) continue;
+    int64_t held_out = 0;
+    const std::vector<int64_t> order = training::held_out_first(dataset, options.seed, held_out);
+    const auto last = std::min(static_cast<int64_t>(order.size()), held_out + kUnseen);
+    chosen.push_back({&dataset,
+                      pool.space_of_domain(dataset.domain),
+                      {order.begin() + held_out, order.begin() + last}});
+  }
+  rows.unseen =
+      training::collect_unanswered_rows(pool, growth.experts, growth.gate.gate.features, chosen);
+}
+
 at::Tensor rows_of_domain(const training::GrowthRows& rows, int domain) {
   std::vector<int64_t> chosen;
   for (size_t i = 0; i < rows.domain_of.size(); ++i) {
@@ -223,26 +243,107 @@ at::Tensor rows_of_domain(const training::GrowthRows& rows, int domain) {
   return encoder::index_tensor(chosen);
 }
 
-Json accuracies(const Growth& growth, const gate::Gate& grown, const training::GrowthTexts& texts) {
-  const auto accuracy = [&](const gate::Gate& gate) {
-    return training::answered_right(gate, growth.setting, texts, growth.gate.fusion,
-                                    growth.gate.top_k)
-        .to(at::kDouble)
-        .mean()
-        .item<double>();
-  };
-  return {
-      {"texts", texts.rows()}, {"before", accuracy(growth.gate.gate)}, {"after", accuracy(grown)}};
+at::Tensor right(const Growth& growth, const gate::Gate& gate, const training::GrowthTexts& texts) {
+  return training::answered_right(gate, growth.setting, texts, growth.gate.fusion,
+                                  growth.gate.top_k)
+      .to(at::kDouble);
 }
 
-// Old domains before and after, on the replay.
-Json judge_replay(const Growth& growth, const gate::Gate& grown, const Rows& rows) {
-  Json domains = Json::object();
-  for (size_t d = 0; d < rows.replay.domains.size(); ++d) {
-    const at::Tensor index = rows_of_domain(rows.replay, static_cast<int>(d));
-    domains[rows.replay.domains[d]] = accuracies(growth, grown, rows.replay.texts.select(index));
+Json accuracies(const at::Tensor& before, const at::Tensor& after) {
+  return {{"texts", before.numel()},
+          {"before", before.mean().item<double>()},
+          {"after", after.mean().item<double>()}};
+}
+
+std::vector<at::Tensor> by_domain(const training::GrowthRows& rows) {
+  std::vector<at::Tensor> indices;
+  for (size_t d = 0; d < rows.domains.size(); ++d)
+    indices.push_back(rows_of_domain(rows, static_cast<int>(d)));
+  return indices;
+}
+
+// What the old domains lose to new rows.
+class Judge {
+ public:
+  Judge(const Growth& growth, const Rows& rows)
+      : growth_(growth),
+        replay_(rows.replay),
+        unseen_(rows.unseen),
+        replay_of_(by_domain(replay_)),
+        unseen_of_(by_domain(unseen_)) {
+    if (!replay_of_.empty()) answered_ = right(growth, growth.gate.gate, replay_.texts);
+    if (unseen_of_.empty()) return;
+    routed_ = routed(growth.gate.gate);
+    worth_ = at::ones_like(routed_);
+    for (size_t d = 0; d < unseen_of_.size(); ++d) {
+      const auto known =
+          std::find(replay_.domains.begin(), replay_.domains.end(), unseen_.domains[d]);
+      if (known == replay_.domains.end()) continue;
+      const at::Tensor& own = replay_of_[static_cast<size_t>(known - replay_.domains.begin())];
+      worth_.index_fill_(0, unseen_of_[d], answered_.index_select(0, own).mean());
+    }
   }
-  return domains;
+
+  // Accuracy on the replay, by domain.
+  Json operator()(const gate::Gate& grown) const {
+    Json domains = Json::object();
+    if (replay_of_.empty()) return domains;
+    const at::Tensor after = right(growth_, grown, replay_.texts);
+    for (size_t d = 0; d < replay_of_.size(); ++d) {
+      domains[replay_.domains[d]] = accuracies(answered_.index_select(0, replay_of_[d]),
+                                               after.index_select(0, replay_of_[d]));
+    }
+    return domains;
+  }
+
+  // Whether every domain's loss is within the guard: of answers on the replay, and of texts routed
+  // to their own space among the unseen ones, each of which is worth the domain's accuracy.
+  bool spares(const gate::Gate& grown) const {
+    if (!unseen_of_.empty()) {
+      const at::Tensor lost = routed_ - routed(grown);
+      for (const at::Tensor& rows : unseen_of_) {
+        if ((lost * worth_).index_select(0, rows).mean().item<double>() > kGuard) return false;
+      }
+    }
+    if (replay_of_.empty()) return true;
+    const at::Tensor lost = answered_ - right(growth_, grown, replay_.texts);
+    return std::all_of(replay_of_.begin(), replay_of_.end(), [&](const at::Tensor& rows) {
+      return lost.index_select(0, rows).mean().item<double>() <= kGuard;
+    });
+  }
+
+ private:
+  // Whether the label space with the greatest mass is the text's own, [n].
+  at::Tensor routed(const gate::Gate& gate) const {
+    std::vector<int64_t> spaces;
+    for (int64_t e = 0; e < gate.experts(); ++e)
+      spaces.push_back(growth_.setting.experts[static_cast<size_t>(e)].space);
+    const at::Tensor g = at::softmax(gate.router_logits(unseen_.texts.z), 1);
+    const at::Tensor mass =
+        at::zeros({g.size(0), static_cast<int64_t>(growth_.setting.labels->spaces().size())})
+            .index_add(1, encoder::index_tensor(spaces), g);
+    return mass.argmax(1).eq(unseen_.texts.spaces).to(at::kDouble);
+  }
+
+  const Growth& growth_;
+  const training::GrowthRows &replay_, &unseen_;
+  std::vector<at::Tensor> replay_of_, unseen_of_;
+  at::Tensor answered_, routed_;  // before
+  at::Tensor worth_;              // of an unseen text: its domain's accuracy
+};
+
+// The fitted rows, with biases lowered as far as it takes to spare the old domains. As they are
+// where nothing up to kLowest does it: the guard then says by how much too many texts are lost.
+training::NewRows lowered(const Growth& growth, const Judge& judge, training::NewRows rows,
+                          double& by) {
+  const at::Tensor fitted = rows.bias;
+  for (by = 0; by <= kLowest; by += kStep) {
+    rows.bias = fitted - by;
+    if (judge.spares(training::extended(growth.gate.gate, rows))) return rows;
+  }
+  by = 0;
+  rows.bias = fitted;
+  return rows;
 }
 
 // Throws where an old domain loses too much, or where --guard asks for what was not checked.
@@ -345,20 +446,25 @@ Json run_grow(const GrowOptions& options) {
     collect_from_package(pool, growth, rows);
   }
   collect_replay(pool, growth, datasets, options, rows);
+  collect_unseen(pool, growth, datasets, options, rows);
 
   const bool prototype = options.prototype || rows.source == "mean";
+  const Judge judge(growth, rows);
   const auto start = std::chrono::steady_clock::now();
-  const training::NewRows fitted =
+  training::NewRows fitted =
       prototype ? training::prototype_rows(growth.setting, rows.fresh.texts.z)
                 : training::fit_rows(growth.setting, rows.fresh.texts, rows.replay.texts,
-                                     rows.replay.domain_of,
-                                     {.l2 = options.l2, .new_weight = options.new_weight});
+                                     rows.replay.domain_of, options.new_weight);
+  double lowered_by = 0;
+  fitted = lowered(growth, judge, std::move(fitted), lowered_by);
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   const gate::Gate grown = training::extended(growth.gate.gate, fitted);
-  const Json domains = judge_replay(growth, grown, rows);
-  const Json judged =
-      rows.judged.domain_of.empty() ? Json(nullptr) : accuracies(growth, grown, rows.judged.texts);
+  const Json domains = judge(grown);
+  const Json judged = rows.judged.domain_of.empty()
+                          ? Json(nullptr)
+                          : accuracies(right(growth, growth.gate.gate, rows.judged.texts),
+                                       right(growth, grown, rows.judged.texts));
   apply_guard(domains, rows, options);
 
   const Json record = {{"experts", options.names},
@@ -366,8 +472,8 @@ Json run_grow(const GrowOptions& options) {
                        {"texts", rows.fresh.texts.rows()},
                        {"source", rows.source},
                        {"method", prototype ? "prototype" : "fit"},
-                       {"l2", options.l2},
                        {"new_weight", options.new_weight},
+                       {"lowered_by", lowered_by},
                        {"seed", options.seed},
                        {"replay", rows.replay.texts.rows()},
                        {"guard", rows.unchecked.empty() ? "passed" : "not checked"},

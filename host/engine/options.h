@@ -85,7 +85,6 @@ struct GrowOptions : CommonOptions {
   data::DataOptions data;
   std::vector<std::string> names;
   int64_t texts = 64;       // of the new domain, to fit on
-  double l2 = 1e-2;         // pull of the new weights towards their start
   double new_weight = 1.0;  // of the new domain's texts together; the mean old domain is 1
   bool prototype = false;
   bool guard = false;

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "encoder/features.h"
+#include "training/discriminant.h"
 #include "training/lbfgs.h"
 
 namespace moecollab::training {
@@ -15,6 +16,7 @@ namespace {
 
 constexpr double kFloor = 1e-12;  // of a probability whose logarithm is taken
 constexpr int32_t kIterations = 200;
+constexpr double kPull = 1e-2;  // towards the prototype, where nothing else holds the rows
 constexpr double kRest = 1e-9;  // the loss rests where an iteration gains less, relatively
 
 void require_linear(const gate::Gate& gate) {
@@ -75,41 +77,40 @@ at::Tensor text_weights(int64_t fresh, const std::vector<int>& replay_domains, d
   return at::tensor(weights, at::kDouble);
 }
 
-// The loss of fit_rows in the new rows' weights and biases, flattened [k·(D + 1)].
+// The loss of fit_rows in (s, b_1 … b_k): new row e says s·score(x) + b_e of a text.
 class RowLoss {
  public:
-  RowLoss(const GrowthSetting& setting, const GrowthTexts& texts, at::Tensor weights, double l2,
-          at::Tensor anchor, bool pull_bias)
+  // scores, weights [n]; `pull` towards `start`, both [k + 1].
+  RowLoss(const GrowthSetting& setting, const GrowthTexts& texts, const at::Tensor& scores,
+          const at::Tensor& weights, at::Tensor start, at::Tensor pull)
       : k_(setting.new_rows()),
-        x_(setting.gate->standardised(texts.z)),
-        old_(setting.gate->router_logits(texts.z).to(at::kDouble)),
-        log_worth_(worth(setting, texts).clamp_min(kFloor).log()),
+        scores_(scores.unsqueeze(1)),
         weights_(weights.unsqueeze(1)),
-        anchor_(std::move(anchor)),
-        pull_(at::full_like(anchor_, l2)) {
-    if (!pull_bias) pull_.narrow(0, k_ * x_.size(1), k_).zero_();
+        start_(std::move(start)),
+        pull_(std::move(pull)) {
+    const at::Tensor log_worth = worth(setting, texts).clamp_min(kFloor).log(),
+                     old = setting.gate->router_logits(texts.z).to(at::kDouble);
+    old_ = old.logsumexp(1, true);
+    old_useful_ = (old + log_worth.narrow(1, 0, old.size(1))).logsumexp(1, true);
+    new_log_worth_ = log_worth.narrow(1, old.size(1), k_);
   }
 
   double operator()(const at::Tensor& parameters, at::Tensor& gradient) const {
-    const int64_t width = x_.size(1);
-    const at::Tensor w = parameters.narrow(0, 0, k_ * width).view({k_, width}).to(at::kFloat);
-    const at::Tensor b = parameters.narrow(0, k_ * width, k_);
-    const at::Tensor router = at::cat({old_, x_.matmul(w.t()).to(at::kDouble) + b}, 1);
-    const at::Tensor useful = router + log_worth_;
+    const at::Tensor added = scores_ * parameters[0] + parameters.narrow(0, 1, k_);
+    const at::Tensor router = at::cat({old_, added}, 1),
+                     useful = at::cat({old_useful_, added + new_log_worth_}, 1);
     const at::Tensor loss = router.logsumexp(1, true) - useful.logsumexp(1, true);
     const at::Tensor slope =
-        ((at::softmax(router, 1) - at::softmax(useful, 1)) * weights_).narrow(1, old_.size(1), k_);
-    gradient =
-        at::cat({slope.t().to(at::kFloat).matmul(x_).to(at::kDouble).flatten(), slope.sum(0)});
-    const at::Tensor away = parameters - anchor_;
-    gradient += pull_ * away;
+        ((at::softmax(router, 1) - at::softmax(useful, 1)) * weights_).narrow(1, 1, k_);
+    const at::Tensor away = parameters - start_;
+    gradient = at::cat({(slope * scores_).sum().unsqueeze(0), slope.sum(0)}) + pull_ * away;
     return (loss * weights_).sum().item<double>() +
-           0.5 * (pull_ * away * away).sum().item<double>();
+           0.5 * (pull_ * away.square()).sum().item<double>();
   }
 
  private:
   int64_t k_;
-  at::Tensor x_, old_, log_worth_, weights_, anchor_, pull_;
+  at::Tensor scores_, weights_, start_, pull_, old_, old_useful_, new_log_worth_;
 };
 
 GrowthTexts joined(const GrowthTexts& a, const GrowthTexts& b) {
@@ -119,6 +120,38 @@ GrowthTexts joined(const GrowthTexts& a, const GrowthTexts& b) {
   for (size_t e = 0; e < a.logits.size(); ++e)
     out.logits.push_back(at::cat({a.logits[e], b.logits[e]}));
   return out;
+}
+
+// What all new rows share: a text's score is how far it lies along the direction.
+struct Line {
+  at::Tensor direction;  // [D]
+  at::Tensor scores;     // [n], the new texts and then the replay
+  at::Tensor start;      // [k + 1], the s and b that the fit sets out from
+  at::Tensor pull;       // [k + 1], towards `start`
+};
+
+Line along_prototype(const GrowthSetting& setting, const GrowthTexts& fresh) {
+  const NewRows prototype = prototype_rows(setting, fresh.z);
+  const at::Tensor w = prototype.weight[0].to(at::kDouble), one = at::ones({1}, at::kDouble);
+  const at::Tensor b = prototype.bias.to(at::kDouble);
+  return {w, setting.gate->standardised(fresh.z).to(at::kDouble).mv(w), at::cat({one, b}),
+          kPull * at::cat({w.square().sum().unsqueeze(0), at::ones_like(b)})};
+}
+
+Line along_discriminant(const GrowthSetting& setting, const GrowthTexts& fresh,
+                        const GrowthTexts& replay, const std::vector<int>& domains) {
+  std::vector<bool> is_other(
+      static_cast<size_t>(*std::max_element(domains.begin(), domains.end())) + 1);
+  const at::Tensor spaces = replay.spaces.contiguous();
+  for (size_t i = 0; i < domains.size(); ++i) {
+    is_other[static_cast<size_t>(domains[i])] =
+        spaces.const_data_ptr<int64_t>()[i] != setting.experts.back().space;
+  }
+  const Discriminant found = fit_discriminant(
+      setting.gate->standardised(fresh.z), setting.gate->standardised(replay.z), domains, is_other);
+  return {found.direction, at::cat({found.fresh, found.replay}),
+          at::zeros({setting.new_rows() + 1}, at::kDouble),
+          at::zeros({setting.new_rows() + 1}, at::kDouble)};
 }
 
 std::vector<double> to_vector(const at::Tensor& tensor) {
@@ -170,19 +203,13 @@ NewRows prototype_rows(const GrowthSetting& setting, const at::Tensor& z) {
 }
 
 NewRows fit_rows(const GrowthSetting& setting, const GrowthTexts& fresh, const GrowthTexts& replay,
-                 const std::vector<int>& replay_domains, const GrowthOptions& options) {
-  const int64_t k = setting.new_rows(), width = setting.gate->weight.size(1);
+                 const std::vector<int>& replay_domains, double new_weight) {
   require_linear(*setting.gate);
-  const bool alone = replay.rows() == 0;
-  at::Tensor start = at::zeros({k * (width + 1)}, at::kDouble);
-  if (alone) {
-    const NewRows prototype = prototype_rows(setting, fresh.z);
-    start = at::cat({prototype.weight.flatten(), prototype.bias}).to(at::kDouble);
-  }
-  const RowLoss loss(setting, joined(fresh, replay),
-                     text_weights(fresh.rows(), replay_domains, options.new_weight), options.l2,
-                     start, /*pull_bias=*/alone);
-  Lbfgs minimiser(to_vector(start),
+  const Line line = replay.rows() == 0 ? along_prototype(setting, fresh)
+                                       : along_discriminant(setting, fresh, replay, replay_domains);
+  const RowLoss loss(setting, joined(fresh, replay), line.scores,
+                     text_weights(fresh.rows(), replay_domains, new_weight), line.start, line.pull);
+  Lbfgs minimiser(to_vector(line.start),
                   [&](const std::vector<double>& x, std::vector<double>& gradient) {
                     at::Tensor slope;
                     const double value = loss(to_tensor(x), slope);
@@ -201,8 +228,9 @@ NewRows fit_rows(const GrowthSetting& setting, const GrowthTexts& fresh, const G
                 "check the new expert with `moecollab experts verify`");
   }
   const at::Tensor x = to_tensor(minimiser.x());
-  rows.weight = x.narrow(0, 0, k * width).view({k, width}).to(at::kFloat).contiguous();
-  rows.bias = x.narrow(0, k * width, k).to(at::kFloat).contiguous();
+  const at::Tensor w = (line.direction * x[0]).to(at::kFloat);
+  rows.weight = w.unsqueeze(0).repeat({setting.new_rows(), 1});
+  rows.bias = x.narrow(0, 1, setting.new_rows()).to(at::kFloat).contiguous();
   rows.loss = minimiser.value();
   return rows;
 }

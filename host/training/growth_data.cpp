@@ -114,6 +114,37 @@ GrowthRows collect_growth_rows(pipeline::Pool& pool, const fusion::LabelUnion& l
   return rows;
 }
 
+GrowthRows collect_unanswered_rows(pipeline::Pool& pool,
+                                   const std::vector<pipeline::InstalledExpert*>& experts,
+                                   const std::vector<encoder::PooledKey>& features,
+                                   const std::vector<ChosenTexts>& chosen) {
+  const at::NoGradGuard no_grad;
+  GrowthRows rows;
+  std::vector<std::string_view> texts;
+  std::vector<int64_t> spaces;
+  for (const ChosenTexts& part : chosen) {
+    for (const int64_t i : part.examples) {
+      texts.push_back(part.dataset->examples[static_cast<size_t>(i)].text);
+      spaces.push_back(part.space);
+      rows.domain_of.push_back(index_of(rows.domains, part.dataset->domain));
+    }
+  }
+  if (texts.empty()) return rows;
+  const auto n = static_cast<int64_t>(texts.size());
+  encoder::FeatureRequest request;
+  request.pooled.insert(features.begin(), features.end());
+  rows.texts.z = features.empty()
+                     ? at::zeros({n, 0})
+                     : gate::side_by_side(
+                           features, pipeline::features_of(pool, texts, request, "encoding texts"));
+  rows.texts.targets = at::full({n}, -1, at::kLong);
+  rows.texts.spaces = encoder::index_tensor(spaces);
+  for (const pipeline::InstalledExpert* expert : experts)
+    rows.texts.logits.push_back(at::zeros({n, expert->expert.classes()}));
+  rows.unknown.assign(experts.size(), 0);
+  return rows;
+}
+
 GrowthRows kept_rows(const KeptReplay& kept, const pipeline::Pool& pool,
                      const std::vector<pipeline::InstalledExpert*>& experts,
                      const std::vector<encoder::PooledKey>& features,

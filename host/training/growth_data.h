@@ -39,6 +39,13 @@ GrowthRows collect_growth_rows(pipeline::Pool& pool, const fusion::LabelUnion& l
                                const std::vector<encoder::PooledKey>& features,
                                const std::vector<ChosenTexts>& chosen);
 
+// Encodes the texts without asking anybody: targets are −1 and logits zero, for what only reads
+// where a text is from.
+GrowthRows collect_unanswered_rows(pipeline::Pool& pool,
+                                   const std::vector<pipeline::InstalledExpert*>& experts,
+                                   const std::vector<encoder::PooledKey>& features,
+                                   const std::vector<ChosenTexts>& chosen);
+
 // The kept rows of domains that `covered` does not name, for these experts. Throws E_GATE for rows
 // of another encoder or other features, or of labels that the union does not hold.
 GrowthRows kept_rows(const KeptReplay& kept, const pipeline::Pool& pool,

@@ -92,6 +92,23 @@ class Grow(EndToEnd):
                 (registry / "gate" / name).write_bytes(content)
         self.assertEqual(gates[0], gates[1])
 
+    def test_rows_that_ask_for_too_much_are_lowered(self):
+        registry = self.young()
+        own = (SAMPLES / "emotion" / "train.jsonl").read_text().splitlines()
+        strange = [json.dumps({"text": json.loads(line)["text"], "label": "joy"}) for line in (SAMPLES / "news" / "train.jsonl").read_text().splitlines()]
+        mixed = self.write("emotion.jsonl", "\n".join(own + strange[::8]) + "\n")
+        data = [f"--data=emotion={mixed}", f"--data=news={SAMPLES}/news/train.jsonl"]
+        gate = (registry / "gate" / "gate.toml").read_bytes()
+        self.assertRefused(self.grow(registry, "--new-weight", 1000, data=data), 6, "E_REQUIRE_GUARD", "news would lose")
+        self.assertEqual((registry / "gate" / "gate.toml").read_bytes(), gate)
+        done = self.grow(registry, "--new-weight", 10, "--json", data=data)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        result = json.loads(done.stdout)
+        self.assertGreater(result["lowered_by"], 0)
+        news = result["old_domains"]["news"]
+        self.assertLessEqual(news["before"] - news["after"], 0.005)
+        self.assertIn(f"lowered_by = {result['lowered_by']}", (registry / "gate" / "gate.toml").read_text())
+
     def test_prototype_trains_nothing(self):
         registry = self.young()
         done = self.grow(registry, "--prototype", "--json")
@@ -178,7 +195,6 @@ class Grow(EndToEnd):
         for arguments, name, status, code, fragments in (
                 (["--texts", "0"], "feelings", 2, "E_CONFIG", ("--texts", "0")),
                 (["--texts", "-3"], "feelings", 2, "E_CONFIG", ("-3",)),
-                (["--l2", "-1"], "feelings", 2, "E_CONFIG", ("l2",)),
                 (["--new-weight", "0"], "feelings", 2, "E_CONFIG", ("new-weight",)),
                 ([], "feeling", 2, "E_CONFIG", ("did you mean `feelings`",)),
                 ([], "news-words", 2, "E_CONFIG", ("has a row",)),
