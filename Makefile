@@ -6,10 +6,10 @@ OUT ?= build/demo
 BUILD := build
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo table1 test bench format lint clean
+.PHONY: help setup build demo table1 test sdk-matrix bench format lint clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup:  ## install packages and unpack LibTorch and the encoder into .deps/
 	@tools/setup.sh
@@ -26,6 +26,9 @@ table1: build  ## all three kinds of expert for each domain of DATA, gate, repor
 
 test: setup  ## build and run every test; the torch-free ones also under ASan and UBSan
 	@tools/test.sh $(JOBS)
+
+sdk-matrix: build  ## build experts by each compiler, standard and way to consume the SDK, and for Windows
+	@tools/sdk_matrix.py --jobs $(JOBS)
 
 bench: build  ## measure the encoder, the experts and start-up, as ratios where a peer exists
 	@tools/bench.sh

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <memory>
@@ -11,7 +12,10 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/strings.h"
+#include "base/toml.h"
 #include "cli/verb.h"
+#include "conformance/elf_facts.h"
+#include "experts/scanner.h"
 #include "registry/archive.h"
 #include "registry/minisign.h"
 #include "registry/package.h"
@@ -27,8 +31,69 @@ std::optional<std::string> read_password(const std::optional<fs::path>& file) {
   return password;
 }
 
-// Writes FILE.moec; says what it holds.
-Json pack(const fs::path& folder, std::optional<fs::path> output) {
+bool is_vouched_for(const std::string& name) {
+  return name != registry::kManifestFile && name != registry::kSignatureFile;
+}
+
+// Every file below the folder, with / between names.
+std::vector<std::string> files_below(const fs::path& folder) {
+  std::vector<std::string> names;
+  for (const fs::directory_entry& entry : fs::recursive_directory_iterator(folder)) {
+    if (!entry.is_directory() || entry.is_symlink())
+      names.push_back(entry.path().lexically_relative(folder).generic_string());
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+// [abi] as the library's own note has it.
+Json abi_table(const fs::path& folder, const std::vector<std::string>& files) {
+  const auto library = std::find_if(files.begin(), files.end(), [](const std::string& name) {
+    return name.starts_with("lib") && name.ends_with(".so");
+  });
+  if (library == files.end()) {
+    throw Error("E_PLUG_PATH",
+                fmt::format("{}: no lib<name>.so, whose note would say what [abi] lacks",
+                            escaped(folder.string())),
+                "copy the library there");
+  }
+  const std::string bytes = read_file(folder / *library, "E_REG_IO", registry::kMaxArchive);
+  const experts::LibraryNote note = experts::scan_library(bytes, *library);
+  for (const std::string& needed : conformance::read_elf(bytes, *library).needed) {
+    if (!needed.starts_with("libtorch") && !needed.starts_with("libc10")) continue;
+    throw Error(
+        "E_DESC", fmt::format("{} needs {}, and its manifest has no [abi]", *library, needed),
+        "build it with moecollab_add_expert(… TORCH), or write [abi] with the LibTorch that "
+        "it was built with: version, platform, libtorch = \"==2.15.*\"");
+  }
+  return {{"version", fmt::format("{}.{}", note.abi_major, note.abi_minor)},
+          {"sdk", note.sdk},
+          {"platform", "linux-x86_64"}};
+}
+
+// A folder that somebody made by hand has neither [abi] nor digests; the copy has.
+void complete(const fs::path& folder, const fs::path& copy) {
+  const std::string manifest =
+      read_file(folder / registry::kManifestFile, "E_REG_IO", registry::kMaxManifest);
+  const Json root = parse_toml(manifest, (folder / registry::kManifestFile).string(), "E_REG").root;
+  const std::vector<std::string> files = files_below(folder);
+  Json missing = Json::object();
+  if (!root.contains("abi")) missing["abi"] = abi_table(folder, files);
+  for (const std::string& name : files) {
+    fs::create_directories((copy / name).parent_path());
+    fs::copy(folder / name, copy / name, fs::copy_options::copy_symlinks);
+    if (!root.contains("files") && is_vouched_for(name))
+      missing["files"][name] = file_sha256_hex(folder / name, "E_REG_IO");
+  }
+  if (!missing.empty())
+    write_file_atomic(copy / registry::kManifestFile, manifest + "\n" + to_toml(missing));
+}
+
+// Writes FILE.moec; says what it holds. The folder stays as it is.
+Json pack(const fs::path& made, std::optional<fs::path> output) {
+  const TemporaryFolder copy;
+  complete(made, copy.path());
+  const fs::path& folder = copy.path();
   const registry::Package package = registry::open_package(folder);
   const registry::Manifest& m = package.manifest;
   if (!output) output = fmt::format("{}-{}.moec", m.expert.name, m.expert.version.text());
@@ -117,7 +182,9 @@ void add_pack(Program& program) {
   auto options = std::make_shared<Options>();
   CLI::App& verb = add_verb(program, program.app, "pack", "Makes one file of a package, to ship",
                             "moecollab pack build/clauses.package");
-  verb.add_option("package", options->folder, "Folder of the package")->required();
+  verb.add_option("package", options->folder,
+                  "Folder of the package; what expert.toml lacks of [abi] and [files] is filled in")
+      ->required();
   verb.add_option("--output", options->output, "Default: NAME-VERSION.moec");
   runs<Options>(verb, program, options, [&program](const Options& o) {
     const Json result = pack(o.folder, o.output);

@@ -15,6 +15,7 @@
 #include "pipeline/gate_file.h"
 #include "pipeline/instantiate.h"
 #include "pipeline/probe.h"
+#include "training/calibration.h"
 #include "training/growth_data.h"
 
 namespace moecollab::engine {
@@ -228,8 +229,8 @@ Json under_fitted_gate(const Trial& trial, const training::GrowthRows& fit,
   for (int64_t i = 0; i < others.numel(); ++i)
     domains.push_back(fit.domain_of[static_cast<size_t>(others[i].item<int64_t>())]);
   const training::GrowthTexts all = routed_texts(trial, fit.texts);
-  const training::NewRows row = training::fit_rows(setting, all.select(own.narrow(0, 0, count)),
-                                                   all.select(others), domains);
+  const training::NewRows row =
+      training::fit_rows(setting, all.select(own.narrow(0, 0, count)), all.select(others), domains);
   const training::GrowthTexts seen = routed_texts(trial, judged.texts);
   const fusion::Mode fusion = fusion::Mode::kMixture;
   Json json =
@@ -322,8 +323,8 @@ std::optional<training::GrowthRows> fitting_rows(pipeline::Pool& pool, const Tri
                                                  Json& notes) {
   if (options.data.dir.empty()) {
     notes.push_back(
-        "not judged under the fitted gate: its row needs training texts, which only "
-        "--data-dir holds beside those judged on");
+        "confidences are taken as they are, and the fitted gate is left out: both need training "
+        "texts, which only --data-dir holds beside those judged on");
     print_note(notes.back().get<std::string>());
     return std::nullopt;
   }
@@ -345,14 +346,21 @@ struct Judgement {
   contribution::Verdict verdict;
 };
 
-Judgement judge(const Trial& trial, const training::GrowthRows& rows) {
-  std::vector<at::Tensor> answers;
+// Equal shares are equal only among experts that are as sure of themselves as they are right, so
+// every one answers at the temperature that `train-gate --calibrate` would give it on `fit`.
+Judgement judge(const Trial& trial, const training::GrowthRows& rows,
+                const std::optional<training::GrowthRows>& fit) {
+  std::vector<fusion::ExpertLabels> labels;
   std::vector<int> spaces;
-  for (size_t e = 0; e < trial.experts.size(); ++e) {
-    const fusion::ExpertLabels& labels = trial.experts[e]->labels;
-    answers.push_back(contribution::over_union(rows.texts.logits[e], labels, trial.labels.size()));
-    spaces.push_back(labels.space);
+  for (const InstalledExpert* expert : trial.experts) {
+    labels.push_back(expert->labels);
+    spaces.push_back(expert->labels.space);
   }
+  if (fit) training::calibrate(fit->texts.targets, fit->texts.logits, labels);
+  std::vector<at::Tensor> answers;
+  for (size_t e = 0; e < labels.size(); ++e)
+    answers.push_back(
+        contribution::over_union(rows.texts.logits[e], labels[e], trial.labels.size()));
   Judgement j{{answers, spaces, rows.texts.targets}, {}, {}, {}, own_domain(trial, rows), {}};
   std::vector<bool> present(trial.experts.size(), true);
   j.after = j.pool.right(present);
@@ -423,17 +431,17 @@ Json run_admit(const AdmitOptions& options) {
   const training::GrowthRows rows =
       training::collect_growth_rows(pool, trial.labels, trial.experts, features, chosen);
   if (training_files) warn_of_seen_texts(rows, notes);
-  const Judgement judged = judge(trial, rows);
+  const auto fit =
+      training_files ? std::optional(rows) : fitting_rows(pool, trial, options, features, notes);
+  const Judgement judged = judge(trial, rows, fit);
   Json fitted = nullptr;
   if (trial.gate && trial.gate->gate.is_mlp()) {
     notes.push_back(
         "not judged under the fitted gate: it has a hidden layer, and rows are grown "
         "for linear gates only");
     print_note(notes.back().get<std::string>());
-  } else if (trial.gate) {
-    const auto fit =
-        training_files ? std::optional(rows) : fitting_rows(pool, trial, options, features, notes);
-    if (fit) fitted = under_fitted_gate(trial, *fit, rows, options.texts);
+  } else if (trial.gate && fit) {
+    fitted = under_fitted_gate(trial, *fit, rows, options.texts);
   }
   for (const data::Dataset& dataset : datasets) data::require_unchanged(dataset);
 

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "encoder/features.h"
+
 namespace moecollab::training {
 namespace {
 
@@ -15,12 +17,12 @@ double slope(const at::Tensor& logits, const at::Tensor& own, double inverse) {
 }
 
 // Rows whose label the expert has, and that label's class: both [n] int64.
-std::pair<at::Tensor, at::Tensor> own_texts(const GateData& data, size_t e,
+std::pair<at::Tensor, at::Tensor> own_texts(const at::Tensor& targets, const at::Tensor& logits,
                                             const fusion::ExpertLabels& expert) {
   const at::Tensor columns =
       encoder::index_tensor(std::vector<int64_t>(expert.columns.begin(), expert.columns.end()));
-  const at::Tensor match = data.targets.unsqueeze(1).eq(columns.unsqueeze(0));  // [N, C]
-  const at::Tensor usable = match.any(1).logical_and(data.logits[e].isfinite().all(1));
+  const at::Tensor match = targets.unsqueeze(1).eq(columns.unsqueeze(0));  // [N, C]
+  const at::Tensor usable = match.any(1).logical_and(logits.isfinite().all(1));
   const at::Tensor rows = usable.nonzero().flatten();
   return {rows, match.index_select(0, rows).to(at::kByte).argmax(1)};
 }
@@ -49,18 +51,18 @@ double fit_temperature(const at::Tensor& logits, const at::Tensor& classes) {
   return 1 / std::sqrt(low * high);
 }
 
-std::vector<Calibration> calibrate(const GateData& data,
+std::vector<Calibration> calibrate(const at::Tensor& targets, const std::vector<at::Tensor>& logits,
                                    std::vector<fusion::ExpertLabels>& experts) {
   const at::NoGradGuard no_grad;
   std::vector<Calibration> result;
   for (size_t e = 0; e < experts.size(); ++e) {
-    const auto [rows, classes] = own_texts(data, e, experts[e]);
+    const auto [rows, classes] = own_texts(targets, logits[e], experts[e]);
     Calibration fitted{.texts = rows.numel(), .temperature = experts[e].temperature};
     if (fitted.texts > 0) {
-      const at::Tensor logits = data.logits[e].index_select(0, rows);
-      fitted.nll_before = negative_log_likelihood(logits, classes, experts[e].temperature);
-      fitted.temperature = fit_temperature(logits, classes);
-      fitted.nll_after = negative_log_likelihood(logits, classes, fitted.temperature);
+      const at::Tensor known = logits[e].index_select(0, rows);
+      fitted.nll_before = negative_log_likelihood(known, classes, experts[e].temperature);
+      fitted.temperature = fit_temperature(known, classes);
+      fitted.nll_after = negative_log_likelihood(known, classes, fitted.temperature);
       experts[e].temperature = fitted.temperature;
     }
     result.push_back(fitted);

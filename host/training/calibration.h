@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "fusion/fusion.h"
-#include "training/gate_data.h"
 
 namespace moecollab::training {
 
@@ -28,8 +27,9 @@ struct Calibration {
 };
 
 // Fits every expert's temperature on the held-out texts whose label is one of its own, and writes
-// it into `experts`. Texts that it answered with NaN or infinity are left out.
-std::vector<Calibration> calibrate(const GateData& data,
+// it into `experts`. Texts that it answered with NaN or infinity are left out. targets [n] int64,
+// global label ids; logits per expert [n, C_e].
+std::vector<Calibration> calibrate(const at::Tensor& targets, const std::vector<at::Tensor>& logits,
                                    std::vector<fusion::ExpertLabels>& experts);
 
 }  // namespace moecollab::training

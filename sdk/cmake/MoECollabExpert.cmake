@@ -8,6 +8,8 @@
 # loads on any distribution, unless SHARED_RUNTIME is given. TORCH (find_package(MoECollabSDK COMPONENTS
 # Torch)) compiles against LibTorch as C++20; the host's copy of it is the one that runs, so libstdc++ is
 # shared and [abi] asks for this minor of LibTorch.
+#
+# For Windows, with mingw-w64: a .dll with its runtime inside, which exports the same one symbol.
 
 set(MOECOLLAB_SDK_CMAKE_DIR ${CMAKE_CURRENT_LIST_DIR})
 
@@ -43,12 +45,17 @@ function(moecollab_add_expert name)
   if("CXX" IN_LIST languages)
     target_compile_features(${name} PRIVATE $<IF:$<BOOL:${arg_TORCH}>,cxx_std_20,cxx_std_17>)
   endif()
-  target_link_options(${name} PRIVATE
-    -Wl,--version-script=${MOECOLLAB_SDK_CMAKE_DIR}/exports.map -Wl,-z,defs -Wl,-z,noexecstack)
-  if(NOT arg_SHARED_RUNTIME)
-    target_link_options(${name} PRIVATE -static-libgcc $<$<LINK_LANGUAGE:CXX>:-static-libstdc++>)
+  if(WIN32)
+    target_link_options(${name} PRIVATE -static)
+  else()
+    target_link_options(${name} PRIVATE
+      -Wl,--version-script=${MOECOLLAB_SDK_CMAKE_DIR}/exports.map -Wl,-z,defs -Wl,-z,noexecstack)
+    if(NOT arg_SHARED_RUNTIME)
+      target_link_options(${name} PRIVATE -static-libgcc $<$<LINK_LANGUAGE:CXX>:-static-libstdc++>)
+    endif()
   endif()
 
+  string(REPLACE "AMD64" "x86_64" processor "${CMAKE_SYSTEM_PROCESSOR}")
   set(files "")
   foreach(file IN LISTS arg_FILES)
     get_filename_component(file ${file} ABSOLUTE)
@@ -58,6 +65,7 @@ function(moecollab_add_expert name)
   add_custom_command(OUTPUT ${arg_PACKAGE}/expert.toml
     COMMAND ${CMAKE_COMMAND} -DPACKAGE=${arg_PACKAGE} -DLIBRARY=$<TARGET_FILE:${name}> -DMANIFEST=${manifest}
             -DHEADER=$<TARGET_PROPERTY:MoECollab::SDK,INTERFACE_INCLUDE_DIRECTORIES> -DFILES=${joined_files} -DLIBTORCH=${libtorch}
+            -DPLATFORM=$<LOWER_CASE:${CMAKE_SYSTEM_NAME}>-${processor}
             -P ${MOECOLLAB_SDK_CMAKE_DIR}/assemble_package.cmake
     DEPENDS ${name} ${manifest} ${files} ${MOECOLLAB_SDK_CMAKE_DIR}/assemble_package.cmake
     COMMENT "Assembling package ${arg_PACKAGE}" VERBATIM)

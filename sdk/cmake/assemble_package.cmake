@@ -23,7 +23,7 @@ foreach(file IN LISTS LIBRARY FILES)
 endforeach()
 set(abi "version = \"${ABI_MAJOR}.${ABI_MINOR}\"
 sdk = \"${SDK_VERSION}\"
-platform = \"linux-x86_64\"
+platform = \"${PLATFORM}\"
 ")
 if(LIBTORCH)
   string(APPEND abi "libtorch = \"==${LIBTORCH}.*\"\n")

@@ -1,4 +1,5 @@
 """What a third party does: a project from `new expert`, built against the installed SDK."""
+import hashlib
 import json
 import os
 import pathlib
@@ -114,6 +115,42 @@ class Authors(EndToEnd):
         (package / "expert.toml").write_text((package / "expert.toml").read_text() + "\n")
         self.assertIn("E_PLUG_SIG", json.loads(run("experts", "inspect", package, "--registry", other).stdout)["signature"]["reason"])
         self.assertRefused(add(self.write("x.moec", "no archive")), 5, "E_PLUG_ARCHIVE")
+
+    def test_pack_completes_a_folder_made_by_hand(self):
+        made = BUILD / "tests/plugin/samples/keyword-c/keywords.package"
+        folder = self.folder / "by-hand"
+        folder.mkdir()
+        shutil.copy(made / "libkeywords.so", folder)
+        (folder / "extra").mkdir()
+        (folder / "extra" / "notes.txt").write_text("for readers\n")
+        author = (pathlib.Path(__file__).parents[2] / "samples/experts/keyword-c/expert.toml").read_text()
+        (folder / "expert.toml").write_text(author)
+        archive = self.folder / "by-hand.moec"
+        self.assertEqual(run("pack", folder, "--output", archive).returncode, 0)
+        self.assertEqual((folder / "expert.toml").read_text(), author, "the folder stays as it is")
+        done = run("validate", archive, "--level", 2)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        unpacked = self.folder / "unpacked-by-hand"
+        unpacked.mkdir()
+        subprocess.run(["tar", "xf", archive, "-C", unpacked], check=True)
+        manifest = (unpacked / "expert.toml").read_text()
+        self.assertTrue(manifest.startswith(author))
+        for line in ('version = "0.9"', 'platform = "linux-x86_64"', f'"extra/notes.txt" = "{hashlib.sha256(b"for readers" + bytes([10])).hexdigest()}"',
+                     f'"libkeywords.so" = "{hashlib.sha256((folder / "libkeywords.so").read_bytes()).hexdigest()}"'):
+            self.assertIn(line, manifest.replace("libkeywords.so =", '"libkeywords.so" ='))
+
+        (folder / "expert.toml").write_text(manifest)
+        (folder / "extra" / "notes.txt").write_text("changed\n")
+        self.assertRefused(run("pack", folder, "--output", archive), 5, "E_PLUG_DIGEST", "notes.txt")
+        (folder / "expert.toml").write_text(author)
+        (folder / "libkeywords.so").unlink()
+        self.assertRefused(run("pack", folder, "--output", archive), 5, "E_PLUG_PATH", "no lib<name>.so")
+        torch = next((BUILD / "lib/moecollab/plugins/deep-adapter").glob("lib*.so"))
+        shutil.copy(torch, folder)
+        self.assertRefused(run("pack", folder, "--output", archive), 5, "E_DESC", "libtorch")
+        shutil.copy(torch, folder / "expert.toml")
+        self.assertRefused(run("pack", folder, "--output", archive), 4, "E_REG")
+        self.assertRefused(run("pack", self.folder / "nowhere", "--output", archive), 4, "E_REG_IO", "nowhere")
 
     def test_bad_names_and_places_are_refused_and_nothing_is_lost(self):
         for arguments, fragment in ((["Legal"], "Legal"), (["9lives"], "9lives"), (["a/b"], "a/b"), (["x", "--language", "ccp"], "did you mean `cpp`"),

@@ -27,11 +27,11 @@ TEST(PairedChange, BoundsByHand) {
   EXPECT_DOUBLE_EQ(c.z, -1.0);
   EXPECT_NEAR(c.low, -1.0 / 6 - 0.2961075, 1e-6);
   EXPECT_NEAR(c.high, -1.0 / 6 + 0.2961075, 1e-6);
-  // (1.6448536 / (0.1666667 − 0.01))² · 0.388889 = 110.2304 · 0.388889 = 42.87.
-  EXPECT_EQ(texts_needed(c), 43);
+  // (1.6448536 / (0.1666667 − 0.02))² · 0.388889 = 125.7742 · 0.388889 = 48.91.
+  EXPECT_EQ(texts_needed(c), 49);
 }
 
-// No difference on 40 texts: ± 1.6448536 / 42 = ± 0.03916, which reaches below −0.01; on 400 it is
+// No difference on 40 texts: ± 1.6448536 / 42 = ± 0.03916, which reaches below −0.02; on 400 it is
 // ± 1.6448536 / 402 = ± 0.00409.
 TEST(PairedChange, FewTextsWithoutADifferenceProveNothing) {
   const at::Tensor few = at::ones({40}, at::kBool), many = at::ones({400}, at::kBool);
@@ -45,12 +45,12 @@ TEST(PairedChange, FewTextsWithoutADifferenceProveNothing) {
 
 TEST(Verdicts, FollowTheBoundsAndTheMajority) {
   PairedChange c;
-  c.low = -0.02, c.high = -0.011;
+  c.low = -0.04, c.high = -0.021;
   EXPECT_EQ(decide(c, 0.9, 0.5), Verdict::kRefuse) << "harm";
-  c.low = -0.02, c.high = 0.01;
+  c.low = -0.03, c.high = 0.01;
   EXPECT_EQ(decide(c, 0.9, 0.5), Verdict::kUndecided);
   EXPECT_EQ(decide(c, 0.5, 0.5), Verdict::kRefuse) << "as good as the majority class";
-  c.low = -0.009, c.high = 0.01;
+  c.low = -0.019, c.high = 0.01;
   EXPECT_EQ(decide(c, 0.51, 0.5), Verdict::kAdmit);
   EXPECT_EQ(decide(c, 0.5, 0.5), Verdict::kRefuse);
   EXPECT_EQ(name(Verdict::kUndecided), "undecided");
