@@ -3,10 +3,11 @@ SHELL := /bin/bash
 JOBS ?= $(shell nproc)
 DATA ?= samples/data
 OUT ?= build/demo
+PREFIX ?= /usr/local
 BUILD := build
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo table1 test sdk-matrix bench format lint clean
+.PHONY: help setup build demo table1 test install sdk-matrix bench format lint clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +27,10 @@ table1: build  ## all three kinds of expert for each domain of DATA, gate, repor
 
 test: setup  ## build and run every test; the torch-free ones also under ASan and UBSan
 	@tools/test.sh $(JOBS)
+
+install: build  ## install program, plugins, LibTorch, encoder and SDK; PREFIX=/usr/local, may be moved afterwards
+	@cmake --install $(BUILD) --prefix "$(PREFIX)" > $(BUILD)/install.log
+	@echo "installed under $(PREFIX) (list: $(BUILD)/install_manifest.txt); try: $(PREFIX)/bin/moecollab doctor"
 
 sdk-matrix: build  ## build experts by each compiler, standard and way to consume the SDK, and for Windows
 	@tools/sdk_matrix.py --jobs $(JOBS)

@@ -7,7 +7,7 @@
 
 #include "base/console.h"
 #include "base/error.h"
-#include "base/files.h"
+#include "base/installation.h"
 #include "cli/verb.h"
 
 namespace moecollab::cli {
@@ -36,8 +36,7 @@ engine::Engine& open_engine() {
   if (g_engine != nullptr) return *g_engine;
   // libgomp reads this once, when it is loaded: spinning threads would slow a busy machine down.
   ::setenv("OMP_WAIT_POLICY", "passive", /*overwrite=*/0);
-  const fs::path program = fs::read_symlink("/proc/self/exe");
-  const fs::path library = program.parent_path().parent_path() / "lib" / "libmoecollab_engine.so";
+  const fs::path library = library_folder() / "libmoecollab_engine.so";
   void* handle = ::dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (handle == nullptr) {
     const char* reason = ::dlerror();

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/installation.h"
 #include "base/strings.h"
 #include "registry/trust.h"
 
@@ -67,14 +68,15 @@ Report unreadable(const Error& error) {
 
 EncoderFacts encoder_facts(const registry::Manifest& manifest, const ValidateOptions& options) {
   EncoderFacts facts = toy_encoder();
+  const std::optional<fs::path> folder = options.encoder ? options.encoder : installed_encoder();
   if (!manifest.input.needs_encoder() && !options.encoder) return facts;
-  if (!options.encoder) {
+  if (!folder) {
     throw Error("E_CONFIG",
                 fmt::format("the package was made for the encoder {}…, whose sizes are needed",
                             manifest.input.encoder_fingerprint.substr(0, 12)),
                 "name its folder with --encoder or MOECOLLAB_ENCODER");
   }
-  facts.config = encoder::read_bert_config(*options.encoder);
+  facts.config = encoder::read_bert_config(*folder);
   facts.max_length = 256;
   if (manifest.input.needs_encoder()) facts.fingerprint = manifest.input.encoder_fingerprint;
   return facts;

@@ -68,7 +68,7 @@ pipeline::PoolOptions pool_options(const CommonOptions& options, bool cached) {
   pool.batch_tokens = options.batch_tokens;
   if (cached && !options.no_cache) {
     pool.cache = std::make_shared<encoder::FeatureCache>(
-        options.cache_dir.value_or(default_cache()), pipeline::engine_version());
+        options.cache_dir ? *options.cache_dir : default_cache(), pipeline::engine_version());
   }
   return pool;
 }

@@ -1,30 +1,16 @@
 #include "engine/stock_plugins.h"
 
-#include <dlfcn.h>
 #include <fmt/format.h>
 
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/installation.h"
 #include "base/strings.h"
 #include "contribution/install.h"
-#include "engine/engine.h"
 #include "engine/session.h"
 
 namespace moecollab::engine {
-namespace {
-
-// lib/ of the build or of the installed program: where this library was loaded from.
-fs::path library_folder() {
-  Dl_info info{};
-  if (::dladdr(reinterpret_cast<void*>(&moecollab_engine), &info) == 0 ||
-      info.dli_fname == nullptr) {
-    throw Error("E_INTERNAL", "the engine library does not know where it was loaded from");
-  }
-  return fs::canonical(info.dli_fname).parent_path();
-}
-
-}  // namespace
 
 fs::path find_kind(const std::string& kind) {
   if (kind.find('/') != std::string::npos) return kind;
@@ -43,7 +29,8 @@ fs::path find_kind(const std::string& kind) {
 
 encoder::EncoderSettings new_registry_encoder(const CommonOptions& options) {
   encoder::EncoderSettings settings;
-  settings.folder = options.encoder.value_or(".deps/encoder/all-MiniLM-L6-v2");
+  settings.folder = options.encoder ? *options.encoder
+                                    : installed_encoder().value_or(".deps/encoder/all-MiniLM-L6-v2");
   settings.max_length = options.max_length;
   return settings;
 }

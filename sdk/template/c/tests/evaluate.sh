@@ -2,6 +2,6 @@
 set -eu
 program=$1 package=$2 data=$3
 rm -rf registry
-$program experts add "$package" --registry registry
-$program train-gate --data "@NAME@=$data/train.jsonl" --registry registry --quiet
-$program eval --data "@NAME@=$data/dev.jsonl" --registry registry --quiet --require 'accuracy>=0.8'
+"$program" experts add "$package" --registry registry
+"$program" train-gate --data "@NAME@=$data/train.jsonl" --registry registry --quiet
+"$program" eval --data "@NAME@=$data/dev.jsonl" --registry registry --quiet --require 'accuracy>=0.8'

@@ -1,0 +1,64 @@
+"""`make install`, moved elsewhere and run from an empty environment in another folder."""
+import json
+import pathlib
+import shutil
+import subprocess
+import tempfile
+import unittest
+
+from harness import BUILD, SAMPLES
+
+
+class Install(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls._folder = tempfile.TemporaryDirectory(prefix="moecollab-install.")
+        cls.addClassCleanup(cls._folder.cleanup)
+        cls.folder = pathlib.Path(cls._folder.name)
+        subprocess.run(["cmake", "--install", str(BUILD), "--prefix", str(cls.folder / "first")], check=True, capture_output=True)
+        cls.prefix = cls.folder / "moved here"
+        shutil.move(cls.folder / "first", cls.prefix)
+        cls.elsewhere = cls.folder / "elsewhere"
+        cls.elsewhere.mkdir()
+
+    def run_installed(self, *arguments, stdin=None):
+        return subprocess.run([str(self.prefix / "bin/moecollab"), *map(str, arguments)], env={}, cwd=self.elsewhere, input=stdin,
+                              capture_output=True, text=True, timeout=300)
+
+    def ok(self, *arguments, stdin=None):
+        done = self.run_installed(*arguments, stdin=stdin)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done.stdout
+
+    def test_it_trains_and_answers(self):
+        cache = self.elsewhere / "cache"
+        for kind in ("lexical", "adapter"):
+            self.ok("train-expert", f"news-{kind}", "--kind", kind, "--domain", "news", "--data-dir", SAMPLES, "--cache-dir", cache, "--quiet")
+        self.ok("train-gate", f"--data=news={SAMPLES}/news/train.jsonl", "--cache-dir", cache, "--quiet")
+        answer = json.loads(self.ok("predict", "--json", "-", stdin="the striker scored twice before half time\n"))
+        self.assertEqual(answer["label"], "sports")
+        self.assertIn(str(self.prefix / "share/moecollab/encoder"), (self.elsewhere / "registry/registry.toml").read_text())
+
+    def test_only_its_own_libraries_are_used(self):
+        """Nothing is loaded from the build or the set-up folder: both are named by absolute paths nowhere."""
+        engine = self.prefix / "lib/libmoecollab_engine.so"
+        dynamic = subprocess.run(["readelf", "-d", str(engine)], capture_output=True, text=True, check=True).stdout
+        self.assertIn("[$ORIGIN/moecollab/torch/lib]", dynamic)
+        resolved = subprocess.run(["ldd", str(engine)], capture_output=True, text=True, check=True, env={}).stdout
+        torch = next(line for line in resolved.splitlines() if "libtorch_cpu.so" in line)
+        self.assertIn(str(self.prefix), torch)
+        self.assertNotIn("not found", resolved)
+        for library in ("libcudart.so.13", "libcupti.so.13"):
+            self.assertIn(str(self.prefix), next(line for line in resolved.splitlines() if library in line))
+
+    def test_an_author_finds_the_sdk_and_the_program_there(self):
+        self.ok("new", "expert", "two-sorts", "--language", "c")
+        project = self.elsewhere / "two-sorts"
+        for command in (["cmake", "-S", project, "-B", project / "build", f"-DCMAKE_PREFIX_PATH={self.prefix}"], ["cmake", "--build", project / "build"],
+                        ["ctest", "--test-dir", project / "build", "--output-on-failure"]):
+            done = subprocess.run([str(c) for c in command], capture_output=True, text=True)
+            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
