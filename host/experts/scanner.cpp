@@ -152,13 +152,13 @@ LibraryNote scan_library(std::string_view bytes, const std::string& file) {
 
 void require_abi(const LibraryNote& note, const std::string& file) {
   // While the major is 0, a minor may change anything, so minors must be equal.
+  const uint32_t needed = note.abi_major == 0 ? note.abi_minor : note.min_host_minor;
   const bool fits = note.abi_major == MOEC_ABI_MAJOR &&
-                    (MOEC_ABI_MAJOR == 0 ? note.abi_minor == MOEC_ABI_MINOR
-                                         : note.min_host_minor <= MOEC_ABI_MINOR);
+                    (MOEC_ABI_MAJOR == 0 ? needed == MOEC_ABI_MINOR : needed <= MOEC_ABI_MINOR);
   if (!fits) {
     throw Error("E_ABI",
-                fmt::format("{}: needs ABI {}.{}, host has {}.{}", file, note.abi_major,
-                            note.abi_minor, MOEC_ABI_MAJOR, MOEC_ABI_MINOR),
+                fmt::format("{}: needs ABI {}.{}, host has {}.{}", file, note.abi_major, needed,
+                            MOEC_ABI_MAJOR, MOEC_ABI_MINOR),
                 fmt::format("rebuild the expert with SDK {} or install a host of its version",
                             MOEC_SDK_VERSION));
   }

@@ -1,0 +1,38 @@
+/* moecollab.fit/1: experts that train themselves (n-gram models, trees, anything).
+ *
+ * Order of calls: fit_begin, then for each epoch fit_batch … and fit_epoch_end, at last fit_end.
+ * The host gives the same rows in every epoch, in an order of its own. forward() answers between
+ * epochs with what was learnt so far.
+ */
+#ifndef MOECOLLAB_EXT_FIT_H_
+#define MOECOLLAB_EXT_FIT_H_
+
+#include <moecollab/abi.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define MOEC_EXT_FIT "moecollab.fit/1"
+
+typedef struct moec_ext_fit {
+  uint32_t struct_size;
+  /* Forgets what was learnt. rows: texts per epoch. Equal seeds and calls, equal bits.
+   * [one call per object] */
+  moec_status (*fit_begin)(moec_expert* expert, const moec_exec* exec, int64_t rows,
+                           int32_t max_epochs, uint64_t seed, moec_error* error);
+  /* labels [n] int32 in [0, classes), weights [n] float32 >= 0. [one call per object] */
+  moec_status (*fit_batch)(moec_expert* expert, const moec_exec* exec, const moec_batch* batch,
+                           const moec_tensor* labels, const moec_tensor* weights,
+                           moec_error* error);
+  /* *want_more: 0 if another epoch would change nothing. [one call per object] */
+  moec_status (*fit_epoch_end)(moec_expert* expert, const moec_exec* exec, int32_t* want_more,
+                               moec_error* error);
+  /* Training is over; frees what only training needs. [one call per object] */
+  moec_status (*fit_end)(moec_expert* expert, moec_error* error);
+} moec_ext_fit;
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* MOECOLLAB_EXT_FIT_H_ */

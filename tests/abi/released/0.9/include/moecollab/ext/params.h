@@ -1,0 +1,48 @@
+/* moecollab.params/1: live parameters whose storage the host owns.
+ *
+ * Order of calls: create → bind → init (or the host copies weights in) → params_changed → use.
+ * Inference needs none of it: an expert that was created with weights works without bind.
+ */
+#ifndef MOECOLLAB_EXT_PARAMS_H_
+#define MOECOLLAB_EXT_PARAMS_H_
+
+#include <moecollab/abi.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define MOEC_EXT_PARAMS "moecollab.params/1"
+
+typedef struct moec_param_info {
+  uint32_t struct_size;
+  moec_string name; /* also the tensor's name in weights.safetensors; the expert's string */
+  int32_t ndim;
+  const int64_t* shape; /* [ndim]; the expert's */
+  uint32_t trainable;
+  uint32_t decay; /* 1: weight decay makes sense (matrices, not biases) */
+  float lr_scale; /* times the host's learning rate, > 0; a new head learns faster than its base */
+} moec_param_info;
+
+typedef struct moec_ext_params {
+  uint32_t struct_size;
+  /* The same number in all the expert's life; 0 if it has none. [one call per object] */
+  uint64_t (*count)(moec_expert* expert);
+  /* [one call per object] */
+  moec_status (*describe)(moec_expert* expert, uint64_t index, moec_param_info* out,
+                          moec_error* error);
+  /* From now on the expert reads values[i] and adds to grads[i] (float32, shapes of describe); both
+   * arrays are the host's and outlive the expert. May be called again with other storage.
+   * [one call per object] */
+  moec_status (*bind)(moec_expert* expert, const moec_tensor* values, const moec_tensor* grads,
+                      moec_error* error);
+  /* Writes initial values into the bound storage; equal seeds, equal bits. [one call per object] */
+  moec_status (*init)(moec_expert* expert, uint64_t seed, moec_error* error);
+  /* The host wrote values: drop what was derived from them. [one call per object] */
+  moec_status (*params_changed)(moec_expert* expert, moec_error* error);
+} moec_ext_params;
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* MOECOLLAB_EXT_PARAMS_H_ */

@@ -1,0 +1,42 @@
+/* moecollab.state/1: learnt state that is not a parameter, pulled and pushed as tensors.
+ *
+ * weights.safetensors of a package = the tensors of params/1 and of state/1; their names are
+ * disjoint. What read() gives and create() gets back as weights must make the same expert.
+ */
+#ifndef MOECOLLAB_EXT_STATE_H_
+#define MOECOLLAB_EXT_STATE_H_
+
+#include <moecollab/abi.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define MOEC_EXT_STATE "moecollab.state/1"
+
+typedef struct moec_state_info {
+  uint32_t struct_size;
+  moec_string name; /* the expert's string */
+  int32_t ndim;
+  const int64_t* shape; /* [ndim]; the expert's; float32 */
+} moec_state_info;
+
+typedef struct moec_ext_state {
+  uint32_t struct_size;
+  /* [one call per object] */
+  uint64_t (*count)(moec_expert* expert);
+  /* [one call per object] */
+  moec_status (*describe)(moec_expert* expert, uint64_t index, moec_state_info* out,
+                          moec_error* error);
+  /* Copies tensor `index` into destination (shape of describe). [one call per object] */
+  moec_status (*read)(moec_expert* expert, uint64_t index, const moec_tensor* destination,
+                      moec_error* error);
+  /* Replaces tensor `index` by source. [one call per object] */
+  moec_status (*write)(moec_expert* expert, uint64_t index, const moec_tensor* source,
+                       moec_error* error);
+} moec_ext_state;
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* MOECOLLAB_EXT_STATE_H_ */

@@ -1,0 +1,52 @@
+/* The ABI note: who a library is, as data that a host reads from the file before any code runs.
+ *
+ *   MOEC_LIBRARY_NOTE("com.example.clauses", "1.2.0");   // once, at file scope; literals only
+ *
+ * An ELF note of name "MoECollab" and type 1 in section .note.moecollab (none in a Windows DLL).
+ */
+#ifndef MOECOLLAB_NOTE_H_
+#define MOECOLLAB_NOTE_H_
+
+#include <moecollab/abi.h>
+
+#define MOEC_NOTE_NAME "MoECollab"
+#define MOEC_NOTE_TYPE 1u
+/* Lowest host minor that a library built with these headers needs. */
+#define MOEC_MIN_HOST_MINOR 9u
+
+/* The note's description; little-endian, strings NUL-padded. */
+typedef struct moec_note {
+  uint32_t abi_major;
+  uint32_t abi_minor;
+  uint32_t min_host_minor;
+  uint32_t required_flags; /* a host refuses a flag that it does not know */
+  uint32_t optional_flags;
+  char sdk[16];
+  char id[128];
+  char version[32];
+} moec_note;
+
+typedef struct moec_elf_note {
+  uint32_t name_size, description_size, type;
+  char name[12]; /* padded to a multiple of 4 */
+  moec_note description;
+} moec_elf_note;
+
+#if defined(__ELF__)
+#define MOEC_NOTE_SECTION __attribute__((section(".note.moecollab"), used, aligned(4)))
+#elif defined(__GNUC__)
+#define MOEC_NOTE_SECTION __attribute__((used))
+#else
+#define MOEC_NOTE_SECTION
+#endif
+
+#define MOEC_LIBRARY_NOTE(library_id, library_version)                                            \
+  MOEC_NOTE_SECTION static const moec_elf_note moec_library_note = {                              \
+      sizeof(MOEC_NOTE_NAME),                                                                     \
+      sizeof(moec_note),                                                                          \
+      MOEC_NOTE_TYPE,                                                                             \
+      MOEC_NOTE_NAME,                                                                             \
+      {MOEC_ABI_MAJOR, MOEC_ABI_MINOR, MOEC_MIN_HOST_MINOR, 0u, 0u, MOEC_SDK_VERSION, library_id, \
+       library_version}}
+
+#endif /* MOECOLLAB_NOTE_H_ */
