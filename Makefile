@@ -38,11 +38,11 @@ sdk-matrix: build  ## build experts by each compiler, standard and way to consum
 bench: build  ## measure the encoder, the experts and start-up, as ratios where a peer exists
 	@tools/bench.sh
 
-format:  ## format all C and C++ sources in place
-	@git ls-files '*.h' '*.hpp' '*.c' '*.cpp' ':!sdk/template' | xargs clang-format -i
+format:  ## format all C, C++ and CUDA sources in place
+	@git ls-files '*.h' '*.hpp' '*.c' '*.cpp' '*.cu' ':!sdk/template' | xargs clang-format -i
 
 lint: setup  ## check the format, and run clang-tidy over the torch-free stages
-	@git ls-files '*.h' '*.hpp' '*.c' '*.cpp' ':!sdk/template' | xargs clang-format --dry-run -Werror
+	@git ls-files '*.h' '*.hpp' '*.c' '*.cpp' '*.cu' ':!sdk/template' | xargs clang-format --dry-run -Werror
 	@tools/build.sh tidy $(JOBS)
 
 clean:  ## remove build/ (the set-up in .deps/ stays)

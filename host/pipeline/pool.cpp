@@ -124,7 +124,8 @@ void Pool::apply_policy() const {
     if (registry_.policy.on_missing == "fail" || candidate.entry->required) {
       throw Error(candidate.refusal->code, what,
                   candidate.refusal->hint.empty()
-                      ? fmt::format("mend it, or set enabled = false for it in registry.toml; "
+                      ? fmt::format("mend it, or go without it: enabled = false for it in "
+                                    "registry.toml, or on_missing = \"skip\" under [policy]; "
                                     "`moecollab experts why {}` tells more",
                                     candidate.name)
                       : candidate.refusal->hint);

@@ -7,7 +7,8 @@
 # [files] are added; the author writes neither. libstdc++ is linked statically, so that the package
 # loads on any distribution, unless SHARED_RUNTIME is given. TORCH (find_package(MoECollabSDK COMPONENTS
 # Torch)) compiles against LibTorch as C++20; the host's copy of it is the one that runs, so libstdc++ is
-# shared and [abi] asks for this minor of LibTorch.
+# shared and [abi] asks for this minor of LibTorch. SOURCES may be CUDA's (enable_language(CUDA)): its runtime
+# is linked statically too, and loads the driver only when it is called.
 #
 # For Windows, with mingw-w64: a .dll with its runtime inside, which exports the same one symbol.
 
@@ -39,11 +40,15 @@ function(moecollab_add_expert name)
   add_library(${name} MODULE ${arg_SOURCES})
   target_link_libraries(${name} PRIVATE MoECollab::SDK ${arg_LINK})
   set_target_properties(${name} PROPERTIES
-    C_VISIBILITY_PRESET hidden CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON
+    C_VISIBILITY_PRESET hidden CXX_VISIBILITY_PRESET hidden CUDA_VISIBILITY_PRESET hidden
+    VISIBILITY_INLINES_HIDDEN ON CUDA_RUNTIME_LIBRARY Static
     LINK_DEPENDS ${MOECOLLAB_SDK_CMAKE_DIR}/exports.map SKIP_BUILD_RPATH ON)
   get_property(languages GLOBAL PROPERTY ENABLED_LANGUAGES)
   if("CXX" IN_LIST languages)
     target_compile_features(${name} PRIVATE $<IF:$<BOOL:${arg_TORCH}>,cxx_std_20,cxx_std_17>)
+  endif()
+  if("CUDA" IN_LIST languages)
+    target_compile_features(${name} PRIVATE cuda_std_17)
   endif()
   if(WIN32)
     target_link_options(${name} PRIVATE -static)
@@ -51,7 +56,7 @@ function(moecollab_add_expert name)
     target_link_options(${name} PRIVATE
       -Wl,--version-script=${MOECOLLAB_SDK_CMAKE_DIR}/exports.map -Wl,-z,defs -Wl,-z,noexecstack)
     if(NOT arg_SHARED_RUNTIME)
-      target_link_options(${name} PRIVATE -static-libgcc $<$<LINK_LANGUAGE:CXX>:-static-libstdc++>)
+      target_link_options(${name} PRIVATE -static-libgcc $<$<LINK_LANGUAGE:CXX,CUDA>:-static-libstdc++>)
     endif()
   endif()
 
