@@ -9,9 +9,11 @@
 #include <cmath>
 #include <cstring>
 #include <filesystem>
+#include <limits>
 #include <thread>
 
 #include "conformance/check.h"
+#include "conformance/failing_memory.h"
 #include "conformance/subject.h"
 
 namespace moecollab::conformance {
@@ -21,6 +23,7 @@ using Clock = std::chrono::steady_clock;
 constexpr int kThreads = 4;
 constexpr double kThreadSeconds = 1.0;
 constexpr double kCancelSeconds = 1.0;
+constexpr int64_t kAllocations = 200;  // of a call that are made to fail
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
@@ -136,6 +139,55 @@ void check_sizes(Subject& subject, Findings& findings) {
   }
 }
 
+// create() and forward() with one allocation of theirs failing, each in turn.
+void check_memory(Subject& subject, Findings& findings) {
+  TestExpert expert(subject);
+  const TestBatch batch = expert.batch(expert.rows(expert.at_most(2), 3));
+  const std::vector<float> expected = expert.forward(batch);
+  FailingMemory memory(reinterpret_cast<const void*>(subject.library().entry()));
+
+  bool failing = true;
+  for (int64_t n = 0; failing && n < kAllocations; ++n) {
+    moec_expert* object = nullptr;
+    moec_error error = empty_error();
+    memory.fail_after(n);
+    const moec_status status = subject.create(&object, &error);
+    failing = memory.stop();
+    if ((status == MOEC_OK) != (object != nullptr)) {
+      findings.add("create() that lacks memory fails and leaves *expert NULL, or gives an expert",
+                   fmt::format("with allocation {} failing: status {}, {}", n + 1, status,
+                               object == nullptr ? "no expert" : "an expert"));
+    }
+    if (object != nullptr) subject.table().destroy(object);
+  }
+
+  GuardedTensor logits("logits", {batch.view().rows, subject.classes()});
+  const moec_exec exec = subject.exec();
+  const auto differs = [&] {
+    for (size_t i = 0; i < expected.size(); ++i) {
+      const double scale = std::max(1.0, std::abs(static_cast<double>(expected[i])));
+      if (!(std::abs(logits.floats()[i] - expected[i]) <= 1e-5 * scale)) return true;
+    }
+    return false;
+  };
+  const bool deterministic = subject.manifest().output.deterministic;
+  failing = true;
+  for (int64_t n = 0; failing && n < kAllocations; ++n) {
+    std::fill_n(logits.floats(), expected.size(), std::numeric_limits<float>::quiet_NaN());
+    moec_error error = empty_error();
+    memory.fail_after(n);
+    const moec_status status =
+        subject.table().forward(expert.get(), &exec, &batch.view(), &logits.view, &error);
+    failing = memory.stop();
+    if (status == MOEC_OK && deterministic && differs())
+      findings.add("forward() that lacks memory fails, or gives the right logits",
+                   fmt::format("with allocation {} failing it gave others and MOEC_OK", n + 1));
+    if (!failing && status != MOEC_OK)
+      findings.add("an expert that once lacked memory serves again",
+                   fmt::format("status {}: {}", status, message_of(error)));
+  }
+}
+
 void check_latency(Subject& subject, Findings& findings) {
   TestExpert expert(subject);
   for (const size_t n : {size_t{1}, size_t{32}}) {
@@ -177,6 +229,8 @@ constexpr Check kChecks[] = {
      "ask host->should_stop() in long loops and return MOEC_CANCELLED", &check_cancel},
     {"sizes", 5, "texts of any length and script are served",
      "size buffers by the text at hand; a text is any UTF-8", &check_sizes},
+    {"memory", 5, "an allocation that fails is an error, no crash",
+     "check what malloc() returns, and let no exception of new leave a callback", &check_memory},
     {"latency", 5, "how long a row takes (a figure, no verdict)", "", &check_latency},
     {"leaves-nothing", 5, "destroy() ends what it started", "join threads in destroy()",
      &check_leaves_nothing, /*exits=*/true},

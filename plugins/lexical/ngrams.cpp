@@ -45,6 +45,7 @@ void for_each_run(std::string_view text, Belongs belongs, Visit visit) {
 
 void NgramReader::append_words(std::string_view text, std::vector<Feature>& features) {
   if (options_.word_max == 0) return;
+  hits_.clear();  // an allocation may have failed in the middle of the last text
   words_.clear();
   for_each_run(text, is_word, [&](std::string_view run) {
     std::string& word = words_.emplace_back(run);
@@ -64,6 +65,7 @@ void NgramReader::append_words(std::string_view text, std::vector<Feature>& feat
 
 void NgramReader::append_characters(std::string_view text, std::vector<Feature>& features) {
   if (options_.char_max == 0) return;
+  hits_.clear();
   std::string padded;
   for_each_run(
       text, [](char c) { return !is_space(c); },
@@ -108,7 +110,6 @@ void NgramReader::append_counts(std::vector<Feature>& features) {
     const float count = static_cast<float>(i - start);
     features.push_back({hits_[start], count == 1.0F ? 1.0F : 1.0F + std::log(count)});
   }
-  hits_.clear();
 }
 
 }  // namespace moecollab::lexical
