@@ -14,6 +14,7 @@
 #include "engine/verbs.h"
 #include "pipeline/gate_file.h"
 #include "training/growth_data.h"
+#include "training/growth_guard.h"
 #include "training/routing_file.h"
 
 namespace moecollab::engine {
@@ -21,9 +22,7 @@ namespace {
 
 using pipeline::InstalledExpert;
 
-constexpr double kGuard = 0.005;   // accuracy that an old domain may lose on the replay
 constexpr int64_t kUnseen = 2000;  // texts of an old domain that its rows were not fitted on
-constexpr double kStep = 0.25, kLowest = 3.0;  // nats by which new rows are lowered to keep to it
 
 void check_options(const GrowOptions& options) {
   if (options.texts < 1)
@@ -235,128 +234,21 @@ void collect_unseen(pipeline::Pool& pool, const Growth& growth,
       training::collect_unanswered_rows(pool, growth.experts, growth.gate.gate.features, chosen);
 }
 
-at::Tensor rows_of_domain(const training::GrowthRows& rows, int domain) {
-  std::vector<int64_t> chosen;
-  for (size_t i = 0; i < rows.domain_of.size(); ++i) {
-    if (rows.domain_of[i] == domain) chosen.push_back(static_cast<int64_t>(i));
-  }
-  return encoder::index_tensor(chosen);
-}
-
-at::Tensor right(const Growth& growth, const gate::Gate& gate, const training::GrowthTexts& texts) {
-  return training::answered_right(gate, growth.setting, texts, growth.gate.fusion,
-                                  growth.gate.top_k)
-      .to(at::kDouble);
-}
-
-Json accuracies(const at::Tensor& before, const at::Tensor& after) {
-  return {{"texts", before.numel()},
-          {"before", before.mean().item<double>()},
-          {"after", after.mean().item<double>()}};
-}
-
-std::vector<at::Tensor> by_domain(const training::GrowthRows& rows) {
-  std::vector<at::Tensor> indices;
-  for (size_t d = 0; d < rows.domains.size(); ++d)
-    indices.push_back(rows_of_domain(rows, static_cast<int>(d)));
-  return indices;
-}
-
-// What the old domains lose to new rows.
-class Judge {
- public:
-  Judge(const Growth& growth, const Rows& rows)
-      : growth_(growth),
-        replay_(rows.replay),
-        unseen_(rows.unseen),
-        replay_of_(by_domain(replay_)),
-        unseen_of_(by_domain(unseen_)) {
-    if (!replay_of_.empty()) answered_ = right(growth, growth.gate.gate, replay_.texts);
-    if (unseen_of_.empty()) return;
-    routed_ = routed(growth.gate.gate);
-    worth_ = at::ones_like(routed_);
-    for (size_t d = 0; d < unseen_of_.size(); ++d) {
-      const auto known =
-          std::find(replay_.domains.begin(), replay_.domains.end(), unseen_.domains[d]);
-      if (known == replay_.domains.end()) continue;
-      const at::Tensor& own = replay_of_[static_cast<size_t>(known - replay_.domains.begin())];
-      worth_.index_fill_(0, unseen_of_[d], answered_.index_select(0, own).mean());
-    }
-  }
-
-  // Accuracy on the replay, by domain.
-  Json operator()(const gate::Gate& grown) const {
-    Json domains = Json::object();
-    if (replay_of_.empty()) return domains;
-    const at::Tensor after = right(growth_, grown, replay_.texts);
-    for (size_t d = 0; d < replay_of_.size(); ++d) {
-      domains[replay_.domains[d]] = accuracies(answered_.index_select(0, replay_of_[d]),
-                                               after.index_select(0, replay_of_[d]));
-    }
-    return domains;
-  }
-
-  // Whether every domain's loss is within the guard: of answers on the replay, and of texts routed
-  // to their own space among the unseen ones, each of which is worth the domain's accuracy.
-  bool spares(const gate::Gate& grown) const {
-    if (!unseen_of_.empty()) {
-      const at::Tensor lost = routed_ - routed(grown);
-      for (const at::Tensor& rows : unseen_of_) {
-        if ((lost * worth_).index_select(0, rows).mean().item<double>() > kGuard) return false;
-      }
-    }
-    if (replay_of_.empty()) return true;
-    const at::Tensor lost = answered_ - right(growth_, grown, replay_.texts);
-    return std::all_of(replay_of_.begin(), replay_of_.end(), [&](const at::Tensor& rows) {
-      return lost.index_select(0, rows).mean().item<double>() <= kGuard;
-    });
-  }
-
- private:
-  // Whether the label space with the greatest mass is the text's own, [n].
-  at::Tensor routed(const gate::Gate& gate) const {
-    std::vector<int64_t> spaces;
-    for (int64_t e = 0; e < gate.experts(); ++e)
-      spaces.push_back(growth_.setting.experts[static_cast<size_t>(e)].space);
-    const at::Tensor g = at::softmax(gate.router_logits(unseen_.texts.z), 1);
-    const at::Tensor mass =
-        at::zeros({g.size(0), static_cast<int64_t>(growth_.setting.labels->spaces().size())})
-            .index_add(1, encoder::index_tensor(spaces), g);
-    return mass.argmax(1).eq(unseen_.texts.spaces).to(at::kDouble);
-  }
-
-  const Growth& growth_;
-  const training::GrowthRows &replay_, &unseen_;
-  std::vector<at::Tensor> replay_of_, unseen_of_;
-  at::Tensor answered_, routed_;  // before
-  at::Tensor worth_;              // of an unseen text: its domain's accuracy
-};
-
-// The fitted rows, with biases lowered as far as it takes to spare the old domains. As they are
-// where nothing up to kLowest does it: the guard then says by how much too many texts are lost.
-training::NewRows lowered(const Growth& growth, const Judge& judge, training::NewRows rows,
-                          double& by) {
-  const at::Tensor fitted = rows.bias;
-  for (by = 0; by <= kLowest; by += kStep) {
-    rows.bias = fitted - by;
-    if (judge.spares(training::extended(growth.gate.gate, rows))) return rows;
-  }
-  by = 0;
-  rows.bias = fitted;
-  return rows;
+Json accuracies(int64_t texts, double before, double after) {
+  return {{"texts", texts}, {"before", before}, {"after", after}};
 }
 
 // Throws where an old domain loses too much, or where --guard asks for what was not checked.
 void apply_guard(const Json& domains, const Rows& rows, const GrowOptions& options) {
   for (const auto& [name, domain] : domains.items()) {
     const double before = domain["before"].get<double>(), after = domain["after"].get<double>();
-    if (before - after <= kGuard) continue;
-    throw Error(
-        "E_REQUIRE_GUARD",
-        fmt::format("domain {} would lose {:.4f} accuracy on {} replayed texts ({:.4f} -> "
-                    "{:.4f}), more than {}; the gate is unchanged",
-                    name, before - after, domain["texts"].get<int64_t>(), before, after, kGuard),
-        "give more texts with --texts, or fit all rows again with `moecollab train-gate`");
+    if (before - after <= training::kGrowthGuard) continue;
+    throw Error("E_REQUIRE_GUARD",
+                fmt::format("domain {} would lose {:.4f} accuracy on {} replayed texts ({:.4f} -> "
+                            "{:.4f}), more than {}; the gate is unchanged",
+                            name, before - after, domain["texts"].get<int64_t>(), before, after,
+                            training::kGrowthGuard),
+                "give more texts with --texts, or fit all rows again with `moecollab train-gate`");
   }
   if (!options.guard || rows.unchecked.empty()) return;
   const std::vector<std::string> names(rows.unchecked.begin(), rows.unchecked.end());
@@ -449,22 +341,26 @@ Json run_grow(const GrowOptions& options) {
   collect_unseen(pool, growth, datasets, options, rows);
 
   const bool prototype = options.prototype || rows.source == "mean";
-  const Judge judge(growth, rows);
+  const training::GrowthGuard guard(growth.setting, growth.gate.fusion, growth.gate.top_k,
+                                    rows.replay, rows.unseen);
   const auto start = std::chrono::steady_clock::now();
   training::NewRows fitted =
       prototype ? training::prototype_rows(growth.setting, rows.fresh.texts.z)
                 : training::fit_rows(growth.setting, rows.fresh.texts, rows.replay.texts,
                                      rows.replay.domain_of, options.new_weight);
   double lowered_by = 0;
-  fitted = lowered(growth, judge, std::move(fitted), lowered_by);
+  fitted = guard.lowered(std::move(fitted), lowered_by);
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   const gate::Gate grown = training::extended(growth.gate.gate, fitted);
-  const Json domains = judge(grown);
-  const Json judged = rows.judged.domain_of.empty()
-                          ? Json(nullptr)
-                          : accuracies(right(growth, growth.gate.gate, rows.judged.texts),
-                                       right(growth, grown, rows.judged.texts));
+  Json domains = Json::object();
+  for (const auto& change : guard.changes(grown))
+    domains[change.domain] = accuracies(change.texts, change.before, change.after);
+  Json judged = nullptr;
+  if (const training::GrowthTexts& texts = rows.judged.texts; texts.rows() > 0) {
+    judged = accuracies(texts.rows(), guard.right(growth.gate.gate, texts).mean().item<double>(),
+                        guard.right(grown, texts).mean().item<double>());
+  }
   apply_guard(domains, rows, options);
 
   const Json record = {{"experts", options.names},

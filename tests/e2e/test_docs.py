@@ -18,7 +18,7 @@ class Docs(EndToEnd):
     def test_the_first_expert_ends_in_a_collaboration(self):
         work = self.folder / "work"
         data = " ".join(f"--data {d}={SAMPLES}/{d}/train.jsonl" for d in ("news", "emotion"))
-        environment = {**{k: v for k, v in os.environ.items() if not k.startswith("MOECOLLAB_")}, "SOURCE": str(ROOT), "PREFIX": str(self.folder / "sdk"),
+        environment = {**{k: v for k, v in os.environ.items() if not k.startswith("MOECOLLAB_")}, "SOURCE": str(ROOT), "PREFIX": str(self.folder / "moecollab"),
                        "WORK": str(work), "POOL": str(self.registry()), "POOL_DATA": data, "XDG_CACHE_HOME": str(self.folder / "cache")}
         script = commands((ROOT / "docs" / "first-expert.md").read_text())
         start = time.monotonic()

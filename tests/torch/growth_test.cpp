@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "base/error.h"
+#include "training/growth_guard.h"
 #include "training/replay_file.h"
 
 namespace moecollab::training {
@@ -167,6 +168,39 @@ TEST_F(Growth, AnUnknownAnswerCountsAsWrong) {
   const NewRows rows{at::zeros({1, 2}), at::zeros({1}), 0, 0};
   EXPECT_THROW(answered_right(extended(gate_, rows), setting_, text, fusion::Mode::kLogitUnion, 0),
                Error);
+}
+
+// The old row says 0 of every text and the new one .6, and both experts are as sure of a label: an
+// old text is answered, and routed, by whichever row says more. In steps of .25 nats, .75 is the
+// first that brings the new row below the old one.
+TEST_F(Growth, RowsAreLoweredUntilTheOldDomainsAreSpared) {
+  gate_.weight = at::zeros({1, 2});
+  GrowthRows replay;
+  replay.texts = texts(4, -2);
+  replay.domains = {"old"};
+  replay.domain_of = {0, 0, 0, 0};
+  GrowthRows unseen = replay;
+  unseen.texts.targets = at::full({4}, -1, at::kLong);
+  const NewRows rows{at::zeros({1, 2}), at::full({1}, 0.6), 0, 0};
+  for (const bool routing : {false, true}) {
+    const GrowthGuard guard(setting_, fusion::Mode::kMixture, 0, routing ? GrowthRows{} : replay,
+                            routing ? unseen : GrowthRows{});
+    EXPECT_FALSE(guard.spares(extended(gate_, rows)));
+    double by = -1;
+    const NewRows lower = guard.lowered(rows, by);
+    EXPECT_EQ(by, 0.75);
+    EXPECT_NEAR(lower.bias.item<double>(), -0.15, 1e-6);
+    const NewRows greedy{at::zeros({1, 2}), at::full({1}, 9.0), 0, 0};
+    EXPECT_EQ(guard.lowered(greedy, by).bias.item<double>(), 9.0) << "3 nats do not spare it";
+    EXPECT_EQ(by, 0);
+  }
+  const GrowthGuard guard(setting_, fusion::Mode::kMixture, 0, replay, {});
+  const auto changes = guard.changes(extended(gate_, rows));
+  ASSERT_EQ(changes.size(), 1U);
+  EXPECT_EQ(changes[0].domain, "old");
+  EXPECT_EQ(changes[0].texts, 4);
+  EXPECT_EQ(changes[0].before, 1.0);
+  EXPECT_EQ(changes[0].after, 0.0);
 }
 
 TEST_F(Growth, TaskAwareFusionsAreJudgedInTheOwnSpace) {

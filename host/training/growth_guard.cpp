@@ -1,0 +1,99 @@
+#include "training/growth_guard.h"
+
+#include <algorithm>
+
+#include "encoder/features.h"
+
+namespace moecollab::training {
+namespace {
+
+constexpr double kStep = 0.25, kLowest = 3.0;  // nats
+
+std::vector<at::Tensor> by_domain(const GrowthRows& rows) {
+  std::vector<std::vector<int64_t>> indices(rows.domains.size());
+  for (size_t i = 0; i < rows.domain_of.size(); ++i)
+    indices[static_cast<size_t>(rows.domain_of[i])].push_back(static_cast<int64_t>(i));
+  std::vector<at::Tensor> tensors;
+  for (const auto& of_domain : indices) tensors.push_back(encoder::index_tensor(of_domain));
+  return tensors;
+}
+
+double mean_of(const at::Tensor& values, const at::Tensor& rows) {
+  return values.index_select(0, rows).mean().item<double>();
+}
+
+}  // namespace
+
+GrowthGuard::GrowthGuard(const GrowthSetting& setting, fusion::Mode fusion, int64_t top_k,
+                         const GrowthRows& replay, const GrowthRows& unseen)
+    : setting_(setting),
+      fusion_(fusion),
+      top_k_(top_k),
+      replay_(replay),
+      unseen_(unseen),
+      replay_of_(by_domain(replay)),
+      unseen_of_(by_domain(unseen)) {
+  if (!replay_of_.empty()) answered_ = right(*setting.gate, replay_.texts);
+  if (unseen_of_.empty()) return;
+  routed_ = routed(*setting.gate);
+  worth_ = at::ones_like(routed_);
+  for (size_t d = 0; d < unseen_of_.size(); ++d) {
+    const auto known =
+        std::find(replay_.domains.begin(), replay_.domains.end(), unseen_.domains[d]);
+    if (known == replay_.domains.end()) continue;
+    const at::Tensor& own = replay_of_[static_cast<size_t>(known - replay_.domains.begin())];
+    worth_.index_fill_(0, unseen_of_[d], mean_of(answered_, own));
+  }
+}
+
+at::Tensor GrowthGuard::right(const gate::Gate& gate, const GrowthTexts& texts) const {
+  return answered_right(gate, setting_, texts, fusion_, top_k_).to(at::kDouble);
+}
+
+// Whether the label space with the greatest mass is the unseen text's own, [n] float64.
+at::Tensor GrowthGuard::routed(const gate::Gate& gate) const {
+  std::vector<int64_t> spaces;
+  for (int64_t e = 0; e < gate.experts(); ++e)
+    spaces.push_back(setting_.experts[static_cast<size_t>(e)].space);
+  const at::Tensor g = at::softmax(gate.router_logits(unseen_.texts.z), 1);
+  const auto count = static_cast<int64_t>(setting_.labels->spaces().size());
+  const at::Tensor mass =
+      at::zeros({g.size(0), count}).index_add(1, encoder::index_tensor(spaces), g);
+  return mass.argmax(1).eq(unseen_.texts.spaces).to(at::kDouble);
+}
+
+std::vector<GrowthGuard::Change> GrowthGuard::changes(const gate::Gate& grown) const {
+  std::vector<Change> all;
+  if (replay_of_.empty()) return all;
+  const at::Tensor after = right(grown, replay_.texts);
+  for (size_t d = 0; d < replay_of_.size(); ++d) {
+    all.push_back({replay_.domains[d], replay_of_[d].numel(), mean_of(answered_, replay_of_[d]),
+                   mean_of(after, replay_of_[d])});
+  }
+  return all;
+}
+
+bool GrowthGuard::spares(const gate::Gate& grown) const {
+  if (!unseen_of_.empty()) {
+    const at::Tensor lost = (routed_ - routed(grown)) * worth_;
+    for (const at::Tensor& rows : unseen_of_) {
+      if (mean_of(lost, rows) > kGrowthGuard) return false;
+    }
+  }
+  const std::vector<Change> all = changes(grown);
+  return std::all_of(all.begin(), all.end(),
+                     [](const Change& c) { return c.before - c.after <= kGrowthGuard; });
+}
+
+NewRows GrowthGuard::lowered(NewRows rows, double& by) const {
+  const at::Tensor fitted = rows.bias;
+  for (by = 0; by <= kLowest; by += kStep) {
+    rows.bias = fitted - by;
+    if (spares(extended(*setting_.gate, rows))) return rows;
+  }
+  by = 0;
+  rows.bias = fitted;
+  return rows;
+}
+
+}  // namespace moecollab::training

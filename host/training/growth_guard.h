@@ -1,0 +1,55 @@
+// What old domains lose to new rows of the gate, and how far the rows give way.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "training/growth_data.h"
+
+namespace moecollab::training {
+
+// Accuracy that an old domain may lose.
+inline constexpr double kGrowthGuard = 0.005;
+
+class GrowthGuard {
+ public:
+  // replay: texts of old domains that their experts have not seen, with answers. unseen: texts of
+  // old domains that the gate has not seen either, of which only the routing is judged: the old
+  // rows are surer of the texts that they were fitted on, the replay, than of others. All are
+  // borrowed; the gate before is setting.gate. Judged as fused by `fusion` with the top_k experts
+  // (0: all).
+  GrowthGuard(const GrowthSetting& setting, fusion::Mode fusion, int64_t top_k,
+              const GrowthRows& replay, const GrowthRows& unseen);
+
+  // A domain's accuracy on the replay before and with the grown gate.
+  struct Change {
+    std::string domain;
+    int64_t texts;
+    double before, after;
+  };
+  std::vector<Change> changes(const gate::Gate& grown) const;
+
+  // Whether no domain loses more than kGrowthGuard: of its answers on the replay, and of its unseen
+  // texts whose own label space has the greatest mass, each worth the domain's accuracy.
+  bool spares(const gate::Gate& grown) const;
+
+  // The rows with their biases lowered by the least of 0, 0.25, … 3 nats that spares every domain;
+  // as they are, and `by` 0, where none does. The replay then says by how much too many are lost.
+  NewRows lowered(NewRows rows, double& by) const;
+
+  // Whether each text is answered with its own label [n] float64.
+  at::Tensor right(const gate::Gate& gate, const GrowthTexts& texts) const;
+
+ private:
+  at::Tensor routed(const gate::Gate& gate) const;
+
+  const GrowthSetting& setting_;
+  fusion::Mode fusion_;
+  int64_t top_k_;
+  const GrowthRows &replay_, &unseen_;
+  std::vector<at::Tensor> replay_of_, unseen_of_;  // each domain's rows
+  at::Tensor answered_, routed_;                   // before
+  at::Tensor worth_;                               // of an unseen text: its domain's accuracy
+};
+
+}  // namespace moecollab::training
