@@ -1,6 +1,7 @@
 #include "training/growth_guard.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "encoder/features.h"
 
@@ -25,14 +26,14 @@ double mean_of(const at::Tensor& values, const at::Tensor& rows) {
 }  // namespace
 
 GrowthGuard::GrowthGuard(const GrowthSetting& setting, fusion::Mode fusion, int64_t top_k,
-                         const GrowthRows& replay, const GrowthRows& unseen)
+                         GrowthRows replay, GrowthRows unseen)
     : setting_(setting),
       fusion_(fusion),
       top_k_(top_k),
-      replay_(replay),
-      unseen_(unseen),
-      replay_of_(by_domain(replay)),
-      unseen_of_(by_domain(unseen)) {
+      replay_(std::move(replay)),
+      unseen_(std::move(unseen)),
+      replay_of_(by_domain(replay_)),
+      unseen_of_(by_domain(unseen_)) {
   if (!replay_of_.empty()) answered_ = right(*setting.gate, replay_.texts);
   if (unseen_of_.empty()) return;
   routed_ = routed(*setting.gate);

@@ -18,8 +18,8 @@ class GrowthGuard {
   // rows are surer of the texts that they were fitted on, the replay, than of others. All are
   // borrowed; the gate before is setting.gate. Judged as fused by `fusion` with the top_k experts
   // (0: all).
-  GrowthGuard(const GrowthSetting& setting, fusion::Mode fusion, int64_t top_k,
-              const GrowthRows& replay, const GrowthRows& unseen);
+  GrowthGuard(const GrowthSetting& setting, fusion::Mode fusion, int64_t top_k, GrowthRows replay,
+              GrowthRows unseen);
 
   // A domain's accuracy on the replay before and with the grown gate.
   struct Change {
@@ -46,7 +46,7 @@ class GrowthGuard {
   const GrowthSetting& setting_;
   fusion::Mode fusion_;
   int64_t top_k_;
-  const GrowthRows &replay_, &unseen_;
+  GrowthRows replay_, unseen_;
   std::vector<at::Tensor> replay_of_, unseen_of_;  // each domain's rows
   at::Tensor answered_, routed_;                   // before
   at::Tensor worth_;                               // of an unseen text: its domain's accuracy
