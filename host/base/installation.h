@@ -1,5 +1,5 @@
-// Where this program lies: PREFIX/bin, PREFIX/lib and PREFIX/share, or the same in a build folder. All
-// is found from the running executable, so that the whole may be moved.
+// Where this program lies: PREFIX/bin, PREFIX/lib and PREFIX/share, or the same in a build folder.
+// All is found from the running executable, so that the whole may be moved.
 #pragma once
 
 #include <optional>

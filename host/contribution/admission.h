@@ -17,10 +17,10 @@ namespace moecollab::contribution {
 
 // One-sided 95 % quantile of the standard normal distribution.
 inline constexpr double kZ95OneSided = 1.6448536269514722;
-// The change of accuracy that counts as harm. Of honest noisy clones among fifteen experts that they
-// are no match for (tools/admission_experiment.py, seeds 1 to 5 on held-out training texts), the
-// lowest lower bound was -0.015; of bad candidates above the majority class, the highest upper bound
-// was -0.023.
+// The change of accuracy that counts as harm. Of honest noisy clones among fifteen experts that
+// they are no match for (tools/admission_experiment.py, seeds 1 to 5 on held-out training texts),
+// the lowest lower bound was -0.015; of bad candidates above the majority class, the highest upper
+// bound was -0.023.
 inline constexpr double kMargin = -0.02;
 
 // Two systems on the same n texts.

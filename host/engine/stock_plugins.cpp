@@ -29,8 +29,9 @@ fs::path find_kind(const std::string& kind) {
 
 encoder::EncoderSettings new_registry_encoder(const CommonOptions& options) {
   encoder::EncoderSettings settings;
-  settings.folder = options.encoder ? *options.encoder
-                                    : installed_encoder().value_or(".deps/encoder/all-MiniLM-L6-v2");
+  settings.folder = options.encoder
+                        ? *options.encoder
+                        : installed_encoder().value_or(".deps/encoder/all-MiniLM-L6-v2");
   settings.max_length = options.max_length;
   return settings;
 }
