@@ -7,7 +7,7 @@ PREFIX ?= /usr/local
 BUILD := build
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo table1 test install sdk-matrix bench format lint clean
+.PHONY: help setup build demo table1 test install sdk-matrix reference bench format lint clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,11 @@ install: build  ## install program, plugins, LibTorch, encoder and SDK; PREFIX=/
 
 sdk-matrix: build  ## build experts by each compiler, standard and way to consume the SDK, and for Windows
 	@tools/sdk_matrix.py --jobs $(JOBS)
+
+reference:  ## the SDK's reference into build/docs/reference (needs doxygen)
+	@mkdir -p $(BUILD)/docs/reference
+	@doxygen docs/reference/Doxyfile
+	@echo "reference: $(BUILD)/docs/reference/html/index.html"
 
 bench: build  ## measure the encoder, the experts and start-up, as ratios where a peer exists
 	@tools/bench.sh

@@ -5,8 +5,10 @@
 
 #include <memory>
 
+#include "base/error.h"
 #include "base/files.h"
 #include "cli/verb.h"
+#include "registry/compatibility.h"
 
 namespace moecollab::cli {
 namespace {
@@ -15,8 +17,12 @@ int validate(const Program& program, const conformance::ValidateOptions& options
              const std::optional<fs::path>& junit) {
   const conformance::Report report =
       conformance::validate(options, [](const registry::Manifest& manifest) {
+        if (manifest.abi.libtorch.empty()) return;
         // An expert written with LibTorch gets the engine's copy, which must be there first.
-        if (!manifest.abi.libtorch.empty()) open_engine();
+        registry::HostFacts host;
+        host.libtorch = open_engine().facts()["libtorch"].get<std::string>();
+        if (const auto refusal = registry::check_libtorch(manifest.abi, host))
+          throw Error(refusal->code, refusal->rule, refusal->hint);
       });
   if (junit) write_file_atomic(*junit, conformance::to_junit(report, options.package.string()));
   print_result(program, conformance::to_json(report, options), conformance::to_text(report));

@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
@@ -41,9 +42,11 @@ Json to_json(const Findings& findings) {
 }
 
 // Says where the fault lay, as far as guarded memory knows. Memory may be in any state: formatting
-// can fail in its turn, and then the signal alone is what the parent sees.
+// can fault in its turn, and as both signals are blocked here, that ends the process at once; the
+// signal alone is then what the parent sees.
 void on_fault(int signal, siginfo_t* info, void*) {
-  ::signal(signal, SIG_DFL);
+  static std::atomic_flag taken;
+  while (taken.test_and_set()) ::pause();  // another thread says it, and ends the process
   const std::string where = describe_address(info->si_addr);
   Findings findings;
   findings.add("only memory that the host handed over is touched",
@@ -62,6 +65,8 @@ void catch_faults() {
   struct sigaction action {};
   action.sa_sigaction = &on_fault;
   action.sa_flags = SA_SIGINFO | SA_ONSTACK;
+  ::sigaddset(&action.sa_mask, SIGSEGV);
+  ::sigaddset(&action.sa_mask, SIGBUS);
   ::sigaction(SIGSEGV, &action, nullptr);
   ::sigaction(SIGBUS, &action, nullptr);
 }

@@ -307,6 +307,10 @@ void TestExpert::bind(uint64_t seed) {
     if (const auto status = params.describe(object_, i, &info, &error); status != MOEC_OK)
       throw CallFailed("params.describe", status, error);
     const std::string name(info.name.data, info.name.size);
+    for (const Parameter& other : parameters_) {
+      if (other.name == name)
+        throw std::runtime_error(fmt::format("two parameters have the name {}", escaped(name)));
+    }
     const std::vector<int64_t> shape(info.shape, info.shape + info.ndim);
     Parameter& p = parameters_.emplace_back(Parameter{
         name, info.trainable != 0, std::make_unique<GuardedTensor>("parameter " + name, shape),

@@ -2,19 +2,16 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <numeric>
 #include <optional>
-#include <set>
 
 #include "base/console.h"
 #include "base/error.h"
 #include "base/strings.h"
 #include "contribution/admission.h"
 #include "engine/session.h"
+#include "engine/trial.h"
 #include "engine/verbs.h"
 #include "pipeline/gate_file.h"
-#include "pipeline/instantiate.h"
-#include "pipeline/probe.h"
 #include "training/calibration.h"
 #include "training/growth_data.h"
 
@@ -23,137 +20,6 @@ namespace {
 
 using contribution::PairedChange;
 using pipeline::InstalledExpert;
-
-// The candidate as if it were installed: loaded and checked, in a copy of the pool's union.
-struct Trial {
-  InstalledExpert candidate;
-  fusion::LabelUnion labels;
-  std::optional<pipeline::GateFile> gate;  // of the rows whose experts are ready
-  std::vector<InstalledExpert*> routed;    // behind these rows
-  std::vector<InstalledExpert*> experts;   // all that are ready, then the candidate
-};
-
-InstalledExpert load_candidate(pipeline::Pool& pool, const registry::Package& package) {
-  const std::string& name = package.manifest.expert.name;
-  if (package.manifest.is_kind()) {
-    throw Error("E_DESC_LABELS",
-                fmt::format("{} has no labels: it is a kind to be trained, not an expert",
-                            escaped(package.folder.string())));
-  }
-  for (const InstalledExpert& expert : pool.experts()) {
-    if (expert.sha256() == package.manifest_sha256) {
-      throw Error("E_CONFIG",
-                  fmt::format("this very package is installed already as {}", expert.name),
-                  "admit judges a package before it is installed");
-    }
-  }
-  const auto reasons = registry::check(package.manifest, pipeline::host_facts(pool.encoder()));
-  if (!reasons.empty())
-    throw Error(reasons.front().code, reasons.front().rule, reasons.front().hint);
-  experts::Expert expert = pipeline::instantiate(package, pool.encoder(), pool.options().threads);
-  pipeline::check_probe(package, expert, pool.encoder());
-  return {name, package, std::move(expert), {}, {}};
-}
-
-// The gate, if there is one that fits what is installed; its temperatures go to the experts.
-void open_gate(pipeline::Pool& pool, Trial& trial, Json& notes) {
-  try {
-    pipeline::GateFile gate = pipeline::read_gate(pool.options().registry);
-    trial.routed = pipeline::match_experts(gate, pool);
-    trial.gate = std::move(gate);
-  } catch (const Error& error) {
-    const std::string note = fmt::format("not judged under the fitted gate: {}", error.what());
-    print_note(note);
-    notes.push_back(note);
-  }
-}
-
-Trial open_trial(pipeline::Pool& pool, const registry::Package& package, Json& notes) {
-  Trial trial{load_candidate(pool, package), pool.labels(), {}, {}, {}};
-  for (InstalledExpert& expert : pool.experts())
-    expert.labels.temperature = expert.package.manifest.output.temperature;
-  open_gate(pool, trial, notes);
-  const registry::TaskTable& task = package.manifest.task;
-  trial.candidate.labels.space =
-      trial.labels.add({task.label_space, task.labels}, task.partial, "the package");
-  trial.candidate.labels.temperature = package.manifest.output.temperature;
-  for (InstalledExpert& expert : pool.experts()) trial.experts.push_back(&expert);
-  return trial;
-}
-
-// Call once the trial stands where it stays: the list points into it.
-void place_candidate(Trial& trial) {
-  trial.experts.push_back(&trial.candidate);
-  for (InstalledExpert* expert : trial.experts) {
-    expert->labels.columns =
-        trial.labels.columns(expert->labels.space, expert->package.manifest.task.labels);
-  }
-}
-
-// The label space of a domain's data, the candidate counted in; nullopt where nobody knows the
-// domain.
-std::optional<int> space_of(const pipeline::Pool& pool, const Trial& trial,
-                            const std::string& domain) {
-  const auto stated = pool.registry().domains.find(domain);
-  if (stated != pool.registry().domains.end()) return trial.labels.find(stated->second);
-  std::set<int> spaces;
-  std::vector<std::string> names;
-  for (const InstalledExpert* expert : trial.experts) {
-    if (expert->domain() == domain && spaces.insert(expert->labels.space).second)
-      names.push_back(expert->package.manifest.task.label_space);
-  }
-  if (spaces.size() > 1) {
-    throw Error("E_DATA",
-                fmt::format("the experts of domain {} answer in several label spaces: {}", domain,
-                            join(names, ", ")),
-                fmt::format("say which one in registry.toml: [domains] {} = \"…\"", domain));
-  }
-  return spaces.empty() ? std::nullopt : std::optional(*spaces.begin());
-}
-
-// The texts of these files: the held-out ones in the seed's order, or all. Files of domains that no
-// expert knows are left out.
-std::vector<training::ChosenTexts> choose(const pipeline::Pool& pool, const Trial& trial,
-                                          const std::vector<data::Dataset>& datasets,
-                                          bool held_out_only, uint64_t seed) {
-  std::vector<training::ChosenTexts> chosen;
-  for (const data::Dataset& dataset : datasets) {
-    const auto space = space_of(pool, trial, dataset.domain);
-    if (!space) {
-      print_note(fmt::format("domain {} has no expert: left out", dataset.domain));
-      continue;
-    }
-    std::vector<int64_t> examples(dataset.examples.size());
-    std::iota(examples.begin(), examples.end(), int64_t{0});
-    if (held_out_only) {
-      int64_t held_out = 0;
-      examples = training::held_out_first(dataset, seed, held_out);
-      examples.resize(static_cast<size_t>(held_out));
-    }
-    chosen.push_back({&dataset, *space, std::move(examples)});
-  }
-  return chosen;
-}
-
-void require_own_domain(const Trial& trial, const std::vector<training::ChosenTexts>& chosen) {
-  const registry::TaskTable& task = trial.candidate.package.manifest.task;
-  for (const training::ChosenTexts& part : chosen) {
-    if (part.dataset->domain != task.domain || part.examples.empty()) continue;
-    if (part.space == trial.candidate.labels.space) return;
-    throw Error("E_DATA",
-                fmt::format("the candidate answers in label space {}, the data of domain {} is of "
-                            "{}",
-                            task.label_space, task.domain,
-                            trial.labels.spaces()[static_cast<size_t>(part.space)].name),
-                "judge it on data of its own label space");
-  }
-  throw Error(
-      "E_DATA",
-      fmt::format("there are no texts of domain {} (label space {}) to judge the candidate "
-                  "on",
-                  escaped(task.domain, 80), escaped(task.label_space, 80)),
-      fmt::format("give its data with --data {}=FILE or --data-dir DIR", escaped(task.domain, 80)));
-}
 
 at::Tensor rows_of(const training::GrowthRows& rows, const std::string& domain, bool same = true) {
   std::vector<int64_t> chosen;
@@ -420,8 +286,8 @@ Json run_admit(const AdmitOptions& options) {
   require_pool(pool, options);
   const at::NoGradGuard no_grad;
   Json notes = Json::array();
-  Trial trial = open_trial(pool, package, notes);
-  place_candidate(trial);
+  const std::unique_ptr<Trial> opened = open_trial(pool, package, notes);
+  const Trial& trial = *opened;
   const auto chosen = choose(pool, trial, datasets, training_files, options.seed);
   require_own_domain(trial, chosen);
   const fs::path path = verdict_path(options, package);

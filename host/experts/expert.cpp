@@ -204,6 +204,13 @@ std::vector<Expert::Parameter>& Expert::bind(uint64_t seed) {
     moec_param_info info{};
     info.struct_size = sizeof info;
     check(params_->describe(object_, i, &info, &error), error, "params.describe");
+    for (const Parameter& other : parameters_) {
+      if (other.name != to_string(info.name)) continue;
+      throw Error("E_DESC_MISMATCH",
+                  fmt::format("expert {} gives two parameters the name {}", escaped(setup_.name),
+                              escaped(other.name)),
+                  "weights are stored under their names; each needs its own");
+    }
     const at::IntArrayRef shape(info.shape, static_cast<size_t>(info.ndim));
     parameters_.push_back({to_string(info.name), at::zeros(shape), at::zeros(shape),
                            info.trainable != 0, info.decay != 0, info.lr_scale});

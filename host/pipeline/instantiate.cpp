@@ -10,6 +10,8 @@
 #include "base/version.h"
 #include "encoder/tensor_io.h"
 #include "experts/inputs.h"
+#include "pipeline/pool.h"
+#include "registry/compatibility.h"
 
 namespace moecollab::pipeline {
 namespace {
@@ -28,6 +30,10 @@ constexpr const char* kWeightsFile = "weights.safetensors";
 
 const experts::Library& load_library(const registry::Package& package) {
   const registry::Manifest& manifest = package.manifest;
+  if (const auto refusal = registry::check_libtorch(manifest.abi, host_facts(nullptr)))
+    throw Error(refusal->code,
+                fmt::format("{}: {}", escaped(package.folder.string()), refusal->rule),
+                refusal->hint);
   const std::string name = registry::library_file(manifest);
   const fs::path path = package.folder / name;
   const std::string bytes = read_file(path, "E_PLUG_IO", kMaxLibrary);

@@ -51,13 +51,6 @@ bool is_minor_of(std::string_view wanted, std::string_view version) {
   return version.starts_with(wanted.substr(2, wanted.size() - 3));
 }
 
-std::optional<Refusal> check_libtorch(const AbiTable& abi, const HostFacts& host) {
-  if (abi.libtorch.empty() || is_minor_of(abi.libtorch, host.libtorch)) return std::nullopt;
-  return Refusal{"E_ABI_LIBTORCH", needs_has("LibTorch", abi.libtorch, host.libtorch),
-                 host.libtorch, abi.libtorch,
-                 "get the package for this LibTorch, or build it again against it"};
-}
-
 std::optional<Refusal> check_encoder(const InputTable& input, const HostFacts& host) {
   if (!input.needs_encoder()) return std::nullopt;
   if (input.encoder_fingerprint != host.encoder_fingerprint) {
@@ -79,6 +72,13 @@ std::optional<Refusal> check_encoder(const InputTable& input, const HostFacts& h
 }
 
 }  // namespace
+
+std::optional<Refusal> check_libtorch(const AbiTable& abi, const HostFacts& host) {
+  if (abi.libtorch.empty() || is_minor_of(abi.libtorch, host.libtorch)) return std::nullopt;
+  return Refusal{"E_ABI_LIBTORCH", needs_has("LibTorch", abi.libtorch, host.libtorch),
+                 host.libtorch, abi.libtorch,
+                 "get the package for this LibTorch, or build it again against it"};
+}
 
 std::vector<Refusal> check(const Manifest& manifest, const HostFacts& host) {
   std::vector<Refusal> refusals;

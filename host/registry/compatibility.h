@@ -25,4 +25,8 @@ struct HostFacts {
 // names an encoder E_DESC_ENCODER, else E_DESC_LAYERS.
 std::vector<Refusal> check(const Manifest& manifest, const HostFacts& host);
 
+// The same for LibTorch alone: an expert of the torch tier runs with the minor that it was built
+// with.
+std::optional<Refusal> check_libtorch(const AbiTable& abi, const HostFacts& host);
+
 }  // namespace moecollab::registry

@@ -5,7 +5,7 @@ import shutil
 import unittest
 import xml.etree.ElementTree as xml
 
-from harness import BUILD, ENCODER, PLUGINS, EndToEnd, run
+from harness import BUILD, ENCODER, PLUGINS, SAMPLES, EndToEnd, run
 
 SAMPLE = BUILD / "tests" / "plugin" / "samples" / "keyword-c" / "keywords.package"
 LEVELS = {1: 9, 2: 10, 3: 8, 4: 8, 5: 6}  # checks of each
@@ -77,6 +77,18 @@ class Validate(EndToEnd):
         self.assertEqual(listed.count("mend:"), sum(LEVELS.values()) - 1, "each check but the figure `latency` says how it is mended")
         done = run("validate", SAMPLE, "--check", "bind")
         self.assertEqual(done.returncode, 5, "no check that applies is no success")
+
+    def test_another_libtorch_is_refused_before_anything_runs(self):
+        package = self.folder / "mlp.package"
+        shutil.copytree(BUILD / "tests/torch/samples/mlp-torch/mlp.package", package)
+        manifest = package / "expert.toml"
+        text = manifest.read_text()
+        manifest.chmod(0o644)
+        manifest.write_text(text.replace('libtorch = "==2.15.*"', 'libtorch = "==2.14.*"'))
+        self.assertNotEqual(manifest.read_text(), text)
+        self.assertRefused(run("validate", package), 5, "E_ABI_LIBTORCH", "2.14", "2.15")
+        self.assertRefused(run("train-expert", "other", "--kind", package, "--domain", "news", "--data-dir", SAMPLES, "--registry", self.folder / "new",
+                               "--encoder", ENCODER, "--no-cache"), 5, "E_ABI_LIBTORCH", "2.14", "2.15")
 
     def test_junit(self):
         report = self.folder / "report.xml"

@@ -4,12 +4,16 @@
  *   ZOO_GRADIENTS      adds to the parameters' gradients
  *   ZOO_GX             writes the gradient of the features
  *   ZOO_BIND, ZOO_FORWARD_TRAIN, ZOO_RELEASE_SAVED  whole
+ *   ZOO_BIAS           the bias's name
  *
  * C11. */
 #ifndef ZOO_LINEAR_H_
 #define ZOO_LINEAR_H_
 
 #define ZOO_INPUTS MOEC_INPUT_POOLED
+#ifndef ZOO_BIAS
+#define ZOO_BIAS "out.bias"
+#endif
 #define ZOO_TAKES_WEIGHTS 1
 #define ZOO_MAKE zoo_make_layer
 #ifndef ZOO_SCORE
@@ -93,7 +97,7 @@ static inline uint64_t zoo_param_count(moec_expert* expert) {
 
 static inline moec_status zoo_param_describe(moec_expert* expert, uint64_t index,
                                              moec_param_info* out, moec_error* error) {
-  static const moec_string names[] = {ZOO_STRING("out.weight"), ZOO_STRING("out.bias")};
+  static const moec_string names[] = {ZOO_STRING("out.weight"), ZOO_STRING(ZOO_BIAS)};
   if (expert == NULL || out == NULL || index >= 2)
     return zoo_refuse(error, MOEC_INVALID_ARGUMENT, "there is no such parameter");
   const moec_param_info info = {

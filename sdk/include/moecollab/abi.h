@@ -198,14 +198,14 @@ typedef struct moec_library {
   uint32_t abi_major;
   uint32_t abi_minor;      /* of the headers that it was built with */
   uint32_t min_host_minor; /* lowest host minor that it can live with */
-  /* [thread-safe] */
+  /* Who the library is, as its note says. [thread-safe] */
   const moec_library_info* (*describe)(void);
   /* The library's extension of that id (ext/…), or NULL. [thread-safe] */
   const void* (*get_extension)(const char* id);
   /* Makes an expert; on error *expert stays NULL. [thread-safe] */
   moec_status (*create)(const moec_host* host, const moec_create_info* info, moec_expert** expert,
                         moec_error* error);
-  /* [one call per object] */
+  /* Fills *out up to its struct_size. [one call per object] */
   moec_status (*requirements)(moec_expert* expert, moec_requirements* out, moec_error* error);
   /* Writes every element of logits [n, classes] float32, which the host allocated. A row's result
    * depends on that row alone. [one call per object] */

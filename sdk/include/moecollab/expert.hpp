@@ -39,6 +39,7 @@ enum class Input : uint32_t {
   pooled_mean = MOEC_INPUT_POOLED | (MOEC_POOLING_MEAN << 8),
   pooled_cls = MOEC_INPUT_POOLED | (MOEC_POOLING_CLS << 8),
 };
+// Reads both.
 constexpr Input operator|(Input a, Input b) {
   return static_cast<Input>(static_cast<uint32_t>(a) | static_cast<uint32_t>(b));
 }
@@ -63,6 +64,7 @@ class ExpertBase {
   struct Flops {
     int64_t row = 0, token = 0, pair = 0;
   };
+  // Of forward(); what reports count as computation.
   virtual Flops flops() const { return {}; }
   // Most rows of one call; 0: any. The manifest says the same.
   virtual int64_t max_batch() const { return 0; }
@@ -71,6 +73,7 @@ class ExpertBase {
   virtual std::vector<int32_t> layers() const { return {}; }
 };
 
+// An expert whose answers are all that the host needs of it.
 class Expert : public ExpertBase {
  public:
   // Writes every element of out [n × classes]; a row's result depends on that row alone.
@@ -82,6 +85,7 @@ struct TensorSpec {
   std::string name;
   std::vector<int64_t> shape;
 };
+// A tensor that the host's optimiser may move.
 struct ParameterSpec : TensorSpec {
   bool trainable = true;
   bool decay = true;      // false for biases
@@ -100,11 +104,16 @@ class Trainable {
   virtual const std::vector<ParameterSpec>& parameters() const = 0;
   // values[i] and grads[i] are parameter i's from now on.
   virtual void bind(const std::vector<float*>& values, const std::vector<float*>& grads) = 0;
+  // Writes initial values into the bound storage; equal seeds, equal bits.
   virtual void init(uint64_t seed) = 0;
+  // The host wrote values: drop what was derived from them.
   virtual void params_changed() {}
+  // As forward(), and gives what its vjp needs. Until that is gone `in` stays valid and unchanged
+  // and no parameter is written; any number may live. exec.seed seeds the call's randomness.
   virtual std::unique_ptr<Saved> forward_train(const Batch& in, Logits& out,
                                                const moec_exec& exec) = 0;
-  // Adds parameter gradients; writes gx[i] (elements in the shape of float input i) where not NULL.
+  // For gy [n × classes], once for each Saved. Adds parameter gradients; writes gx[i] (elements in
+  // the shape of float input i: hidden of each layer, then pooled of each) where not NULL.
   virtual void vjp(Saved& saved, const Matrix<const float>& gy, const std::vector<float*>& gx) = 0;
 };
 
@@ -112,11 +121,15 @@ class Trainable {
 class SelfFitting {
  public:
   virtual ~SelfFitting() = default;
+  // Forgets what was learnt. rows: texts an epoch. Equal seeds and calls, equal bits.
   virtual void fit_begin(int64_t rows, int32_t max_epochs, uint64_t seed) = 0;
+  // labels [n] in [0, classes), weights [n] >= 0; every epoch brings the same rows in another
+  // order.
   virtual void fit_batch(const Batch& in, View<const int32_t> labels,
                          View<const float> weights) = 0;
   // False if another epoch would change nothing.
   virtual bool fit_epoch_end() = 0;
+  // Training is over: free what only training needs.
   virtual void fit_end() {}
 };
 
@@ -124,8 +137,11 @@ class SelfFitting {
 class Stateful {
  public:
   virtual ~Stateful() = default;
+  // The same in all the expert's life.
   virtual const std::vector<TensorSpec>& state() const = 0;
+  // Copies tensor `index` of state() out, all its elements.
   virtual void read_state(size_t index, View<float> destination) = 0;
+  // Replaces tensor `index`; what was read from one object makes another give the same bits.
   virtual void write_state(size_t index, View<const float> source) = 0;
 };
 

@@ -26,6 +26,7 @@ typedef struct moec_note {
   char version[32];
 } moec_note;
 
+/* The note as it lies in the file. */
 typedef struct moec_elf_note {
   uint32_t name_size, description_size, type;
   char name[12]; /* padded to a multiple of 4 */
@@ -40,6 +41,7 @@ typedef struct moec_elf_note {
 #define MOEC_NOTE_SECTION
 #endif
 
+/* Puts the note into the library: at most 127 bytes of id, 31 of version. */
 #define MOEC_LIBRARY_NOTE(library_id, library_version)                                            \
   MOEC_NOTE_SECTION static const moec_elf_note moec_library_note = {                              \
       sizeof(MOEC_NOTE_NAME),                                                                     \

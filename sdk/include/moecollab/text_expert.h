@@ -22,12 +22,14 @@ struct moec_expert {
   int32_t classes;
 };
 
+/* What MOEC_TEXT_EXPERT() makes: the library's identity and its function. */
 typedef struct moec_text_expert {
   moec_library_info info;
   /* Writes logits [info.classes] for a text; depends on the text alone. [thread-safe] */
   void (*score)(moec_string text, float* logits);
 } moec_text_expert;
 
+/* Gives `code`, with `message` in *error where there is one that can hold it; error may be NULL. */
 static inline moec_status moec_refuse(moec_error* error, moec_status code, const char* message) {
   if (error != NULL && MOEC_HAS(error, moec_error, message)) {
     error->code = code;

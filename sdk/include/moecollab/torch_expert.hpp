@@ -52,26 +52,48 @@ inline at::Tensor tensor_over(const moec_tensor& t) {
 
 // How a parameter starts where there are no weights.
 using Initial = std::function<at::Tensor(at::IntArrayRef shape, at::Generator generator)>;
+// Draws of mean 0 and that standard deviation.
 inline Initial normal(double std) {
   return [std](at::IntArrayRef shape, at::Generator g) {
     return at::normal(0.0, std, shape, std::move(g));
   };
 }
+// One value throughout.
 inline Initial constant(double value) {
   return [value](at::IntArrayRef shape, const at::Generator&) { return at::full(shape, value); };
 }
+// The values of a tensor of the parameter's shape, which lives as long as the expert.
 inline Initial copy_of(at::Tensor tensor) {
   return [tensor = std::move(tensor)](at::IntArrayRef, const at::Generator&) { return tensor; };
 }
 
+// How the host's optimiser treats a parameter.
 struct ParameterTraits {
   bool trainable = true;
   float lr_scale = 1.0F;      // times the host's learning rate
   std::optional<bool> decay;  // none: matrices decay, vectors do not
 };
 
+namespace detail {
+
+// What LibTorch says, without the backtrace that it adds.
+template <typename Body>
+auto plainly(Body&& body) {
+  try {
+    return body();
+  } catch (const c10::Error& error) {
+    throw std::runtime_error(error.what_without_backtrace());
+  }
+}
+
+}  // namespace detail
+
+// An expert that is a function of tensors. Derive, declare parameters in the constructor, write
+// forward(). Values and gradients lie where the host says; bind() moves them there, which is why a
+// parameter is held by reference. c10::Error from forward() is INTERNAL.
 class TorchExpert : public ExpertBase, public Trainable {
  public:
+  // `info` is used by add_parameter(), so until the constructor of the derived class ends.
   explicit TorchExpert(const CreateInfo& info) : info_(&info), classes_(info.classes()) {}
 
   // Logits [n, classes] float32; row r depends on row r alone (but for dropout). Differentiable in
@@ -79,9 +101,10 @@ class TorchExpert : public ExpertBase, public Trainable {
   virtual at::Tensor forward(const TorchBatch& in) = 0;
 
   // --- What follows from it
+  // forward() without a graph, TorchBatch::training false.
   void infer(const Batch& in, Logits& out) {
     const at::NoGradGuard no_grad;
-    write(forward(batch(in, nullptr)), out);
+    write(detail::plainly([&] { return forward(batch(in, nullptr)); }), out);
   }
   const std::vector<ParameterSpec>& parameters() const final { return specs_; }
   void bind(const std::vector<float*>& values, const std::vector<float*>& grads) final {
@@ -104,7 +127,7 @@ class TorchExpert : public ExpertBase, public Trainable {
     for (std::vector<at::Tensor>* floats : {&inputs.hidden, &inputs.pooled}) {
       for (at::Tensor& t : *floats) graph->inputs.push_back(t.requires_grad_(true));
     }
-    graph->logits = forward(inputs);
+    graph->logits = detail::plainly([&] { return forward(inputs); });
     write(graph->logits.detach(), out);
     return graph;
   }
@@ -127,9 +150,10 @@ class TorchExpert : public ExpertBase, public Trainable {
     }
     const at::Tensor seed =
         at::from_blob(const_cast<float*>(gy.row(0).data()), {gy.rows(), gy.columns()}, at::kFloat);
-    const std::vector<at::Tensor> found =
-        torch::autograd::grad({graph.logits}, wanted, {seed}, /*retain_graph=*/false,
-                              /*create_graph=*/false, /*allow_unused=*/true);
+    const std::vector<at::Tensor> found = detail::plainly([&] {
+      return torch::autograd::grad({graph.logits}, wanted, {seed}, /*retain_graph=*/false,
+                                   /*create_graph=*/false, /*allow_unused=*/true);
+    });
     for (size_t i = 0; i < found.size(); ++i) {
       if (i >= parameters) destinations[i].zero_();
       if (found[i].defined()) destinations[i].add_(found[i]);
@@ -143,6 +167,10 @@ class TorchExpert : public ExpertBase, public Trainable {
   // but not this one), or else what `initial` gives.
   const at::Tensor& add_parameter(const std::string& name, const std::vector<int64_t>& shape,
                                   Initial initial, ParameterTraits traits = {}) {
+    for (const ParameterSpec& other : specs_) {
+      if (other.name == name)
+        throw std::invalid_argument("parameter " + name + " is declared twice");
+    }
     ParameterSpec spec;
     spec.name = name;
     spec.shape = shape;

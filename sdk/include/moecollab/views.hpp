@@ -22,6 +22,7 @@ class View {
   int64_t size() const { return size_; }
   T* begin() const { return data_; }
   T* end() const { return data_ + size_; }
+  // Unchecked, as all access here.
   T& operator[](int64_t i) const { return data_[i]; }
 
  private:
@@ -29,22 +30,26 @@ class View {
   int64_t size_ = 0;
 };
 
+// Strings across the boundary, borrowed both ways.
 inline std::string_view to_view(moec_string s) {
   return s.size == 0 ? std::string_view() : std::string_view(s.data, static_cast<size_t>(s.size));
 }
+// The same bytes; they must outlive the result.
 inline moec_string to_string(std::string_view s) { return moec_string{s.data(), s.size()}; }
 
-// The number of elements, and all of them as one view.
+// The number of elements.
 inline int64_t element_count(const moec_tensor& t) {
   int64_t n = 1;
   for (int32_t i = 0; i < t.ndim; ++i) n *= t.shape[i];
   return n;
 }
+// "[3, 384]", for messages.
 inline std::string shape_text(const int64_t* shape, size_t ndim) {
   std::string text = "[";
   for (size_t i = 0; i < ndim; ++i) text += (i == 0 ? "" : ", ") + std::to_string(shape[i]);
   return text + "]";
 }
+// All elements as one view, row-major; T must be the tensor's type.
 template <typename T>
 View<T> elements(const moec_tensor& t) {
   return View<T>(static_cast<T*>(t.data), element_count(t));
@@ -55,7 +60,9 @@ class Batch {
  public:
   explicit Batch(const moec_batch& batch) : batch_(&batch) {}
   int64_t rows() const { return batch_->rows; }
+  // The row's stable name, the same in every batch; seeds randomness of its own.
   int64_t row_id(int64_t row) const { return batch_->row_ids[row]; }
+  // UTF-8, valid in the call.
   std::string_view text(int64_t row) const { return to_view(batch_->texts[row]); }
   // The row's token ids, [CLS] and [SEP] included.
   View<const int32_t> tokens(int64_t row) const {
@@ -74,6 +81,7 @@ class Batch {
     const moec_tensor& t = *batch_->pooled[slot];
     return {elements<const float>(t).data() + row * t.shape[1], t.shape[1]};
   }
+  // How many layers were asked for.
   int64_t slots() const { return static_cast<int64_t>(batch_->layer_count); }
   const moec_batch& raw() const { return *batch_; }
 
@@ -90,13 +98,16 @@ class Matrix {
       : data_(static_cast<T*>(t.data)), rows_(t.shape[0]), columns_(t.shape[1]) {}
   int64_t rows() const { return rows_; }
   int64_t columns() const { return columns_; }
+  // One element, unchecked.
   T& operator()(int64_t row, int64_t column) const { return data_[row * columns_ + column]; }
+  // One row [columns].
   View<T> row(int64_t row) const { return {data_ + row * columns_, columns_}; }
 
  private:
   T* data_;
   int64_t rows_, columns_;
 };
+// Where forward() writes: [n × classes].
 using Logits = Matrix<float>;
 
 // What an expert is made from. Views are valid in the constructor only: copy what you keep.
@@ -106,7 +117,9 @@ class CreateInfo {
   int32_t classes() const { return info_->classes; }
   // nullptr for an expert that uses no encoder.
   const moec_encoder_info* encoder() const { return info_->encoder; }
+  // MOEC_POOLING_MEAN, MOEC_POOLING_CLS, or MOEC_POOLING_NONE where pooled features are not read.
   int32_t pooling() const { return info_->pooling; }
+  // The manifest's layers, counted from the embeddings: -1 of a six-block encoder is 6 here.
   View<const int32_t> layers() const {
     return {info_->layers, static_cast<int64_t>(info_->layer_count)};
   }

@@ -189,8 +189,9 @@ class Library {
   static moec_status param_bind(moec_expert* e, const moec_tensor* values, const moec_tensor* grads,
                                 moec_error* error) {
     return guarded(error, [&] {
-      require(values != nullptr && grads != nullptr, "bind() needs values and gradients");
       const std::vector<ParameterSpec>& specs = self(e).parameters();
+      require(specs.empty() || (values != nullptr && grads != nullptr),
+              "bind() needs values and gradients");
       std::vector<float*> value_data, grad_data;
       for (size_t i = 0; i < specs.size(); ++i) {
         check_tensor(&values[i], MOEC_FLOAT, specs[i].shape, specs[i].name);

@@ -11,6 +11,7 @@ extern "C" {
 
 #define MOEC_EXT_ENCODER "moecollab.encoder/1"
 
+/* What the host's get_extension(MOEC_EXT_ENCODER) gives. */
 typedef struct moec_ext_encoder {
   uint32_t struct_size;
   /* A read-only view of the weight of that name, as in Hugging Face's BertModel without the prefix

@@ -15,6 +15,7 @@ extern "C" {
 
 #define MOEC_EXT_FIT "moecollab.fit/1"
 
+/* What get_extension(MOEC_EXT_FIT) of a library gives; members are never NULL. */
 typedef struct moec_ext_fit {
   uint32_t struct_size;
   /* Forgets what was learnt. rows: texts per epoch. Equal seeds and calls, equal bits.

@@ -14,6 +14,7 @@ extern "C" {
 
 #define MOEC_EXT_PARAMS "moecollab.params/1"
 
+/* One parameter: a float32 tensor. */
 typedef struct moec_param_info {
   uint32_t struct_size;
   moec_string name; /* also the tensor's name in weights.safetensors; the expert's string */
@@ -24,11 +25,12 @@ typedef struct moec_param_info {
   float lr_scale; /* times the host's learning rate, > 0; a new head learns faster than its base */
 } moec_param_info;
 
+/* What get_extension(MOEC_EXT_PARAMS) of a library gives; members are never NULL. */
 typedef struct moec_ext_params {
   uint32_t struct_size;
   /* The same number in all the expert's life; 0 if it has none. [one call per object] */
   uint64_t (*count)(moec_expert* expert);
-  /* [one call per object] */
+  /* Parameter `index`, less than count(). [one call per object] */
   moec_status (*describe)(moec_expert* expert, uint64_t index, moec_param_info* out,
                           moec_error* error);
   /* From now on the expert reads values[i] and adds to grads[i] (float32, shapes of describe); both

@@ -14,6 +14,7 @@ extern "C" {
 
 #define MOEC_EXT_STATE "moecollab.state/1"
 
+/* One tensor of the learnt state. */
 typedef struct moec_state_info {
   uint32_t struct_size;
   moec_string name; /* the expert's string */
@@ -21,11 +22,12 @@ typedef struct moec_state_info {
   const int64_t* shape; /* [ndim]; the expert's; float32 */
 } moec_state_info;
 
+/* What get_extension(MOEC_EXT_STATE) of a library gives; members are never NULL. */
 typedef struct moec_ext_state {
   uint32_t struct_size;
-  /* [one call per object] */
+  /* The same number in all the expert's life. [one call per object] */
   uint64_t (*count)(moec_expert* expert);
-  /* [one call per object] */
+  /* Tensor `index`, less than count(). [one call per object] */
   moec_status (*describe)(moec_expert* expert, uint64_t index, moec_state_info* out,
                           moec_error* error);
   /* Copies tensor `index` into destination (shape of describe). [one call per object] */

@@ -12,6 +12,7 @@ extern "C" {
 
 typedef struct moec_saved moec_saved; /* what one forward_train keeps for its vjp; the expert's */
 
+/* What get_extension(MOEC_EXT_TRAIN) of a library gives; members are never NULL. */
 typedef struct moec_ext_train {
   uint32_t struct_size;
   /* As forward(), and gives *saved. Until it is released the batch stays valid and unchanged and
