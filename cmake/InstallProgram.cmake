@@ -12,9 +12,15 @@ install(DIRECTORY ${PROJECT_BINARY_DIR}/lib/moecollab/plugins/ DESTINATION lib/m
 
 get_filename_component(torch_lib ${LibTorch_CPU_LIBRARY} DIRECTORY)
 file(GLOB torch_needs ${torch_lib}/libgomp*.so*)
+if(NOT torch_needs)
+  message(STATUS "no libgomp beside ${LibTorch_CPU_LIBRARY}: an installed program uses the system's")
+endif()
 install(FILES ${LibTorch_CPU_LIBRARY} ${LibTorch_C10_LIBRARY} ${torch_needs} DESTINATION lib/moecollab/torch/lib COMPONENT program)
 foreach(library cudart cupti)  # libtorch_cpu.so asks for both, from ../../nvidia/cu13/lib, with and without a device
   file(GLOB files ${torch_lib}/../../nvidia/cu13/lib/lib${library}.so.13)
+  if(NOT files)
+    message(STATUS "no lib${library}.so.13 beside ${LibTorch_CPU_LIBRARY}: an installed program needs the system's")
+  endif()
   install(FILES ${files} DESTINATION lib/moecollab/nvidia/cu13/lib COMPONENT program)
 endforeach()
 

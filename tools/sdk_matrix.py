@@ -83,7 +83,9 @@ class Cell:
     def build(self):
         try:
             package = self.by_pkg_config() if self.way == "pkg-config" else self.by_cmake()
-            library = next(f for f in package.iterdir() if f.suffix in (".so", ".dll"))
+            library = next((f for f in package.iterdir() if f.suffix in (".so", ".dll")), None)
+            if library is None:
+                raise Failed(f"{package} has no library")
             if exports(library) != [ENTRY]:
                 raise Failed(f"{library} exports {exports(library)}, expected {ENTRY} alone")
             if not self.windows:
@@ -118,12 +120,17 @@ def main():
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     options = parser.parse_args()
     options.build = options.build.resolve()
-    missing = [program for pair in COMPILERS.values() for program in pair if not shutil.which(program)]
+    tools = [program for pair in COMPILERS.values() for program in pair] + ["cmake", "ninja", "pkg-config", "nm", "x86_64-w64-mingw32-objdump"]
+    missing = [program for program in tools if not shutil.which(program)]
     if missing:
         print(f"not installed: {', '.join(missing)}; `make setup` installs clang and mingw-w64", file=sys.stderr)
         return 2
     with tempfile.TemporaryDirectory(prefix="moecollab-sdk-matrix.") as folder:
-        cells = list(Matrix(options, pathlib.Path(folder)).cells())
+        try:
+            cells = list(Matrix(options, pathlib.Path(folder)).cells())
+        except Failed as failure:
+            print(failure, file=sys.stderr)
+            return 1
         with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
             failures = list(pool.map(Cell.build, cells))
     print(f"{'compiler':<10} {'standard':<9} {'source':<13}" + "".join(f" {way:<17}" for way in WAYS))

@@ -31,25 +31,10 @@ std::optional<std::string> read_password(const std::optional<fs::path>& file) {
   return password;
 }
 
-bool is_vouched_for(const std::string& name) {
-  return name != registry::kManifestFile && name != registry::kSignatureFile;
-}
-
-// Every file below the folder, with / between names.
-std::vector<std::string> files_below(const fs::path& folder) {
-  std::vector<std::string> names;
-  for (const fs::directory_entry& entry : fs::recursive_directory_iterator(folder)) {
-    if (!entry.is_directory() || entry.is_symlink())
-      names.push_back(entry.path().lexically_relative(folder).generic_string());
-  }
-  std::sort(names.begin(), names.end());
-  return names;
-}
-
 // [abi] as the library's own note has it.
-Json abi_table(const fs::path& folder, const std::vector<std::string>& files) {
-  const auto library = std::find_if(files.begin(), files.end(), [](const std::string& name) {
-    return name.starts_with("lib") && name.ends_with(".so");
+Json abi_table(const fs::path& folder, const std::map<std::string, std::string>& files) {
+  const auto library = std::find_if(files.begin(), files.end(), [](const auto& file) {
+    return registry::is_library_name(file.first);
   });
   if (library == files.end()) {
     throw Error("E_PLUG_PATH",
@@ -57,48 +42,60 @@ Json abi_table(const fs::path& folder, const std::vector<std::string>& files) {
                             escaped(folder.string())),
                 "copy the library there");
   }
-  const std::string bytes = read_file(folder / *library, "E_REG_IO", registry::kMaxArchive);
-  const experts::LibraryNote note = experts::scan_library(bytes, *library);
-  for (const std::string& needed : conformance::read_elf(bytes, *library).needed) {
+  const auto& [name, bytes] = *library;
+  const std::string file = (folder / name).string();
+  const experts::LibraryNote note = experts::scan_library(bytes, file);
+  for (const std::string& needed : conformance::read_elf(bytes, file).needed) {
     if (!needed.starts_with("libtorch") && !needed.starts_with("libc10")) continue;
-    throw Error(
-        "E_DESC", fmt::format("{} needs {}, and its manifest has no [abi]", *library, needed),
-        "build it with moecollab_add_expert(… TORCH), or write [abi] with the LibTorch that "
-        "it was built with: version, platform, libtorch = \"==2.15.*\"");
+    throw Error("E_DESC",
+                fmt::format("{} needs {}, and its manifest has no [abi]", escaped(file), needed),
+                "build it with moecollab_add_expert(… TORCH), which writes [abi] and [files]");
   }
   return {{"version", fmt::format("{}.{}", note.abi_major, note.abi_minor)},
           {"sdk", note.sdk},
           {"platform", "linux-x86_64"}};
 }
 
-// A folder that somebody made by hand has neither [abi] nor digests; the copy has.
-void complete(const fs::path& folder, const fs::path& copy) {
-  const std::string manifest =
-      read_file(folder / registry::kManifestFile, "E_REG_IO", registry::kMaxManifest);
-  const Json root = parse_toml(manifest, (folder / registry::kManifestFile).string(), "E_REG").root;
-  const std::vector<std::string> files = files_below(folder);
-  Json missing = Json::object();
-  if (!root.contains("abi")) missing["abi"] = abi_table(folder, files);
-  for (const std::string& name : files) {
-    fs::create_directories((copy / name).parent_path());
-    fs::copy(folder / name, copy / name, fs::copy_options::copy_symlinks);
-    if (!root.contains("files") && is_vouched_for(name))
-      missing["files"][name] = file_sha256_hex(folder / name, "E_REG_IO");
+// The files of a folder that somebody made by hand, its manifest completed by [abi] and [files].
+std::map<std::string, std::string> completed(const fs::path& folder, const std::string& manifest) {
+  std::map<std::string, std::string> files;
+  for (const std::string& name : registry::entries_below(folder)) {
+    if (name == registry::kManifestFile) continue;
+    if (name == registry::kSignatureFile) {
+      throw Error("E_PLUG_SIG",
+                  fmt::format("{} signs a manifest that lacks [abi] and [files]",
+                              escaped((folder / name).string())),
+                  "remove it, pack, and sign the archive with `moecollab sign`");
+    }
+    if (!fs::is_regular_file(fs::symlink_status(folder / name)))
+      throw Error("E_PLUG_PATH",
+                  fmt::format("{} is no regular file", escaped((folder / name).string())));
+    files[name] = read_file(folder / name, "E_REG_IO", registry::kMaxArchive);
   }
-  if (!missing.empty())
-    write_file_atomic(copy / registry::kManifestFile, manifest + "\n" + to_toml(missing));
+  Json missing = {{"abi", abi_table(folder, files)}};
+  for (const auto& [name, bytes] : files) missing["files"][name] = sha256_hex(bytes);
+  files[registry::kManifestFile] = manifest + "\n" + to_toml(missing);
+  return files;
 }
 
-// Writes FILE.moec; says what it holds. The folder stays as it is.
-Json pack(const fs::path& made, std::optional<fs::path> output) {
-  const TemporaryFolder copy;
-  complete(made, copy.path());
-  const fs::path& folder = copy.path();
-  const registry::Package package = registry::open_package(folder);
-  const registry::Manifest& m = package.manifest;
+// What an archive of the folder holds. A manifest has both of [abi] and [files], or neither, which
+// are then filled in; the folder stays as it is.
+std::map<std::string, std::string> files_to_pack(const fs::path& folder) {
+  const fs::path path = folder / registry::kManifestFile;
+  const std::string manifest = read_file(path, "E_REG_IO", registry::kMaxManifest);
+  const Json root = parse_toml(manifest, path.string(), "E_REG").root;
+  if (!root.contains("abi") && !root.contains("files")) return completed(folder, manifest);
+  return registry::package_files(folder);
+}
+
+// Writes FILE.moec; says what it holds.
+Json pack(const fs::path& folder, std::optional<fs::path> output) {
+  const std::map<std::string, std::string> files = files_to_pack(folder);
+  const registry::Manifest m = registry::parse_manifest(
+      files.at(registry::kManifestFile), (folder / registry::kManifestFile).string());
+  registry::library_file(m);  // there is one, and one only
   if (!output) output = fmt::format("{}-{}.moec", m.expert.name, m.expert.version.text());
   require_writable(*output);
-  const std::map<std::string, std::string> files = registry::package_files(folder);
   const std::string bytes = registry::to_archive(files);
   write_file_atomic(*output, bytes);
   return {{"file", output->string()},

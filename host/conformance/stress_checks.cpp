@@ -160,6 +160,13 @@ void check_memory(Subject& subject, Findings& findings) {
     }
     if (object != nullptr) subject.table().destroy(object);
   }
+  if (failing) findings.note(fmt::format("create(): the first {} allocations", kAllocations));
+  moec_expert* again = nullptr;
+  moec_error again_error = empty_error();
+  if (const auto status = subject.create(&again, &again_error); status != MOEC_OK)
+    findings.add("a library that once lacked memory makes experts again",
+                 fmt::format("status {}: {}", status, message_of(again_error)));
+  if (again != nullptr) subject.table().destroy(again);
 
   GuardedTensor logits("logits", {batch.view().rows, subject.classes()});
   const moec_exec exec = subject.exec();
@@ -171,21 +178,27 @@ void check_memory(Subject& subject, Findings& findings) {
     return false;
   };
   const bool deterministic = subject.manifest().output.deterministic;
+  const auto forward = [&](moec_error& error) {
+    std::fill_n(logits.floats(), expected.size(), std::numeric_limits<float>::quiet_NaN());
+    return subject.table().forward(expert.get(), &exec, &batch.view(), &logits.view, &error);
+  };
   failing = true;
   for (int64_t n = 0; failing && n < kAllocations; ++n) {
-    std::fill_n(logits.floats(), expected.size(), std::numeric_limits<float>::quiet_NaN());
     moec_error error = empty_error();
     memory.fail_after(n);
-    const moec_status status =
-        subject.table().forward(expert.get(), &exec, &batch.view(), &logits.view, &error);
+    const moec_status status = forward(error);
     failing = memory.stop();
     if (status == MOEC_OK && deterministic && differs())
       findings.add("forward() that lacks memory fails, or gives the right logits",
                    fmt::format("with allocation {} failing it gave others and MOEC_OK", n + 1));
-    if (!failing && status != MOEC_OK)
-      findings.add("an expert that once lacked memory serves again",
-                   fmt::format("status {}: {}", status, message_of(error)));
   }
+  if (failing) findings.note(fmt::format("forward(): the first {} allocations", kAllocations));
+  moec_error error = empty_error();
+  const moec_status status = forward(error);
+  if (status != MOEC_OK || (deterministic && differs()))
+    findings.add("an expert that once lacked memory serves again",
+                 status == MOEC_OK ? "with other logits than before"
+                                   : fmt::format("status {}: {}", status, message_of(error)));
 }
 
 void check_latency(Subject& subject, Findings& findings) {

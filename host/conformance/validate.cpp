@@ -68,15 +68,18 @@ Report unreadable(const Error& error) {
 
 EncoderFacts encoder_facts(const registry::Manifest& manifest, const ValidateOptions& options) {
   EncoderFacts facts = toy_encoder();
-  const std::optional<fs::path> folder = options.encoder ? options.encoder : installed_encoder();
   if (!manifest.input.needs_encoder() && !options.encoder) return facts;
-  if (!folder) {
-    throw Error("E_CONFIG",
-                fmt::format("the package was made for the encoder {}…, whose sizes are needed",
-                            manifest.input.encoder_fingerprint.substr(0, 12)),
-                "name its folder with --encoder or MOECOLLAB_ENCODER");
+  if (!options.encoder) {
+    const std::optional<fs::path> installed = installed_encoder();
+    throw Error(
+        "E_CONFIG",
+        fmt::format("the package was made for the encoder {}…, whose sizes are needed",
+                    manifest.input.encoder_fingerprint.substr(0, 12)),
+        fmt::format(
+            "name its folder with --encoder or MOECOLLAB_ENCODER{}",
+            installed ? "; the one that came with this program is " + installed->string() : ""));
   }
-  facts.config = encoder::read_bert_config(*folder);
+  facts.config = encoder::read_bert_config(*options.encoder);
   facts.max_length = 256;
   if (manifest.input.needs_encoder()) facts.fingerprint = manifest.input.encoder_fingerprint;
   return facts;

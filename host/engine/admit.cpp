@@ -78,7 +78,8 @@ training::GrowthTexts routed_texts(const Trial& trial, const training::GrowthTex
   return texts;
 }
 
-// The candidate's row is fitted as `grow` would on N texts of `fit`, then judged on `judged`.
+// The candidate's row is fitted as `grow` would, before its guard lowers it, on N texts of `fit`;
+// then it is judged on `judged`.
 Json under_fitted_gate(const Trial& trial, const training::GrowthRows& fit,
                        const training::GrowthRows& judged, int64_t texts) {
   const pipeline::GateFile& file = *trial.gate;
@@ -96,7 +97,8 @@ Json under_fitted_gate(const Trial& trial, const training::GrowthRows& fit,
     domains.push_back(fit.domain_of[static_cast<size_t>(others[i].item<int64_t>())]);
   const training::GrowthTexts all = routed_texts(trial, fit.texts);
   const training::NewRows row =
-      training::fit_rows(setting, all.select(own.narrow(0, 0, count)), all.select(others), domains);
+      training::fit_rows(setting, all.select(own.narrow(0, 0, count)), all.select(others), domains,
+                         fit.index_of(trial.candidate.domain()));
   const training::GrowthTexts seen = routed_texts(trial, judged.texts);
   const fusion::Mode fusion = fusion::Mode::kMixture;
   Json json =
@@ -198,9 +200,15 @@ std::optional<training::GrowthRows> fitting_rows(pipeline::Pool& pool, const Tri
   location.dir = options.data.dir;
   location.format = options.data.format;
   const std::vector<data::Dataset> datasets = read_datasets(location, "train");
-  return training::collect_growth_rows(
+  training::GrowthRows rows = training::collect_growth_rows(
       pool, trial.labels, trial.experts, features,
       choose(pool, trial, datasets, /*held_out_only=*/true, options.seed));
+  if (rows.domain_of.empty()) {
+    notes.push_back("confidences are taken as they are: no training text is held out");
+    print_note(notes.back().get<std::string>());
+    return std::nullopt;
+  }
+  return rows;
 }
 
 // What the forced shares say.
@@ -305,6 +313,12 @@ Json run_admit(const AdmitOptions& options) {
     notes.push_back(
         "not judged under the fitted gate: it has a hidden layer, and rows are grown "
         "for linear gates only");
+    print_note(notes.back().get<std::string>());
+  } else if (trial.gate && fit && fit->index_of(trial.candidate.domain()) < 0) {
+    notes.push_back(fmt::format(
+        "not judged under the fitted gate: --data-dir has no training text of domain {} to fit its "
+        "row on",
+        trial.candidate.domain()));
     print_note(notes.back().get<std::string>());
   } else if (trial.gate && fit) {
     fitted = under_fitted_gate(trial, *fit, rows, options.texts);

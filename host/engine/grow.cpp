@@ -215,8 +215,8 @@ void collect_replay(pipeline::Pool& pool, const Growth& growth,
   }
 }
 
-// The old rows are surer of the texts that they were fitted on, the held-out ones, than of others,
-// and new rows fitted beside these would ask for more than they may have.
+// Texts that are not held out: the old rows were fitted on the held-out ones, and are surer of
+// them.
 void collect_unseen(pipeline::Pool& pool, const Growth& growth,
                     const std::vector<data::Dataset>& datasets, const GrowOptions& options,
                     Rows& rows) {
@@ -239,17 +239,21 @@ Json accuracies(int64_t texts, double before, double after) {
 }
 
 // Throws where an old domain loses too much, or where --guard asks for what was not checked.
-void apply_guard(const Json& domains, const Rows& rows, const GrowOptions& options) {
-  for (const auto& [name, domain] : domains.items()) {
-    const double before = domain["before"].get<double>(), after = domain["after"].get<double>();
-    if (before - after <= training::kGrowthGuard) continue;
-    throw Error("E_REQUIRE_GUARD",
-                fmt::format("domain {} would lose {:.4f} accuracy on {} replayed texts ({:.4f} -> "
-                            "{:.4f}), more than {}; the gate is unchanged",
-                            name, before - after, domain["texts"].get<int64_t>(), before, after,
-                            training::kGrowthGuard),
-                "give more texts with --texts, or fit all rows again with `moecollab train-gate`");
-  }
+void apply_guard(const training::GrowthGuard& guard, const gate::Gate& grown, const Rows& rows,
+                 const GrowOptions& options) {
+  const auto require = [](const training::GrowthGuard::Change& c, const char* texts) {
+    if (!c.too_much()) return;
+    throw Error(
+        "E_REQUIRE_GUARD",
+        fmt::format("domain {} would lose {:.4f} accuracy on {} {} ({:.4f} -> {:.4f}), more "
+                    "than {}; the gate is unchanged",
+                    c.domain, c.before - c.after, c.texts, texts, c.before, c.after,
+                    training::kGrowthGuard),
+        "give more texts with --texts, or fit all rows again with `moecollab train-gate`");
+  };
+  for (const auto& change : guard.changes(grown)) require(change, "replayed texts");
+  for (const auto& change : guard.routing_changes(grown))
+    require(change, "texts that its rows were not fitted on, going by where they are routed");
   if (!options.guard || rows.unchecked.empty()) return;
   const std::vector<std::string> names(rows.unchecked.begin(), rows.unchecked.end());
   throw Error(
@@ -347,7 +351,8 @@ Json run_grow(const GrowOptions& options) {
   training::NewRows fitted =
       prototype ? training::prototype_rows(growth.setting, rows.fresh.texts.z)
                 : training::fit_rows(growth.setting, rows.fresh.texts, rows.replay.texts,
-                                     rows.replay.domain_of, options.new_weight);
+                                     rows.replay.domain_of, rows.replay.index_of(growth.domain),
+                                     options.new_weight);
   double lowered_by = 0;
   fitted = guard.lowered(std::move(fitted), lowered_by);
   const double seconds =
@@ -361,7 +366,7 @@ Json run_grow(const GrowOptions& options) {
     judged = accuracies(texts.rows(), guard.right(growth.gate.gate, texts).mean().item<double>(),
                         guard.right(grown, texts).mean().item<double>());
   }
-  apply_guard(domains, rows, options);
+  apply_guard(guard, grown, rows, options);
 
   const Json record = {{"experts", options.names},
                        {"domain", growth.domain},

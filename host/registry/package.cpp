@@ -18,12 +18,25 @@ namespace {
 
 std::string shown(const fs::path& path) { return escaped(path.string()); }
 
+void refuse_unlisted(const Package& package) {
+  for (const std::string& path : entries_below(package.folder)) {
+    if (path == kManifestFile || path == kSignatureFile || package.manifest.files.contains(path)) {
+      continue;
+    }
+    throw Error("E_PLUG_PATH",
+                fmt::format("{}: lies in the package, but [files] of its {} does not list it",
+                            shown(package.folder / path), kManifestFile),
+                "remove the file, or have the package made anew");
+  }
+}
+
+}  // namespace
+
 bool is_library_name(std::string_view path) {
   return path.starts_with("lib") && path.ends_with(".so") &&
          path.size() > std::string_view("lib.so").size() && path.find('/') == path.npos;
 }
 
-// Paths of everything below the folder but folders, relative and sorted; links are not followed.
 std::vector<std::string> entries_below(const fs::path& folder) {
   std::vector<std::string> found;
   try {
@@ -38,20 +51,6 @@ std::vector<std::string> entries_below(const fs::path& folder) {
   std::sort(found.begin(), found.end());
   return found;
 }
-
-void refuse_unlisted(const Package& package) {
-  for (const std::string& path : entries_below(package.folder)) {
-    if (path == kManifestFile || path == kSignatureFile || package.manifest.files.contains(path)) {
-      continue;
-    }
-    throw Error("E_PLUG_PATH",
-                fmt::format("{}: lies in the package, but [files] of its {} does not list it",
-                            shown(package.folder / path), kManifestFile),
-                "remove the file, or have the package made anew");
-  }
-}
-
-}  // namespace
 
 Package open_package(const fs::path& folder) {
   std::error_code ignored;

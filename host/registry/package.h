@@ -2,6 +2,8 @@
 #pragma once
 
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "base/files.h"
 #include "registry/manifest.h"
@@ -20,6 +22,13 @@ struct Package {
 // folder or expert.toml that is not there or cannot be read, E_PLUG_PATH where expert.toml is no
 // regular file, and as parse_manifest.
 Package open_package(const fs::path& folder);
+
+// Whether a path inside a package is that of its library: "lib<name>.so", at the top.
+bool is_library_name(std::string_view path);
+
+// Paths of everything below the folder but folders, relative and sorted; links are not followed.
+// Throws E_REG_IO.
+std::vector<std::string> entries_below(const fs::path& folder);
 
 // The package's library, "lib<name>.so" at its top: the one such entry of [files]. Throws
 // E_PLUG_PATH if there is none, or more than one.

@@ -139,14 +139,12 @@ Line along_prototype(const GrowthSetting& setting, const GrowthTexts& fresh) {
 }
 
 Line along_discriminant(const GrowthSetting& setting, const GrowthTexts& fresh,
-                        const GrowthTexts& replay, const std::vector<int>& domains) {
+                        const GrowthTexts& replay, const std::vector<int>& domains,
+                        int own_domain) {
   std::vector<bool> is_other(
-      static_cast<size_t>(*std::max_element(domains.begin(), domains.end())) + 1);
-  const at::Tensor spaces = replay.spaces.contiguous();
-  for (size_t i = 0; i < domains.size(); ++i) {
-    is_other[static_cast<size_t>(domains[i])] =
-        spaces.const_data_ptr<int64_t>()[i] != setting.experts.back().space;
-  }
+      static_cast<size_t>(*std::max_element(domains.begin(), domains.end())) + 1, true);
+  if (own_domain >= 0 && own_domain < static_cast<int>(is_other.size()))
+    is_other[static_cast<size_t>(own_domain)] = false;
   const Discriminant found = fit_discriminant(
       setting.gate->standardised(fresh.z), setting.gate->standardised(replay.z), domains, is_other);
   return {found.direction, at::cat({found.fresh, found.replay}),
@@ -203,10 +201,14 @@ NewRows prototype_rows(const GrowthSetting& setting, const at::Tensor& z) {
 }
 
 NewRows fit_rows(const GrowthSetting& setting, const GrowthTexts& fresh, const GrowthTexts& replay,
-                 const std::vector<int>& replay_domains, double new_weight) {
+                 const std::vector<int>& replay_domains, int own_domain, double new_weight) {
   require_linear(*setting.gate);
-  const Line line = replay.rows() == 0 ? along_prototype(setting, fresh)
-                                       : along_discriminant(setting, fresh, replay, replay_domains);
+  if (fresh.rows() == 0)
+    throw Error("E_DATA", "there is no text of the new domain to fit its rows on",
+                "give some with --data or --data-dir");
+  const Line line = replay.rows() == 0
+                        ? along_prototype(setting, fresh)
+                        : along_discriminant(setting, fresh, replay, replay_domains, own_domain);
   const RowLoss loss(setting, joined(fresh, replay), line.scores,
                      text_weights(fresh.rows(), replay_domains, new_weight), line.start, line.pull);
   Lbfgs minimiser(to_vector(line.start),

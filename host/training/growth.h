@@ -52,9 +52,10 @@ NewRows prototype_rows(const GrowthSetting& setting, const at::Tensor& z);
 // to freely would take in a tenth fewer of the domain's other texts. Where a text's label is not
 // known, the gate's mass on its own label space counts, and where only an expert's answer is not
 // known, that expert counts as the mean of the others of the space. replay_domains [n] numbers the
-// replay's domains.
+// replay's domains; own_domain is the number of the new one among them, or -1. Where the replay has
+// no other domain, biases alone are fitted. Throws E_DATA without a new text.
 NewRows fit_rows(const GrowthSetting& setting, const GrowthTexts& fresh, const GrowthTexts& replay,
-                 const std::vector<int>& replay_domains, double new_weight = 1.0);
+                 const std::vector<int>& replay_domains, int own_domain, double new_weight = 1.0);
 
 // The gate with the new rows below; mean, std and old rows are the same storage or bits.
 gate::Gate extended(const gate::Gate& gate, const NewRows& rows);

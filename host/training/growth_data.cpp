@@ -34,6 +34,12 @@ void append_shuffled(const std::vector<int64_t>& from, uint64_t seed, int64_t st
     to.push_back(from[static_cast<size_t>(i)]);
 }
 
+// What a gate with these features reads; no columns where there is no gate.
+at::Tensor read_by_gate(const std::vector<encoder::PooledKey>& features,
+                        const encoder::Features& encoded) {
+  return features.empty() ? at::zeros({encoded.rows(), 0}) : gate::side_by_side(features, encoded);
+}
+
 at::Tensor unknown_logits(int64_t rows, int64_t classes) {
   return at::full({rows, classes}, std::numeric_limits<float>::quiet_NaN(), at::kFloat);
 }
@@ -57,6 +63,11 @@ std::vector<int64_t> kept_targets(const KeptReplay& kept, const fusion::LabelUni
 }
 
 }  // namespace
+
+int GrowthRows::index_of(const std::string& domain) const {
+  const auto it = std::find(domains.begin(), domains.end(), domain);
+  return it == domains.end() ? -1 : static_cast<int>(it - domains.begin());
+}
 
 std::vector<int64_t> held_out_first(const data::Dataset& dataset, uint64_t seed,
                                     int64_t& held_out) {
@@ -102,8 +113,7 @@ GrowthRows collect_growth_rows(pipeline::Pool& pool, const fusion::LabelUnion& l
     if (!answers.back().to_run.empty()) request.merge(expert->expert.request());
   }
   const encoder::Features encoded = pipeline::features_of(pool, texts, request, "encoding texts");
-  rows.texts.z =
-      features.empty() ? at::zeros({encoded.rows(), 0}) : gate::side_by_side(features, encoded);
+  rows.texts.z = read_by_gate(features, encoded);
   rows.texts.targets = encoder::index_tensor(targets);
   rows.texts.spaces = encoder::index_tensor(spaces);
   for (size_t e = 0; e < experts.size(); ++e) {
@@ -133,10 +143,8 @@ GrowthRows collect_unanswered_rows(pipeline::Pool& pool,
   const auto n = static_cast<int64_t>(texts.size());
   encoder::FeatureRequest request;
   request.pooled.insert(features.begin(), features.end());
-  rows.texts.z = features.empty()
-                     ? at::zeros({n, 0})
-                     : gate::side_by_side(
-                           features, pipeline::features_of(pool, texts, request, "encoding texts"));
+  rows.texts.z =
+      read_by_gate(features, pipeline::features_of(pool, texts, request, "encoding texts"));
   rows.texts.targets = at::full({n}, -1, at::kLong);
   rows.texts.spaces = encoder::index_tensor(spaces);
   for (const pipeline::InstalledExpert* expert : experts)

@@ -19,6 +19,9 @@ struct GrowthRows {
   std::vector<std::string> domains;  // names
   std::vector<int> domain_of;        // [n] indices into these
   std::vector<int64_t> unknown;      // per expert: texts that it may have trained on
+
+  // Number of the domain of that name; −1 where none of the texts is of it.
+  int index_of(const std::string& domain) const;
 };
 
 // Chosen examples of one domain's file, and the label space that it answers in.

@@ -74,16 +74,22 @@ std::vector<GrowthGuard::Change> GrowthGuard::changes(const gate::Gate& grown) c
   return all;
 }
 
-bool GrowthGuard::spares(const gate::Gate& grown) const {
-  if (!unseen_of_.empty()) {
-    const at::Tensor lost = (routed_ - routed(grown)) * worth_;
-    for (const at::Tensor& rows : unseen_of_) {
-      if (mean_of(lost, rows) > kGrowthGuard) return false;
-    }
+std::vector<GrowthGuard::Change> GrowthGuard::routing_changes(const gate::Gate& grown) const {
+  std::vector<Change> all;
+  if (unseen_of_.empty()) return all;
+  const at::Tensor before = routed_ * worth_, after = routed(grown) * worth_;
+  for (size_t d = 0; d < unseen_of_.size(); ++d) {
+    all.push_back({unseen_.domains[d], unseen_of_[d].numel(), mean_of(before, unseen_of_[d]),
+                   mean_of(after, unseen_of_[d])});
   }
-  const std::vector<Change> all = changes(grown);
-  return std::all_of(all.begin(), all.end(),
-                     [](const Change& c) { return c.before - c.after <= kGrowthGuard; });
+  return all;
+}
+
+bool GrowthGuard::spares(const gate::Gate& grown) const {
+  const auto all_kept = [](const std::vector<Change>& all) {
+    return std::all_of(all.begin(), all.end(), [](const Change& c) { return !c.too_much(); });
+  };
+  return all_kept(routing_changes(grown)) && all_kept(changes(grown));
 }
 
 NewRows GrowthGuard::lowered(NewRows rows, double& by) const {

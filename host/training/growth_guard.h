@@ -26,15 +26,18 @@ class GrowthGuard {
     std::string domain;
     int64_t texts;
     double before, after;
+    bool too_much() const { return before - after > kGrowthGuard; }
   };
   std::vector<Change> changes(const gate::Gate& grown) const;
+  // The same for the unseen texts: the share whose own label space has the greatest mass, times the
+  // domain's accuracy before.
+  std::vector<Change> routing_changes(const gate::Gate& grown) const;
 
-  // Whether no domain loses more than kGrowthGuard: of its answers on the replay, and of its unseen
-  // texts whose own label space has the greatest mass, each worth the domain's accuracy.
+  // Whether no domain loses more than kGrowthGuard in changes() and routing_changes().
   bool spares(const gate::Gate& grown) const;
 
   // The rows with their biases lowered by the least of 0, 0.25, … 3 nats that spares every domain;
-  // as they are, and `by` 0, where none does. The replay then says by how much too many are lost.
+  // as they are, and `by` 0, where none does: then spares() is false.
   NewRows lowered(NewRows rows, double& by) const;
 
   // Whether each text is answered with its own label [n] float64.

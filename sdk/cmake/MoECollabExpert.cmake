@@ -12,8 +12,6 @@
 #
 # For Windows, with mingw-w64: a .dll with its runtime inside, which exports the same one symbol.
 
-set(MOECOLLAB_SDK_CMAKE_DIR ${CMAKE_CURRENT_LIST_DIR})
-
 function(moecollab_add_expert name)
   cmake_parse_arguments(PARSE_ARGV 1 arg "SHARED_RUNTIME;TORCH" "MANIFEST;PACKAGE" "SOURCES;FILES;LINK")
   if(arg_UNPARSED_ARGUMENTS OR NOT arg_SOURCES OR NOT arg_MANIFEST)
@@ -42,7 +40,7 @@ function(moecollab_add_expert name)
   set_target_properties(${name} PROPERTIES
     C_VISIBILITY_PRESET hidden CXX_VISIBILITY_PRESET hidden CUDA_VISIBILITY_PRESET hidden
     VISIBILITY_INLINES_HIDDEN ON CUDA_RUNTIME_LIBRARY Static
-    LINK_DEPENDS ${MOECOLLAB_SDK_CMAKE_DIR}/exports.map SKIP_BUILD_RPATH ON)
+    LINK_DEPENDS ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/exports.map SKIP_BUILD_RPATH ON)
   get_property(languages GLOBAL PROPERTY ENABLED_LANGUAGES)
   if("CXX" IN_LIST languages)
     target_compile_features(${name} PRIVATE $<IF:$<BOOL:${arg_TORCH}>,cxx_std_20,cxx_std_17>)
@@ -54,7 +52,7 @@ function(moecollab_add_expert name)
     target_link_options(${name} PRIVATE -static)
   else()
     target_link_options(${name} PRIVATE
-      -Wl,--version-script=${MOECOLLAB_SDK_CMAKE_DIR}/exports.map -Wl,-z,defs -Wl,-z,noexecstack)
+      -Wl,--version-script=${CMAKE_CURRENT_FUNCTION_LIST_DIR}/exports.map -Wl,-z,defs -Wl,-z,noexecstack)
     if(NOT arg_SHARED_RUNTIME)
       target_link_options(${name} PRIVATE -static-libgcc $<$<LINK_LANGUAGE:CXX,CUDA>:-static-libstdc++>)
     endif()
@@ -71,8 +69,8 @@ function(moecollab_add_expert name)
     COMMAND ${CMAKE_COMMAND} -DPACKAGE=${arg_PACKAGE} -DLIBRARY=$<TARGET_FILE:${name}> -DMANIFEST=${manifest}
             -DHEADER=$<TARGET_PROPERTY:MoECollab::SDK,INTERFACE_INCLUDE_DIRECTORIES> -DFILES=${joined_files} -DLIBTORCH=${libtorch}
             -DPLATFORM=$<LOWER_CASE:${CMAKE_SYSTEM_NAME}>-${processor}
-            -P ${MOECOLLAB_SDK_CMAKE_DIR}/assemble_package.cmake
-    DEPENDS ${name} ${manifest} ${files} ${MOECOLLAB_SDK_CMAKE_DIR}/assemble_package.cmake
+            -P ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/assemble_package.cmake
+    DEPENDS ${name} ${manifest} ${files} ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/assemble_package.cmake
     COMMENT "Assembling package ${arg_PACKAGE}" VERBATIM)
   add_custom_target(${name}_package ALL DEPENDS ${arg_PACKAGE}/expert.toml)
   set_target_properties(${name} PROPERTIES MOECOLLAB_PACKAGE ${arg_PACKAGE})
@@ -89,7 +87,7 @@ function(moecollab_add_validation name)
   if(NOT arg_LEVEL)
     set(arg_LEVEL 5)
   endif()
-  find_program(MOECOLLAB_PROGRAM moecollab HINTS ${MOECOLLAB_SDK_CMAKE_DIR}/../../../bin)
+  find_program(MOECOLLAB_PROGRAM moecollab HINTS ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/../../../bin)
   if(NOT MOECOLLAB_PROGRAM)
     message(FATAL_ERROR "moecollab_add_validation(${name}): the program moecollab was not found; set MOECOLLAB_PROGRAM to its path, or BUILD_TESTING to OFF")
   endif()

@@ -52,6 +52,14 @@ class Docs(EndToEnd):
         self.assertGreater(calls[name], 0)
         self.assertGreater(report["domains"][name]["moe"]["accuracy"], 0.6)
 
+    def test_the_readmes_expert_compiles(self):
+        snippets = [text for language, _, text in blocks((ROOT / "README.md").read_text()) if language == "cpp"]
+        self.assertEqual(len(snippets), 1)
+        for compiler in ("g++", "clang++"):
+            done = subprocess.run([compiler, "-x", "c++", "-std=c++17", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-fsyntax-only", f"-I{ROOT / 'sdk/include'}", "-"],
+                                  input=snippets[0], capture_output=True, text=True)
+            self.assertEqual(done.returncode, 0, done.stderr)
+
     def test_the_first_expert_ends_in_a_collaboration(self):
         output, report = self.run_page("first-expert.md", minutes=10)
         self.assertIn('"publisher": "me"', output)

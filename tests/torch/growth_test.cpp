@@ -72,7 +72,7 @@ TEST_F(Growth, OldRowsStayBitIdentical) {
 TEST_F(Growth, FittedRowTakesTheNewTextsAndLeavesTheOld) {
   gate_.weight = at::zeros({1, 2});
   const GrowthTexts fresh = texts(16, 2), replay = texts(200, -2);
-  const NewRows rows = fit_rows(setting_, fresh, replay, std::vector<int>(200, 0));
+  const NewRows rows = fit_rows(setting_, fresh, replay, std::vector<int>(200, 0), -1);
   const gate::Gate grown = extended(gate_, rows);
   EXPECT_EQ(grown.router_logits(fresh.z).argmax(1).min().item<int64_t>(), 1);
   EXPECT_EQ(grown.router_logits(replay.z).argmax(1).max().item<int64_t>(), 0);
@@ -82,7 +82,7 @@ TEST_F(Growth, FittedRowTakesTheNewTextsAndLeavesTheOld) {
   EXPECT_FALSE(answered_right(gate_, setting_, fresh, fusion::Mode::kMixture, 0).any().item<bool>())
       << "before, nobody knew the new labels";
   EXPECT_TRUE(
-      fit_rows(setting_, fresh, replay, std::vector<int>(200, 0)).weight.equal(rows.weight));
+      fit_rows(setting_, fresh, replay, std::vector<int>(200, 0), -1).weight.equal(rows.weight));
 }
 
 // At the minimum the gradient of what fusion calls the task loss is zero in the row's bias and
@@ -90,7 +90,7 @@ TEST_F(Growth, FittedRowTakesTheNewTextsAndLeavesTheOld) {
 // each. A single new text is scored as it lies.
 TEST_F(Growth, TheLossIsTheMixturesTaskLoss) {
   const GrowthTexts fresh = texts(1, 0.1F), replay = texts(24, -0.1F);
-  const NewRows rows = fit_rows(setting_, fresh, replay, std::vector<int>(24, 0));
+  const NewRows rows = fit_rows(setting_, fresh, replay, std::vector<int>(24, 0), -1);
   at::Tensor w = rows.weight.clone().requires_grad_(true), b = rows.bias.clone();
   b.requires_grad_(true);
   const auto task = [&](const GrowthTexts& t) {
@@ -111,7 +111,7 @@ TEST_F(Growth, TheLossIsTheMixturesTaskLoss) {
 TEST_F(Growth, NewWeightMovesMassToTheNewDomain) {
   const GrowthTexts fresh = texts(16, 0.3F), replay = texts(64, -0.3F);
   const auto mass = [&](double new_weight) {
-    const NewRows rows = fit_rows(setting_, fresh, replay, std::vector<int>(64, 0), new_weight);
+    const NewRows rows = fit_rows(setting_, fresh, replay, std::vector<int>(64, 0), -1, new_weight);
     return at::softmax(extended(gate_, rows).router_logits(fresh.z), 1)
         .select(1, 1)
         .mean()
@@ -124,7 +124,7 @@ TEST_F(Growth, NewWeightMovesMassToTheNewDomain) {
 TEST_F(Growth, WithoutReplayTheRowStaysNearThePrototype) {
   const GrowthTexts fresh = texts(8, 2);
   const NewRows prototype = prototype_rows(setting_, fresh.z);
-  const NewRows fitted = fit_rows(setting_, fresh, {}, {});
+  const NewRows fitted = fit_rows(setting_, fresh, {}, {}, -1);
   EXPECT_LT((fitted.weight - prototype.weight).norm().item<double>(),
             0.5 * prototype.weight.norm().item<double>());
   EXPECT_TRUE(at::isfinite(fitted.weight).all().item<bool>());
@@ -135,7 +135,7 @@ TEST_F(Growth, FeaturesWithoutLabelsAreEnough) {
   gate_.weight = at::zeros({1, 2});
   GrowthTexts fresh = texts(16, 2);
   fresh.targets.fill_(-1);
-  const NewRows rows = fit_rows(setting_, fresh, texts(200, -2), std::vector<int>(200, 0));
+  const NewRows rows = fit_rows(setting_, fresh, texts(200, -2), std::vector<int>(200, 0), -1);
   EXPECT_EQ(extended(gate_, rows).router_logits(fresh.z).argmax(1).min().item<int64_t>(), 1);
 }
 
@@ -146,9 +146,28 @@ TEST_F(Growth, LabelsDecideBetweenTwoNewExperts) {
   GrowthTexts fresh = texts(16, 2), replay = texts(64, -2);
   fresh.logits.push_back(at::tensor({0.0F, 2.0F}).expand({16, 2}).contiguous());
   replay.logits.push_back(at::zeros({64, 2}));
-  const NewRows rows = fit_rows(setting_, fresh, replay, std::vector<int>(64, 0));
+  const NewRows rows = fit_rows(setting_, fresh, replay, std::vector<int>(64, 0), -1);
   const at::Tensor router = extended(gate_, rows).router_logits(fresh.z);
   EXPECT_GT((router.select(1, 1) - router.select(1, 2)).min().item<double>(), 1.0);
+}
+
+TEST_F(Growth, WithoutANewTextThereIsNothingToFit) {
+  EXPECT_THROW(fit_rows(setting_, texts(0, 2), texts(8, -2), std::vector<int>(8, 0), -1), Error);
+}
+
+// Another domain of the same label space is another domain all the same: the row still points away
+// from it. A replay of the new domain alone leaves biases.
+TEST_F(Growth, DomainsOfOneSpaceAreToldApart) {
+  const GrowthTexts fresh = texts(16, 2);
+  GrowthTexts replay = texts(64, -2);
+  replay.spaces.fill_(1);
+  replay.targets.fill_(2);
+  EXPECT_GT(
+      fit_rows(setting_, fresh, replay, std::vector<int>(64, 0), -1).weight.norm().item<double>(),
+      0.0);
+  EXPECT_EQ(
+      fit_rows(setting_, fresh, replay, std::vector<int>(64, 0), 0).weight.norm().item<double>(),
+      0.0);
 }
 
 // The old expert gives its own label .9. With .6 of the gate's mass it is .54, against .06 and .4
@@ -191,8 +210,14 @@ TEST_F(Growth, RowsAreLoweredUntilTheOldDomainsAreSpared) {
     EXPECT_EQ(by, 0.75);
     EXPECT_NEAR(lower.bias.item<double>(), -0.15, 1e-6);
     const NewRows greedy{at::zeros({1, 2}), at::full({1}, 9.0), 0, 0};
-    EXPECT_EQ(guard.lowered(greedy, by).bias.item<double>(), 9.0) << "3 nats do not spare it";
+    const NewRows kept = guard.lowered(greedy, by);
+    EXPECT_EQ(kept.bias.item<double>(), 9.0) << "3 nats do not spare it";
     EXPECT_EQ(by, 0);
+    EXPECT_FALSE(guard.spares(extended(gate_, kept)));
+    const auto lost = routing ? guard.routing_changes(extended(gate_, kept))
+                              : guard.changes(extended(gate_, kept));
+    ASSERT_EQ(lost.size(), 1U);
+    EXPECT_TRUE(lost[0].too_much());
   }
   const GrowthGuard guard(setting_, fusion::Mode::kMixture, 0, replay, {});
   const auto changes = guard.changes(extended(gate_, rows));
