@@ -24,6 +24,11 @@ std::string grow_text(const Json& r) {
       names, r["method"] == "fit" ? "row fitted" : "row is the prototype",
       r["texts"].get<int64_t>(), r["domain"].get<std::string>(), r["replay"].get<int64_t>(),
       r["fit_seconds"].get<double>(), r["rows"].get<int64_t>(), r["guard"].get<std::string>());
+  std::string weighted;
+  for (const auto& [name, weight] : r["old_weights"].items())
+    weighted += fmt::format("{}{} ×{}", weighted.empty() ? "" : ", ", name, weight.get<double>());
+  if (!weighted.empty())
+    text += fmt::format("  fitted with more weight on domains that lost by it: {}\n", weighted);
   if (const auto by = r["lowered_by"].get<double>(); by > 0)
     text += fmt::format("  lowered by {} nats, so that the old domains keep their accuracy\n", by);
   if (!r["new_domain"].is_null())
@@ -44,9 +49,6 @@ void add_grow(Program& program) {
                             "moecollab grow legal-adapter legal-words --data-dir samples/data");
   verb.add_option("name", options->names, "The new experts, of one domain")->required();
   verb.add_option("--texts", options->texts, "Texts of the new domain to fit on")
-      ->capture_default_str();
-  verb.add_option("--new-weight", options->new_weight,
-                  "What the new domain's texts weigh together, the mean old domain being 1")
       ->capture_default_str();
   verb.add_flag("--prototype", options->prototype,
                 "Train nothing: the row is the mean feature of the new domain");

@@ -78,8 +78,8 @@ training::GrowthTexts routed_texts(const Trial& trial, const training::GrowthTex
   return texts;
 }
 
-// The candidate's row is fitted as `grow` would, before its guard lowers it, on N texts of `fit`;
-// then it is judged on `judged`.
+// The candidate's row is fitted as `grow` would, before its guard spares old domains, on N texts of
+// `fit`; then it is judged on `judged`.
 Json under_fitted_gate(const Trial& trial, const training::GrowthRows& fit,
                        const training::GrowthRows& judged, int64_t texts) {
   const pipeline::GateFile& file = *trial.gate;
@@ -97,8 +97,9 @@ Json under_fitted_gate(const Trial& trial, const training::GrowthRows& fit,
     domains.push_back(fit.domain_of[static_cast<size_t>(others[i].item<int64_t>())]);
   const training::GrowthTexts all = routed_texts(trial, fit.texts);
   const training::NewRows row =
-      training::fit_rows(setting, all.select(own.narrow(0, 0, count)), all.select(others), domains,
-                         fit.index_of(trial.candidate.domain()));
+      training::RowFit(setting, all.select(own.narrow(0, 0, count)), all.select(others), domains,
+                       fit.index_of(trial.candidate.domain()))
+          .rows();
   const training::GrowthTexts seen = routed_texts(trial, judged.texts);
   const fusion::Mode fusion = fusion::Mode::kMixture;
   Json json =

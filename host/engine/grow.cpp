@@ -27,10 +27,6 @@ constexpr int64_t kUnseen = 2000;  // texts of an old domain that its rows were 
 void check_options(const GrowOptions& options) {
   if (options.texts < 1)
     throw Error("E_CONFIG", fmt::format("--texts is {}, expected at least 1", options.texts));
-  if (!(options.new_weight > 0) || !std::isfinite(options.new_weight)) {
-    throw Error("E_CONFIG",
-                fmt::format("--new-weight is {}, expected a number > 0", options.new_weight));
-  }
   if (std::set<std::string>(options.names.begin(), options.names.end()).size() !=
       options.names.size())
     throw Error("E_CONFIG", "an expert is named twice");
@@ -238,6 +234,15 @@ Json accuracies(int64_t texts, double before, double after) {
   return {{"texts", texts}, {"before", before}, {"after", after}};
 }
 
+// Of the old domains that counted more than a new one would.
+Json weights_of(const std::vector<std::string>& domains, const std::vector<double>& weights) {
+  Json more = Json::object();
+  for (size_t d = 0; d < weights.size(); ++d) {
+    if (weights[d] > 1) more[domains[d]] = weights[d];
+  }
+  return more;
+}
+
 // Throws where an old domain loses too much, or where --guard asks for what was not checked.
 void apply_guard(const training::GrowthGuard& guard, const gate::Gate& grown, const Rows& rows,
                  const GrowOptions& options) {
@@ -348,11 +353,16 @@ Json run_grow(const GrowOptions& options) {
   const training::GrowthGuard guard(growth.setting, growth.gate.fusion, growth.gate.top_k,
                                     rows.replay, rows.unseen);
   const auto start = std::chrono::steady_clock::now();
-  training::NewRows fitted =
-      prototype ? training::prototype_rows(growth.setting, rows.fresh.texts.z)
-                : training::fit_rows(growth.setting, rows.fresh.texts, rows.replay.texts,
-                                     rows.replay.domain_of, rows.replay.index_of(growth.domain),
-                                     options.new_weight);
+  training::NewRows fitted;
+  std::vector<double> weights;
+  const training::GrowthRows old = joined(rows.replay, rows.unseen);
+  if (prototype) {
+    fitted = training::prototype_rows(growth.setting, rows.fresh.texts.z);
+  } else {
+    training::RowFit fit(growth.setting, rows.fresh.texts, old.texts, old.domain_of,
+                         old.index_of(growth.domain));
+    fitted = guard.sparing(fit, old.domains, weights);
+  }
   double lowered_by = 0;
   fitted = guard.lowered(std::move(fitted), lowered_by);
   const double seconds =
@@ -373,7 +383,7 @@ Json run_grow(const GrowOptions& options) {
                        {"texts", rows.fresh.texts.rows()},
                        {"source", rows.source},
                        {"method", prototype ? "prototype" : "fit"},
-                       {"new_weight", options.new_weight},
+                       {"old_weights", weights_of(old.domains, weights)},
                        {"lowered_by", lowered_by},
                        {"seed", options.seed},
                        {"replay", rows.replay.texts.rows()},

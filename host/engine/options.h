@@ -84,8 +84,7 @@ struct TrainBaselineOptions : CommonOptions {
 struct GrowOptions : CommonOptions {
   data::DataOptions data;
   std::vector<std::string> names;
-  int64_t texts = 64;       // of the new domain, to fit on
-  double new_weight = 1.0;  // of the new domain's texts together; the mean old domain is 1
+  int64_t texts = 64;  // of the new domain, to fit on
   bool prototype = false;
   bool guard = false;
 };

@@ -1,6 +1,7 @@
 #include "training/discriminant.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "encoder/features.h"
 
@@ -9,51 +10,51 @@ namespace {
 
 constexpr int64_t kFolds = 8;
 
-// Sums over a set of texts, from which its discriminant follows; those of two sets can be added.
+// Sums over a set of texts, from which its discriminants follow; those of two sets can be added.
 struct Moments {
-  at::Tensor outer;          // [D, D] Σ x xᵀ over the replay
-  at::Tensor sums, counts;   // [G, D], [G, 1]: the replay by domain
-  at::Tensor fresh, number;  // [D], []: the new texts
+  at::Tensor outer;         // [D, D] Σ x xᵀ, float32
+  at::Tensor sums, counts;  // [G + 1, D], [G + 1, 1]: by domain of the replay, then the new texts
 
   Moments operator+(const Moments& other) const {
-    return {outer + other.outer, sums + other.sums, counts + other.counts, fresh + other.fresh,
-            number + other.number};
+    return {outer + other.outer, sums + other.sums, counts + other.counts};
   }
   Moments operator-(const Moments& other) const {
-    return {outer - other.outer, sums - other.sums, counts - other.counts, fresh - other.fresh,
-            number - other.number};
+    return {outer - other.outer, sums - other.sums, counts - other.counts};
   }
 };
 
-// one_hot [n, G] says which domain a text of the replay is of.
-Moments moments(const at::Tensor& fresh, const at::Tensor& replay, const at::Tensor& one_hot) {
-  const at::Tensor x = replay.to(at::kDouble);
-  return {replay.t().matmul(replay).to(at::kDouble), one_hot.t().matmul(x),
-          one_hot.sum(0).unsqueeze(1), fresh.to(at::kDouble).sum(0),
-          at::scalar_tensor(fresh.size(0), at::kDouble)};
+// one_hot [n, G + 1] says which group a text is of.
+Moments moments(const at::Tensor& texts, const at::Tensor& one_hot) {
+  return {texts.t().matmul(texts), one_hot.t().matmul(texts).to(at::kDouble),
+          one_hot.sum(0).unsqueeze(1).to(at::kDouble)};
 }
 
-// S + shrinkage, positive definite. n: texts that the covariance is of.
-at::Tensor shrunk(const at::Tensor& covariance, double n) {
+// Shrinks the covariance of n texts, in place; then it is positive definite.
+void shrink(at::Tensor& covariance, double n) {
   const auto p = static_cast<double>(covariance.size(0));
   const double trace = covariance.trace().item<double>(),
-               squares = covariance.square().sum().item<double>();
-  const at::Tensor identity = at::eye(covariance.size(0), at::kDouble);
-  if (trace <= 0) return identity;
+               squares = std::pow(covariance.norm().item<double>(), 2);
   const double above = (1 - 2 / p) * squares + trace * trace,
                below = (n + 1 - 2 / p) * (squares - trace * trace / p);
-  const double rho = below > 0 ? std::min(1.0, above / below) : 1.0;
-  return (1 - rho) * covariance + rho * trace / p * identity;
+  const double rho = trace > 0 && below > 0 ? std::min(1.0, above / below) : 1.0;
+  covariance.mul_(1 - rho).diagonal().add_(trace > 0 ? rho * trace / p : 1.0);
 }
 
-at::Tensor direction(const Moments& all, const at::Tensor& is_other) {
-  const at::Tensor means = all.sums / all.counts.clamp_min(1),
-                   others = is_other.logical_and(all.counts.squeeze(1) > 0).nonzero().flatten();
-  if (others.numel() == 0) return at::zeros_like(all.fresh);
+// [K, D]; others: the groups that are other domains, not empty.
+at::Tensor directions(const Moments& all, const at::Tensor& others) {
   const double n = all.counts.sum().item<double>();
-  const at::Tensor within = (all.outer - means.t().matmul(all.sums)) / n;
-  const at::Tensor apart = all.fresh / all.number - means.index_select(0, others).mean(0);
-  return at::linalg_solve(shrunk(within, n), apart);
+  const at::Tensor means = all.sums / all.counts.clamp_min(1);
+  at::Tensor within =
+      at::addmm(all.outer, means.t().to(at::kFloat), all.sums.to(at::kFloat), 1 / n, -1 / n);
+  shrink(within, n);
+  const at::Tensor here = all.counts.index_select(0, others).clamp_max(1),  // [G', 1]: 1 or 0
+      of_others = means.index_select(0, others);
+  const at::Tensor centre = (of_others * here).sum(0, true) / here.sum().clamp_min(1);
+  at::Tensor apart = means.narrow(0, means.size(0) - 1, 1) - centre;
+  if (others.numel() > 1) apart = at::cat({apart, (of_others - centre) * here});
+  return at::cholesky_solve(apart.t().to(at::kFloat), at::linalg_cholesky(within))
+      .t()
+      .to(at::kDouble);
 }
 
 at::Tensor every(int64_t folds, int64_t fold, int64_t n) {
@@ -62,32 +63,41 @@ at::Tensor every(int64_t folds, int64_t fold, int64_t n) {
 
 }  // namespace
 
-Discriminant fit_discriminant(const at::Tensor& fresh, const at::Tensor& replay,
-                              const std::vector<int>& domains, const std::vector<bool>& is_other) {
+Discriminants fit_discriminants(const at::Tensor& fresh, const at::Tensor& replay,
+                                const std::vector<int>& domains,
+                                const std::vector<bool>& is_other) {
   const int64_t m = fresh.size(0), n = replay.size(0), folds = std::min(kFolds, m);
-  const std::vector<int64_t> domain(domains.begin(), domains.end()),
-      mask(is_other.begin(), is_other.end());
-  const at::Tensor one_hot =
-      at::one_hot(encoder::index_tensor(domain), static_cast<int64_t>(mask.size())).to(at::kDouble);
+  const auto groups = static_cast<int64_t>(is_other.size());
+  std::vector<int64_t> group(domains.begin(), domains.end());
+  group.insert(group.end(), static_cast<size_t>(m), groups);
+  const at::Tensor texts = at::cat({replay, fresh}),
+                   one_hot = at::one_hot(encoder::index_tensor(group), groups + 1).to(at::kFloat);
+  const std::vector<int64_t> mask(is_other.begin(), is_other.end());
   const at::Tensor other = encoder::index_tensor(mask).to(at::kBool);
+  const at::Tensor others =
+      other.logical_and(one_hot.sum(0).narrow(0, 0, groups) > 0).nonzero().flatten();
+  if (others.numel() == 0) {
+    return {at::zeros({1, texts.size(1)}, at::kDouble), at::zeros({m, 1}, at::kDouble),
+            at::zeros({n, 1}, at::kDouble)};
+  }
+  std::vector<at::Tensor> rows;
   std::vector<Moments> parts;
   for (int64_t k = 0; k < folds; ++k) {
-    const at::Tensor rows = every(folds, k, n);
-    parts.push_back(moments(fresh.index_select(0, every(folds, k, m)), replay.index_select(0, rows),
-                            one_hot.index_select(0, rows)));
+    rows.push_back(at::cat({every(folds, k, n), every(folds, k, m) + n}));
+    parts.push_back(
+        moments(texts.index_select(0, rows.back()), one_hot.index_select(0, rows.back())));
   }
   Moments all = parts.front();
   for (size_t k = 1; k < parts.size(); ++k) all = all + parts[k];
 
-  Discriminant out{direction(all, other), at::empty({m}, at::kDouble), at::empty({n}, at::kDouble)};
-  for (int64_t k = 0; k < folds; ++k) {
-    const at::Tensor w =
-        folds > 1 ? direction(all - parts[static_cast<size_t>(k)], other) : out.direction;
-    const at::Tensor new_rows = every(folds, k, m), old_rows = every(folds, k, n);
-    out.fresh.index_copy_(0, new_rows, fresh.index_select(0, new_rows).to(at::kDouble).mv(w));
-    out.replay.index_copy_(0, old_rows, replay.index_select(0, old_rows).to(at::kDouble).mv(w));
+  const at::Tensor found = directions(all, others);
+  at::Tensor scores = at::empty({n + m, found.size(0)}, at::kDouble);
+  for (size_t k = 0; k < parts.size(); ++k) {
+    const at::Tensor w = folds > 1 ? directions(all - parts[k], others) : found;
+    const at::Tensor score = texts.index_select(0, rows[k]).matmul(w.t().to(at::kFloat));
+    scores.index_copy_(0, rows[k], score.to(at::kDouble));
   }
-  return out;
+  return {found, scores.narrow(0, n, m), scores.narrow(0, 0, n)};
 }
 
 }  // namespace moecollab::training

@@ -17,6 +17,7 @@ namespace {
 constexpr double kFloor = 1e-12;  // of a probability whose logarithm is taken
 constexpr int32_t kIterations = 200;
 constexpr double kPull = 1e-2;  // towards the prototype, where nothing else holds the rows
+constexpr double kTilt = 1e-4;  // towards the new texts' own discriminant
 constexpr double kRest = 1e-9;  // the loss rests where an iteration gains less, relatively
 
 void require_linear(const gate::Gate& gate) {
@@ -36,7 +37,7 @@ at::Tensor class_of(const fusion::ExpertLabels& expert, const at::Tensor& target
 }
 
 // [n, E]: what each expert's share of the gate is worth to a text, p_e(y|x) where label and answer
-// are known (see fit_rows for the others). Float64.
+// are known (see RowFit for the others). Float64.
 at::Tensor worth(const GrowthSetting& setting, const GrowthTexts& texts) {
   const int64_t labels = setting.labels->size();
   std::vector<at::Tensor> columns, guessed;
@@ -65,52 +66,59 @@ at::Tensor worth(const GrowthSetting& setting, const GrowthTexts& texts) {
   return at::where(unknown, mean.expand_as(value), value);
 }
 
-// Weights [n] that sum to 1: every domain of the replay the same, the new texts together
-// `new_weight` of one.
-at::Tensor text_weights(int64_t fresh, const std::vector<int>& replay_domains, double new_weight) {
+// Weights [n] that sum to 1: the new texts together 1 before that, a domain of the replay its own.
+at::Tensor text_weights(int64_t fresh, const std::vector<int>& replay_domains,
+                        const std::vector<double>& of_domain) {
   std::map<int, double> count;
   for (const int domain : replay_domains) count[domain] += 1;
-  const double total = new_weight + static_cast<double>(count.size());
-  std::vector<double> weights(static_cast<size_t>(fresh),
-                              new_weight / total / static_cast<double>(fresh));
-  for (const int domain : replay_domains) weights.push_back(1 / total / count[domain]);
+  const auto weight = [&](int domain) {
+    const auto d = static_cast<size_t>(domain);
+    return d < of_domain.size() ? of_domain[d] : 1.0;
+  };
+  double total = 1;
+  for (const auto& [domain, texts] : count) total += weight(domain);
+  std::vector<double> weights(static_cast<size_t>(fresh), 1 / total / static_cast<double>(fresh));
+  for (const int domain : replay_domains) weights.push_back(weight(domain) / total / count[domain]);
   return at::tensor(weights, at::kDouble);
 }
 
-// The loss of fit_rows in (s, b_1 … b_k): new row e says s·score(x) + b_e of a text.
+// The loss of a RowFit in (c_1 … c_K, b_1 … b_k): new row e says Σ c·score(x) + b_e of a text.
 class RowLoss {
  public:
-  // scores, weights [n]; `pull` towards `start`, both [k + 1].
-  RowLoss(const GrowthSetting& setting, const GrowthTexts& texts, const at::Tensor& scores,
-          const at::Tensor& weights, at::Tensor start, at::Tensor pull)
-      : k_(setting.new_rows()),
-        scores_(scores.unsqueeze(1)),
-        weights_(weights.unsqueeze(1)),
+  // scores [n, K]; `pull` towards `start`, both [K + k].
+  RowLoss(const GrowthSetting& setting, const GrowthTexts& texts, at::Tensor scores,
+          at::Tensor start, at::Tensor pull)
+      : directions_(scores.size(1)),
+        rows_(setting.new_rows()),
+        scores_(std::move(scores)),
         start_(std::move(start)),
         pull_(std::move(pull)) {
     const at::Tensor log_worth = worth(setting, texts).clamp_min(kFloor).log(),
                      old = setting.gate->router_logits(texts.z).to(at::kDouble);
     old_ = old.logsumexp(1, true);
     old_useful_ = (old + log_worth.narrow(1, 0, old.size(1))).logsumexp(1, true);
-    new_log_worth_ = log_worth.narrow(1, old.size(1), k_);
+    new_log_worth_ = log_worth.narrow(1, old.size(1), rows_);
   }
 
-  double operator()(const at::Tensor& parameters, at::Tensor& gradient) const {
-    const at::Tensor added = scores_ * parameters[0] + parameters.narrow(0, 1, k_);
+  // weights [n] of the texts.
+  double operator()(const at::Tensor& parameters, const at::Tensor& weights,
+                    at::Tensor& gradient) const {
+    const at::Tensor added = scores_.mv(parameters.narrow(0, 0, directions_)).unsqueeze(1) +
+                             parameters.narrow(0, directions_, rows_);
     const at::Tensor router = at::cat({old_, added}, 1),
                      useful = at::cat({old_useful_, added + new_log_worth_}, 1);
-    const at::Tensor loss = router.logsumexp(1, true) - useful.logsumexp(1, true);
+    const at::Tensor loss = (router.logsumexp(1) - useful.logsumexp(1)).dot(weights);
     const at::Tensor slope =
-        ((at::softmax(router, 1) - at::softmax(useful, 1)) * weights_).narrow(1, 1, k_);
+        ((at::softmax(router, 1) - at::softmax(useful, 1)) * weights.unsqueeze(1))
+            .narrow(1, 1, rows_);
     const at::Tensor away = parameters - start_;
-    gradient = at::cat({(slope * scores_).sum().unsqueeze(0), slope.sum(0)}) + pull_ * away;
-    return (loss * weights_).sum().item<double>() +
-           0.5 * (pull_ * away.square()).sum().item<double>();
+    gradient = at::cat({scores_.t().mv(slope.sum(1)), slope.sum(0)}) + pull_ * away;
+    return loss.item<double>() + 0.5 * (pull_ * away.square()).sum().item<double>();
   }
 
  private:
-  int64_t k_;
-  at::Tensor scores_, weights_, start_, pull_, old_, old_useful_, new_log_worth_;
+  int64_t directions_, rows_;
+  at::Tensor scores_, start_, pull_, old_, old_useful_, new_log_worth_;
 };
 
 GrowthTexts joined(const GrowthTexts& a, const GrowthTexts& b) {
@@ -122,34 +130,49 @@ GrowthTexts joined(const GrowthTexts& a, const GrowthTexts& b) {
   return out;
 }
 
-// What all new rows share: a text's score is how far it lies along the direction.
-struct Line {
-  at::Tensor direction;  // [D]
-  at::Tensor scores;     // [n], the new texts and then the replay
-  at::Tensor start;      // [k + 1], the s and b that the fit sets out from
-  at::Tensor pull;       // [k + 1], towards `start`
+// What all new rows share: how far a text lies along each direction, in units in which the old
+// texts' scores have mean 0 and deviation 1.
+struct Lines {
+  at::Tensor directions;   // [K, D]
+  at::Tensor mean, scale;  // [K] of the scores along them
+  at::Tensor scores;       // [n, K], the new texts and then the replay, in these units
+  at::Tensor start;        // [K + k], the c and b that the fit sets out from
+  at::Tensor pull;         // [K + k], towards `start`
 };
 
-Line along_prototype(const GrowthSetting& setting, const GrowthTexts& fresh) {
+Lines along_prototype(const GrowthSetting& setting, const GrowthTexts& fresh) {
   const NewRows prototype = prototype_rows(setting, fresh.z);
-  const at::Tensor w = prototype.weight[0].to(at::kDouble), one = at::ones({1}, at::kDouble);
-  const at::Tensor b = prototype.bias.to(at::kDouble);
-  return {w, setting.gate->standardised(fresh.z).to(at::kDouble).mv(w), at::cat({one, b}),
+  const at::Tensor w = prototype.weight.narrow(0, 0, 1).to(at::kDouble),
+                   one = at::ones({1}, at::kDouble), b = prototype.bias.to(at::kDouble);
+  return {w,
+          at::zeros_like(one),
+          one,
+          setting.gate->standardised(fresh.z).to(at::kDouble).matmul(w.t()),
+          at::cat({one, b}),
           kPull * at::cat({w.square().sum().unsqueeze(0), at::ones_like(b)})};
 }
 
-Line along_discriminant(const GrowthSetting& setting, const GrowthTexts& fresh,
-                        const GrowthTexts& replay, const std::vector<int>& domains,
-                        int own_domain) {
+Lines along_discriminants(const GrowthSetting& setting, const GrowthTexts& fresh,
+                          const GrowthTexts& replay, const std::vector<int>& domains,
+                          int own_domain) {
   std::vector<bool> is_other(
       static_cast<size_t>(*std::max_element(domains.begin(), domains.end())) + 1, true);
   if (own_domain >= 0 && own_domain < static_cast<int>(is_other.size()))
     is_other[static_cast<size_t>(own_domain)] = false;
-  const Discriminant found = fit_discriminant(
+  const Discriminants found = fit_discriminants(
       setting.gate->standardised(fresh.z), setting.gate->standardised(replay.z), domains, is_other);
-  return {found.direction, at::cat({found.fresh, found.replay}),
-          at::zeros({setting.new_rows() + 1}, at::kDouble),
-          at::zeros({setting.new_rows() + 1}, at::kDouble)};
+  const at::Tensor mean = found.replay.mean(0), deviation = found.replay.std(0, false),
+                   scale = at::where(deviation > 0, deviation, at::ones_like(deviation));
+  const int64_t directions = mean.size(0);
+  const at::Tensor start = at::zeros({directions + setting.new_rows()}, at::kDouble);
+  at::Tensor pull = at::zeros_like(start);
+  pull.narrow(0, 1, directions - 1).fill_(kTilt);
+  return {found.directions,
+          mean,
+          scale,
+          (at::cat({found.fresh, found.replay}) - mean) / scale,
+          start,
+          pull};
 }
 
 std::vector<double> to_vector(const at::Tensor& tensor) {
@@ -200,24 +223,39 @@ NewRows prototype_rows(const GrowthSetting& setting, const at::Tensor& z) {
   return rows;
 }
 
-NewRows fit_rows(const GrowthSetting& setting, const GrowthTexts& fresh, const GrowthTexts& replay,
-                 const std::vector<int>& replay_domains, int own_domain, double new_weight) {
+struct RowFit::State {
+  int64_t fresh;
+  std::vector<int> replay_domains;
+  Lines lines;
+  RowLoss loss;
+  std::vector<double> x;  // in the lines' units
+};
+
+RowFit::RowFit(const GrowthSetting& setting, const GrowthTexts& fresh, const GrowthTexts& replay,
+               const std::vector<int>& replay_domains, int own_domain) {
   require_linear(*setting.gate);
   if (fresh.rows() == 0)
     throw Error("E_DATA", "there is no text of the new domain to fit its rows on",
                 "give some with --data or --data-dir");
-  const Line line = replay.rows() == 0
-                        ? along_prototype(setting, fresh)
-                        : along_discriminant(setting, fresh, replay, replay_domains, own_domain);
-  const RowLoss loss(setting, joined(fresh, replay), line.scores,
-                     text_weights(fresh.rows(), replay_domains, new_weight), line.start, line.pull);
-  Lbfgs minimiser(to_vector(line.start),
-                  [&](const std::vector<double>& x, std::vector<double>& gradient) {
-                    at::Tensor slope;
-                    const double value = loss(to_tensor(x), slope);
-                    gradient = to_vector(slope);
-                    return value;
-                  });
+  Lines lines = replay.rows() == 0
+                    ? along_prototype(setting, fresh)
+                    : along_discriminants(setting, fresh, replay, replay_domains, own_domain);
+  RowLoss loss(setting, joined(fresh, replay), lines.scores, lines.start, lines.pull);
+  std::vector<double> start = to_vector(lines.start);
+  state_ = std::make_unique<State>(
+      State{fresh.rows(), replay_domains, std::move(lines), std::move(loss), std::move(start)});
+}
+
+RowFit::~RowFit() = default;
+
+NewRows RowFit::rows(const std::vector<double>& weights) {
+  const at::Tensor of_text = text_weights(state_->fresh, state_->replay_domains, weights);
+  Lbfgs minimiser(state_->x, [&](const std::vector<double>& x, std::vector<double>& gradient) {
+    at::Tensor slope;
+    const double value = state_->loss(to_tensor(x), of_text, slope);
+    gradient = to_vector(slope);
+    return value;
+  });
   NewRows rows;
   while (rows.iterations < kIterations && std::isfinite(minimiser.value())) {
     const double before = minimiser.value();
@@ -229,10 +267,13 @@ NewRows fit_rows(const GrowthSetting& setting, const GrowthTexts& fresh, const G
     throw Error("E_TRAIN_DIVERGED", "the new row's loss is not finite; the gate is unchanged",
                 "check the new expert with `moecollab experts verify`");
   }
-  const at::Tensor x = to_tensor(minimiser.x());
-  const at::Tensor w = (line.direction * x[0]).to(at::kFloat);
-  rows.weight = w.unsqueeze(0).repeat({setting.new_rows(), 1});
-  rows.bias = x.narrow(0, 1, setting.new_rows()).to(at::kFloat).contiguous();
+  state_->x = minimiser.x();
+  const Lines& lines = state_->lines;
+  const at::Tensor x = to_tensor(state_->x);
+  const int64_t directions = lines.directions.size(0), count = x.size(0) - directions;
+  const at::Tensor c = x.narrow(0, 0, directions) / lines.scale;
+  rows.weight = lines.directions.t().mv(c).to(at::kFloat).unsqueeze(0).repeat({count, 1});
+  rows.bias = (x.narrow(0, directions, count) - lines.mean.dot(c)).to(at::kFloat).contiguous();
   rows.loss = minimiser.value();
   return rows;
 }

@@ -3,6 +3,7 @@
 
 #include <ATen/ATen.h>
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -44,18 +45,34 @@ struct NewRows {
 // rows together weigh as much as the old ones. z [m, D], m >= 1.
 NewRows prototype_rows(const GrowthSetting& setting, const at::Tensor& z);
 
-// New rows that share one direction, w_e = s·d: that of the linear discriminant between the new
-// texts and the replay (training/discriminant.h), or the prototype's where there is no replay. s
-// and the rows' biases b_e minimise the mixture's task loss −log Σ_e g_e(x)·p_e(y|x), by L-BFGS, on
-// the texts of the new domain, which weigh `new_weight` together, and on the replay, each of whose
-// domains weighs 1; texts count by their cross-fitted scores. A direction that 64 texts were fitted
-// to freely would take in a tenth fewer of the domain's other texts. Where a text's label is not
-// known, the gate's mass on its own label space counts, and where only an expert's answer is not
-// known, that expert counts as the mean of the others of the space. replay_domains [n] numbers the
-// replay's domains; own_domain is the number of the new one among them, or -1. Where the replay has
-// no other domain, biases alone are fitted. Throws E_DATA without a new text.
-NewRows fit_rows(const GrowthSetting& setting, const GrowthTexts& fresh, const GrowthTexts& replay,
-                 const std::vector<int>& replay_domains, int own_domain, double new_weight = 1.0);
+// The fit of new rows. They share their weights, w_e = Σ_k c_k·d_k over the linear discriminants of
+// the new texts and of each other domain of the replay (training/discriminant.h), or along the
+// prototype where there is no replay. c and the rows' biases b_e minimise the mixture's task loss
+// −log Σ_e g_e(x)·p_e(y|x), by L-BFGS, on the texts of the new domain, which weigh 1 together, and
+// on the replay, each of whose domains has a weight of its own; texts count by their cross-fitted
+// scores. A direction that 64 texts were fitted to freely would take in a tenth fewer of the
+// domain's other texts. Where a text's label is not known, the gate's mass on its own label space
+// counts, and where only an expert's answer is not known, that expert counts as the mean of the
+// others of the space.
+class RowFit {
+ public:
+  // replay_domains [n] numbers the replay's domains; own_domain is the number of the new one among
+  // them, or -1. Where the replay has no other domain, biases alone are fitted. Throws E_DATA
+  // without a new text. The setting is borrowed.
+  RowFit(const GrowthSetting& setting, const GrowthTexts& fresh, const GrowthTexts& replay,
+         const std::vector<int>& replay_domains, int own_domain);
+  ~RowFit();
+  RowFit(const RowFit&) = delete;
+  RowFit& operator=(const RowFit&) = delete;
+
+  // Rows for these weights of the replay's domains, those beyond the last 1; sets out from the rows
+  // of the call before. Throws E_TRAIN_DIVERGED where the loss is not finite.
+  NewRows rows(const std::vector<double>& weights = {});
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
 
 // The gate with the new rows below; mean, std and old rows are the same storage or bits.
 gate::Gate extended(const gate::Gate& gate, const NewRows& rows);

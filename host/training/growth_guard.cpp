@@ -1,6 +1,7 @@
 #include "training/growth_guard.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "encoder/features.h"
@@ -9,6 +10,8 @@ namespace moecollab::training {
 namespace {
 
 constexpr double kStep = 0.25, kLowest = 3.0;  // nats
+constexpr double kAim = kGrowthGuard / 2;
+constexpr int kRounds = 12;
 
 std::vector<at::Tensor> by_domain(const GrowthRows& rows) {
   std::vector<std::vector<int64_t>> indices(rows.domains.size());
@@ -90,6 +93,29 @@ bool GrowthGuard::spares(const gate::Gate& grown) const {
     return std::all_of(all.begin(), all.end(), [](const Change& c) { return !c.too_much(); });
   };
   return all_kept(routing_changes(grown)) && all_kept(changes(grown));
+}
+
+NewRows GrowthGuard::sparing(RowFit& fit, const std::vector<std::string>& domains,
+                             std::vector<double>& weights) const {
+  weights.assign(domains.size(), 1.0);
+  NewRows rows = fit.rows(weights);
+  for (int round = 0; round < kRounds; ++round) {
+    const gate::Gate grown = extended(*setting_.gate, rows);
+    std::set<std::string> losers;
+    for (const auto& all : {changes(grown), routing_changes(grown)}) {
+      for (const Change& c : all) {
+        if (c.before - c.after > kAim) losers.insert(c.domain);
+      }
+    }
+    if (losers.empty()) break;
+    for (size_t d = 0; d < domains.size(); ++d) {
+      if (losers.contains(domains[d])) weights[d] *= 2;
+    }
+    const int32_t iterations = rows.iterations;
+    rows = fit.rows(weights);
+    rows.iterations += iterations;
+  }
+  return rows;
 }
 
 NewRows GrowthGuard::lowered(NewRows rows, double& by) const {

@@ -36,6 +36,12 @@ class GrowthGuard {
   // Whether no domain loses more than kGrowthGuard in changes() and routing_changes().
   bool spares(const gate::Gate& grown) const;
 
+  // Rows of the fit that aim at no domain losing more than half of kGrowthGuard here, since it will
+  // lose more on texts to come: the weights of domains that do are doubled, a dozen times at most.
+  // `domains` names those of the fit's replay; `weights`, one for each, are those of the rows.
+  NewRows sparing(RowFit& fit, const std::vector<std::string>& domains,
+                  std::vector<double>& weights) const;
+
   // The rows with their biases lowered by the least of 0, 0.25, … 3 nats that spares every domain;
   // as they are, and `by` 0, where none does: then spares() is false.
   NewRows lowered(NewRows rows, double& by) const;

@@ -72,7 +72,7 @@ TEST_F(Growth, OldRowsStayBitIdentical) {
 TEST_F(Growth, FittedRowTakesTheNewTextsAndLeavesTheOld) {
   gate_.weight = at::zeros({1, 2});
   const GrowthTexts fresh = texts(16, 2), replay = texts(200, -2);
-  const NewRows rows = fit_rows(setting_, fresh, replay, std::vector<int>(200, 0), -1);
+  const NewRows rows = RowFit(setting_, fresh, replay, std::vector<int>(200, 0), -1).rows();
   const gate::Gate grown = extended(gate_, rows);
   EXPECT_EQ(grown.router_logits(fresh.z).argmax(1).min().item<int64_t>(), 1);
   EXPECT_EQ(grown.router_logits(replay.z).argmax(1).max().item<int64_t>(), 0);
@@ -81,8 +81,9 @@ TEST_F(Growth, FittedRowTakesTheNewTextsAndLeavesTheOld) {
   EXPECT_TRUE(answered_right(grown, setting_, fresh, fusion::Mode::kMixture, 0).all().item<bool>());
   EXPECT_FALSE(answered_right(gate_, setting_, fresh, fusion::Mode::kMixture, 0).any().item<bool>())
       << "before, nobody knew the new labels";
-  EXPECT_TRUE(
-      fit_rows(setting_, fresh, replay, std::vector<int>(200, 0), -1).weight.equal(rows.weight));
+  EXPECT_TRUE(RowFit(setting_, fresh, replay, std::vector<int>(200, 0), -1)
+                  .rows()
+                  .weight.equal(rows.weight));
 }
 
 // At the minimum the gradient of what fusion calls the task loss is zero in the row's bias and
@@ -90,7 +91,7 @@ TEST_F(Growth, FittedRowTakesTheNewTextsAndLeavesTheOld) {
 // each. A single new text is scored as it lies.
 TEST_F(Growth, TheLossIsTheMixturesTaskLoss) {
   const GrowthTexts fresh = texts(1, 0.1F), replay = texts(24, -0.1F);
-  const NewRows rows = fit_rows(setting_, fresh, replay, std::vector<int>(24, 0), -1);
+  const NewRows rows = RowFit(setting_, fresh, replay, std::vector<int>(24, 0), -1).rows();
   at::Tensor w = rows.weight.clone().requires_grad_(true), b = rows.bias.clone();
   b.requires_grad_(true);
   const auto task = [&](const GrowthTexts& t) {
@@ -107,24 +108,59 @@ TEST_F(Growth, TheLossIsTheMixturesTaskLoss) {
   EXPECT_NEAR(b.grad().item<double>(), 0, 1e-4);
 }
 
-// The new texts' weight is worth mass: old texts lose what they gain.
-TEST_F(Growth, NewWeightMovesMassToTheNewDomain) {
+// An old domain's weight is worth mass, and a weight of 1 is none.
+TEST_F(Growth, AnOldDomainsWeightMovesMassToIt) {
   const GrowthTexts fresh = texts(16, 0.3F), replay = texts(64, -0.3F);
-  const auto mass = [&](double new_weight) {
-    const NewRows rows = fit_rows(setting_, fresh, replay, std::vector<int>(64, 0), -1, new_weight);
-    return at::softmax(extended(gate_, rows).router_logits(fresh.z), 1)
-        .select(1, 1)
+  RowFit fit(setting_, fresh, replay, std::vector<int>(64, 0), -1);
+  const NewRows plain = fit.rows();
+  const auto mass = [&](const NewRows& rows) {
+    return at::softmax(extended(gate_, rows).router_logits(replay.z), 1)
+        .select(1, 0)
         .mean()
         .item<double>();
   };
-  EXPECT_GT(mass(4.0), mass(1.0) + 0.01);
+  EXPECT_GT(mass(fit.rows({4.0})), mass(plain) + 0.01);
+  EXPECT_NEAR(mass(fit.rows({1.0})), mass(plain), 1e-4) << "and back, from other rows";
+}
+
+// Two old domains on either side of the new one: their common mean is where the new texts are, and
+// only the directions between them can tell the three apart, beside the old row's own.
+TEST_F(Growth, DirectionsBetweenOldDomainsCount) {
+  GrowthTexts fresh = texts(16, 0.5F), replay = texts(128, -2);
+  fresh.z.select(1, 0).sub_(0.5F);
+  replay.z.narrow(0, 64, 64).select(1, 0).add_(4);
+  std::vector<int> domains(64, 0);
+  domains.resize(128, 1);
+  const NewRows rows = RowFit(setting_, fresh, replay, domains, -1).rows();
+  // The old row says 3x + 4y: it wins to the right anyway, and the new row has to leave the left.
+  EXPECT_GT(rows.weight[0][0].item<double>(), 0.5);
+}
+
+// What grow does where an old domain loses: the domain's weight is doubled until it does not.
+TEST_F(Growth, DomainsThatLoseWeighMore) {
+  gate_.weight = at::zeros({1, 2});
+  const GrowthTexts fresh = texts(16, 0.3F);
+  GrowthRows old;
+  old.texts = texts(64, -0.3F);
+  old.domains = {"old"};
+  old.domain_of = std::vector<int>(64, 0);
+  RowFit fit(setting_, fresh, old.texts, old.domain_of, -1);
+  const GrowthGuard guard(setting_, fusion::Mode::kMixture, 0, old, {});
+  EXPECT_FALSE(guard.spares(extended(gate_, fit.rows())));
+  std::vector<double> weights;
+  const NewRows rows = guard.sparing(fit, old.domains, weights);
+  EXPECT_TRUE(guard.spares(extended(gate_, rows)));
+  ASSERT_EQ(weights.size(), 1U);
+  EXPECT_GE(weights[0], 2.0);
+  EXPECT_GT(extended(gate_, rows).router_logits(fresh.z).argmax(1).sum().item<int64_t>(), 0)
+      << "and the new domain keeps what it can";
 }
 
 // Without a replay nothing holds the row back but the prototype that it starts from.
 TEST_F(Growth, WithoutReplayTheRowStaysNearThePrototype) {
   const GrowthTexts fresh = texts(8, 2);
   const NewRows prototype = prototype_rows(setting_, fresh.z);
-  const NewRows fitted = fit_rows(setting_, fresh, {}, {}, -1);
+  const NewRows fitted = RowFit(setting_, fresh, {}, {}, -1).rows();
   EXPECT_LT((fitted.weight - prototype.weight).norm().item<double>(),
             0.5 * prototype.weight.norm().item<double>());
   EXPECT_TRUE(at::isfinite(fitted.weight).all().item<bool>());
@@ -135,7 +171,7 @@ TEST_F(Growth, FeaturesWithoutLabelsAreEnough) {
   gate_.weight = at::zeros({1, 2});
   GrowthTexts fresh = texts(16, 2);
   fresh.targets.fill_(-1);
-  const NewRows rows = fit_rows(setting_, fresh, texts(200, -2), std::vector<int>(200, 0), -1);
+  const NewRows rows = RowFit(setting_, fresh, texts(200, -2), std::vector<int>(200, 0), -1).rows();
   EXPECT_EQ(extended(gate_, rows).router_logits(fresh.z).argmax(1).min().item<int64_t>(), 1);
 }
 
@@ -146,13 +182,13 @@ TEST_F(Growth, LabelsDecideBetweenTwoNewExperts) {
   GrowthTexts fresh = texts(16, 2), replay = texts(64, -2);
   fresh.logits.push_back(at::tensor({0.0F, 2.0F}).expand({16, 2}).contiguous());
   replay.logits.push_back(at::zeros({64, 2}));
-  const NewRows rows = fit_rows(setting_, fresh, replay, std::vector<int>(64, 0), -1);
+  const NewRows rows = RowFit(setting_, fresh, replay, std::vector<int>(64, 0), -1).rows();
   const at::Tensor router = extended(gate_, rows).router_logits(fresh.z);
   EXPECT_GT((router.select(1, 1) - router.select(1, 2)).min().item<double>(), 1.0);
 }
 
 TEST_F(Growth, WithoutANewTextThereIsNothingToFit) {
-  EXPECT_THROW(fit_rows(setting_, texts(0, 2), texts(8, -2), std::vector<int>(8, 0), -1), Error);
+  EXPECT_THROW(RowFit(setting_, texts(0, 2), texts(8, -2), std::vector<int>(8, 0), -1), Error);
 }
 
 // Another domain of the same label space is another domain all the same: the row still points away
@@ -162,12 +198,16 @@ TEST_F(Growth, DomainsOfOneSpaceAreToldApart) {
   GrowthTexts replay = texts(64, -2);
   replay.spaces.fill_(1);
   replay.targets.fill_(2);
-  EXPECT_GT(
-      fit_rows(setting_, fresh, replay, std::vector<int>(64, 0), -1).weight.norm().item<double>(),
-      0.0);
-  EXPECT_EQ(
-      fit_rows(setting_, fresh, replay, std::vector<int>(64, 0), 0).weight.norm().item<double>(),
-      0.0);
+  EXPECT_GT(RowFit(setting_, fresh, replay, std::vector<int>(64, 0), -1)
+                .rows()
+                .weight.norm()
+                .item<double>(),
+            0.0);
+  EXPECT_EQ(RowFit(setting_, fresh, replay, std::vector<int>(64, 0), 0)
+                .rows()
+                .weight.norm()
+                .item<double>(),
+            0.0);
 }
 
 // The old expert gives its own label .9. With .6 of the gate's mass it is .54, against .06 and .4
