@@ -57,7 +57,7 @@ void add_validate(Program& program) {
   verb.callback([&program, options] {
     program.action = [&program, options] {
       if (options->list) {
-        fmt::print("{}", conformance::list_checks());
+        print_result(program, conformance::checks_json(), conformance::checks_text());
         return 0;
       }
       if (options->package.empty())

@@ -230,7 +230,18 @@ std::string to_junit(const Report& report, const std::string& package) {
   return out + "</testsuite>\n";
 }
 
-std::string list_checks() {
+Json checks_json() {
+  Json list = Json::array();
+  for (const Check& check : all_checks()) {
+    list.push_back({{"level", check.level},
+                    {"id", check.id},
+                    {"promise", check.promise},
+                    {"mend", *check.cure == '\0' ? Json(nullptr) : Json(check.cure)}});
+  }
+  return list;
+}
+
+std::string checks_text() {
   std::string out;
   int level = 0;
   for (const Check& check : all_checks()) {

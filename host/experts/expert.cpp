@@ -84,13 +84,21 @@ Expert::Expert(Expert&& other) noexcept
 void Expert::check(moec_status status, const moec_error& error, const char* call) const {
   if (status == MOEC_OK) return;
   const std::string text(error.message, strnlen(error.message, sizeof error.message));
+  const std::string what =
+      fmt::format("expert {}: {}() failed with status {}: {}", escaped(setup_.name), call, status,
+                  text.empty() ? "no message" : escaped(text, 512));
+  if (status == MOEC_CANCELLED) throw Error("E_INTERRUPTED", what);
+  if (std::string_view(call) != "create") throw Error("E_OUT", what);
   // Values that an expert refuses at its making are those of its manifest and weights.
-  const bool in_create = std::string_view(call) == "create";
-  const char* code = status == MOEC_CANCELLED                       ? "E_INTERRUPTED"
-                     : in_create && status == MOEC_INVALID_ARGUMENT ? "E_DESC_MISMATCH"
-                                                                    : "E_OUT";
-  throw Error(code, fmt::format("expert {}: {}() failed with status {}: {}", escaped(setup_.name),
-                                call, status, text.empty() ? "no message" : escaped(text, 512)));
+  const std::string validate =
+      "`moecollab validate PACKAGE` shows what it refuses; its author mends it";
+  if (status == MOEC_INVALID_ARGUMENT) throw Error("E_DESC_MISMATCH", what, validate);
+  if (status == MOEC_UNSUPPORTED) {
+    throw Error("E_PLUG_UNSUPPORTED", what,
+                "use it where there is what it needs; with enabled = false for it, or on_missing = "
+                "\"skip\" under [policy], in registry.toml the others answer without it");
+  }
+  throw Error("E_OUT", what, validate);
 }
 
 moec_exec Expert::exec(bool training) const {

@@ -102,13 +102,14 @@ class Cuda(EndToEnd):
     def test_without_a_device_the_refusal_is_told_and_the_others_answer(self):
         registry = self.carried_here()
         states = {e["name"]: (e["state"], e["code"]) for e in json.loads(self.ok("experts", "list", "--registry", registry, "--json", env=NO_DEVICE).stdout)["experts"]}
-        self.assertEqual(states["news-gpu"], ("refused", "E_OUT"))
+        self.assertEqual(states["news-gpu"], ("refused", "E_PLUG_UNSUPPORTED"))
         self.assertEqual({name for name, (state, _) in states.items() if state == "ready"}, {"news-adapter", "news-words", "feelings"})
         why = self.ok("experts", "why", "news-gpu", "--registry", registry, env=NO_DEVICE).stdout
         self.assertRegex(why, r"no CUDA device: .+ \(driver: .+, this library: CUDA \d+\.\d+\); centroid-cuda needs an NVIDIA GPU")
+        self.assertRegex(why, r"next: .*on_missing")
 
         evaluate = ["eval", *self.data("dev"), "--registry", registry, "--cache-dir", self.shared / "cache", "--no-cache", "--json"]
-        self.assertRefused(run(*evaluate, env=NO_DEVICE), 5, "E_OUT", "news-gpu", "no CUDA device")
+        self.assertRefused(run(*evaluate, env=NO_DEVICE), 5, "E_PLUG_UNSUPPORTED", "news-gpu", "no CUDA device")
         toml = registry / "registry.toml"
         toml.write_text(toml.read_text() + '\n[policy]\non_missing = "skip"\n')
         done = self.ok(*evaluate, env=NO_DEVICE)
@@ -125,9 +126,9 @@ class Cuda(EndToEnd):
     def test_without_a_device_it_is_neither_trained_nor_added(self):
         registry = self.carried_here()
         train = ("train-expert", "other", "--kind", self.kind, "--domain", "news", "--data-dir", SAMPLES, "--encoder", ENCODER)
-        self.assertRefused(run(*train, "--registry", registry, "--no-cache", env=NO_DEVICE), 5, "E_OUT", "other", "no CUDA device")
+        self.assertRefused(run(*train, "--registry", registry, "--no-cache", env=NO_DEVICE), 5, "E_PLUG_UNSUPPORTED", "other", "no CUDA device")
         self.assertRefused(run("experts", "add", self.package(registry, "news-gpu"), "--name", "other", "--registry", registry, env=NO_DEVICE),
-                           5, "E_OUT", "no CUDA device")
+                           5, "E_PLUG_UNSUPPORTED", "no CUDA device")
         self.assertFalse((registry / "experts" / "other").exists())
 
     @unittest.skipUnless(os.path.exists("/dev/nvidiactl"), "no NVIDIA GPU: /dev/nvidiactl is not there")
