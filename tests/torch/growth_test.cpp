@@ -123,17 +123,18 @@ TEST_F(Growth, AnOldDomainsWeightMovesMassToIt) {
   EXPECT_NEAR(mass(fit.rows({1.0})), mass(plain), 1e-4) << "and back, from other rows";
 }
 
-// Two old domains on either side of the new one: their common mean is where the new texts are, and
-// only the directions between them can tell the three apart, beside the old row's own.
+// Two old domains to the left and right of the new one, which lies above their common centre: its
+// own discriminant points straight up. The old row says 3x + 4y, so the left domain is lost to a
+// row that says nothing of x; only the directions between old domains let it lean to the right.
 TEST_F(Growth, DirectionsBetweenOldDomainsCount) {
-  GrowthTexts fresh = texts(16, 0.5F), replay = texts(128, -2);
-  fresh.z.select(1, 0).sub_(0.5F);
-  replay.z.narrow(0, 64, 64).select(1, 0).add_(4);
+  GrowthTexts fresh = texts(16, 1), replay = texts(128, -2);
+  fresh.z.sub_(fresh.z.mean(0)).select(1, 1).add_(0.3F);
+  replay.z.narrow(0, 0, 64).sub_(replay.z.narrow(0, 0, 64).mean(0)).select(1, 0).sub_(2);
+  replay.z.narrow(0, 64, 64).copy_(-replay.z.narrow(0, 0, 64));
   std::vector<int> domains(64, 0);
   domains.resize(128, 1);
-  const NewRows rows = RowFit(setting_, fresh, replay, domains, -1).rows();
-  // The old row says 3x + 4y: it wins to the right anyway, and the new row has to leave the left.
-  EXPECT_GT(rows.weight[0][0].item<double>(), 0.5);
+  const at::Tensor w = RowFit(setting_, fresh, replay, domains, -1).rows().weight[0];
+  EXPECT_GT(w[0].item<double>(), 1);
 }
 
 // What grow does where an old domain loses: the domain's weight is doubled until it does not.
