@@ -236,7 +236,7 @@ Json checks_json() {
     list.push_back({{"level", check.level},
                     {"id", check.id},
                     {"promise", check.promise},
-                    {"mend", *check.cure == '\0' ? Json(nullptr) : Json(check.cure)}});
+                    {"cure", *check.cure == '\0' ? Json(nullptr) : Json(check.cure)}});
   }
   return list;
 }

@@ -40,7 +40,7 @@ Json to_json(const Report& report, const ValidateOptions& options);
 std::string to_text(const Report& report);
 // JUnit XML, for CI services.
 std::string to_junit(const Report& report, const std::string& package);
-// Every check: [{"level", "id", "promise", "mend"}], and the same to read.
+// Every check: [{"level", "id", "promise", "cure"}], and the same to read.
 Json checks_json();
 std::string checks_text();
 

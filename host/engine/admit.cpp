@@ -78,8 +78,8 @@ training::GrowthTexts routed_texts(const Trial& trial, const training::GrowthTex
   return texts;
 }
 
-// The candidate's row is fitted as `grow` would, before its guard spares old domains, on N texts of
-// `fit`; then it is judged on `judged`.
+// The candidate's row is fitted as `grow` would, but on texts of `fit` alone, N of them its own,
+// and with every old domain of the same weight; then it is judged on `judged`.
 Json under_fitted_gate(const Trial& trial, const training::GrowthRows& fit,
                        const training::GrowthRows& judged, int64_t texts) {
   const pipeline::GateFile& file = *trial.gate;

@@ -31,6 +31,10 @@ Json candidate_json(const registry::Candidate& candidate) {
     entry["expected"] = candidate.refusal->expected;
     entry["seen"] = candidate.refusal->seen;
     entry["hint"] = candidate.refusal->hint;
+    if (candidate.refusal->hint.empty() && candidate.package) {
+      entry["hint"] = fmt::format("`moecollab validate {}` shows what is wrong with it",
+                                  candidate.package->folder.string());
+    }
   }
   if (candidate.package) {
     const registry::Manifest& manifest = candidate.package->manifest;

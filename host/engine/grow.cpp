@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 #include <limits>
 #include <set>
 
@@ -121,7 +120,7 @@ struct Rows {
   training::GrowthRows fresh;       // of the new domain, to fit on
   training::GrowthRows judged;      // of the new domain, held out and not fitted on
   training::GrowthRows replay;      // of the old domains, held out from their experts
-  training::GrowthRows unseen;      // of the old domains, not seen by the gate either; no answers
+  training::GrowthRows unseen;      // of the old domains, not seen by their rows; no answers
   std::string source;               // data, routing or mean: where `fresh` comes from
   std::set<std::string> unchecked;  // old domains without replay
 };
@@ -232,6 +231,21 @@ void collect_unseen(pipeline::Pool& pool, const Growth& growth,
 
 Json accuracies(int64_t texts, double before, double after) {
   return {{"texts", texts}, {"before", before}, {"after", after}};
+}
+
+// The texts of other label spaces than the new experts': unlabelled, a text says only which space
+// should answer it, not which expert of that space.
+training::GrowthRows unlike(const training::GrowthRows& rows,
+                            const std::vector<InstalledExpert*>& newcomers) {
+  if (rows.domain_of.empty()) return rows;
+  const at::Tensor others =
+      rows.texts.spaces.ne(newcomers.front()->labels.space).nonzero().flatten();
+  training::GrowthRows out = rows;
+  out.texts = rows.texts.select(others);
+  out.domain_of.clear();
+  for (int64_t i = 0; i < others.numel(); ++i)
+    out.domain_of.push_back(rows.domain_of[static_cast<size_t>(others[i].item<int64_t>())]);
+  return out;
 }
 
 // Of the old domains that counted more than a new one would.
@@ -355,7 +369,7 @@ Json run_grow(const GrowOptions& options) {
   const auto start = std::chrono::steady_clock::now();
   training::NewRows fitted;
   std::vector<double> weights;
-  const training::GrowthRows old = joined(rows.replay, rows.unseen);
+  const training::GrowthRows old = joined(rows.replay, unlike(rows.unseen, growth.newcomers));
   if (prototype) {
     fitted = training::prototype_rows(growth.setting, rows.fresh.texts.z);
   } else {

@@ -90,15 +90,10 @@ void Expert::check(moec_status status, const moec_error& error, const char* call
   if (status == MOEC_CANCELLED) throw Error("E_INTERRUPTED", what);
   if (std::string_view(call) != "create") throw Error("E_OUT", what);
   // Values that an expert refuses at its making are those of its manifest and weights.
-  const std::string validate =
-      "`moecollab validate PACKAGE` shows what it refuses; its author mends it";
-  if (status == MOEC_INVALID_ARGUMENT) throw Error("E_DESC_MISMATCH", what, validate);
-  if (status == MOEC_UNSUPPORTED) {
-    throw Error("E_PLUG_UNSUPPORTED", what,
-                "use it where there is what it needs; with enabled = false for it, or on_missing = "
-                "\"skip\" under [policy], in registry.toml the others answer without it");
-  }
-  throw Error("E_OUT", what, validate);
+  if (status == MOEC_INVALID_ARGUMENT) throw Error("E_DESC_MISMATCH", what);
+  if (status == MOEC_UNSUPPORTED)
+    throw Error("E_PLUG_UNSUPPORTED", what, "use it on a machine that has what it needs");
+  throw Error("E_OUT", what);
 }
 
 moec_exec Expert::exec(bool training) const {

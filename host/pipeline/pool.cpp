@@ -123,12 +123,11 @@ void Pool::apply_policy() const {
         fmt::format("expert {} is refused: {}", candidate.name, candidate.refusal->rule);
     if (registry_.policy.on_missing == "fail" || candidate.entry->required) {
       throw Error(candidate.refusal->code, what,
-                  candidate.refusal->hint.empty()
-                      ? fmt::format("mend it, or go without it: enabled = false for it in "
-                                    "registry.toml, or on_missing = \"skip\" under [policy]; "
-                                    "`moecollab experts why {}` tells more",
-                                    candidate.name)
-                      : candidate.refusal->hint);
+                  fmt::format("{}; or go without it: enabled = false for it in registry.toml, or "
+                              "on_missing = \"skip\" under [policy]; `moecollab experts why {}` "
+                              "tells more",
+                              candidate.refusal->hint.empty() ? "mend it" : candidate.refusal->hint,
+                              candidate.name));
     }
     print_warning(what);
   }

@@ -9,6 +9,8 @@ namespace moecollab::training {
 namespace {
 
 constexpr int64_t kFolds = 8;
+constexpr double kNoise = 1e-6;  // of a sum's square: what float32 leaves of a variance that is 0
+constexpr double kLeast = 1e-3;  // shrinkage that keeps float32 positive definite
 
 // Sums over a set of texts, from which its discriminants follow; those of two sets can be added.
 struct Moments {
@@ -29,15 +31,20 @@ Moments moments(const at::Tensor& texts, const at::Tensor& one_hot) {
           one_hot.sum(0).unsqueeze(1).to(at::kDouble)};
 }
 
-// Shrinks the covariance of n texts, in place; then it is positive definite.
-void shrink(at::Tensor& covariance, double n) {
+// Shrinks the covariance of n texts, in place; then it is positive definite. A trace of `nothing`
+// or less is none.
+void shrink(at::Tensor& covariance, double n, double nothing) {
   const auto p = static_cast<double>(covariance.size(0));
   const double trace = covariance.trace().item<double>(),
                squares = std::pow(covariance.norm().item<double>(), 2);
   const double above = (1 - 2 / p) * squares + trace * trace,
                below = (n + 1 - 2 / p) * (squares - trace * trace / p);
-  const double rho = trace > 0 && below > 0 ? std::min(1.0, above / below) : 1.0;
-  covariance.mul_(1 - rho).diagonal().add_(trace > 0 ? rho * trace / p : 1.0);
+  if (trace <= nothing) {
+    covariance.zero_().fill_diagonal_(1);
+    return;
+  }
+  const double rho = below > 0 ? std::clamp(above / below, kLeast, 1.0) : 1.0;
+  covariance.mul_(1 - rho).diagonal().add_(rho * trace / p);
 }
 
 // [K, D]; others: the groups that are other domains, not empty.
@@ -46,7 +53,7 @@ at::Tensor directions(const Moments& all, const at::Tensor& others) {
   const at::Tensor means = all.sums / all.counts.clamp_min(1);
   at::Tensor within =
       at::addmm(all.outer, means.t().to(at::kFloat), all.sums.to(at::kFloat), 1 / n, -1 / n);
-  shrink(within, n);
+  shrink(within, n, kNoise * all.outer.trace().item<double>() / n);
   const at::Tensor here = all.counts.index_select(0, others).clamp_max(1),  // [G', 1]: 1 or 0
       of_others = means.index_select(0, others);
   const at::Tensor centre = (of_others * here).sum(0, true) / here.sum().clamp_min(1);

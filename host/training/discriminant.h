@@ -19,7 +19,8 @@ struct Discriminants {
 // oracle approximating shrinkage of Chen, Wiesel, Eldar and Hero 2010 (equation 23). Few new texts
 // are enough because S comes from the replay. Scores are by cross-fitting over eight folds (fewer
 // where there are fewer new texts; a single one is scored as it lies), so that what is fitted on
-// them is not misled by how well a direction suits its own texts. One direction, zero, where no
+// them is not misled by how well a direction suits its own texts; a domain that a fold leaves
+// nothing of has no direction there, and scores of zero. One direction, zero, where no
 // domain of the replay is another one. fresh [m, D], replay [n, D]; domains [n] numbers the
 // replay's domains from 0, and is_other says of each whether it is not the new one.
 Discriminants fit_discriminants(const at::Tensor& fresh, const at::Tensor& replay,

@@ -66,7 +66,8 @@ at::Tensor worth(const GrowthSetting& setting, const GrowthTexts& texts) {
   return at::where(unknown, mean.expand_as(value), value);
 }
 
-// Weights [n] that sum to 1: the new texts together 1 before that, a domain of the replay its own.
+// Weights [n]: the new texts together 1, a domain of the replay its own, and all that divided by
+// what it would sum to if each domain's were 1.
 at::Tensor text_weights(int64_t fresh, const std::vector<int>& replay_domains,
                         const std::vector<double>& of_domain) {
   std::map<int, double> count;
@@ -75,8 +76,7 @@ at::Tensor text_weights(int64_t fresh, const std::vector<int>& replay_domains,
     const auto d = static_cast<size_t>(domain);
     return d < of_domain.size() ? of_domain[d] : 1.0;
   };
-  double total = 1;
-  for (const auto& [domain, texts] : count) total += weight(domain);
+  const double total = 1 + static_cast<double>(count.size());
   std::vector<double> weights(static_cast<size_t>(fresh), 1 / total / static_cast<double>(fresh));
   for (const int domain : replay_domains) weights.push_back(weight(domain) / total / count[domain]);
   return at::tensor(weights, at::kDouble);
@@ -130,12 +130,11 @@ GrowthTexts joined(const GrowthTexts& a, const GrowthTexts& b) {
   return out;
 }
 
-// What all new rows share: how far a text lies along each direction, in units in which the old
-// texts' scores have mean 0 and deviation 1.
+// What all new rows share: how far a text lies along each direction.
 struct Lines {
   at::Tensor directions;   // [K, D]
-  at::Tensor mean, scale;  // [K] of the scores along them
-  at::Tensor scores;       // [n, K], the new texts and then the replay, in these units
+  at::Tensor mean, scale;  // [K]: a score is (direction·x − mean) / scale
+  at::Tensor scores;       // [n, K] of the new texts and then the replay
   at::Tensor start;        // [K + k], the c and b that the fit sets out from
   at::Tensor pull;         // [K + k], towards `start`
 };

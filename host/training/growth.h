@@ -50,15 +50,16 @@ NewRows prototype_rows(const GrowthSetting& setting, const at::Tensor& z);
 // prototype where there is no replay. c and the rows' biases b_e minimise the mixture's task loss
 // −log Σ_e g_e(x)·p_e(y|x), by L-BFGS, on the texts of the new domain, which weigh 1 together, and
 // on the replay, each of whose domains has a weight of its own; texts count by their cross-fitted
-// scores. A direction that 64 texts were fitted to freely would take in a tenth fewer of the
-// domain's other texts. Where a text's label is not known, the gate's mass on its own label space
-// counts, and where only an expert's answer is not known, that expert counts as the mean of the
-// others of the space.
+// scores. Ridges are light: on the c of old domains' discriminants, which sum to zero, or on the
+// distance from the prototype. A direction that 64 texts were fitted to freely would take in a
+// tenth fewer of the domain's other texts. Where a text's label is not known, the gate's mass on
+// its own label space counts, and where only an expert's answer is not known, that expert counts as
+// the mean of the others of the space.
 class RowFit {
  public:
   // replay_domains [n] numbers the replay's domains; own_domain is the number of the new one among
   // them, or -1. Where the replay has no other domain, biases alone are fitted. Throws E_DATA
-  // without a new text. The setting is borrowed.
+  // without a new text. Keeps nothing of the setting.
   RowFit(const GrowthSetting& setting, const GrowthTexts& fresh, const GrowthTexts& replay,
          const std::vector<int>& replay_domains, int own_domain);
   ~RowFit();

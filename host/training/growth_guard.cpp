@@ -10,8 +10,7 @@ namespace moecollab::training {
 namespace {
 
 constexpr double kStep = 0.25, kLowest = 3.0;  // nats
-constexpr double kAim = kGrowthGuard / 2;
-constexpr int kRounds = 12;
+constexpr int kRounds = 5;
 
 std::vector<at::Tensor> by_domain(const GrowthRows& rows) {
   std::vector<std::vector<int64_t>> indices(rows.domains.size());
@@ -104,7 +103,7 @@ NewRows GrowthGuard::sparing(RowFit& fit, const std::vector<std::string>& domain
     std::set<std::string> losers;
     for (const auto& all : {changes(grown), routing_changes(grown)}) {
       for (const Change& c : all) {
-        if (c.before - c.after > kAim) losers.insert(c.domain);
+        if (c.too_much() || c.nearly_too_much()) losers.insert(c.domain);
       }
     }
     if (losers.empty()) break;

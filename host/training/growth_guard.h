@@ -14,9 +14,9 @@ inline constexpr double kGrowthGuard = 0.005;
 class GrowthGuard {
  public:
   // replay: texts of old domains that their experts have not seen, with answers. unseen: texts of
-  // old domains that the gate has not seen either, of which only the routing is judged: the old
-  // rows are surer of the texts that they were fitted on, the replay, than of others. All are
-  // borrowed; the gate before is setting.gate. Judged as fused by `fusion` with the top_k experts
+  // old domains that the old rows were not fitted on, of which only the routing is judged: those
+  // rows are surer of the texts that they were fitted on, the replay, than of others. The setting
+  // is borrowed; the gate before is its gate. Judged as fused by `fusion` with the top_k experts
   // (0: all).
   GrowthGuard(const GrowthSetting& setting, fusion::Mode fusion, int64_t top_k, GrowthRows replay,
               GrowthRows unseen);
@@ -27,6 +27,11 @@ class GrowthGuard {
     int64_t texts;
     double before, after;
     bool too_much() const { return before - after > kGrowthGuard; }
+    // More than half of that, and not by a single text.
+    bool nearly_too_much() const {
+      const double lost = before - after;
+      return lost > kGrowthGuard / 2 && lost * static_cast<double>(texts) > 1;
+    }
   };
   std::vector<Change> changes(const gate::Gate& grown) const;
   // The same for the unseen texts: the share whose own label space has the greatest mass, times the
@@ -36,9 +41,11 @@ class GrowthGuard {
   // Whether no domain loses more than kGrowthGuard in changes() and routing_changes().
   bool spares(const gate::Gate& grown) const;
 
-  // Rows of the fit that aim at no domain losing more than half of kGrowthGuard here, since it will
-  // lose more on texts to come: the weights of domains that do are doubled, a dozen times at most.
-  // `domains` names those of the fit's replay; `weights`, one for each, are those of the rows.
+  // Rows of the fit by which no domain loses more than half of kGrowthGuard: these are texts that
+  // the rows are fitted on, and it will lose more on others. The weights of domains that do are
+  // doubled, five times at most: beyond that it is the new domain that is given up, and lowered()
+  // has its turn. `domains` names those of the fit's replay; `weights`, one for each, are those of
+  // the rows.
   NewRows sparing(RowFit& fit, const std::vector<std::string>& domains,
                   std::vector<double>& weights) const;
 

@@ -76,7 +76,7 @@ class Validate(EndToEnd):
             self.assertIn(check["id"], listed)
         self.assertEqual(listed.count("mend:"), sum(LEVELS.values()) - 1, "each check but the figure `latency` says how it is mended")
         checks = json.loads(run("validate", "--list", "--json").stdout)
-        self.assertEqual({c["id"]: c["mend"] is None for c in checks}, {c["id"]: c["id"] == "latency" for c in checks})
+        self.assertEqual({c["id"]: c["cure"] is None for c in checks}, {c["id"]: c["id"] == "latency" for c in checks})
         self.assertEqual([sum(c["level"] == level for c in checks) for level in sorted(LEVELS)], [LEVELS[level] for level in sorted(LEVELS)])
         done = run("validate", SAMPLE, "--check", "bind")
         self.assertEqual(done.returncode, 5, "no check that applies is no success")

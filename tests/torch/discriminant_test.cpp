@@ -75,6 +75,15 @@ TEST(Discriminants, ADomainOfOneTextGivesFiniteScores) {
   EXPECT_EQ(found.replay[64][2].item<double>(), 0) << "its own score, without it";
 }
 
+// One text of each group: the covariance is zero but for float32's noise, and counts as none.
+TEST(Discriminants, TextsWithoutVarianceAreToldApartByTheirMeans) {
+  const at::Tensor texts = at::sin(at::arange(24, at::kFloat).mul(1.7)).view({3, 8}) * 3;
+  const Discriminants found =
+      fit_discriminants(texts.narrow(0, 2, 1), texts.narrow(0, 0, 2), {0, 1}, {true, true});
+  const at::Tensor apart = texts[2] - texts.narrow(0, 0, 2).mean(0);
+  EXPECT_LT((found.directions[0] - apart).abs().max().item<double>(), 1e-5);
+}
+
 // Fewer texts than dimensions, and all of them the same.
 TEST(Discriminants, FewOrEqualTextsGiveFiniteScores) {
   for (const at::Tensor& replay : {at::eye(8).narrow(0, 0, 3), at::ones({3, 8})}) {

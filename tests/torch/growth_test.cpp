@@ -108,6 +108,35 @@ TEST_F(Growth, TheLossIsTheMixturesTaskLoss) {
   EXPECT_NEAR(b.grad().item<double>(), 0, 1e-4);
 }
 
+// The same with two old domains of weights 1 and 3: three directions span the plane, so that the
+// whole gradient in w is zero, but for the ridge on two of them.
+TEST_F(Growth, DomainsCountByTheirWeights) {
+  const GrowthTexts fresh = texts(1, 0.1F), left = texts(24, -0.1F);
+  GrowthTexts above = texts(24, -0.2F), replay;
+  above.z.select(1, 1).add_(0.2F);
+  replay = {at::cat({left.z, above.z}),
+            at::cat({left.spaces, above.spaces}),
+            at::cat({left.targets, above.targets}),
+            {left.logits[0].repeat({2, 1}), left.logits[1].repeat({2, 1})}};
+  std::vector<int> domains(24, 0);
+  domains.resize(48, 1);
+  const NewRows rows = RowFit(setting_, fresh, replay, domains, -1).rows({1.0, 3.0});
+  const at::Tensor w = rows.weight.clone().requires_grad_(true),
+                   b = rows.bias.clone().requires_grad_(true);
+  const auto task = [&](const GrowthTexts& t) {
+    const at::Tensor router = at::cat({gate_.router_logits(t.z), t.z.matmul(w.t()) + b}, 1);
+    const at::Tensor fused = fusion::fuse(fusion::Mode::kMixture, at::softmax(router, 1), t.logits,
+                                          setting_.experts, labels_);
+    return fusion::task_loss(fusion::Mode::kMixture, fused, t.targets, labels_);
+  };
+  const at::Tensor loss = (task(fresh) + task(left) + 3 * task(above)) / 3;
+  loss.backward();
+  EXPECT_NEAR(loss.item<double>(), rows.loss, 1e-3);
+  EXPECT_GT(w.norm().item<double>(), 0.1);
+  EXPECT_LT(w.grad().abs().max().item<double>(), 1e-3);
+  EXPECT_NEAR(b.grad().item<double>(), 0, 1e-4);
+}
+
 // An old domain's weight is worth mass, and a weight of 1 is none.
 TEST_F(Growth, AnOldDomainsWeightMovesMassToIt) {
   const GrowthTexts fresh = texts(16, 0.3F), replay = texts(64, -0.3F);
@@ -137,24 +166,37 @@ TEST_F(Growth, DirectionsBetweenOldDomainsCount) {
   EXPECT_GT(w[0].item<double>(), 1);
 }
 
-// What grow does where an old domain loses: the domain's weight is doubled until it does not.
+// What grow does where an old domain loses: its weight is doubled until it does not, and that of
+// the other, which is far away, is not. One text alone is no reason.
 TEST_F(Growth, DomainsThatLoseWeighMore) {
   gate_.weight = at::zeros({1, 2});
-  const GrowthTexts fresh = texts(16, 0.3F);
+  const GrowthTexts fresh = texts(16, 0.3F), far = texts(64, -4), near = texts(64, -0.3F);
   GrowthRows old;
-  old.texts = texts(64, -0.3F);
-  old.domains = {"old"};
+  old.texts = {at::cat({far.z, near.z}),
+               at::cat({far.spaces, near.spaces}),
+               at::cat({far.targets, near.targets}),
+               {far.logits[0].repeat({2, 1}), far.logits[1].repeat({2, 1})}};
+  old.domains = {"far", "near"};
   old.domain_of = std::vector<int>(64, 0);
+  old.domain_of.resize(128, 1);
   RowFit fit(setting_, fresh, old.texts, old.domain_of, -1);
   const GrowthGuard guard(setting_, fusion::Mode::kMixture, 0, old, {});
-  EXPECT_FALSE(guard.spares(extended(gate_, fit.rows())));
+  const NewRows plain = fit.rows();
+  EXPECT_FALSE(guard.spares(extended(gate_, plain)));
   std::vector<double> weights;
   const NewRows rows = guard.sparing(fit, old.domains, weights);
-  EXPECT_TRUE(guard.spares(extended(gate_, rows)));
-  ASSERT_EQ(weights.size(), 1U);
-  EXPECT_GE(weights[0], 2.0);
-  EXPECT_GT(extended(gate_, rows).router_logits(fresh.z).argmax(1).sum().item<int64_t>(), 0)
-      << "and the new domain keeps what it can";
+  EXPECT_LT(guard.changes(extended(gate_, rows))[1].before -
+                guard.changes(extended(gate_, rows))[1].after,
+            guard.changes(extended(gate_, plain))[1].before -
+                guard.changes(extended(gate_, plain))[1].after);
+  ASSERT_EQ(weights.size(), 2U);
+  EXPECT_EQ(weights[0], 1.0);
+  EXPECT_GE(weights[1], 2.0);
+  EXPECT_LE(weights[1], 32.0);
+  using Change = GrowthGuard::Change;
+  EXPECT_FALSE((Change{"old", 300, 1.0, 1 - 1.0 / 300}).nearly_too_much());
+  EXPECT_TRUE((Change{"old", 600, 1.0, 1 - 2.0 / 600}).nearly_too_much());
+  EXPECT_FALSE((Change{"old", 600, 1.0, 1 - 2.0 / 600}).too_much());
 }
 
 // Without a replay nothing holds the row back but the prototype that it starts from.
