@@ -40,7 +40,7 @@ inputs() {
 
 train_expert() {  # KIND DOMAIN
   local name=$2-$1
-  [ -d "$out/registry/experts/$name" ] && return
+  [ -d "$out/registry/experts/$name" ] && [ ! -d "$out/registry/checkpoints/$name" ] && return
   # shellcheck disable=SC2046  # several words
   "$program" train-expert "$name" --kind "$1" --domain "$2" $(options_for "$1" "$2") --data-dir "$data" \
     --registry "$out/registry" --encoder "$encoder" --cache-dir "$out/cache" \
@@ -50,8 +50,8 @@ train_expert() {  # KIND DOMAIN
 baselines() {  # KIND…
   local kind options
   for kind in "$@"; do
-    [ -e "$out/registry/baselines/$kind" ] || [ -e "$out/registry/baselines/$kind.toml" ] && continue
     options=$([ -d "$out/registry/checkpoints/multi-task-$kind" ] && echo --resume || true)
+    [ -z "$options" ] && { [ -e "$out/registry/baselines/$kind" ] || [ -e "$out/registry/baselines/$kind.toml" ]; } && continue
     # shellcheck disable=SC2086  # none or one word
     "$program" train-baseline "$kind" $options --data-dir "$data" --registry "$out/registry" --cache-dir "$out/cache"
   done

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/file_lock.h"
 #include "base/strings.h"
 
 namespace moecollab {
@@ -83,12 +84,12 @@ fs::path folder_of(const fs::path& path) {
   return path.has_parent_path() ? path.parent_path() : fs::path(".");
 }
 
-// A temporary name beside `path`, opened for writing.
-std::pair<int, std::string> open_temporary(const fs::path& path) {
-  std::string name = path.string() + ".XXXXXX";
-  const int fd = ::mkostemp(name.data(), O_CLOEXEC);
-  if (fd < 0) fail_write(path, errno);
-  return {fd, std::move(name)};
+// The temporary file of `path`, empty; its lock keeps other writers of `path` off.
+std::pair<FileLock, std::string> open_temporary(const fs::path& path) {
+  std::string name = folder_of(path) / fmt::format(".{}.moecollab", path.filename().string());
+  FileLock file = FileLock::wait(name);
+  if (::ftruncate(file.descriptor(), 0) != 0) fail_write(path, errno);
+  return {std::move(file), std::move(name)};
 }
 
 void refuse_folder_or_link(const fs::path& path) {
@@ -140,14 +141,13 @@ void for_each_chunk(const fs::path& path, const std::string& code,
 
 void write_file_atomic(const fs::path& path, std::span<const std::string_view> parts) {
   refuse_folder_or_link(path);
-  auto [fd, temporary] = open_temporary(path);
-  Descriptor file(fd);
+  const auto [file, temporary] = open_temporary(path);
+  const int fd = file.descriptor();
   bool good = true;
   for (const std::string_view part : parts) good = good && write_all(fd, part);
-  good = good && ::fchmod(fd, 0644) == 0 && ::fsync(fd) == 0;
-  // close() may report a delayed write error, so its result counts.
-  good = ::close(file.release()) == 0 && good;
-  good = good && ::rename(temporary.c_str(), path.c_str()) == 0;
+  // fsync reports delayed write errors too, so nothing is left for close() to say.
+  good = good && ::fchmod(fd, 0644) == 0 && ::fsync(fd) == 0 &&
+         ::rename(temporary.c_str(), path.c_str()) == 0;
   if (!good) {
     const int reason = errno;
     ::unlink(temporary.c_str());
@@ -163,8 +163,7 @@ void write_file_atomic(const fs::path& path, std::string_view bytes) {
 
 void require_writable(const fs::path& path) {
   refuse_folder_or_link(path);
-  auto [fd, temporary] = open_temporary(path);
-  ::close(fd);
+  const auto [file, temporary] = open_temporary(path);
   ::unlink(temporary.c_str());
 }
 

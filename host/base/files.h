@@ -20,9 +20,10 @@ std::string read_file(const fs::path& path, const std::string& code, uint64_t li
 void for_each_chunk(const fs::path& path, const std::string& code,
                     const std::function<void(std::string_view)>& use);
 
-// Replaces `path` by a file of these parts, one behind the other: temporary file in the same
-// folder, fsync, rename, fsync of the folder. On failure throws E_WRITE, `path` is as before and
-// the temporary file is gone.
+// Replaces `path` by a file of these parts, one behind the other: temporary file .NAME.moecollab in
+// the same folder, fsync, rename, fsync of the folder. Two writers of one path take turns. On
+// failure throws E_WRITE, `path` is as before and the temporary file is gone; one that a killed
+// process left behind, the next write of `path` takes over.
 void write_file_atomic(const fs::path& path, std::span<const std::string_view> parts);
 void write_file_atomic(const fs::path& path, std::string_view bytes);
 

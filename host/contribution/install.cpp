@@ -3,15 +3,57 @@
 #include <fmt/format.h>
 
 #include "base/error.h"
+#include "base/file_lock.h"
 #include "base/strings.h"
 #include "registry/registry_edit.h"
 
 namespace moecollab::contribution {
 namespace {
 
+constexpr const char* kStaging = ".new";  // packages that are being copied: .new.XXXXXX
+
 [[noreturn]] void fail_write(const fs::path& path, const std::error_code& error) {
   throw Error("E_WRITE",
               fmt::format("{} cannot be written: {}", escaped(path.string()), error.message()));
+}
+
+// One change of a registry at a time.
+FileLock lock_registry(const fs::path& folder) { return FileLock::wait(folder / ".lock"); }
+
+// With the lock held, every staging folder is one of a process that was killed.
+void remove_staging(const fs::path& parent, std::error_code& error) {
+  std::vector<fs::path> left;
+  for (const auto& entry : fs::directory_iterator(parent, error)) {
+    if (entry.path().filename().string().starts_with(kStaging)) left.push_back(entry.path());
+  }
+  for (const fs::path& folder : left) {
+    if (!error) fs::remove_all(folder, error);
+  }
+}
+
+void copy_package(const registry::Package& package, const fs::path& to, std::error_code& error) {
+  fs::create_directory(to, error);
+  const auto copy = [&](const std::string& name) {
+    if (!error) fs::create_directories((to / name).parent_path(), error);
+    if (!error) fs::copy_file(package.folder / name, to / name, error);
+  };
+  copy(registry::kManifestFile);
+  for (const auto& [name, sha256] : package.manifest.files) copy(name);
+  if (fs::exists(package.folder / registry::kSignatureFile)) copy(registry::kSignatureFile);
+}
+
+// place_package() of one who has the lock.
+void place_locked(const registry::Package& package, const fs::path& target) {
+  std::error_code error;
+  fs::create_directories(target.parent_path(), error);
+  if (!error) remove_staging(target.parent_path(), error);
+  if (error) fail_write(target, error);
+  const TemporaryFolder staging(target.parent_path(), kStaging);
+  const fs::path copy = staging.path() / "package";
+  copy_package(package, copy, error);
+  if (!error) fs::remove_all(target, error);
+  if (!error) fs::rename(copy, target, error);
+  if (error) fail_write(target, error);
 }
 
 }  // namespace
@@ -21,6 +63,8 @@ void ensure_registry(const fs::path& folder, const encoder::EncoderSettings& enc
   std::error_code error;
   fs::create_directories(folder, error);
   if (error) fail_write(folder, error);
+  const FileLock lock = lock_registry(folder);
+  if (fs::exists(folder / registry::kRegistryFile)) return;  // meanwhile
   registry::EncoderEntry entry;
   entry.path = fs::absolute(encoder.folder).lexically_normal().string();
   entry.max_length = encoder.max_length;
@@ -30,29 +74,15 @@ void ensure_registry(const fs::path& folder, const encoder::EncoderSettings& enc
   write_file_atomic(folder / registry::kRegistryFile, registry::new_registry_text(entry));
 }
 
-void place_package(const registry::Package& package, const fs::path& target) {
-  std::error_code error;
-  fs::create_directories(target.parent_path(), error);
-  if (error) fail_write(target, error);
-  const TemporaryFolder staging(target.parent_path(), ".new");
-  const fs::path copy = staging.path() / "package";
-  fs::create_directory(copy, error);
-  fs::copy_file(package.folder / registry::kManifestFile, copy / registry::kManifestFile, error);
-  for (const auto& [name, sha256] : package.manifest.files) {
-    if (error) break;
-    fs::create_directories((copy / name).parent_path(), error);
-    fs::copy_file(package.folder / name, copy / name, error);
-  }
-  if (const fs::path signature = package.folder / registry::kSignatureFile;
-      !error && fs::exists(signature))
-    fs::copy_file(signature, copy / registry::kSignatureFile, error);
-  if (!error) fs::remove_all(target, error);
-  if (!error) fs::rename(copy, target, error);
-  if (error) fail_write(target, error);
+void place_package(const fs::path& registry_folder, const registry::Package& package,
+                   const fs::path& target) {
+  const FileLock lock = lock_registry(registry_folder);
+  place_locked(package, target);
 }
 
 void install(const fs::path& registry_folder, const registry::Package& package,
              const std::string& name) {
+  const FileLock lock = lock_registry(registry_folder);
   const registry::RegistryFile registry = registry::read_registry(registry_folder);
   const std::string version = package.manifest.expert.version.text();
   const fs::path target = registry_folder / registry::kExpertsFolder / name / version;
@@ -66,7 +96,7 @@ void install(const fs::path& registry_folder, const registry::Package& package,
           "give the new package a higher version");
     }
   } else {
-    place_package(package, target);
+    place_locked(package, target);
   }
   for (const registry::ExpertEntry& entry : registry.experts) {
     if (entry.name == name) return;

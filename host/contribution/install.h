@@ -12,9 +12,11 @@ namespace moecollab::contribution {
 // are written as absolute ones, so that the registry works from anywhere. Throws E_WRITE.
 void ensure_registry(const fs::path& folder, const encoder::EncoderSettings& encoder);
 
-// Copies the package to `target`, in place of what is there: beside it, then renamed, so that a
-// half-copied package never has a package's name. Throws E_WRITE.
-void place_package(const registry::Package& package, const fs::path& target);
+// Copies the package to `target` in the registry's folder, in place of what is there: beside it,
+// then renamed, so that a half-copied package never has a package's name; what a killed process
+// left beside it is removed. Throws E_WRITE.
+void place_package(const fs::path& registry_folder, const registry::Package& package,
+                   const fs::path& target);
 
 // Copies the package to experts/<name>/<version>/ and, where registry.toml has no entry of that
 // name, appends one for versions compatible with this one. A version that is there already is

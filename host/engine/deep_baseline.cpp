@@ -97,6 +97,7 @@ Json train_deep_baseline(const TrainBaselineOptions& options) {
   const TemporaryFolder staging("moecollab-package");
   const fs::path folder = deep_baseline_folder(options.registry);
   contribution::place_package(
+      options.registry,
       write_trained(staging.path(), expert, manifest, kind, trained, pool, lesson.texts), folder);
   forget_checkpoints(expert);
   double seconds = 0;

@@ -13,6 +13,8 @@
 #include "engine/verbs.h"
 #include "pipeline/targets.h"
 #include "registry/names.h"
+#include "registry/resolution.h"
+#include "training/checkpoint.h"
 #include "training/held_out_file.h"
 
 namespace moecollab::engine {
@@ -32,21 +34,34 @@ fusion::LabelSpace label_space(const pipeline::Pool& pool, const data::Dataset& 
   return {dataset.domain + "/1", data::labels_of(dataset)};
 }
 
-registry::Version next_version(const fs::path& registry, const std::string& name, bool force) {
-  std::optional<registry::Version> highest;
-  std::error_code none;
-  for (const auto& entry :
-       fs::directory_iterator(registry / registry::kExpertsFolder / name, none)) {
-    const auto version = registry::Version::parse(entry.path().filename().string());
-    if (!highest || version > *highest) highest = version;
+registry::Version parse_goal(const std::string& goal, const TrainExpertOptions& options) {
+  try {
+    return registry::Version::parse(goal);
+  } catch (const std::invalid_argument& error) {
+    throw Error("E_CKPT_GOAL",
+                fmt::format("{} does not name the version to install: {}",
+                            escaped((checkpoint_folder(options) / "goal").string()), error.what()),
+                "start anew without --resume");
   }
-  if (!highest) return registry::Version{1, 0, 0, {}};
-  if (!force) {
+}
+
+// The version to install: that of the unfinished run that --resume goes on with (which may have
+// been killed behind its installation), else one that is not there yet.
+registry::Version version_to_install(const TrainExpertOptions& options) {
+  if (options.resume) {
+    const auto goal = training::Checkpoints::goal(checkpoint_folder(options));
+    if (goal) return parse_goal(*goal, options);
+  }
+  const std::vector<registry::Version> there =
+      registry::installed_versions(options.registry, options.name);
+  if (there.empty()) return registry::Version{1, 0, 0, {}};
+  const registry::Version& highest = there.back();
+  if (!options.force) {
     throw Error("E_REG_EXISTS",
-                fmt::format("expert {} {} is installed already", name, highest->text()),
+                fmt::format("expert {} {} is installed already", options.name, highest.text()),
                 "use --force to train and install its next version");
   }
-  return registry::Version{highest->major, highest->minor, highest->patch + 1, {}};
+  return registry::Version{highest.major, highest.minor, highest.patch + 1, {}};
 }
 
 // The kind's manifest, completed for this expert.
@@ -58,7 +73,7 @@ registry::Manifest complete_manifest(const registry::Manifest& kind,
   manifest.expert.id = kind.expert.id + "." + options.name;
   manifest.expert.name = options.name;
   manifest.training = {};
-  manifest.expert.version = next_version(options.registry, options.name, options.force);
+  manifest.expert.version = version_to_install(options);
   manifest.expert.description =
       fmt::format("{} trained on domain {}", kind.expert.name, options.domain);
   manifest.task.domain = options.domain;

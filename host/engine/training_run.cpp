@@ -18,10 +18,6 @@ namespace {
 
 constexpr size_t kProbeTexts = 4;
 
-fs::path checkpoint_folder(const TrainExpertOptions& options) {
-  return options.registry / "checkpoints" / options.name;
-}
-
 // Digest of everything that the trained expert's bits depend on.
 std::string run_digest(const registry::Manifest& manifest, const registry::Package& kind,
                        const training::ExpertTrainingOptions& training, const pipeline::Pool& pool,
@@ -100,6 +96,10 @@ std::vector<std::string> probe_texts(const std::vector<std::string_view>& texts)
 
 }  // namespace
 
+fs::path checkpoint_folder(const TrainExpertOptions& options) {
+  return options.registry / "checkpoints" / options.name;
+}
+
 training::ExpertTrainingOptions training_options(const TrainExpertOptions& options,
                                                  const registry::TrainingTable& kind) {
   const auto choose = [](const auto& given, const auto& kinds, auto fallback) {
@@ -172,6 +172,7 @@ training::TrainedExpert train_kind(const TrainExpertOptions& options, pipeline::
       pipeline::features_of(pool, lesson.texts, request, "encoding " + manifest.task.domain),
       lesson.labels, lesson.held_out, lesson.weights};
   training.run = run_digest(manifest, kind, training, pool, set.weights);
+  training.goal = manifest.expert.version.text();
   return training::train_expert(make, set, training,
                                 [&](const std::vector<training::EpochRecord>& history) {
                                   write_history(options.registry, options.name, history);

@@ -32,10 +32,11 @@ struct Lesson {
 
 // Trains the kind on the lesson, under a manifest that is complete but for the layers, which become
 // those that the expert reads, and for provenance.recipe. Leaves registry/history/<name>.jsonl, and
-// registry/checkpoints/<name> until forget_checkpoints().
+// checkpoint_folder() until forget_checkpoints(); the goal there is the manifest's version.
 training::TrainedExpert train_kind(const TrainExpertOptions& options, pipeline::Pool& pool,
                                    const registry::Package& kind, registry::Manifest& manifest,
                                    const Lesson& lesson);
+fs::path checkpoint_folder(const TrainExpertOptions& options);
 void forget_checkpoints(const TrainExpertOptions& options);
 
 // The package of what was trained, in an empty folder. The shortest texts give its probe vectors.

@@ -151,6 +151,10 @@ std::vector<Candidate> resolve(const fs::path& registry_folder, const RegistryFi
   return candidates;
 }
 
+std::vector<Version> installed_versions(const fs::path& registry_folder, const std::string& name) {
+  return versions_in(registry_folder / kExpertsFolder / name);
+}
+
 void refuse(Candidate& candidate, Refusal refusal) {
   candidate.refusal = std::move(refusal);
   if (candidate.state != State::kDisabled) candidate.state = State::kRefused;

@@ -34,6 +34,9 @@ struct Candidate {
 std::vector<Candidate> resolve(const fs::path& registry_folder, const RegistryFile& registry,
                                const Lock& lock);
 
+// The versions in experts/<name>/, ascending, whether or not they can be read.
+std::vector<Version> installed_versions(const fs::path& registry_folder, const std::string& name);
+
 // Refuses the candidate from now on, unless it is disabled: then the state stays.
 void refuse(Candidate& candidate, Refusal refusal);
 

@@ -1,12 +1,6 @@
 #include "training/checkpoint.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/file.h>
-#include <unistd.h>
-
-#include <cerrno>
-#include <cstring>
 
 #include "base/console.h"
 #include "base/digest.h"
@@ -17,6 +11,8 @@
 namespace moecollab::training {
 namespace {
 
+constexpr const char* kGoal = "goal";
+constexpr uint64_t kMaxGoal = 256;           // bytes
 constexpr const char* kFacts = "facts";      // metadata: JSON
 constexpr const char* kContent = "content";  // metadata: digest of facts and tensors
 
@@ -64,30 +60,22 @@ std::optional<CheckpointState> read_slot(const fs::path& path) {
   }
 }
 
-}  // namespace
-
-Checkpoints::Checkpoints(fs::path folder, std::string run)
-    : folder_(std::move(folder)), run_(std::move(run)) {
+FileLock claim(const fs::path& folder) {
   std::error_code error;
-  fs::create_directories(folder_, error);
+  fs::create_directories(folder, error);
   if (error) {
     throw Error("E_WRITE",
-                fmt::format("{} cannot be made: {}", escaped(folder_.string()), error.message()));
+                fmt::format("{} cannot be made: {}", escaped(folder.string()), error.message()));
   }
-  const fs::path lock = folder_ / "lock";
-  lock_ = ::open(lock.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-  if (lock_ < 0) {
-    throw Error("E_WRITE", fmt::format("{} cannot be opened: {}", escaped(lock.string()),
-                                       std::strerror(errno)));
-  }
-  if (::flock(lock_, LOCK_EX | LOCK_NB) != 0) {
-    ::close(lock_);
-    throw Error("E_LOCK", fmt::format("another run is training in {}", escaped(folder_.string())),
-                "wait for it, or train under another name");
-  }
+  return FileLock::claim(folder / "lock", "wait for it, or train under another name");
 }
 
-Checkpoints::~Checkpoints() { ::close(lock_); }
+}  // namespace
+
+Checkpoints::Checkpoints(fs::path folder, std::string run, const std::string& goal)
+    : folder_(std::move(folder)), run_(std::move(run)), lock_(claim(folder_)) {
+  write_file_atomic(folder_ / kGoal, goal);
+}
 
 fs::path Checkpoints::slot(int64_t sequence) const {
   return folder_ / fmt::format("{}.safetensors", sequence % 2);
@@ -95,26 +83,27 @@ fs::path Checkpoints::slot(int64_t sequence) const {
 
 std::optional<CheckpointState> Checkpoints::load() {
   std::optional<CheckpointState> newest;
+  std::string other;  // a run that is not this one
   for (const int64_t i : {0, 1}) {
     std::optional<CheckpointState> state = read_slot(slot(i));
     if (!state) continue;
-    if (!newest ||
-        state->facts["sequence"].get<int64_t>() > newest->facts["sequence"].get<int64_t>()) {
+    if (state->facts["run"] != run_) {
+      other = state->facts["run"].get<std::string>();
+    } else if (!newest ||
+               state->facts["sequence"].get<int64_t>() > newest->facts["sequence"].get<int64_t>()) {
       newest = std::move(state);
     }
   }
-  if (!newest) return std::nullopt;
-  if (newest->facts["run"] != run_) {
-    throw Error(
-        "E_CKPT",
-        fmt::format(
-            "{} holds an unfinished run {}, this one is {}: data, options or program differ",
-            escaped(folder_.string()), newest->facts["run"].get<std::string>().substr(0, 12),
-            run_.substr(0, 12)),
-        "give the options of that run, or start anew without --resume");
+  if (newest) {
+    sequence_ = newest->facts["sequence"].get<int64_t>() + 1;
+    return newest;
   }
-  sequence_ = newest->facts["sequence"].get<int64_t>() + 1;
-  return newest;
+  if (other.empty()) return std::nullopt;
+  throw Error("E_CKPT",
+              fmt::format("{} holds an unfinished run {}, this one is {}: data, options or program "
+                          "differ",
+                          escaped(folder_.string()), other.substr(0, 12), run_.substr(0, 12)),
+              "give the options of that run, or start anew without --resume");
 }
 
 void Checkpoints::save(const CheckpointState& state) {
@@ -130,9 +119,17 @@ void Checkpoints::save(const CheckpointState& state) {
   ++sequence_;
 }
 
+std::optional<std::string> Checkpoints::goal(const fs::path& folder) {
+  if (!fs::exists(folder / kGoal)) return std::nullopt;
+  return read_file(folder / kGoal, "E_CKPT_READ", kMaxGoal);
+}
+
 void Checkpoints::discard(const fs::path& folder) {
+  const fs::path gone = folder.parent_path() / ("." + folder.filename().string());
   std::error_code ignored;
-  fs::remove_all(folder, ignored);
+  fs::remove_all(gone, ignored);  // of a run that was killed in here
+  fs::rename(folder, gone, ignored);
+  fs::remove_all(gone, ignored);
 }
 
 }  // namespace moecollab::training

@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "base/files.h"
+#include "base/file_lock.h"
 #include "base/json.h"
 
 namespace moecollab::training {
@@ -20,22 +20,23 @@ struct CheckpointState {
 };
 
 // FOLDER/{0,1}.safetensors, written in turn: while one is written the other is whole. One run at a
-// time has the folder (flock, which ends with the process however it ends).
+// time has the folder. It is there from a run's first step until discard(), so a run that was
+// killed while its result was put in place is an unfinished one too.
 class Checkpoints {
  public:
-  // `run`: digest of all that a run's result depends on. Throws E_LOCK where another process has
-  // the folder, E_WRITE where it cannot be made.
-  Checkpoints(fs::path folder, std::string run);
-  ~Checkpoints();
-  Checkpoints(const Checkpoints&) = delete;
-  Checkpoints& operator=(const Checkpoints&) = delete;
+  // `run`: digest of all that a run's result depends on; `goal`: a line that names where the result
+  // goes. Throws E_LOCK where another process has the folder, E_WRITE where it cannot be made.
+  Checkpoints(fs::path folder, std::string run, const std::string& goal);
 
-  // The newest one that is whole (its content digest is checked; a damaged one is warned about), or
-  // nullopt. Throws E_CKPT for one of another run.
+  // The newest one of this run that is whole (its content digest is checked; a damaged one is
+  // warned about), or nullopt. Throws E_CKPT where there are only those of another run.
   std::optional<CheckpointState> load();
   // Atomic; throws E_WRITE and leaves the others as they are.
   void save(const CheckpointState& state);
-  // Removes the folder of a run that is done.
+
+  // The goal of the unfinished run in the folder; nullopt if there is none.
+  static std::optional<std::string> goal(const fs::path& folder);
+  // Removes the folder of a run that is done: at once, whatever happens meanwhile.
   static void discard(const fs::path& folder);
 
  private:
@@ -43,7 +44,7 @@ class Checkpoints {
 
   fs::path folder_;
   std::string run_;
-  int lock_ = -1;
+  FileLock lock_;
   int64_t sequence_ = 0;  // of the next save
 };
 

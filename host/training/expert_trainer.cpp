@@ -65,7 +65,7 @@ class Run {
     }
     chosen_ = options.recipe.epochs;
     if (options.checkpoints.empty()) return;
-    checkpoints_ = std::make_unique<Checkpoints>(options.checkpoints, options.run);
+    checkpoints_ = std::make_unique<Checkpoints>(options.checkpoints, options.run, options.goal);
     if (options.resume) resume();
   }
 

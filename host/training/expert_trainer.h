@@ -18,10 +18,10 @@ struct ExpertTrainingOptions {
   int32_t patience = 5;  // epochs without a better one before it stops
   bool refit = true;     // train again on all texts with the epoch count found
   // Where an unfinished run is kept, or empty; how often; the digest of what the result depends on
-  // beside the options above; and whether to go on from what is there.
+  // beside the options above; where the result goes; and whether to go on from what is there.
   fs::path checkpoints;
   double checkpoint_seconds = 30;
-  std::string run;
+  std::string run, goal;
   bool resume = false;
 };
 

@@ -15,9 +15,27 @@ from harness import ENCODER, PROGRAM, SAMPLES, EndToEnd, run
 KILLS = int(os.environ.get("MOECOLLAB_KILLS", "3"))
 
 
+# Kills the process that is about to rename something to a path with KILL_AT in it.
+KILLER = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+int rename(const char* from, const char* to) {
+  if (strstr(to, getenv("KILL_AT"))) raise(SIGKILL);
+  return ((int (*)(const char*, const char*))dlsym(RTLD_NEXT, "rename"))(from, to);
+}
+"""
+
+
+def files(folder):
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
 class DeepTraining(EndToEnd):
-    def train(self, registry, *more, domain="news", name="deep", epochs=2):
-        return ["train-expert", name, "--kind", "deep-adapter", "--domain", domain, "--data-dir", SAMPLES, "--registry", registry, "--encoder", ENCODER,
+    def train(self, registry, *more, domain="news", name="deep", kind="deep-adapter", epochs=2):
+        return ["train-expert", name, "--kind", kind, "--domain", domain, "--data-dir", SAMPLES, "--registry", registry, "--encoder", ENCODER,
                 "--cache-dir", self.shared / "cache", "--epochs", epochs, "--quiet", "--json", *more]
 
     def test_a_deep_adapter_trains_routes_and_answers(self):
@@ -95,9 +113,6 @@ class DeepTraining(EndToEnd):
         manifest = self.package(registry, "feelings") / "expert.toml"
         self.assertNotIn("libtorch", manifest.read_text(), "the adapter is torch-free")
 
-    def weights(self, registry):
-        return {p.name: p.read_bytes() for p in self.package(registry, "deep").iterdir()}
-
     def test_a_killed_gate_fit_ends_in_the_same_bits(self):
         trained = self.registry()
         self.assertEqual(run(*self.train(trained)).returncode, 0)
@@ -133,7 +148,7 @@ class DeepTraining(EndToEnd):
         start = time.monotonic()
         self.assertEqual(run(*self.train(reference, *options)).returncode, 0)
         took = time.monotonic() - start
-        expected = self.weights(reference)
+        expected = files(reference / "experts")
         chance = random.Random(5)
         clean = {k: v for k, v in os.environ.items() if not k.startswith("MOECOLLAB_")}
         for kill in range(KILLS):
@@ -143,11 +158,36 @@ class DeepTraining(EndToEnd):
                 time.sleep(chance.uniform(0.1, 1.0) * took)
                 process.send_signal(signal.SIGKILL)
                 process.wait()
-                if not (registry / "experts" / "deep").exists():
+                if not (registry / "experts" / "deep").exists() or (registry / "checkpoints" / "deep").exists():
                     done = run(*self.train(registry, *options, "--resume"))
                     self.assertEqual(done.returncode, 0, done.stderr)
-                self.assertEqual(self.weights(registry), expected)
+                self.assertEqual(files(registry / "experts"), expected)
+                self.assertFalse((registry / "checkpoints" / "deep").exists())
                 shutil.rmtree(registry)
+
+    def test_a_run_killed_while_it_installs_goes_on(self):
+        self.write("killer.c", KILLER)
+        killer = self.folder / "killer.so"
+        subprocess.run(["cc", "-shared", "-fPIC", "-o", killer, self.folder / "killer.c"], check=True)
+        reference = self.registry()
+        self.assertEqual(run(*self.train(reference, epochs=1)).returncode, 0)
+        expected = files(reference / "experts")
+        for kind in ("deep-adapter", "lexical"):
+            for point in ("deep/1.0.0", "registry.toml", "registry.lock.toml", "checkpoints/.deep"):
+                with self.subTest(point=point, kind=kind):
+                    registry = self.folder / f"{kind}{len(point)}"  # without the point in its path
+                    shutil.copytree(self.shared / "registry", registry)
+                    command = self.train(registry, kind=kind, epochs=1)
+                    done = run(*command, env={"LD_PRELOAD": str(killer), "KILL_AT": point})
+                    self.assertEqual(done.returncode, -signal.SIGKILL, done.stderr)
+                    done = run(*command, "--resume")
+                    self.assertEqual(done.returncode, 0, done.stderr)
+                    if kind == "deep-adapter":
+                        self.assertEqual(files(registry / "experts"), expected)
+                    for name in ("registry.toml", "registry.lock.toml"):
+                        self.assertIn('"deep"', (registry / name).read_text())
+                    self.assertEqual([str(p) for p in registry.rglob(".*") if p.name != ".lock"], [])
+                    self.assertFalse((registry / "checkpoints" / "deep").exists())
 
     def test_an_interrupt_saves_and_says_how_to_go_on(self):
         registry = self.folder / "interrupted"

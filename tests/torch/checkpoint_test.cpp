@@ -30,11 +30,11 @@ struct CheckpointTest : ::testing::Test {
 
 TEST_F(CheckpointTest, TheNewestOfTwoIsRead) {
   {
-    Checkpoints checkpoints(folder, "run");
+    Checkpoints checkpoints(folder, "run", "1.0.0");
     EXPECT_FALSE(checkpoints.load());
     for (const int64_t epoch : {1, 2, 3}) checkpoints.save(state(epoch));
   }
-  Checkpoints checkpoints(folder, "run");
+  Checkpoints checkpoints(folder, "run", "1.0.0");
   const auto found = checkpoints.load();
   ASSERT_TRUE(found);
   EXPECT_EQ(found->facts["epoch"], 3);
@@ -45,7 +45,7 @@ TEST_F(CheckpointTest, TheNewestOfTwoIsRead) {
 }
 
 TEST_F(CheckpointTest, ADamagedOneGivesWayToTheOneBefore) {
-  Checkpoints checkpoints(folder, "run");
+  Checkpoints checkpoints(folder, "run", "1.0.0");
   checkpoints.save(state(1));  // slot 0
   checkpoints.save(state(2));  // slot 1
   const fs::path newest = folder / "1.safetensors";
@@ -63,14 +63,35 @@ TEST_F(CheckpointTest, ADamagedOneGivesWayToTheOneBefore) {
 }
 
 TEST_F(CheckpointTest, AnotherRunsIsRefused) {
-  Checkpoints(folder, "one").save(state(1));
-  Checkpoints checkpoints(folder, "two");
+  Checkpoints(folder, "one", "1.0.0").save(state(1));
+  Checkpoints checkpoints(folder, "two", "1.0.0");
   EXPECT_EQ(code_of([&] { checkpoints.load(); }), "E_CKPT");
 }
 
+// A run that began anew beside the later checkpoints of another one.
+TEST_F(CheckpointTest, ThisRunsComesBeforeANewerOneOfAnother) {
+  {
+    Checkpoints other(folder, "one", "1.0.0");
+    for (const int64_t epoch : {1, 2, 3, 4}) other.save(state(epoch));
+  }
+  Checkpoints(folder, "two", "1.0.0").save(state(1));  // slot 0
+  EXPECT_EQ(Checkpoints(folder, "two", "1.0.0").load()->facts["epoch"], 1);
+  EXPECT_EQ(Checkpoints(folder, "one", "1.0.0").load()->facts["epoch"], 4);
+}
+
+TEST_F(CheckpointTest, TheGoalIsThereUntilTheRunIsDone) {
+  EXPECT_FALSE(Checkpoints::goal(folder));
+  Checkpoints(folder, "run", "1.0.1");
+  EXPECT_EQ(Checkpoints::goal(folder), "1.0.1");
+  fs::create_directories(temporary.path() / ".run" / "left by one killed");
+  Checkpoints::discard(folder);
+  EXPECT_FALSE(Checkpoints::goal(folder));
+  EXPECT_TRUE(fs::is_empty(temporary.path()));
+}
+
 TEST_F(CheckpointTest, OneRunAtATime) {
-  Checkpoints checkpoints(folder, "run");
-  EXPECT_EQ(code_of([&] { Checkpoints second(folder, "run"); }), "E_LOCK");
+  Checkpoints checkpoints(folder, "run", "1.0.0");
+  EXPECT_EQ(code_of([&] { Checkpoints second(folder, "run", "1.0.0"); }), "E_LOCK");
 }
 
 // --- Runs

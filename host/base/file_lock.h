@@ -1,0 +1,32 @@
+// Locks between processes.
+#pragma once
+
+#include <string>
+
+#include "base/files.h"
+
+namespace moecollab {
+
+// The lock of a file (flock), which is made where there is none. It ends with the process, however
+// that ends, and never before the object does.
+class FileLock {
+ public:
+  // Waits until no other process has it. Throws E_WRITE where the file cannot be opened or locked.
+  static FileLock wait(const fs::path& file);
+  // The file then holds this process's number. Throws E_LOCK, with the number of the process that
+  // has it and with this hint, and E_WRITE.
+  static FileLock claim(const fs::path& file, const std::string& hint);
+
+  ~FileLock();
+  FileLock(FileLock&& other) noexcept;
+  FileLock& operator=(FileLock&&) = delete;
+
+  // Of the locked file, open for reading and writing.
+  int descriptor() const { return fd_; }
+
+ private:
+  explicit FileLock(int fd) : fd_(fd) {}
+  int fd_;
+};
+
+}  // namespace moecollab

@@ -1,0 +1,78 @@
+// Packages that get into a registry.
+#include "contribution/install.h"
+
+#include <thread>
+
+#include "unit/registry/fixtures.h"
+
+namespace moecollab::contribution {
+namespace {
+
+using registry::write;
+
+struct InstallTest : testing::Test {
+  InstallTest() {
+    write(registry / "registry.toml", "schema = 1\n");
+    registry::write_package(packages.path() / "legal");
+  }
+  registry::Package package(const std::string& version = "2.1.0") {
+    const fs::path folder = packages.path() / version;
+    registry::write_package(
+        folder, registry::replaced(registry::manifest_text(sha256_hex("library")),
+                                   "version = \"2.1.0\"", "version = \"" + version + "\""));
+    return registry::open_package(folder);
+  }
+  std::vector<std::string> names_in(const fs::path& folder) {
+    std::vector<std::string> names;
+    for (const auto& entry : fs::directory_iterator(folder))
+      names.push_back(entry.path().filename().string());
+    return names;
+  }
+  size_t entries() { return registry::read_registry(registry).experts.size(); }
+
+  TemporaryFolder root, packages;
+  fs::path registry = root.path(), legal = registry / "experts" / "legal";
+};
+
+TEST_F(InstallTest, CopiesThePackageAndAppendsAnEntry) {
+  install(registry, package(), "legal");
+  EXPECT_EQ(registry::open_package(legal / "2.1.0").manifest_sha256, package().manifest_sha256);
+  EXPECT_EQ(read_file(legal / "2.1.0" / "libclauses.so", "E_TEST"), "library");
+  EXPECT_EQ(entries(), 1u);
+}
+
+// Killed between the package's name and the registry's entry.
+TEST_F(InstallTest, TheSamePackageAgainAddsTheEntryThatIsMissing) {
+  place_package(registry, package(), legal / "2.1.0");
+  EXPECT_EQ(entries(), 0u);
+  for (int i = 0; i < 2; ++i) {
+    install(registry, package(), "legal");
+    EXPECT_EQ(entries(), 1u);
+  }
+  registry::write_package(packages.path() / "other",
+                          registry::replaced(registry::manifest_text(sha256_hex("library")),
+                                             "contract clauses", "other clauses"));
+  registry::expect_error(
+      [&] { install(registry, registry::open_package(packages.path() / "other"), "legal"); },
+      "E_REG_EXISTS", "installed already");
+}
+
+TEST_F(InstallTest, WhatAKilledInstallLeftIsRemoved) {
+  write(legal / ".new.Q6otyg" / "package" / "libclauses.so", "libr");
+  install(registry, package(), "legal");
+  EXPECT_THAT(names_in(legal), testing::ElementsAre("2.1.0"));
+}
+
+TEST_F(InstallTest, InstallsAtTheSameTimeAllGetTheirEntry) {
+  std::vector<registry::Package> all;
+  for (int i = 0; i < 8; ++i) all.push_back(package("2." + std::to_string(i) + ".0"));
+  std::vector<std::thread> installing;
+  for (size_t i = 0; i < all.size(); ++i) {
+    installing.emplace_back([&, i] { install(registry, all[i], "legal-" + std::to_string(i)); });
+  }
+  for (std::thread& thread : installing) thread.join();
+  EXPECT_EQ(entries(), all.size());
+}
+
+}  // namespace
+}  // namespace moecollab::contribution

@@ -1,0 +1,113 @@
+#include "base/files.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <thread>
+#include <vector>
+
+#include "base/error.h"
+#include "base/file_lock.h"
+
+namespace moecollab {
+namespace {
+
+using ::testing::HasSubstr;
+
+struct FilesTest : testing::Test {
+  std::vector<std::string> names() const {
+    std::vector<std::string> found;
+    for (const auto& entry : fs::directory_iterator(folder.path()))
+      found.push_back(entry.path().filename().string());
+    return found;
+  }
+  TemporaryFolder folder;
+  fs::path file = folder.path() / "report.json";
+};
+
+TEST_F(FilesTest, ReplacesAFileAndLeavesNothingBesideIt) {
+  write_file_atomic(file, "a long first version");
+  write_file_atomic(file, "second");
+  EXPECT_EQ(read_file(file, "E_TEST"), "second");
+  EXPECT_THAT(names(), testing::ElementsAre("report.json"));
+}
+
+TEST_F(FilesTest, TakesOverWhatAKilledWriterLeft) {
+  write_file_atomic(folder.path() / ".report.json.moecollab", "half of a much longer file");
+  write_file_atomic(file, "whole");
+  EXPECT_EQ(read_file(file, "E_TEST"), "whole");
+  EXPECT_THAT(names(), testing::ElementsAre("report.json"));
+}
+
+TEST_F(FilesTest, WritersOfOnePathTakeTurns) {
+  std::vector<std::thread> writers;
+  for (const char letter : {'a', 'b', 'c', 'd'}) {
+    writers.emplace_back([this, letter] {
+      for (int i = 0; i < 20; ++i) write_file_atomic(file, std::string(100'000, letter));
+    });
+  }
+  for (std::thread& writer : writers) writer.join();
+  const std::string bytes = read_file(file, "E_TEST");
+  EXPECT_EQ(bytes, std::string(100'000, bytes.front()));
+  EXPECT_THAT(names(), testing::ElementsAre("report.json"));
+}
+
+TEST_F(FilesTest, WhetherAFileCanBeWrittenIsFoundOutWithoutTouchingIt) {
+  write_file_atomic(file, "here");
+  require_writable(file);
+  EXPECT_EQ(read_file(file, "E_TEST"), "here");
+  EXPECT_THAT(names(), testing::ElementsAre("report.json"));
+  EXPECT_THROW(require_writable(folder.path() / "absent" / "report.json"), Error);
+}
+
+TEST_F(FilesTest, AClaimedLockNamesWhoHasIt) {
+  const fs::path lock = folder.path() / "lock";
+  {
+    const FileLock held = FileLock::claim(lock, "wait for it");
+    try {
+      FileLock::claim(lock, "wait for it");
+      FAIL() << "claimed twice";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), "E_LOCK");
+      EXPECT_THAT(error.what(), HasSubstr("process " + std::to_string(::getpid())));
+      EXPECT_EQ(error.hint(), "wait for it");
+    }
+  }
+  FileLock::claim(lock, "wait for it");  // free again
+}
+
+TEST_F(FilesTest, WaitingForALockEndsWhenItIsFree) {
+  const fs::path lock = folder.path() / "lock";
+  bool released = false;
+  std::thread waiting;
+  {
+    const FileLock held = FileLock::claim(lock, "");
+    waiting = std::thread([&] {
+      const FileLock mine = FileLock::wait(lock);
+      EXPECT_TRUE(released);
+    });
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    released = true;
+  }
+  waiting.join();
+}
+
+TEST_F(FilesTest, ALockOnAFileThatWasRemovedIsTakenOnItsSuccessor) {
+  const fs::path lock = folder.path() / "lock";
+  std::thread waiting;
+  {
+    const FileLock held = FileLock::wait(lock);
+    waiting = std::thread([&] {
+      const FileLock mine = FileLock::wait(lock);
+      EXPECT_TRUE(fs::exists(lock));
+      EXPECT_THROW(FileLock::claim(lock, ""), Error);
+    });
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    fs::remove(lock);
+  }
+  waiting.join();
+}
+
+}  // namespace
+}  // namespace moecollab
