@@ -58,6 +58,7 @@ baselines() {  # KIND…
 }
 
 is_done() {
+  [ ! -e "$out/inputs.begun" ] || return
   [ -e "$out/report.json" ] || return
   cmp -s "$out/inputs" "$out/inputs.new" || return
   [ -z "${BASELINES:-}" ] || [ -d "$out/registry/baselines/deep" ]

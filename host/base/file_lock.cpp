@@ -11,6 +11,7 @@
 #include <cstring>
 #include <utility>
 
+#include "base/console.h"
 #include "base/error.h"
 #include "base/strings.h"
 
@@ -41,7 +42,9 @@ int lock(int fd, int how) {
 // The file, open; locked unless `error` says why not.
 int open_locked(const fs::path& file, int how, int& error) {
   while (true) {
-    const int fd = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
+    constexpr int kFlags = O_CLOEXEC | O_NOFOLLOW;
+    int fd = ::open(file.c_str(), O_RDWR | O_CREAT | kFlags, 0666);
+    if (fd < 0 && errno == EACCES) fd = ::open(file.c_str(), O_RDONLY | kFlags);  // another user's
     if (fd < 0) fail(file, errno);
     error = lock(fd, how);
     if (error != 0 || is_named(fd, file)) return fd;
@@ -60,7 +63,12 @@ std::string owner(int fd) {
 
 FileLock FileLock::wait(const fs::path& file) {
   int error = 0;
-  FileLock lock(open_locked(file, LOCK_EX, error));
+  FileLock lock(open_locked(file, LOCK_EX | LOCK_NB, error));
+  if (error == EWOULDBLOCK) {
+    print_note(fmt::format("waiting for another process to unlock {}", escaped(file.string())));
+    ::close(std::exchange(lock.fd_, -1));
+    lock.fd_ = open_locked(file, LOCK_EX, error);
+  }
   if (error != 0) fail(file, error);
   return lock;
 }

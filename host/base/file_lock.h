@@ -11,7 +11,8 @@ namespace moecollab {
 // that ends, and never before the object does.
 class FileLock {
  public:
-  // Waits until no other process has it. Throws E_WRITE where the file cannot be opened or locked.
+  // Waits until no other process has it, and says so. Throws E_WRITE where the file cannot be
+  // opened or locked.
   static FileLock wait(const fs::path& file);
   // The file then holds this process's number. Throws E_LOCK, with the number of the process that
   // has it and with this hint, and E_WRITE.
@@ -20,9 +21,6 @@ class FileLock {
   ~FileLock();
   FileLock(FileLock&& other) noexcept;
   FileLock& operator=(FileLock&&) = delete;
-
-  // Of the locked file, open for reading and writing.
-  int descriptor() const { return fd_; }
 
  private:
   explicit FileLock(int fd) : fd_(fd) {}

@@ -6,13 +6,13 @@
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <utility>
 #include <vector>
 
 #include "base/error.h"
-#include "base/file_lock.h"
 #include "base/strings.h"
 
 namespace moecollab {
@@ -27,8 +27,8 @@ class Descriptor {
   ~Descriptor() {
     if (fd_ >= 0) ::close(fd_);
   }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
+  Descriptor(Descriptor&& other) noexcept : fd_(other.release()) {}
+  Descriptor& operator=(Descriptor&&) = delete;
   int get() const { return fd_; }
   int release() { return std::exchange(fd_, -1); }
 
@@ -84,12 +84,39 @@ fs::path folder_of(const fs::path& path) {
   return path.has_parent_path() ? path.parent_path() : fs::path(".");
 }
 
-// The temporary file of `path`, empty; its lock keeps other writers of `path` off.
-std::pair<FileLock, std::string> open_temporary(const fs::path& path) {
-  std::string name = folder_of(path) / fmt::format(".{}.moecollab", path.filename().string());
-  FileLock file = FileLock::wait(name);
-  if (::ftruncate(file.descriptor(), 0) != 0) fail_write(path, errno);
-  return {std::move(file), std::move(name)};
+// A file that is being written beside `path`: without a name where that can be, else of a temporary
+// one.
+struct Unpublished {
+  Descriptor file;
+  std::string name;  // or empty
+};
+
+Unpublished open_beside(const fs::path& path) {
+  constexpr const char* kOpenFiles = "/proc/self/fd";  // through which publish() names the file
+  if (::access(kOpenFiles, X_OK) == 0) {
+    const int fd = ::open(folder_of(path).c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
+    if (fd >= 0) return {Descriptor(fd), ""};
+  }
+  std::string name = path.string() + ".XXXXXX";
+  const int fd = ::mkostemp(name.data(), O_CLOEXEC);
+  if (fd < 0) fail_write(path, errno);
+  return {Descriptor(fd), std::move(name)};
+}
+
+// Renames the file to `path`; false with errno where that fails. A link cannot replace a file, so a
+// file without a name gets a temporary one for that moment.
+bool publish(Unpublished& file, const fs::path& path) {
+  static std::atomic<unsigned> count;
+  const std::string open_file = fmt::format("/proc/self/fd/{}", file.file.get());
+  while (file.name.empty()) {
+    const std::string name = fmt::format("{}.{}-{}", path.string(), ::getpid(), ++count);
+    if (::linkat(AT_FDCWD, open_file.c_str(), AT_FDCWD, name.c_str(), AT_SYMLINK_FOLLOW) == 0) {
+      file.name = name;
+    } else if (errno != EEXIST) {
+      return false;
+    }
+  }
+  return ::rename(file.name.c_str(), path.c_str()) == 0;
 }
 
 void refuse_folder_or_link(const fs::path& path) {
@@ -141,16 +168,15 @@ void for_each_chunk(const fs::path& path, const std::string& code,
 
 void write_file_atomic(const fs::path& path, std::span<const std::string_view> parts) {
   refuse_folder_or_link(path);
-  const auto [file, temporary] = open_temporary(path);
-  const int fd = file.descriptor();
+  Unpublished file = open_beside(path);
+  const int fd = file.file.get();
   bool good = true;
   for (const std::string_view part : parts) good = good && write_all(fd, part);
   // fsync reports delayed write errors too, so nothing is left for close() to say.
-  good = good && ::fchmod(fd, 0644) == 0 && ::fsync(fd) == 0 &&
-         ::rename(temporary.c_str(), path.c_str()) == 0;
+  good = good && ::fchmod(fd, 0644) == 0 && ::fsync(fd) == 0 && publish(file, path);
   if (!good) {
     const int reason = errno;
-    ::unlink(temporary.c_str());
+    if (!file.name.empty()) ::unlink(file.name.c_str());
     fail_write(path, reason);
   }
   const Descriptor folder(::open(folder_of(path).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
@@ -163,8 +189,17 @@ void write_file_atomic(const fs::path& path, std::string_view bytes) {
 
 void require_writable(const fs::path& path) {
   refuse_folder_or_link(path);
-  const auto [file, temporary] = open_temporary(path);
-  ::unlink(temporary.c_str());
+  const Unpublished file = open_beside(path);
+  if (!file.name.empty()) ::unlink(file.name.c_str());
+}
+
+void sync_folder(const fs::path& folder) {
+  const auto sync = [](const fs::path& path) {
+    const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    if (file.get() < 0 || ::fsync(file.get()) != 0) fail_write(path, errno);
+  };
+  for (const auto& entry : fs::recursive_directory_iterator(folder)) sync(entry.path());
+  sync(folder);
 }
 
 TemporaryFolder::TemporaryFolder(std::string_view prefix)

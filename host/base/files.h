@@ -20,16 +20,19 @@ std::string read_file(const fs::path& path, const std::string& code, uint64_t li
 void for_each_chunk(const fs::path& path, const std::string& code,
                     const std::function<void(std::string_view)>& use);
 
-// Replaces `path` by a file of these parts, one behind the other: temporary file .NAME.moecollab in
-// the same folder, fsync, rename, fsync of the folder. Two writers of one path take turns. On
-// failure throws E_WRITE, `path` is as before and the temporary file is gone; one that a killed
-// process left behind, the next write of `path` takes over.
+// Replaces `path` by a file of these parts, one behind the other: a file without a name in the same
+// folder (where the file system has none: a temporary one), fsync, rename, fsync of the folder. A
+// process that is killed while it writes leaves nothing. On failure throws E_WRITE, and `path` is
+// as before.
 void write_file_atomic(const fs::path& path, std::span<const std::string_view> parts);
 void write_file_atomic(const fs::path& path, std::string_view bytes);
 
 // Throws E_WRITE unless a file at `path` could be written now (its folder exists and takes new
 // files, and `path` is neither a folder nor a symbolic link). Writes nothing that stays.
 void require_writable(const fs::path& path);
+
+// Waits until everything in the folder is on the disk. Throws E_WRITE.
+void sync_folder(const fs::path& folder);
 
 // A new empty folder under the system's temporary folder; removed with all in it at destruction.
 class TemporaryFolder {

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include "base/error.h"
-#include "base/file_lock.h"
 #include "base/strings.h"
 #include "registry/registry_edit.h"
 
@@ -17,46 +16,54 @@ constexpr const char* kStaging = ".new";  // packages that are being copied: .ne
               fmt::format("{} cannot be written: {}", escaped(path.string()), error.message()));
 }
 
-// One change of a registry at a time.
-FileLock lock_registry(const fs::path& folder) { return FileLock::wait(folder / ".lock"); }
-
-// With the lock held, every staging folder is one of a process that was killed.
-void remove_staging(const fs::path& parent, std::error_code& error) {
+// With the lock held, every staging folder is one of a process that was killed. One that cannot be
+// removed (another user's) does no harm.
+void remove_staging(const fs::path& parent) {
+  std::error_code ignored;
   std::vector<fs::path> left;
-  for (const auto& entry : fs::directory_iterator(parent, error)) {
+  for (const auto& entry : fs::directory_iterator(parent, ignored)) {
     if (entry.path().filename().string().starts_with(kStaging)) left.push_back(entry.path());
   }
-  for (const fs::path& folder : left) {
-    if (!error) fs::remove_all(folder, error);
-  }
+  for (const fs::path& folder : left) fs::remove_all(folder, ignored);
 }
 
-void copy_package(const registry::Package& package, const fs::path& to, std::error_code& error) {
-  fs::create_directory(to, error);
+void copy_package(const registry::Package& package, const fs::path& to) {
   const auto copy = [&](const std::string& name) {
-    if (!error) fs::create_directories((to / name).parent_path(), error);
-    if (!error) fs::copy_file(package.folder / name, to / name, error);
+    fs::create_directories((to / name).parent_path());
+    fs::copy_file(package.folder / name, to / name);
   };
   copy(registry::kManifestFile);
   for (const auto& [name, sha256] : package.manifest.files) copy(name);
   if (fs::exists(package.folder / registry::kSignatureFile)) copy(registry::kSignatureFile);
+  sync_folder(to);
 }
 
 // place_package() of one who has the lock.
 void place_locked(const registry::Package& package, const fs::path& target) {
-  std::error_code error;
-  fs::create_directories(target.parent_path(), error);
-  if (!error) remove_staging(target.parent_path(), error);
-  if (error) fail_write(target, error);
-  const TemporaryFolder staging(target.parent_path(), kStaging);
-  const fs::path copy = staging.path() / "package";
-  copy_package(package, copy, error);
-  if (!error) fs::remove_all(target, error);
-  if (!error) fs::rename(copy, target, error);
-  if (error) fail_write(target, error);
+  try {
+    fs::create_directories(target.parent_path());
+    const TemporaryFolder staging(target.parent_path(), kStaging);
+    copy_package(package, staging.path() / "package");
+    if (fs::exists(target)) fs::rename(target, staging.path() / "old");
+    fs::rename(staging.path() / "package", target);
+  } catch (const fs::filesystem_error& error) {
+    fail_write(target, error.code());
+  }
+}
+
+// Whether a package lies there, with every file as its manifest says.
+bool is_whole(const fs::path& folder) {
+  try {
+    registry::check_files(registry::open_package(folder));
+    return true;
+  } catch (const Error&) {
+    return false;
+  }
 }
 
 }  // namespace
+
+FileLock lock_registry(const fs::path& folder) { return FileLock::wait(folder / ".lock"); }
 
 void ensure_registry(const fs::path& folder, const encoder::EncoderSettings& encoder) {
   if (fs::exists(folder / registry::kRegistryFile)) return;
@@ -77,6 +84,7 @@ void ensure_registry(const fs::path& folder, const encoder::EncoderSettings& enc
 void place_package(const fs::path& registry_folder, const registry::Package& package,
                    const fs::path& target) {
   const FileLock lock = lock_registry(registry_folder);
+  remove_staging(target.parent_path());
   place_locked(package, target);
 }
 
@@ -85,7 +93,9 @@ void install(const fs::path& registry_folder, const registry::Package& package,
   const FileLock lock = lock_registry(registry_folder);
   const registry::RegistryFile registry = registry::read_registry(registry_folder);
   const std::string version = package.manifest.expert.version.text();
-  const fs::path target = registry_folder / registry::kExpertsFolder / name / version;
+  const fs::path target =
+      registry::version_folder(registry_folder, name, package.manifest.expert.version);
+  remove_staging(target.parent_path());
   if (fs::exists(target)) {
     const std::string there = registry::open_package(target).manifest_sha256;
     if (there != package.manifest_sha256) {
@@ -95,9 +105,8 @@ void install(const fs::path& registry_folder, const registry::Package& package,
                       name, version, there.substr(0, 12), package.manifest_sha256.substr(0, 12)),
           "give the new package a higher version");
     }
-  } else {
-    place_locked(package, target);
   }
+  if (!is_whole(target)) place_locked(package, target);
   for (const registry::ExpertEntry& entry : registry.experts) {
     if (entry.name == name) return;
   }

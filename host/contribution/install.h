@@ -3,10 +3,15 @@
 
 #include <string>
 
+#include "base/file_lock.h"
 #include "pipeline/pool.h"
 #include "registry/package.h"
 
 namespace moecollab::contribution {
+
+// Changes of a registry take turns: whoever reads it to write it has this lock meanwhile. The
+// functions below take it themselves, but for update_lock().
+FileLock lock_registry(const fs::path& folder);
 
 // Makes FOLDER a registry of 0 experts on this encoder, unless it is one. Relative encoder paths
 // are written as absolute ones, so that the registry works from anywhere. Throws E_WRITE.
@@ -20,11 +25,13 @@ void place_package(const fs::path& registry_folder, const registry::Package& pac
 
 // Copies the package to experts/<name>/<version>/ and, where registry.toml has no entry of that
 // name, appends one for versions compatible with this one. A version that is there already is
-// E_REG_EXISTS, unless its package is the very same; a failure leaves the registry as it was.
+// E_REG_EXISTS, unless its package is the very same (copied again where its files are damaged); a
+// failure leaves the registry as it was.
 void install(const fs::path& registry_folder, const registry::Package& package,
              const std::string& name);
 
-// Writes what the pool found into registry.lock.toml: versions, digests, states, probe records.
+// Writes what the pool found into registry.lock.toml: versions, digests, states, probe records. The
+// caller has the lock since before the pool was opened.
 void update_lock(const pipeline::Pool& pool, std::vector<pipeline::InstalledExpert>& experts);
 
 }  // namespace moecollab::contribution

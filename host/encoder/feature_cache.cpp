@@ -154,7 +154,7 @@ void FeatureCache::enforce_capacity() {
   std::vector<File> files;
   uint64_t total = 0;
   for (const auto& entry : fs::recursive_directory_iterator(folder_)) {
-    if (!entry.is_regular_file()) continue;
+    if (!entry.is_regular_file() || entry.path().extension() != ".safetensors") continue;
     files.push_back({entry.last_write_time(), entry.file_size(), entry.path()});
     total += files.back().size;
   }

@@ -94,12 +94,12 @@ Json train_deep_baseline(const TrainBaselineOptions& options) {
   const Lesson lesson = lesson_of(pool, datasets);
   training::TrainedExpert trained = train_kind(expert, pool, kind, manifest, lesson);
   for (const data::Dataset& dataset : datasets) data::require_unchanged(dataset);
-  const TemporaryFolder staging("moecollab-package");
   const fs::path folder = deep_baseline_folder(options.registry);
-  contribution::place_package(
-      options.registry,
-      write_trained(staging.path(), expert, manifest, kind, trained, pool, lesson.texts), folder);
-  forget_checkpoints(expert);
+  contribution::place_package(options.registry,
+                              write_trained(checkpoint_folder(expert) / "package", expert, manifest,
+                                            kind, trained, pool, lesson.texts),
+                              folder);
+  trained.checkpoints->finish();
   double seconds = 0;
   for (const training::EpochRecord& epoch : trained.history) seconds += epoch.seconds;
   return {{"baseline", "deep"},           {"file", folder.string()},

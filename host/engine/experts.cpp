@@ -133,6 +133,7 @@ Json run_experts_add(const CommonOptions& options, const fs::path& package_path,
 Json run_experts_verify(const CommonOptions& options, const std::string& name) {
   prepare(options);
   require_writable(options.registry / registry::kLockFile);
+  const FileLock lock = contribution::lock_registry(options.registry);
   pipeline::PoolOptions open = pool_options(options, /*cached=*/false);
   open.tolerate_refused = true;
   open.run_probes = true;

@@ -93,7 +93,7 @@ registry::Version install_learner(const TrainRoundsOptions& options, pipeline::P
   }
   for (const std::string_view text : texts) held_out.texts.push_back(sha256(text));
   held_out.logits = at::cat(logits);
-  training::TrainedExpert trained{std::move(learner.expert), epochs, {}, {}, {}};
+  training::TrainedExpert trained{std::move(learner.expert), epochs, {}, {}, {}, {}};
   const TemporaryFolder staging("moecollab-package");
   const registry::Package package =
       write_trained(staging.path(), learner.options, manifest, old, trained, pool, texts);

@@ -37,6 +37,7 @@ encoder::EncoderSettings new_registry_encoder(const CommonOptions& options) {
 }
 
 void refresh_lock(const CommonOptions& options) {
+  const FileLock lock = contribution::lock_registry(options.registry);
   pipeline::PoolOptions open = pool_options(options, /*cached=*/false);
   open.tolerate_refused = true;
   pipeline::Pool pool(open);

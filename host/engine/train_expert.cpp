@@ -20,6 +20,10 @@
 namespace moecollab::engine {
 namespace {
 
+// In the checkpoints' folder, from the end of training to the end of the installation.
+constexpr const char* kPackage = "package";
+constexpr const char* kResult = "result.json";
+
 // The domain's label space and the order of its labels: the registry's or an installed expert's
 // where there is one, else <domain>/1 with the labels sorted.
 fusion::LabelSpace label_space(const pipeline::Pool& pool, const data::Dataset& dataset) {
@@ -34,24 +38,8 @@ fusion::LabelSpace label_space(const pipeline::Pool& pool, const data::Dataset& 
   return {dataset.domain + "/1", data::labels_of(dataset)};
 }
 
-registry::Version parse_goal(const std::string& goal, const TrainExpertOptions& options) {
-  try {
-    return registry::Version::parse(goal);
-  } catch (const std::invalid_argument& error) {
-    throw Error("E_CKPT_GOAL",
-                fmt::format("{} does not name the version to install: {}",
-                            escaped((checkpoint_folder(options) / "goal").string()), error.what()),
-                "start anew without --resume");
-  }
-}
-
-// The version to install: that of the unfinished run that --resume goes on with (which may have
-// been killed behind its installation), else one that is not there yet.
+// One that is not there yet.
 registry::Version version_to_install(const TrainExpertOptions& options) {
-  if (options.resume) {
-    const auto goal = training::Checkpoints::goal(checkpoint_folder(options));
-    if (goal) return parse_goal(*goal, options);
-  }
   const std::vector<registry::Version> there =
       registry::installed_versions(options.registry, options.name);
   if (there.empty()) return registry::Version{1, 0, 0, {}};
@@ -157,16 +145,52 @@ data::Dataset read_training_file(const TrainExpertOptions& options) {
               fmt::format("domains with one: {}", join(found, ", ")));
 }
 
-// Package, held-out logits and lock entry of what was trained; the package's digest.
-std::string install_trained(const TrainExpertOptions& options, const registry::Package& package,
-                            const data::Dataset& dataset, const training::TrainedExpert& trained) {
-  if (trained.held_out_logits.defined()) {
-    training::write_held_out(training::held_out_path(options.registry, package.manifest_sha256),
-                             held_out_logits(dataset, trained));
+// What the verb says about a package: the figures of the epoch that was chosen, and all epochs.
+Json result_json(const TrainExpertOptions& options, const registry::Package& package,
+                 const training::TrainedExpert& trained) {
+  Json best = {{"held_out_accuracy", nullptr}, {"held_out_loss", nullptr}};
+  for (const training::EpochRecord& e : trained.history) {
+    if (e.epoch == trained.epochs && e.phase == "choose") best = training::to_json(e);
   }
+  return {{"name", options.name},
+          {"version", package.manifest.expert.version.text()},
+          {"kind", options.kind},
+          {"domain", options.domain},
+          {"label_space", package.manifest.task.label_space},
+          {"sha256", package.manifest_sha256},
+          {"epochs", trained.epochs},
+          {"held_out", trained.held_out_rows.size()},
+          {"held_out_accuracy", best["held_out_accuracy"]},
+          {"held_out_loss", best["held_out_loss"]},
+          {"history", history_json(trained.history)}};
+}
+
+// The last steps of a run, of which each may be done twice.
+void finish(const TrainExpertOptions& options, const registry::Package& package,
+            training::Checkpoints& checkpoints) {
   contribution::install(options.registry, package, options.name);
   refresh_lock(options);
-  return package.manifest_sha256;
+  checkpoints.finish();
+}
+
+// The result of a run that was killed when its package was written already, its last steps now
+// done; nullopt if --resume has none to go on with.
+std::optional<Json> finished_before(const TrainExpertOptions& options) {
+  const fs::path folder = checkpoint_folder(options);
+  if (!options.resume || !fs::exists(folder / kResult)) return std::nullopt;
+  const Json result = parse_json(read_file(folder / kResult, "E_CKPT_READ"));
+  if (result["kind"] != options.kind || result["domain"] != options.domain) return std::nullopt;
+  const registry::Package package = registry::open_package(folder / kPackage);
+  const fs::path target =
+      registry::version_folder(options.registry, options.name, package.manifest.expert.version);
+  if (fs::exists(target) &&
+      registry::open_package(target).manifest_sha256 != package.manifest_sha256) {
+    return std::nullopt;  // meanwhile somebody else has the version
+  }
+  print_note(fmt::format("{} was trained already: going on with its installation", options.name));
+  training::Checkpoints checkpoints(folder, {}, /*resume=*/true);
+  finish(options, package, checkpoints);
+  return result;
 }
 
 Lesson lesson_of(const data::Dataset& dataset, const fusion::LabelSpace& space,
@@ -187,6 +211,7 @@ Json run_train_expert(const TrainExpertOptions& options) { return train_one_expe
 Json train_one_expert(const TrainExpertOptions& options, const TextWeights& weights) {
   prepare(options);
   check_options(options);
+  if (std::optional<Json> result = finished_before(options)) return *std::move(result);
   const Json config = parse_settings(options.settings);
   const registry::Package kind = registry::open_package(find_kind(options.kind));
   training_options(options, kind.manifest.training);  // refuses before anything is read
@@ -204,27 +229,16 @@ Json train_one_expert(const TrainExpertOptions& options, const TextWeights& weig
   const Lesson lesson = lesson_of(dataset, space, options, weights);
   training::TrainedExpert trained = train_kind(options, pool, kind, manifest, lesson);
   data::require_unchanged(dataset);
-  const TemporaryFolder staging("moecollab-package");
-  const std::string sha256 = install_trained(
-      options, write_trained(staging.path(), options, manifest, kind, trained, pool, lesson.texts),
-      dataset, trained);
-  forget_checkpoints(options);
-
-  Json best = {{"held_out_accuracy", nullptr}, {"held_out_loss", nullptr}};
-  for (const training::EpochRecord& e : trained.history) {
-    if (e.epoch == trained.epochs && e.phase == "choose") best = training::to_json(e);
+  const registry::Package package = write_trained(checkpoint_folder(options) / kPackage, options,
+                                                  manifest, kind, trained, pool, lesson.texts);
+  if (trained.held_out_logits.defined()) {
+    training::write_held_out(training::held_out_path(options.registry, package.manifest_sha256),
+                             held_out_logits(dataset, trained));
   }
-  return {{"name", options.name},
-          {"version", manifest.expert.version.text()},
-          {"kind", options.kind},
-          {"domain", options.domain},
-          {"label_space", space.name},
-          {"sha256", sha256},
-          {"epochs", trained.epochs},
-          {"held_out", trained.held_out_rows.size()},
-          {"held_out_accuracy", best["held_out_accuracy"]},
-          {"held_out_loss", best["held_out_loss"]},
-          {"history", history_json(trained.history)}};
+  Json result = result_json(options, package, trained);
+  write_file_atomic(checkpoint_folder(options) / kResult, to_text(result));
+  finish(options, package, *trained.checkpoints);
+  return result;
 }
 
 }  // namespace moecollab::engine

@@ -5,12 +5,16 @@
 
 #include "base/console.h"
 #include "base/error.h"
+#include "contribution/install.h"
 #include "engine/joint_round.h"
 #include "engine/session.h"
 #include "engine/training_run.h"
 #include "engine/verbs.h"
 #include "pipeline/collaboration.h"
+#include "pipeline/gate_file.h"
 #include "pipeline/targets.h"
+#include "registry/lock.h"
+#include "registry/resolution.h"
 
 namespace moecollab::engine {
 namespace {
@@ -57,38 +61,38 @@ TextWeights weights_of(size_t row, const gate::Gate& gate, pipeline::Pool& pool,
 class Snapshot {
  public:
   explicit Snapshot(const fs::path& registry) : registry_(registry), copy_("moecollab-round") {
-    for (const char* name : kParts) {
-      if (fs::exists(registry / name)) {
-        fs::copy(registry / name, copy_.path() / name, fs::copy_options::recursive);
-      }
-    }
-    for (const auto& entry :
-         fs::recursive_directory_iterator(registry / registry::kExpertsFolder)) {
-      if (entry.is_directory()) folders_.push_back(entry.path());
+    for (const fs::path& file : files(registry_)) {
+      fs::create_directories((copy_.path() / file).parent_path());
+      fs::copy_file(registry_ / file, copy_.path() / file);
     }
   }
-  // Puts the registry back as it was: versions that came since are removed.
-  void restore() const {
-    for (const auto& expert : fs::directory_iterator(registry_ / registry::kExpertsFolder)) {
-      for (const auto& version : fs::directory_iterator(expert.path())) {
-        if (std::find(folders_.begin(), folders_.end(), version.path()) == folders_.end()) {
-          fs::remove_all(version.path());
-        }
-      }
+  // Puts it back, and removes the versions that the round installed ({name: {version, …}, …}).
+  void restore(const Json& installed) const {
+    const FileLock lock = contribution::lock_registry(registry_);
+    for (const auto& [name, expert] : installed.items()) {
+      const auto version = registry::Version::parse(expert["version"].get<std::string>());
+      fs::remove_all(registry::version_folder(registry_, name, version));
     }
-    for (const char* name : kParts) {
-      fs::remove_all(registry_ / name);
-      if (fs::exists(copy_.path() / name)) {
-        fs::copy(copy_.path() / name, registry_ / name, fs::copy_options::recursive);
-      }
+    for (const fs::path& file : files(registry_)) {
+      if (!fs::exists(copy_.path() / file)) fs::remove(registry_ / file);
     }
+    for (const fs::path& file : files(copy_.path()))
+      write_file_atomic(registry_ / file, read_file(copy_.path() / file, "E_REG_IO"));
   }
 
  private:
-  static constexpr const char* kParts[] = {"registry.toml", "registry.lock.toml", "gate"};
+  // registry.lock.toml and the gate's files, relative to the folder.
+  static std::vector<fs::path> files(const fs::path& folder) {
+    std::vector<fs::path> found;
+    if (fs::exists(folder / registry::kLockFile)) found.push_back(registry::kLockFile);
+    std::error_code none;
+    for (const auto& entry : fs::directory_iterator(pipeline::gate_folder(folder), none))
+      found.push_back(fs::relative(entry.path(), folder));
+    return found;
+  }
+
   fs::path registry_;
   TemporaryFolder copy_;
-  std::vector<fs::path> folders_;
 };
 
 // One round: every expert whose training is known learns again, weighted by the gate.
@@ -158,7 +162,7 @@ Json run_train_rounds(const TrainRoundsOptions& options) {
     print_note(fmt::format("round {}: held-out loss {:.4f}, before {:.4f}: {}", round, loss, best,
                            better ? "kept" : "undone, and this is the end"));
     if (!better) {
-      before.restore();
+      before.restore(entry["experts"]);
       break;
     }
     best = loss;

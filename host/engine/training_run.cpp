@@ -172,15 +172,10 @@ training::TrainedExpert train_kind(const TrainExpertOptions& options, pipeline::
       pipeline::features_of(pool, lesson.texts, request, "encoding " + manifest.task.domain),
       lesson.labels, lesson.held_out, lesson.weights};
   training.run = run_digest(manifest, kind, training, pool, set.weights);
-  training.goal = manifest.expert.version.text();
   return training::train_expert(make, set, training,
                                 [&](const std::vector<training::EpochRecord>& history) {
                                   write_history(options.registry, options.name, history);
                                 });
-}
-
-void forget_checkpoints(const TrainExpertOptions& options) {
-  training::Checkpoints::discard(checkpoint_folder(options));
 }
 
 registry::Package write_trained(const fs::path& folder, const TrainExpertOptions& options,
@@ -189,6 +184,8 @@ registry::Package write_trained(const fs::path& folder, const TrainExpertOptions
                                 const std::vector<std::string_view>& texts) {
   const bool bfloat16 = options.weights == "bf16";
   if (bfloat16) trained.expert.round_to_bfloat16();
+  fs::remove_all(folder);
+  fs::create_directories(folder);
   return contribution::write_package(
       folder,
       {manifest, kind.folder / registry::library_file(kind.manifest), trained.expert.learnt(),

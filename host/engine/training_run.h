@@ -32,14 +32,14 @@ struct Lesson {
 
 // Trains the kind on the lesson, under a manifest that is complete but for the layers, which become
 // those that the expert reads, and for provenance.recipe. Leaves registry/history/<name>.jsonl, and
-// checkpoint_folder() until forget_checkpoints(); the goal there is the manifest's version.
+// checkpoint_folder() until its checkpoints are finished.
 training::TrainedExpert train_kind(const TrainExpertOptions& options, pipeline::Pool& pool,
                                    const registry::Package& kind, registry::Manifest& manifest,
                                    const Lesson& lesson);
-fs::path checkpoint_folder(const TrainExpertOptions& options);
-void forget_checkpoints(const TrainExpertOptions& options);
+fs::path checkpoint_folder(const TrainExpertOptions& options);  // registry/checkpoints/<name>
 
-// The package of what was trained, in an empty folder. The shortest texts give its probe vectors.
+// The package of what was trained, in a new folder (in place of what is there). The shortest texts
+// give its probe vectors.
 registry::Package write_trained(const fs::path& folder, const TrainExpertOptions& options,
                                 const registry::Manifest& manifest, const registry::Package& kind,
                                 training::TrainedExpert& trained, pipeline::Pool& pool,

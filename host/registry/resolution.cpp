@@ -151,6 +151,11 @@ std::vector<Candidate> resolve(const fs::path& registry_folder, const RegistryFi
   return candidates;
 }
 
+fs::path version_folder(const fs::path& registry_folder, const std::string& name,
+                        const Version& version) {
+  return registry_folder / kExpertsFolder / name / version.text();
+}
+
 std::vector<Version> installed_versions(const fs::path& registry_folder, const std::string& name) {
   return versions_in(registry_folder / kExpertsFolder / name);
 }

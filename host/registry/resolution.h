@@ -34,6 +34,10 @@ struct Candidate {
 std::vector<Candidate> resolve(const fs::path& registry_folder, const RegistryFile& registry,
                                const Lock& lock);
 
+// experts/<name>/<version>/ of the registry.
+fs::path version_folder(const fs::path& registry_folder, const std::string& name,
+                        const Version& version);
+
 // The versions in experts/<name>/, ascending, whether or not they can be read.
 std::vector<Version> installed_versions(const fs::path& registry_folder, const std::string& name);
 

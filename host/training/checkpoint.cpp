@@ -11,8 +11,7 @@
 namespace moecollab::training {
 namespace {
 
-constexpr const char* kGoal = "goal";
-constexpr uint64_t kMaxGoal = 256;           // bytes
+constexpr const char* kLock = "lock";
 constexpr const char* kFacts = "facts";      // metadata: JSON
 constexpr const char* kContent = "content";  // metadata: digest of facts and tensors
 
@@ -67,14 +66,24 @@ FileLock claim(const fs::path& folder) {
     throw Error("E_WRITE",
                 fmt::format("{} cannot be made: {}", escaped(folder.string()), error.message()));
   }
-  return FileLock::claim(folder / "lock", "wait for it, or train under another name");
+  return FileLock::claim(folder / kLock, "wait for it, or train under another name");
+}
+
+// Empties the folder but for the lock.
+void clear(const fs::path& folder) {
+  std::error_code ignored;
+  std::vector<fs::path> all;
+  for (const auto& entry : fs::directory_iterator(folder, ignored)) all.push_back(entry.path());
+  for (const fs::path& path : all) {
+    if (path.filename() != kLock) fs::remove_all(path, ignored);
+  }
 }
 
 }  // namespace
 
-Checkpoints::Checkpoints(fs::path folder, std::string run, const std::string& goal)
+Checkpoints::Checkpoints(fs::path folder, std::string run, bool resume)
     : folder_(std::move(folder)), run_(std::move(run)), lock_(claim(folder_)) {
-  write_file_atomic(folder_ / kGoal, goal);
+  if (!resume) clear(folder_);
 }
 
 fs::path Checkpoints::slot(int64_t sequence) const {
@@ -83,27 +92,26 @@ fs::path Checkpoints::slot(int64_t sequence) const {
 
 std::optional<CheckpointState> Checkpoints::load() {
   std::optional<CheckpointState> newest;
-  std::string other;  // a run that is not this one
   for (const int64_t i : {0, 1}) {
     std::optional<CheckpointState> state = read_slot(slot(i));
     if (!state) continue;
-    if (state->facts["run"] != run_) {
-      other = state->facts["run"].get<std::string>();
-    } else if (!newest ||
-               state->facts["sequence"].get<int64_t>() > newest->facts["sequence"].get<int64_t>()) {
+    if (!newest ||
+        state->facts["sequence"].get<int64_t>() > newest->facts["sequence"].get<int64_t>()) {
       newest = std::move(state);
     }
   }
-  if (newest) {
-    sequence_ = newest->facts["sequence"].get<int64_t>() + 1;
-    return newest;
+  if (!newest) return std::nullopt;
+  if (newest->facts["run"] != run_) {
+    throw Error(
+        "E_CKPT",
+        fmt::format(
+            "{} holds an unfinished run {}, this one is {}: data, options or program differ",
+            escaped(folder_.string()), newest->facts["run"].get<std::string>().substr(0, 12),
+            run_.substr(0, 12)),
+        "give the options of that run, or start anew without --resume");
   }
-  if (other.empty()) return std::nullopt;
-  throw Error("E_CKPT",
-              fmt::format("{} holds an unfinished run {}, this one is {}: data, options or program "
-                          "differ",
-                          escaped(folder_.string()), other.substr(0, 12), run_.substr(0, 12)),
-              "give the options of that run, or start anew without --resume");
+  sequence_ = newest->facts["sequence"].get<int64_t>() + 1;
+  return newest;
 }
 
 void Checkpoints::save(const CheckpointState& state) {
@@ -119,17 +127,17 @@ void Checkpoints::save(const CheckpointState& state) {
   ++sequence_;
 }
 
-std::optional<std::string> Checkpoints::goal(const fs::path& folder) {
-  if (!fs::exists(folder / kGoal)) return std::nullopt;
-  return read_file(folder / kGoal, "E_CKPT_READ", kMaxGoal);
-}
-
-void Checkpoints::discard(const fs::path& folder) {
-  const fs::path gone = folder.parent_path() / ("." + folder.filename().string());
-  std::error_code ignored;
-  fs::remove_all(gone, ignored);  // of a run that was killed in here
-  fs::rename(folder, gone, ignored);
-  fs::remove_all(gone, ignored);
+void Checkpoints::finish() {
+  const fs::path gone = folder_.parent_path() / ("." + folder_.filename().string());
+  try {
+    for (const int64_t i : {0, 1}) fs::remove(slot(i));
+    fs::remove_all(gone);  // of a run that was killed in here
+    fs::rename(folder_, gone);
+    fs::remove_all(gone);
+  } catch (const fs::filesystem_error& error) {
+    throw Error("E_WRITE", fmt::format("{} cannot be removed: {}", escaped(folder_.string()),
+                                       error.code().message()));
+  }
 }
 
 }  // namespace moecollab::training

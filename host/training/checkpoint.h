@@ -19,25 +19,22 @@ struct CheckpointState {
   std::vector<std::pair<std::string, at::Tensor>> tensors;  // float32
 };
 
-// FOLDER/{0,1}.safetensors, written in turn: while one is written the other is whole. One run at a
-// time has the folder. It is there from a run's first step until discard(), so a run that was
-// killed while its result was put in place is an unfinished one too.
+// FOLDER/{0,1}.safetensors, written in turn: while one is written the other is whole. The folder is
+// there until finish(), so that a run that was killed while its result was put in place is an
+// unfinished one too, and one process at a time has it.
 class Checkpoints {
  public:
-  // `run`: digest of all that a run's result depends on; `goal`: a line that names where the result
-  // goes. Throws E_LOCK where another process has the folder, E_WRITE where it cannot be made.
-  Checkpoints(fs::path folder, std::string run, const std::string& goal);
+  // `run`: digest of all that a run's result depends on. Takes the folder over as it is (`resume`)
+  // or empty. Throws E_LOCK where another process has it, E_WRITE where it cannot be made.
+  Checkpoints(fs::path folder, std::string run, bool resume);
 
-  // The newest one of this run that is whole (its content digest is checked; a damaged one is
-  // warned about), or nullopt. Throws E_CKPT where there are only those of another run.
+  // The newest one that is whole (its content digest is checked; a damaged one is warned about), or
+  // nullopt. Throws E_CKPT for one of another run.
   std::optional<CheckpointState> load();
   // Atomic; throws E_WRITE and leaves the others as they are.
   void save(const CheckpointState& state);
-
-  // The goal of the unfinished run in the folder; nullopt if there is none.
-  static std::optional<std::string> goal(const fs::path& folder);
-  // Removes the folder of a run that is done: at once, whatever happens meanwhile.
-  static void discard(const fs::path& folder);
+  // Removes the folder of a run that is done, what is large in it first, then all at once.
+  void finish();
 
  private:
   fs::path slot(int64_t sequence) const;

@@ -65,7 +65,7 @@ class Run {
     }
     chosen_ = options.recipe.epochs;
     if (options.checkpoints.empty()) return;
-    checkpoints_ = std::make_unique<Checkpoints>(options.checkpoints, options.run, options.goal);
+    checkpoints_ = std::make_unique<Checkpoints>(options.checkpoints, options.run, options.resume);
     if (options.resume) resume();
   }
 
@@ -83,8 +83,8 @@ class Run {
       expert.emplace(make_());
       train(*expert, options_.refit || held_out_.empty() ? all_ : train_);
     }
-    return {*std::move(expert), chosen_, std::move(history_), std::move(held_out_),
-            held_out_logits_};
+    return {*std::move(expert),   chosen_,          std::move(history_),
+            std::move(held_out_), held_out_logits_, std::move(checkpoints_)};
   }
 
  private:

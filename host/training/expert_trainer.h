@@ -4,11 +4,13 @@
 #include <ATen/ATen.h>
 
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "experts/expert.h"
+#include "training/checkpoint.h"
 #include "training/learner.h"
 
 namespace moecollab::training {
@@ -18,10 +20,10 @@ struct ExpertTrainingOptions {
   int32_t patience = 5;  // epochs without a better one before it stops
   bool refit = true;     // train again on all texts with the epoch count found
   // Where an unfinished run is kept, or empty; how often; the digest of what the result depends on
-  // beside the options above; where the result goes; and whether to go on from what is there.
+  // beside the options above; and whether to go on from what is there.
   fs::path checkpoints;
   double checkpoint_seconds = 30;
-  std::string run, goal;
+  std::string run;
   bool resume = false;
 };
 
@@ -43,7 +45,8 @@ struct TrainedExpert {
   int32_t epochs = 0;      // chosen
   std::vector<EpochRecord> history;
   std::vector<int64_t> held_out_rows;
-  at::Tensor held_out_logits;  // [rows, C] of the model that did not see them
+  at::Tensor held_out_logits;                // [rows, C] of the model that did not see them
+  std::unique_ptr<Checkpoints> checkpoints;  // to be finished when the expert is in its place
 };
 
 // Trains on what is not held out, chooses the epoch by the held-out texts, then (refit) trains a

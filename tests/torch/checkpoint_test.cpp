@@ -30,11 +30,11 @@ struct CheckpointTest : ::testing::Test {
 
 TEST_F(CheckpointTest, TheNewestOfTwoIsRead) {
   {
-    Checkpoints checkpoints(folder, "run", "1.0.0");
+    Checkpoints checkpoints(folder, "run", true);
     EXPECT_FALSE(checkpoints.load());
     for (const int64_t epoch : {1, 2, 3}) checkpoints.save(state(epoch));
   }
-  Checkpoints checkpoints(folder, "run", "1.0.0");
+  Checkpoints checkpoints(folder, "run", true);
   const auto found = checkpoints.load();
   ASSERT_TRUE(found);
   EXPECT_EQ(found->facts["epoch"], 3);
@@ -45,7 +45,7 @@ TEST_F(CheckpointTest, TheNewestOfTwoIsRead) {
 }
 
 TEST_F(CheckpointTest, ADamagedOneGivesWayToTheOneBefore) {
-  Checkpoints checkpoints(folder, "run", "1.0.0");
+  Checkpoints checkpoints(folder, "run", true);
   checkpoints.save(state(1));  // slot 0
   checkpoints.save(state(2));  // slot 1
   const fs::path newest = folder / "1.safetensors";
@@ -63,35 +63,34 @@ TEST_F(CheckpointTest, ADamagedOneGivesWayToTheOneBefore) {
 }
 
 TEST_F(CheckpointTest, AnotherRunsIsRefused) {
-  Checkpoints(folder, "one", "1.0.0").save(state(1));
-  Checkpoints checkpoints(folder, "two", "1.0.0");
+  Checkpoints(folder, "one", true).save(state(1));
+  Checkpoints checkpoints(folder, "two", true);
   EXPECT_EQ(code_of([&] { checkpoints.load(); }), "E_CKPT");
 }
 
-// A run that began anew beside the later checkpoints of another one.
-TEST_F(CheckpointTest, ThisRunsComesBeforeANewerOneOfAnother) {
+// Killed before its first save, it must not find what another run left.
+TEST_F(CheckpointTest, ARunThatStartsAnewHasAnEmptyFolder) {
   {
-    Checkpoints other(folder, "one", "1.0.0");
-    for (const int64_t epoch : {1, 2, 3, 4}) other.save(state(epoch));
+    Checkpoints other(folder, "one", false);
+    for (const int64_t epoch : {1, 2}) other.save(state(epoch));
+    fs::create_directories(folder / "package");
   }
-  Checkpoints(folder, "two", "1.0.0").save(state(1));  // slot 0
-  EXPECT_EQ(Checkpoints(folder, "two", "1.0.0").load()->facts["epoch"], 1);
-  EXPECT_EQ(Checkpoints(folder, "one", "1.0.0").load()->facts["epoch"], 4);
+  { const Checkpoints anew(folder, "two", false); }
+  EXPECT_FALSE(Checkpoints(folder, "two", true).load());
+  EXPECT_FALSE(fs::exists(folder / "package"));
 }
 
-TEST_F(CheckpointTest, TheGoalIsThereUntilTheRunIsDone) {
-  EXPECT_FALSE(Checkpoints::goal(folder));
-  Checkpoints(folder, "run", "1.0.1");
-  EXPECT_EQ(Checkpoints::goal(folder), "1.0.1");
+TEST_F(CheckpointTest, NothingIsLeftOfAFinishedRun) {
+  Checkpoints checkpoints(folder, "run", false);
+  checkpoints.save(state(1));
   fs::create_directories(temporary.path() / ".run" / "left by one killed");
-  Checkpoints::discard(folder);
-  EXPECT_FALSE(Checkpoints::goal(folder));
+  checkpoints.finish();
   EXPECT_TRUE(fs::is_empty(temporary.path()));
 }
 
 TEST_F(CheckpointTest, OneRunAtATime) {
-  Checkpoints checkpoints(folder, "run", "1.0.0");
-  EXPECT_EQ(code_of([&] { Checkpoints second(folder, "run", "1.0.0"); }), "E_LOCK");
+  Checkpoints checkpoints(folder, "run", true);
+  EXPECT_EQ(code_of([&] { Checkpoints second(folder, "run", true); }), "E_LOCK");
 }
 
 // --- Runs
@@ -156,7 +155,7 @@ struct ResumeTest : CheckpointTest {
     const at::Tensor answers = done.expert.forward(data.features);
     EXPECT_EQ(done.history.size(), static_cast<size_t>(8 + done.epochs));
     if (out != nullptr) out->held_out_logits = done.held_out_logits;
-    Checkpoints::discard(folder);
+    done.checkpoints->finish();
     return answers;
   }
 

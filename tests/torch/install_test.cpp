@@ -11,10 +11,7 @@ namespace {
 using registry::write;
 
 struct InstallTest : testing::Test {
-  InstallTest() {
-    write(registry / "registry.toml", "schema = 1\n");
-    registry::write_package(packages.path() / "legal");
-  }
+  InstallTest() { write(registry / "registry.toml", "schema = 1\n"); }
   registry::Package package(const std::string& version = "2.1.0") {
     const fs::path folder = packages.path() / version;
     registry::write_package(
@@ -60,6 +57,23 @@ TEST_F(InstallTest, TheSamePackageAgainAddsTheEntryThatIsMissing) {
 TEST_F(InstallTest, WhatAKilledInstallLeftIsRemoved) {
   write(legal / ".new.Q6otyg" / "package" / "libclauses.so", "libr");
   install(registry, package(), "legal");
+  EXPECT_THAT(names_in(legal), testing::ElementsAre("2.1.0"));
+}
+
+// Killed between the package's renaming and the removal of its staging folder.
+TEST_F(InstallTest, AnEmptyStagingFolderBesideThePackageIsRemoved) {
+  place_package(registry, package(), legal / "2.1.0");
+  fs::create_directories(legal / ".new.Q6otyg");
+  install(registry, package(), "legal");
+  EXPECT_THAT(names_in(legal), testing::ElementsAre("2.1.0"));
+}
+
+// A power cut before the files reached the disk.
+TEST_F(InstallTest, ThePackageIsCopiedAgainWhereItsFilesAreDamaged) {
+  install(registry, package(), "legal");
+  write_file_atomic(legal / "2.1.0" / "libclauses.so", "");
+  install(registry, package(), "legal");
+  EXPECT_EQ(read_file(legal / "2.1.0" / "libclauses.so", "E_TEST"), "library");
   EXPECT_THAT(names_in(legal), testing::ElementsAre("2.1.0"));
 }
 

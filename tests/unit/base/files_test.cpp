@@ -2,8 +2,11 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <csignal>
 #include <thread>
 #include <vector>
 
@@ -33,14 +36,7 @@ TEST_F(FilesTest, ReplacesAFileAndLeavesNothingBesideIt) {
   EXPECT_THAT(names(), testing::ElementsAre("report.json"));
 }
 
-TEST_F(FilesTest, TakesOverWhatAKilledWriterLeft) {
-  write_file_atomic(folder.path() / ".report.json.moecollab", "half of a much longer file");
-  write_file_atomic(file, "whole");
-  EXPECT_EQ(read_file(file, "E_TEST"), "whole");
-  EXPECT_THAT(names(), testing::ElementsAre("report.json"));
-}
-
-TEST_F(FilesTest, WritersOfOnePathTakeTurns) {
+TEST_F(FilesTest, AFileOfManyWritersIsThatOfOne) {
   std::vector<std::thread> writers;
   for (const char letter : {'a', 'b', 'c', 'd'}) {
     writers.emplace_back([this, letter] {
@@ -51,6 +47,25 @@ TEST_F(FilesTest, WritersOfOnePathTakeTurns) {
   const std::string bytes = read_file(file, "E_TEST");
   EXPECT_EQ(bytes, std::string(100'000, bytes.front()));
   EXPECT_THAT(names(), testing::ElementsAre("report.json"));
+}
+
+// Killed at a random moment of the writing; the folder holds the old file or the new one, no more.
+TEST_F(FilesTest, AKilledWriterLeavesTheOldFileAndNothingElse) {
+  const std::string bytes(4 << 20, 'n');
+  for (int kill = 0; kill < 20; ++kill) {
+    write_file_atomic(file, "old");
+    const pid_t writer = ::fork();
+    if (writer == 0) {
+      write_file_atomic(file, bytes);
+      ::_exit(0);
+    }
+    std::this_thread::sleep_for(std::chrono::microseconds(200 * kill));
+    ::kill(writer, SIGKILL);
+    ::waitpid(writer, nullptr, 0);
+    const std::string found = read_file(file, "E_TEST");
+    EXPECT_TRUE(found == "old" || found == bytes) << kill;
+    EXPECT_THAT(names(), testing::ElementsAre("report.json")) << kill;
+  }
 }
 
 TEST_F(FilesTest, WhetherAFileCanBeWrittenIsFoundOutWithoutTouchingIt) {
@@ -79,7 +94,7 @@ TEST_F(FilesTest, AClaimedLockNamesWhoHasIt) {
 
 TEST_F(FilesTest, WaitingForALockEndsWhenItIsFree) {
   const fs::path lock = folder.path() / "lock";
-  bool released = false;
+  std::atomic<bool> released = false;
   std::thread waiting;
   {
     const FileLock held = FileLock::claim(lock, "");
