@@ -81,7 +81,8 @@ fs::path deep_baseline_folder(const fs::path& registry) { return registry / "bas
 Json train_deep_baseline(const TrainBaselineOptions& options) {
   const TrainExpertOptions expert = expert_options(options);
   const registry::Package kind = registry::open_package(find_kind(kKind));
-  training_options(expert, kind.manifest.training);  // refuses before anything is read
+  const training::ExpertTrainingOptions training =
+      training_options(expert, kind.manifest.training);  // refuses before anything is read
   const std::vector<data::Dataset> datasets = read_datasets(options.data, "train");
   pipeline::Pool pool(pool_options(options));
   pool.require_experts();
@@ -91,6 +92,7 @@ Json train_deep_baseline(const TrainBaselineOptions& options) {
   }
   require_writable(options.registry / registry::kLockFile);
   registry::Manifest manifest = manifest_of(kind.manifest, expert, pool, datasets);
+  manifest.provenance["recipe"] = recipe_json(expert, training);
   const Lesson lesson = lesson_of(pool, datasets);
   training::TrainedExpert trained = train_kind(expert, pool, kind, manifest, lesson);
   for (const data::Dataset& dataset : datasets) data::require_unchanged(dataset);

@@ -52,7 +52,7 @@ registry::Version version_to_install(const TrainExpertOptions& options) {
   return registry::Version{highest.major, highest.minor, highest.patch + 1, {}};
 }
 
-// The kind's manifest, completed for this expert.
+// The kind's manifest, completed for this expert but for its version.
 registry::Manifest complete_manifest(const registry::Manifest& kind,
                                      const TrainExpertOptions& options,
                                      const fusion::LabelSpace& space, const pipeline::Pool& pool,
@@ -61,7 +61,6 @@ registry::Manifest complete_manifest(const registry::Manifest& kind,
   manifest.expert.id = kind.expert.id + "." + options.name;
   manifest.expert.name = options.name;
   manifest.training = {};
-  manifest.expert.version = version_to_install(options);
   manifest.expert.description =
       fmt::format("{} trained on domain {}", kind.expert.name, options.domain);
   manifest.task.domain = options.domain;
@@ -173,20 +172,27 @@ void finish(const TrainExpertOptions& options, const registry::Package& package,
   checkpoints.finish();
 }
 
+// Whatever the order of their keys.
+bool equal(const Json& a, const Json& b) { return nlohmann::json(a) == nlohmann::json(b); }
+
 // The result of a run that was killed when its package was written already, its last steps now
-// done; nullopt if --resume has none to go on with.
-std::optional<Json> finished_before(const TrainExpertOptions& options) {
+// done; nullopt if --resume has none to go on with. `wanted`: the manifest of this run's expert.
+std::optional<Json> finished_before(const TrainExpertOptions& options,
+                                    const registry::Manifest& wanted) {
   const fs::path folder = checkpoint_folder(options);
   if (!options.resume || !fs::exists(folder / kResult)) return std::nullopt;
-  const Json result = parse_json(read_file(folder / kResult, "E_CKPT_READ"));
-  if (result["kind"] != options.kind || result["domain"] != options.domain) return std::nullopt;
   const registry::Package package = registry::open_package(folder / kPackage);
+  if (!equal(package.manifest.provenance, wanted.provenance) ||
+      !equal(package.manifest.config, wanted.config)) {
+    return std::nullopt;
+  }
   const fs::path target =
       registry::version_folder(options.registry, options.name, package.manifest.expert.version);
   if (fs::exists(target) &&
       registry::open_package(target).manifest_sha256 != package.manifest_sha256) {
     return std::nullopt;  // meanwhile somebody else has the version
   }
+  const Json result = parse_json(read_file(folder / kResult, "E_CKPT_READ"));
   print_note(fmt::format("{} was trained already: going on with its installation", options.name));
   training::Checkpoints checkpoints(folder, {}, /*resume=*/true);
   finish(options, package, checkpoints);
@@ -211,10 +217,10 @@ Json run_train_expert(const TrainExpertOptions& options) { return train_one_expe
 Json train_one_expert(const TrainExpertOptions& options, const TextWeights& weights) {
   prepare(options);
   check_options(options);
-  if (std::optional<Json> result = finished_before(options)) return *std::move(result);
   const Json config = parse_settings(options.settings);
   const registry::Package kind = registry::open_package(find_kind(options.kind));
-  training_options(options, kind.manifest.training);  // refuses before anything is read
+  const training::ExpertTrainingOptions training =
+      training_options(options, kind.manifest.training);  // refuses before anything is read
   const data::Dataset dataset = read_training_file(options);
   require_two_labels(dataset);
   contribution::ensure_registry(options.registry, new_registry_encoder(options));
@@ -226,9 +232,13 @@ Json train_one_expert(const TrainExpertOptions& options, const TextWeights& weig
   const fusion::LabelSpace space = label_space(pool, dataset);
   registry::Manifest manifest =
       complete_manifest(kind.manifest, options, space, pool, dataset, config);
+  manifest.provenance["recipe"] = recipe_json(options, training);
+  if (std::optional<Json> result = finished_before(options, manifest)) return *std::move(result);
+  manifest.expert.version = version_to_install(options);
   const Lesson lesson = lesson_of(dataset, space, options, weights);
   training::TrainedExpert trained = train_kind(options, pool, kind, manifest, lesson);
   data::require_unchanged(dataset);
+  fs::remove(checkpoint_folder(options) / kResult);  // of a package that is now replaced
   const registry::Package package = write_trained(checkpoint_folder(options) / kPackage, options,
                                                   manifest, kind, trained, pool, lesson.texts);
   if (trained.held_out_logits.defined()) {

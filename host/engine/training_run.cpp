@@ -52,23 +52,6 @@ void write_history(const fs::path& registry, const std::string& name,
   write_file_atomic(file, lines);
 }
 
-// What the provenance of a trained package says about how to train it again.
-Json recipe_json(const TrainExpertOptions& options,
-                 const training::ExpertTrainingOptions& training) {
-  const training::Recipe& r = training.recipe;
-  return {{"epochs", r.epochs},
-          {"batch", r.batch},
-          {"lr", r.schedule.lr},
-          {"warmup", r.schedule.warmup},
-          {"schedule", r.schedule.linear_decay ? "linear" : "constant"},
-          {"clip", r.clip},
-          {"patience", training.patience},
-          {"class_weights", options.class_weights},
-          {"weights", options.weights},
-          {"layers", options.layers},
-          {"pooling", options.pooling}};
-}
-
 // The encoder features that the expert reads. A layer that it chose by its [config] goes into the
 // manifest; --layers beside that is refused.
 encoder::FeatureRequest adopt_layers(const experts::Expert& expert,
@@ -95,6 +78,22 @@ std::vector<std::string> probe_texts(const std::vector<std::string_view>& texts)
 }
 
 }  // namespace
+
+Json recipe_json(const TrainExpertOptions& options,
+                 const training::ExpertTrainingOptions& training) {
+  const training::Recipe& r = training.recipe;
+  return {{"epochs", r.epochs},
+          {"batch", r.batch},
+          {"lr", r.schedule.lr},
+          {"warmup", r.schedule.warmup},
+          {"schedule", r.schedule.linear_decay ? "linear" : "constant"},
+          {"clip", r.clip},
+          {"patience", training.patience},
+          {"class_weights", options.class_weights},
+          {"weights", options.weights},
+          {"layers", options.layers},
+          {"pooling", options.pooling}};
+}
 
 fs::path checkpoint_folder(const TrainExpertOptions& options) {
   return options.registry / "checkpoints" / options.name;
@@ -147,7 +146,6 @@ training::TrainedExpert train_kind(const TrainExpertOptions& options, pipeline::
                                    const Lesson& lesson) {
   training::ExpertTrainingOptions training = training_options(options, kind.manifest.training);
   manifest.files = kind.manifest.files;
-  manifest.provenance["recipe"] = recipe_json(options, training);
   const auto make = [&] {
     return pipeline::instantiate_untrained(
         {kind.folder, manifest, kind.manifest_sha256}, pool.encoder(), pool.options().threads,

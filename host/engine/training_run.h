@@ -19,6 +19,10 @@ namespace moecollab::engine {
 training::ExpertTrainingOptions training_options(const TrainExpertOptions& options,
                                                  const registry::TrainingTable& kind);
 
+// What the provenance of a trained package says about how to train it again.
+Json recipe_json(const TrainExpertOptions& options,
+                 const training::ExpertTrainingOptions& training);
+
 // n / (C·n_c) for a text of label c, so that each label counts the same in sum; mean 1.
 std::vector<float> balanced_weights(const std::vector<int32_t>& labels, size_t classes);
 
@@ -30,8 +34,8 @@ struct Lesson {
   std::vector<float> weights;  // or empty: all 1
 };
 
-// Trains the kind on the lesson, under a manifest that is complete but for the layers, which become
-// those that the expert reads, and for provenance.recipe. Leaves registry/history/<name>.jsonl, and
+// Trains the kind on the lesson, under a manifest that is complete but for version and layers,
+// which become those that the expert reads. Leaves registry/history/<name>.jsonl, and
 // checkpoint_folder() until its checkpoints are finished.
 training::TrainedExpert train_kind(const TrainExpertOptions& options, pipeline::Pool& pool,
                                    const registry::Package& kind, registry::Manifest& manifest,

@@ -183,6 +183,8 @@ class DeepTraining(EndToEnd):
                     done = run(*command, env={"LD_PRELOAD": str(killer), "KILL_AT": point, "TMPDIR": str(temporary)})
                     self.assertEqual(done.returncode, -signal.SIGKILL, done.stderr)
                     self.assertEqual(list(temporary.iterdir()), [])
+                    if (registry / "experts" / "deep" / "1.0.0").exists():
+                        self.assertRefused(run(*command, "--resume", "--seed", 2), 4, "E_REG_EXISTS", "deep 1.0.0")
                     done = run(*command, "--resume")
                     self.assertEqual(done.returncode, 0, done.stderr)
                     if kind == "deep-adapter":
