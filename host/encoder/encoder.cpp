@@ -83,29 +83,28 @@ void Encoder::load() {
 Encoder::Tokens Encoder::tokenise(std::span<const std::string_view> texts) {
   Tokens tokens;
   tokens.ids.resize(texts.size());
-  std::vector<char> truncated(texts.size());
   at::parallel_for(0, static_cast<int64_t>(texts.size()), 64, [&](int64_t begin, int64_t end) {
     for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i) {
-      auto encoding = tokenizer_.encode(texts[i], settings_.max_length);
-      tokens.ids[i] = std::move(encoding.ids);
-      truncated[i] = encoding.truncated;
+      tokens.ids[i] = tokenizer_.encode(texts[i], settings_.max_length).ids;
     }
   });
   for (const auto& ids : tokens.ids) tokens.lengths.push_back(static_cast<int32_t>(ids.size()));
   for (const int32_t length : tokens.lengths) counters_.tokens += length;
-  counters_.truncated += std::count(truncated.begin(), truncated.end(), 1);
   return tokens;
 }
 
-std::vector<int32_t> Encoder::token_counts(std::span<const std::string_view> texts) const {
-  std::vector<int32_t> counts(texts.size());
+TextLengths Encoder::lengths(std::span<const std::string_view> texts) const {
+  TextLengths lengths{std::vector<int32_t>(texts.size()), 0};
+  std::vector<char> truncated(texts.size());
   at::parallel_for(0, static_cast<int64_t>(texts.size()), 64, [&](int64_t begin, int64_t end) {
     for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i) {
-      counts[i] =
-          static_cast<int32_t>(tokenizer_.encode(texts[i], settings_.max_length).ids.size());
+      const auto encoding = tokenizer_.encode(texts[i], settings_.max_length);
+      lengths.tokens[i] = static_cast<int32_t>(encoding.ids.size());
+      truncated[i] = encoding.truncated;
     }
   });
-  return counts;
+  lengths.truncated = std::count(truncated.begin(), truncated.end(), 1);
+  return lengths;
 }
 
 const at::Tensor* Encoder::weight(const std::string& name) const {

@@ -33,7 +33,12 @@ struct EncoderCounters {
   int64_t forwards = 0;    // texts that went through the model
   int64_t cache_hits = 0;  // texts answered from the cache
   int64_t tokens = 0;      // real tokens of the texts that were tokenised
-  int64_t truncated = 0;   // of those, texts longer than the maximum
+};
+
+// Of some texts, special tokens included, after truncation.
+struct TextLengths {
+  std::vector<int32_t> tokens;  // a number a text
+  int64_t truncated = 0;        // texts longer than the maximum
 };
 
 // Tokenizer and model under one roof. The model is loaded at the first text that needs it, so a run
@@ -51,7 +56,7 @@ class Encoder {
   const EncoderCounters& counters() const { return counters_; }
 
   // Features of the texts in their order; every text is encoded at most once, in length-sorted
-  // batches. A text longer than the maximum is truncated and counted. `row_ids` are 0, 1, ….
+  // batches. A text longer than the maximum is truncated. `row_ids` are 0, 1, ….
   Features encode(std::span<const std::string_view> texts, const FeatureRequest& request,
                   std::string_view progress_label = {});
 
@@ -62,8 +67,8 @@ class Encoder {
   // Loads and prepares the model now, for callers that time encode().
   void load();
 
-  // Tokens per text (special tokens included, after truncation).
-  std::vector<int32_t> token_counts(std::span<const std::string_view> texts) const;
+  // Tokenises them anew, so that the answer is the same whatever is cached.
+  TextLengths lengths(std::span<const std::string_view> texts) const;
   // Operations of one pass over a text of that many tokens, all blocks (2 a multiply-add).
   int64_t flops(int64_t length) const;
 

@@ -55,7 +55,7 @@ Json bench_encode(pipeline::Pool& pool, const std::vector<std::string_view>& vie
   const double seconds = seconds_since(start);
   double flops = 0;
   int64_t tokens = 0;
-  for (const int32_t length : encoder.token_counts(views)) {
+  for (const int32_t length : encoder.lengths(views).tokens) {
     flops += static_cast<double>(encoder.flops(length));
     tokens += length;
   }

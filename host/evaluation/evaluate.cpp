@@ -15,6 +15,7 @@
 #include "evaluation/gate_usage.h"
 #include "evaluation/metrics.h"
 #include "evaluation/run.h"
+#include "pipeline/targets.h"
 #include "registry/lock.h"
 
 namespace moecollab::evaluation {
@@ -227,17 +228,32 @@ Json specialisation_json(const Runs& runs, const pipeline::Collaboration& collab
   return {{"matrix", matrix}, {"per_expert", per_expert}, {"nmi", number(s.nmi)}};
 }
 
+// Of each domain's texts.
+using Lengths = std::vector<encoder::TextLengths>;
+
+Lengths lengths_of(const Runs& runs, const encoder::Encoder& encoder) {
+  Lengths lengths;
+  for (const DomainRun& run : runs)
+    lengths.push_back(encoder.lengths(pipeline::text_views(*run.dataset)));
+  return lengths;
+}
+
+int64_t truncated(const Lengths& lengths) {
+  int64_t sum = 0;
+  for (const encoder::TextLengths& domain : lengths) sum += domain.truncated;
+  return sum;
+}
+
 // Operations for the texts: real tokens through the encoder, and through each expert that the gate
 // sent them to (whether it ran or its answer was cached).
-Json compute_json(const Runs& runs, pipeline::Collaboration& collaboration, double seconds) {
+Json compute_json(const Runs& runs, const Lengths& lengths, pipeline::Collaboration& collaboration,
+                  double seconds) {
   encoder::Encoder& encoder = *collaboration.pool().encoder();
   int64_t texts = 0, tokens = 0;
   double encoder_flops = 0, expert_flops = 0, all_experts_flops = 0;
-  for (const DomainRun& run : runs) {
-    std::vector<std::string_view> views;
-    for (const data::Example& example : run.dataset->examples) views.push_back(example.text);
-    const double* share = run.gate.data();
-    for (const int32_t length : encoder.token_counts(views)) {
+  for (size_t d = 0; d < runs.size(); ++d) {
+    const double* share = runs[d].gate.data();
+    for (const int32_t length : lengths[d].tokens) {
       encoder_flops += static_cast<double>(encoder.flops(length));
       for (const pipeline::InstalledExpert* expert : collaboration.experts()) {
         const double flops = expert->expert.flops().of(length);
@@ -246,7 +262,7 @@ Json compute_json(const Runs& runs, pipeline::Collaboration& collaboration, doub
       }
       tokens += length;
     }
-    texts += static_cast<int64_t>(views.size());
+    texts += static_cast<int64_t>(lengths[d].tokens.size());
   }
   const auto n = static_cast<double>(texts);
   int encoder_experts = 0;
@@ -361,6 +377,7 @@ Json evaluate(pipeline::Collaboration& collaboration, const pipeline::GateFile& 
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 
   pipeline::Pool& pool = collaboration.pool();
+  const Lengths lengths = lengths_of(runs, *pool.encoder());
   const fusion::LabelUnion& labels = pool.labels();
   std::vector<int> space_of_expert;
   for (const pipeline::InstalledExpert* expert : collaboration.experts())
@@ -370,12 +387,12 @@ Json evaluate(pipeline::Collaboration& collaboration, const pipeline::GateFile& 
     domains[run.dataset->domain] = domain_json(run, space_of_expert, labels);
   return {{"schema", "moecollab.report/1"},
           {"domains", domains},
-          {"overall", overall_json(runs, domains, pool.encoder()->counters().truncated)},
+          {"overall", overall_json(runs, domains, truncated(lengths))},
           {"gate", gate_json(runs, collaboration, gate, space_of_expert, labels)},
           {"specialisation",
            specialisation_json(runs, collaboration, static_cast<int>(space_of_expert.size()))},
           {"training", context.training},
-          {"compute", compute_json(runs, collaboration, seconds)},
+          {"compute", compute_json(runs, lengths, collaboration, seconds)},
           {"experts", experts_json(pool)},
           {"notes", notes_json(runs, collaboration, context)},
           {"provenance", provenance_json(pool, datasets, context)}};

@@ -47,10 +47,18 @@ class MainJob(EndToEnd):
 
     def test_cached_and_fresh_features_give_equal_answers(self):
         registry = self.registry()
+        self.eval(registry)
         cached, fresh = json.loads(self.eval(registry, "--json").stdout), json.loads(self.eval(registry, "--json", "--no-cache").stdout)
         self.assertEqual(fresh["compute"]["cache_hits"], 0)
         self.assertEqual(cached["compute"]["cache_hits"], 82)
         self.assertEqual(cached["domains"], fresh["domains"])
+
+    def test_truncated_texts_are_counted_whether_cached_or_not(self):
+        registry = self.registry()
+        news = self.write("news.jsonl", json.dumps({"text": "market " * 1000, "label": "world"}) + "\n" + (SAMPLES / "news/dev.jsonl").read_text())
+        for _ in range(2):
+            done = run("eval", f"--data=news={news}", "--registry", registry, "--cache-dir", self.folder / "cache", "--quiet", "--json")
+            self.assertEqual(json.loads(done.stdout)["overall"]["truncated"], 1, done.stderr)
 
     def test_second_train_gate_runs_the_encoder_zero_times(self):
         done = run("train-gate", *self.data("train"), *self.options(self.registry()), "--json")

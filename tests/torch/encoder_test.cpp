@@ -172,8 +172,10 @@ TEST_F(EncoderTest, FingerprintFollowsContent) {
 
 TEST_F(EncoderTest, TruncationIsCounted) {
   Encoder encoder({tiny.folder(), 4}, at::kCPU, 64, nullptr);
-  encoder.encode(kTexts, {{{2, Pooling::kMean}}, {}, false});
-  EXPECT_EQ(encoder.counters().truncated, 3);  // of 6, 5 and 3 words: more than [CLS] + 2 + [SEP]
+  const TextLengths lengths = encoder.lengths(kTexts);
+  EXPECT_EQ(lengths.truncated, 3);  // of 6, 5 and 3 words: more than [CLS] + 2 + [SEP]
+  EXPECT_EQ(lengths.tokens.size(), kTexts.size());
+  EXPECT_EQ(*std::max_element(lengths.tokens.begin(), lengths.tokens.end()), 4);
 }
 
 // tests/golden/encoder.json holds what `transformers` gives for the real encoder
