@@ -12,7 +12,7 @@ encoder=${MOECOLLAB_ENCODER:-.deps/encoder/all-MiniLM-L6-v2}
 say() { printf 'demo: %s\n' "$*" >&2; }
 
 [ -d "$data" ] || { say "there is no data folder $data; it holds <domain>/train.jsonl and <domain>/dev.jsonl"; exit 3; }
-domains=$(cd "$data" && for d in */; do [ -e "$d/train.jsonl" ] && echo "${d%/}"; done)
+domains=$(cd "$data" && for d in */; do if [ -e "$d/train.jsonl" ]; then echo "${d%/}"; fi; done)
 [ -n "$domains" ] || { say "$data has no <domain>/train.jsonl"; exit 3; }
 
 # Options of train-expert beyond the kind's own recipe, chosen on held-out training texts of the five
@@ -100,4 +100,4 @@ else
 fi
 cat "$out/table.txt"
 say "report: $out/report.html (also report.json and report.md); registry: $out/registry"
-say "try: echo 'the referee waved play on' | $program predict --registry $out/registry -"
+say "try: echo 'the striker scored twice in the cup final' | $program predict --registry $out/registry -"

@@ -126,7 +126,7 @@ void refuse_folder_or_link(const fs::path& path) {
   if (S_ISLNK(info.st_mode)) fail_write(path, "it is a symbolic link");
 }
 
-std::string make_folder(const fs::path& pattern) {
+std::string make_temporary(const fs::path& pattern) {
   std::string name = pattern.string();
   if (::mkdtemp(name.data()) == nullptr) fail_write(pattern, errno);
   return name;
@@ -193,6 +193,14 @@ void require_writable(const fs::path& path) {
   if (!file.name.empty()) ::unlink(file.name.c_str());
 }
 
+void make_folder(const fs::path& folder) {
+  std::error_code error;
+  fs::create_directories(folder, error);
+  if (!error) return;
+  throw Error("E_WRITE",
+              fmt::format("{} cannot be made: {}", escaped(folder.string()), error.message()));
+}
+
 void sync_folder(const fs::path& folder) {
   const auto sync = [](const fs::path& path) {
     const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
@@ -206,7 +214,7 @@ TemporaryFolder::TemporaryFolder(std::string_view prefix)
     : TemporaryFolder(fs::temp_directory_path(), prefix) {}
 
 TemporaryFolder::TemporaryFolder(const fs::path& parent, std::string_view prefix)
-    : path_(make_folder(parent / fmt::format("{}.XXXXXX", prefix))) {}
+    : path_(make_temporary(parent / fmt::format("{}.XXXXXX", prefix))) {}
 
 TemporaryFolder::~TemporaryFolder() {
   std::error_code ignored;

@@ -31,6 +31,9 @@ void write_file_atomic(const fs::path& path, std::string_view bytes);
 // files, and `path` is neither a folder nor a symbolic link). Writes nothing that stays.
 void require_writable(const fs::path& path);
 
+// Makes the folder, and those above it, where there are none. Throws E_WRITE.
+void make_folder(const fs::path& folder);
+
 // Waits until everything in the folder is on the disk. Throws E_WRITE.
 void sync_folder(const fs::path& folder);
 

@@ -106,8 +106,8 @@ int parse_and_run(Program& program, std::vector<std::string> arguments) {
     refuse_unknown(verb, program.app.remaining(/*recurse=*/true));
   } catch (const CLI::ParseError& error) {
     throw Error("E_CONFIG", escaped(error.what(), 400),
-                fmt::format("`moecollab {} --help` lists what it takes",
-                            &verb == &program.app ? "" : verb.get_name()));
+                fmt::format("`moecollab{} --help` lists what it takes",
+                            &verb == &program.app ? "" : " " + verb.get_name()));
   }
   set_console({.quiet = program.quiet,
                .terminal = ::isatty(STDERR_FILENO) == 1,
@@ -137,7 +137,7 @@ int run(const std::vector<std::string>& arguments) {
     return status;
   } catch (const Error& error) {
     report(error, program.json);
-    return error.code() == "E_INTERRUPTED" ? 130 : exit_status(error.code());
+    return error.code() == "E_INTERRUPTED" ? interrupted_status() : exit_status(error.code());
   } catch (const std::bad_alloc&) {
     report(Error("E_INTERNAL", "out of memory", "try a smaller --batch-tokens"), program.json);
   } catch (const std::exception& error) {

@@ -25,6 +25,10 @@ void add_common(CLI::App& verb, Program& program, engine::CommonOptions& options
       ->capture_default_str();
   verb.add_option("--device", options.device, "cpu or auto")->capture_default_str();
   verb.add_option("--precision", options.precision, "fp32")->capture_default_str();
+  add_output(verb, program);
+}
+
+void add_output(CLI::App& verb, Program& program) {
   verb.add_flag("--json", program.json, "Print the result as JSON");
   verb.add_flag("--quiet", program.quiet, "Warnings and errors only");
   verb.add_option("--config",

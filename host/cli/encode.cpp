@@ -102,8 +102,7 @@ void add_tokenize(Program& program) {
       ->capture_default_str();
   verb.add_option("--encoder", options->encoder, "Encoder folder; then no registry is read")
       ->envname("MOECOLLAB_ENCODER");
-  verb.add_flag("--json", program.json, "For uniformity: the output is JSONL anyway");
-  verb.add_option("--config", "TOML file with any of these options as keys")->type_name("FILE");
+  add_output(verb, program);
   verb.callback([&program, options, files, format] {
     program.action = [options, files, format] { return tokenize(*options, *files, *format); };
   });

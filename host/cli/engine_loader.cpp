@@ -14,12 +14,12 @@ namespace moecollab::cli {
 namespace {
 
 engine::Engine* g_engine = nullptr;
-volatile std::sig_atomic_t g_interrupts = 0;
+volatile std::sig_atomic_t g_signal = 0;  // the first one
 
 // First: stop at the next step and leave things in order. Second: at once.
 void on_interrupt(int signal) {
-  if (g_interrupts > 0) ::_exit(128 + signal);
-  g_interrupts = 1;
+  if (g_signal != 0) ::_exit(128 + signal);
+  g_signal = signal;
   if (g_engine != nullptr) g_engine->request_stop();
 }
 
@@ -31,6 +31,8 @@ void catch_interrupts() {
 }
 
 }  // namespace
+
+int interrupted_status() { return 128 + (g_signal == 0 ? SIGINT : g_signal); }
 
 engine::Engine& open_engine() {
   if (g_engine != nullptr) return *g_engine;

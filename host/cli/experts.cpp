@@ -150,7 +150,7 @@ void add_experts(Program& program) {
       .add_option("--registry", options->registry, "Whose [[trust]] signatures are held against")
       ->envname("MOECOLLAB_REGISTRY")
       ->capture_default_str();
-  inspect_verb.add_flag("--json", program.json, "Print the result as JSON");
+  add_output(inspect_verb, program);
   action(inspect_verb, [&program, options, package] {
     const Json result = inspect(*package, options->registry);
     print_result(program, result, to_text(result));

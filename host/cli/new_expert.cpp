@@ -118,7 +118,7 @@ void add_new(Program& program) {
   verb.add_option("--language", options->language, "c, cpp or torch")->capture_default_str();
   verb.add_option("--id", options->id, "Reverse-DNS id; default: com.example.NAME");
   verb.add_option("--output", options->output, "Folder of the project; default: ./NAME");
-  verb.add_flag("--json", program.json, "Print the result as JSON");
+  add_output(verb, program);
   verb.callback([&program, options] {
     program.action = [&program, options] {
       if (options->id.empty()) options->id = "com.example." + options->name;

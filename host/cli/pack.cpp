@@ -164,7 +164,7 @@ Json sign(const fs::path& path, const registry::SecretKey& key) {
 template <typename Options>
 void runs(CLI::App& verb, Program& program, std::shared_ptr<Options> options,
           std::function<int(const Options&)> run) {
-  verb.add_flag("--json", program.json, "Print the result as JSON");
+  add_output(verb, program);
   verb.callback(
       [&program, options, run] { program.action = [options, run] { return run(*options); }; });
 }

@@ -15,12 +15,14 @@ void suggest(const std::string& command) {
 }
 
 std::string expert_text(const Json& r) {
-  return fmt::format("{} {} trained on {} ({}): {} epochs, held-out accuracy {:.3f} on {} texts\n",
-                     r["name"].get<std::string>(), r["version"].get<std::string>(),
-                     r["domain"].get<std::string>(), r["label_space"].get<std::string>(),
-                     r["epochs"].get<int>(),
-                     r["held_out_accuracy"].is_null() ? 0.0 : r["held_out_accuracy"].get<double>(),
-                     r["held_out"].get<int64_t>());
+  const std::string accuracy =
+      r["held_out_accuracy"].is_null()
+          ? "no text held out"
+          : fmt::format("held-out accuracy {:.3f} on {} texts",
+                        r["held_out_accuracy"].get<double>(), r["held_out"].get<int64_t>());
+  return fmt::format("{} {} trained on {} ({}): {} epochs, {}\n", r["name"].get<std::string>(),
+                     r["version"].get<std::string>(), r["domain"].get<std::string>(),
+                     r["label_space"].get<std::string>(), r["epochs"].get<int>(), accuracy);
 }
 
 std::string gate_text(const Json& r) {
@@ -41,7 +43,7 @@ void add_train_expert(Program& program) {
       "moecollab train-expert news-words --kind lexical --domain news --data-dir samples/data");
   verb.add_option("name", options->name, "Name of the expert: a-z, 0-9, _ and -")->required();
   verb.add_option("--kind", options->kind,
-                  "adapter, deep-adapter, lexical, or the folder of a trainable package")
+                  "adapter, deep-adapter, lexical, or a trainable package (folder or FILE.moec)")
       ->required();
   verb.add_option("--domain", options->domain, "Domain whose training file is used")->required();
   verb.add_option("--set", options->settings, "A setting of the kind's [config]; repeatable")
@@ -50,7 +52,7 @@ void add_train_expert(Program& program) {
                   "Encoder layers that it reads (0: embeddings, -1: last)");
   verb.add_option("--pooling", options->pooling, "mean or cls");
   verb.add_option("--epochs", options->epochs,
-                  "Epochs at most; default: the kind's [training], as below");
+                  "Epochs at most (default of this and the next: the kind's [training])");
   verb.add_option("--lr", options->lr, "Learning rate of AdamW");
   verb.add_option("--batch", options->batch, "Texts a step");
   verb.add_option("--patience", options->patience, "Epochs without a better one before it stops");
@@ -94,10 +96,10 @@ void add_train_rounds(Program& program) {
   verb.add_option("--epochs", options->epochs, "Epochs of --joint; the best held-out one counts")
       ->capture_default_str()
       ->needs(joint);
-  verb.add_option("--lambda1", options->lambda1, "Weight of the entropy term of eq 3")
-      ->capture_default_str();
-  verb.add_option("--lambda2", options->lambda2, "Weight of the balance term of eq 3")
-      ->capture_default_str();
+  verb.add_option("--lambda1", options->lambda1,
+                  "Weight of the entropy term of eq 3 (default, as all settings of the gate: those "
+                  "it was fitted with)");
+  verb.add_option("--lambda2", options->lambda2, "Weight of the balance term of eq 3");
   learns_from_data(verb, program, options, [&program](const auto& o) {
     const Json result = open_engine().train_rounds(o);
     print_result(

@@ -40,7 +40,7 @@ void add_validate(Program& program) {
   CLI::App& verb = add_verb(program, program.app, "validate",
                             "Tries an expert's package against everything that the ABI promises",
                             "moecollab validate build/clauses.package --level 4");
-  verb.add_option("package", options->package, "Folder of the package");
+  verb.add_option("package", options->package, "Package: its folder, or FILE.moec");
   verb.add_option("--level", options->level,
                   "Highest level: 1 load, 2 contract, 3 numerics, 4 training, 5 stress")
       ->capture_default_str();
@@ -53,7 +53,7 @@ void add_validate(Program& program) {
   verb.add_option("--deadline-ms", options->deadline_ms, "How long a check may take")
       ->capture_default_str();
   verb.add_option("--junit", options->junit, "JUnit XML into this file");
-  verb.add_flag("--json", program.json, "Print the result as JSON");
+  add_output(verb, program);
   verb.callback([&program, options] {
     program.action = [&program, options] {
       if (options->list) {

@@ -25,6 +25,8 @@ struct Program {
 
 // Common flags; a verb picks what it takes.
 void add_common(CLI::App& verb, Program& program, engine::CommonOptions& options);
+// Of these, --json, --quiet and --config, which every verb takes.
+void add_output(CLI::App& verb, Program& program);
 void add_seed(CLI::App& verb, engine::CommonOptions& options);
 void add_cache(CLI::App& verb, engine::CommonOptions& options);
 void add_data(CLI::App& verb, data::DataOptions& options);
@@ -76,5 +78,7 @@ void add_bench(Program& program);
 
 // The engine, opened at the first call. Throws E_INTERNAL with the loader's text and the way on.
 engine::Engine& open_engine();
+// The exit status of a run that a signal ended: 130 for SIGINT, 143 for SIGTERM.
+int interrupted_status();
 
 }  // namespace moecollab::cli

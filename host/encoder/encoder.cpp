@@ -9,11 +9,14 @@
 #include "base/console.h"
 #include "base/digest.h"
 #include "base/error.h"
+#include "base/interrupt.h"
 #include "base/strings.h"
 #include "text/batching.h"
 
 namespace moecollab::encoder {
 namespace {
+
+constexpr size_t kSettledTogether = 4096;  // texts: what a killed run encodes again at most
 
 std::string fingerprint_of(const EncoderSettings& settings, const BertConfig& c,
                            const text::Tokenizer& tokenizer) {
@@ -163,14 +166,18 @@ Features Encoder::encode(std::span<const std::string_view> texts, const FeatureR
   std::vector<std::string_view> missing_texts;
   for (const int64_t row : missing) missing_texts.push_back(texts[static_cast<size_t>(row)]);
   run_model(missing, request, tokenise(missing_texts), out, progress_label);
-  if (cache_) {
-    const at::Tensor index = index_tensor(missing);
-    for (auto& [key, rows] : out.pooled) {
-      rows.index_copy_(
-          0, index, cache_->settle(fingerprint_, key, missing_texts, rows.index_select(0, index)));
-    }
-  }
   return out;
+}
+
+void Encoder::settle(std::span<const int64_t> rows, Features& out) {
+  if (cache_ == nullptr || rows.empty()) return;
+  std::vector<std::string_view> texts;
+  for (const int64_t row : rows) texts.push_back(out.texts[static_cast<size_t>(row)]);
+  const at::Tensor index = index_tensor(rows);
+  for (auto& [key, pooled] : out.pooled) {
+    pooled.index_copy_(0, index,
+                       cache_->settle(fingerprint_, key, texts, pooled.index_select(0, index)));
+  }
 }
 
 void Encoder::run_model(std::span<const int64_t> rows, const FeatureRequest& request,
@@ -197,7 +204,14 @@ void Encoder::run_model(std::span<const int64_t> rows, const FeatureRequest& req
   std::optional<Progress> progress;
   if (!progress_label.empty())
     progress.emplace(std::string(progress_label), static_cast<int64_t>(rows.size()), "texts");
+  std::vector<int64_t> unsettled;
   for (const std::vector<int64_t>& batch : text::plan_batches(tokens.lengths, batch_tokens_)) {
+    if (unsettled.size() >= kSettledTogether || stop_requested()) {
+      settle(unsettled, out);
+      unsettled.clear();
+    }
+    stop_if_requested("encoding was interrupted",
+                      cache_ ? "the same command goes on: what was encoded is in the cache" : "");
     std::vector<int32_t> lengths;
     std::vector<int64_t> targets;
     for (const int64_t i : batch) {
@@ -227,8 +241,10 @@ void Encoder::run_model(std::span<const int64_t> rows, const FeatureRequest& req
         token += lengths[i];
       }
     }
+    unsettled.insert(unsettled.end(), targets.begin(), targets.end());
     if (progress) progress->advance(static_cast<int64_t>(batch.size()));
   }
+  settle(unsettled, out);
 }
 
 }  // namespace moecollab::encoder

@@ -56,7 +56,9 @@ class Encoder {
   const EncoderCounters& counters() const { return counters_; }
 
   // Features of the texts in their order; every text is encoded at most once, in length-sorted
-  // batches. A text longer than the maximum is truncated. `row_ids` are 0, 1, ….
+  // batches. A text longer than the maximum is truncated. `row_ids` are 0, 1, …. Throws
+  // E_INTERRUPTED between two batches if a stop is requested; what was encoded is in the cache
+  // then.
   Features encode(std::span<const std::string_view> texts, const FeatureRequest& request,
                   std::string_view progress_label = {});
 
@@ -84,6 +86,8 @@ class Encoder {
                                        const FeatureRequest& request, Features& out);
   void run_model(std::span<const int64_t> rows, const FeatureRequest& request, const Tokens& tokens,
                  Features& out, std::string_view progress_label);
+  // What the rows hold becomes what the cache holds for their texts.
+  void settle(std::span<const int64_t> rows, Features& out);
 
   EncoderSettings settings_;
   at::Device device_;

@@ -12,6 +12,7 @@
 #include "engine/trial.h"
 #include "engine/verbs.h"
 #include "pipeline/gate_file.h"
+#include "registry/trust.h"
 #include "training/calibration.h"
 #include "training/growth_data.h"
 
@@ -175,11 +176,7 @@ void require_pool(pipeline::Pool& pool, const AdmitOptions& options) {
 
 fs::path verdict_path(const AdmitOptions& options, const registry::Package& package) {
   const fs::path folder = options.registry / "admission";
-  std::error_code error;
-  fs::create_directories(folder, error);
-  if (error)
-    throw Error("E_WRITE",
-                fmt::format("{} cannot be made: {}", escaped(folder.string()), error.message()));
+  make_folder(folder);
   const fs::path path = folder / (package.manifest_sha256 + ".json");
   require_writable(path);
   return path;
@@ -288,7 +285,8 @@ void warn_of_seen_texts(const training::GrowthRows& rows, Json& notes) {
 Json run_admit(const AdmitOptions& options) {
   prepare(options);
   check_options(options);
-  const registry::Package package = registry::open_package(options.package);
+  const registry::PackageFolder folder(options.package);
+  const registry::Package package = registry::open_package(folder.path());
   const bool training_files = options.data.split.empty() || options.data.split == "train";
   const std::vector<data::Dataset> datasets = read_datasets(options.data, "train");
   pipeline::Pool pool(pool_options(options));
@@ -323,6 +321,8 @@ Json run_admit(const AdmitOptions& options) {
     print_note(notes.back().get<std::string>());
   } else if (trial.gate && fit) {
     fitted = under_fitted_gate(trial, *fit, rows, options.texts);
+    if (training_files)
+      notes.push_back("the row under the fitted gate was fitted on the texts that it is judged on");
   }
   for (const data::Dataset& dataset : datasets) data::require_unchanged(dataset);
 

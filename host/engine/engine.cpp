@@ -3,11 +3,12 @@
 #include <ATen/Parallel.h>
 #include <ATen/Version.h>
 #include <fmt/format.h>
+#include <moecollab/abi.h>
 #include <torch/headeronly/version.h>
 
+#include "base/interrupt.h"
 #include "base/version.h"
 #include "engine/verbs.h"
-#include "experts/host_services.h"
 
 namespace moecollab::engine {
 namespace {
@@ -52,7 +53,7 @@ class TorchEngine final : public Engine {
   }
   Json encoder_facts(const CommonOptions& options) override { return run_encoder_facts(options); }
   void set_console(const ConsoleSettings& settings) override { moecollab::set_console(settings); }
-  void request_stop() override { experts::stop_requested() = true; }
+  void request_stop() override { stop_requested() = true; }
 };
 
 }  // namespace

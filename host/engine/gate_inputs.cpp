@@ -80,6 +80,46 @@ training::GateProblem GateInputs::problem() const {
   return {data, labels, pool->labels(), features, training.fusion, training.top_k};
 }
 
+Json fit_json(const TrainGateOptions& options) {
+  return {{"epochs", options.epochs},
+          {"lr", options.lr},
+          {"weight_decay", options.weight_decay},
+          {"batch", options.batch},
+          {"optimizer", options.optimizer},
+          {"hidden", options.hidden},
+          {"prior", options.prior},
+          {"calibrate", options.calibrate},
+          {"keep_replay", options.keep_replay}};
+}
+
+void restore_gate_options(const pipeline::GateFile& file, TrainGateOptions& options) {
+  const gate::ObjectiveOptions& objective = file.objective;
+  options.fusion = fusion::name(file.fusion);
+  options.top_k = file.top_k;
+  options.lambda1 = objective.lambda1;
+  options.lambda2 = objective.lambda2;
+  options.entropy_sign = gate::name(objective.entropy_sign);
+  options.balance_window = objective.balance_window;
+  options.free_bits = objective.free_bits;
+  options.switch_load = objective.switch_load;
+  options.importance_cv2 = objective.importance_cv2;
+  options.z_loss = objective.z_loss;
+  options.gate = file.gate.is_mlp() ? "mlp" : "linear";
+  options.layers.clear();
+  for (const encoder::PooledKey& feature : file.gate.features)
+    options.layers.push_back(feature.layer);
+  const auto restore = [&](const char* key, auto& value) { value = file.fit.value(key, value); };
+  restore("epochs", options.epochs);
+  restore("lr", options.lr);
+  restore("weight_decay", options.weight_decay);
+  restore("batch", options.batch);
+  restore("optimizer", options.optimizer);
+  restore("hidden", options.hidden);
+  restore("prior", options.prior);
+  restore("calibrate", options.calibrate);
+  restore("keep_replay", options.keep_replay);
+}
+
 GateInputs prepare_gate(const TrainGateOptions& options,
                         const std::function<void()>& check_outputs) {
   prepare(options);

@@ -6,6 +6,7 @@
 
 #include "data/dataset.h"
 #include "engine/options.h"
+#include "pipeline/gate_file.h"
 #include "pipeline/pool.h"
 #include "training/calibration.h"
 #include "training/gate_trainer.h"
@@ -30,5 +31,10 @@ struct GateInputs {
 // outputs, calibrates if asked to.
 GateInputs prepare_gate(const TrainGateOptions& options,
                         const std::function<void()>& check_outputs);
+
+// [fit] of gate.toml: the settings that do not follow from the gate itself.
+Json fit_json(const TrainGateOptions& options);
+// Options that fit such a gate again; those that gate.toml does not state stay as they are.
+void restore_gate_options(const pipeline::GateFile& file, TrainGateOptions& options);
 
 }  // namespace moecollab::engine

@@ -4,11 +4,14 @@
 #include <algorithm>
 #include <chrono>
 #include <limits>
+#include <optional>
 #include <set>
 
 #include "base/console.h"
+#include "base/digest.h"
 #include "base/error.h"
 #include "base/strings.h"
+#include "contribution/install.h"
 #include "engine/session.h"
 #include "engine/verbs.h"
 #include "pipeline/gate_file.h"
@@ -55,6 +58,7 @@ InstalledExpert& find_newcomer(pipeline::Pool& pool, const pipeline::GateFile& g
 
 // Everything that one growth works on.
 struct Growth {
+  std::string digest;                     // of gate.toml
   pipeline::GateFile stored;              // as it lies on disk, all rows
   pipeline::GateFile gate;                // the rows whose experts are ready
   std::vector<InstalledExpert*> experts;  // of these rows, then the new ones
@@ -63,8 +67,14 @@ struct Growth {
   std::string domain;  // the newcomers'
 };
 
+std::string gate_digest(const fs::path& registry) {
+  const fs::path file = pipeline::gate_folder(registry) / "gate.toml";
+  return fs::exists(file) ? file_sha256_hex(file, "E_GATE") : "";
+}
+
 Growth open_growth(pipeline::Pool& pool, const GrowOptions& options) {
   Growth growth;
+  growth.digest = gate_digest(options.registry);
   growth.stored = growth.gate = pipeline::read_gate(options.registry);
   for (const std::string& name : options.names)
     growth.newcomers.push_back(&find_newcomer(pool, growth.stored, name));
@@ -86,9 +96,17 @@ Growth open_growth(pipeline::Pool& pool, const GrowOptions& options) {
   return growth;
 }
 
+// Whether somebody here knows the labels of the domain: not where its experts are all disabled.
+bool is_answered(const pipeline::Pool& pool, const Growth& growth, const std::string& domain) {
+  return pool.registry().domains.contains(domain) ||
+         std::any_of(growth.experts.begin(), growth.experts.end(),
+                     [&](const InstalledExpert* e) { return e->domain() == domain; });
+}
+
 // The training files that this growth uses: the new domain's, and those that the gate was fitted
 // on.
-std::vector<data::Dataset> read_files(const GrowOptions& options, const Growth& growth) {
+std::vector<data::Dataset> read_files(const GrowOptions& options, const pipeline::Pool& pool,
+                                      const Growth& growth) {
   if (options.data.dir.empty() && options.data.files.empty()) return {};
   std::vector<data::Dataset> datasets;
   for (data::Dataset& dataset : read_datasets(options.data, "train")) {
@@ -102,6 +120,10 @@ std::vector<data::Dataset> read_files(const GrowOptions& options, const Growth& 
           fmt::format("domain {} is neither new nor one that the gate was fitted on: left "
                       "out",
                       dataset.domain));
+      continue;
+    }
+    if (!is_answered(pool, growth, dataset.domain)) {
+      print_note(fmt::format("domain {} has no expert that is ready: left out", dataset.domain));
       continue;
     }
     if (known->second != dataset.sha256) {
@@ -118,7 +140,8 @@ std::vector<data::Dataset> read_files(const GrowOptions& options, const Growth& 
 // The texts by what they are for.
 struct Rows {
   training::GrowthRows fresh;       // of the new domain, to fit on
-  training::GrowthRows judged;      // of the new domain, held out and not fitted on
+  int64_t fresh_held_out = 0;       // of these, the first ones
+  training::GrowthRows judged;      // of the new domain, held out and not among those
   training::GrowthRows replay;      // of the old domains, held out from their experts
   training::GrowthRows unseen;      // of the old domains, not seen by their rows; no answers
   std::string source;               // data, routing or mean: where `fresh` comes from
@@ -149,6 +172,7 @@ void collect_from_file(pipeline::Pool& pool, const Growth& growth, const data::D
         {{&dataset, space, {order.begin() + first, order.begin() + last}}});
   };
   rows.fresh = collect(0, count);
+  rows.fresh_held_out = std::min(count, held_out);
   if (count < held_out) rows.judged = collect(count, held_out);
   rows.source = "data";
   warn_of_unknown(rows.fresh, growth);
@@ -206,7 +230,8 @@ void collect_replay(pipeline::Pool& pool, const Growth& growth,
     rows.replay = joined(rows.replay, old);
   }
   for (const auto& [domain, sha256] : growth.stored.data) {
-    if (!covered.contains(domain)) rows.unchecked.insert(domain);
+    if (!covered.contains(domain) && is_answered(pool, growth, domain))
+      rows.unchecked.insert(domain);
   }
 }
 
@@ -281,15 +306,21 @@ void apply_guard(const training::GrowthGuard& guard, const gate::Gate& grown, co
       "give their training data with --data-dir, or fit with `train-gate --keep-replay N`");
 }
 
-double own_accuracy(const InstalledExpert& expert, const at::Tensor& logits,
-                    const at::Tensor& targets) {
+// Of the e-th expert on the new domain's held-out texts; nullopt where there is none.
+std::optional<double> own_accuracy(const InstalledExpert& expert, size_t e, const Rows& rows) {
   const at::Tensor columns = encoder::index_tensor(
       std::vector<int64_t>(expert.labels.columns.begin(), expert.labels.columns.end()));
-  return columns.index_select(0, logits.argmax(1))
-      .eq(targets)
-      .to(at::kDouble)
-      .mean()
-      .item<double>();
+  int64_t right = 0, count = 0;
+  const auto add = [&](const training::GrowthTexts& texts, int64_t n) {
+    if (n == 0) return;
+    const at::Tensor best = texts.logits[e].narrow(0, 0, n).argmax(1);
+    right += columns.index_select(0, best).eq(texts.targets.narrow(0, 0, n)).sum().item<int64_t>();
+    count += n;
+  };
+  add(rows.fresh.texts, rows.fresh_held_out);
+  add(rows.judged.texts, rows.judged.texts.rows());
+  if (count == 0) return std::nullopt;
+  return static_cast<double>(right) / static_cast<double>(count);
 }
 
 // A declared prior has a share for each row: a new row gets an even one, the others keep their
@@ -301,6 +332,21 @@ void extend_prior(std::vector<double>& prior, size_t new_rows) {
   prior.resize(prior.size() + new_rows, 1 / all);
 }
 
+// What an unknown domain is told by, measured anew where all old domains are replayed.
+void measure_entropies(const gate::Gate& grown, const Rows& rows, pipeline::GateFile& file) {
+  if (!rows.unchecked.empty()) {
+    print_note(
+        "unknown_domain is still told by the old gate's entropies, since not every old domain is "
+        "replayed");
+    return;
+  }
+  std::vector<at::Tensor> z;
+  for (const training::GrowthRows* part : {&rows.fresh, &rows.replay, &rows.judged}) {
+    if (part->texts.rows() > 0) z.push_back(part->texts.z);
+  }
+  file.metrics["entropy_percentiles"] = gate::entropy_percentiles(grown, at::cat(z));
+}
+
 // The stored file with the new rows, whatever of its old rows takes part now.
 pipeline::GateFile grown_file(const Growth& growth, const training::NewRows& fitted,
                               const Rows& rows, const Json& record,
@@ -308,17 +354,17 @@ pipeline::GateFile grown_file(const Growth& growth, const training::NewRows& fit
   pipeline::GateFile file = growth.stored;
   file.gate = training::extended(file.gate, fitted);
   extend_prior(file.prior, growth.newcomers.size());
-  const training::GrowthRows own = joined(rows.fresh, rows.judged);
   for (size_t i = 0; i < growth.newcomers.size(); ++i) {
     const InstalledExpert& expert = *growth.newcomers[i];
     const size_t e = growth.experts.size() - growth.newcomers.size() + i;
     const registry::Manifest& manifest = expert.package.manifest;
-    const bool known = rows.source == "data" && own.unknown[e] == 0;
+    const bool known = rows.source == "data" && rows.fresh.unknown[e] == 0 &&
+                       (rows.judged.unknown.empty() || rows.judged.unknown[e] == 0);
     file.rows.push_back({expert.name, manifest.expert.id, manifest.expert.version.text(),
                          expert.sha256(), expert.labels.temperature, known});
     if (rows.source == "data") {
-      file.metrics["expert_accuracy"][expert.name] =
-          own_accuracy(expert, own.texts.logits[e], own.texts.targets);
+      if (const auto accuracy = own_accuracy(expert, e, rows))
+        file.metrics["expert_accuracy"][expert.name] = *accuracy;
     }
   }
   for (const data::Dataset& dataset : datasets) file.data[dataset.domain] = dataset.sha256;
@@ -351,7 +397,7 @@ Json run_grow(const GrowOptions& options) {
   growth.setting.gate = &growth.gate.gate;
   require_writable(pipeline::gate_folder(options.registry) / "gate.toml");
   const at::NoGradGuard no_grad;
-  const std::vector<data::Dataset> datasets = read_files(options, growth);
+  const std::vector<data::Dataset> datasets = read_files(options, pool, growth);
   Rows rows;
   const auto own = std::find_if(datasets.begin(), datasets.end(),
                                 [&](const auto& d) { return d.domain == growth.domain; });
@@ -368,14 +414,16 @@ Json run_grow(const GrowOptions& options) {
                                     rows.replay, rows.unseen);
   const auto start = std::chrono::steady_clock::now();
   training::NewRows fitted;
-  std::vector<double> weights;
-  const training::GrowthRows old = joined(rows.replay, unlike(rows.unseen, growth.newcomers));
+  Json old_weights = Json::object();
   if (prototype) {
     fitted = training::prototype_rows(growth.setting, rows.fresh.texts.z);
   } else {
+    const training::GrowthRows old = joined(rows.replay, unlike(rows.unseen, growth.newcomers));
+    std::vector<double> weights;
     training::RowFit fit(growth.setting, rows.fresh.texts, old.texts, old.domain_of,
                          old.index_of(growth.domain));
     fitted = guard.sparing(fit, old.domains, weights);
+    old_weights = weights_of(old.domains, weights);
   }
   double lowered_by = 0;
   fitted = guard.lowered(std::move(fitted), lowered_by);
@@ -385,8 +433,9 @@ Json run_grow(const GrowOptions& options) {
   Json domains = Json::object();
   for (const auto& change : guard.changes(grown))
     domains[change.domain] = accuracies(change.texts, change.before, change.after);
-  Json judged = nullptr;
-  if (const training::GrowthTexts& texts = rows.judged.texts; texts.rows() > 0) {
+  Json judged = nullptr;  // texts that nothing was fitted on: of a known domain they are replayed
+  const training::GrowthTexts& texts = rows.judged.texts;
+  if (texts.rows() > 0 && !growth.stored.data.contains(growth.domain)) {
     judged = accuracies(texts.rows(), guard.right(growth.gate.gate, texts).mean().item<double>(),
                         guard.right(grown, texts).mean().item<double>());
   }
@@ -397,7 +446,7 @@ Json run_grow(const GrowOptions& options) {
                        {"texts", rows.fresh.texts.rows()},
                        {"source", rows.source},
                        {"method", prototype ? "prototype" : "fit"},
-                       {"old_weights", weights_of(old.domains, weights)},
+                       {"old_weights", old_weights},
                        {"lowered_by", lowered_by},
                        {"seed", options.seed},
                        {"replay", rows.replay.texts.rows()},
@@ -405,6 +454,13 @@ Json run_grow(const GrowOptions& options) {
                        {"unchecked", rows.unchecked}};
   pipeline::GateFile file = grown_file(growth, fitted, rows, record, datasets);
   for (const data::Dataset& dataset : datasets) data::require_unchanged(dataset);
+  measure_entropies(grown, rows, file);
+  const FileLock lock = contribution::lock_registry(options.registry);
+  if (gate_digest(options.registry) != growth.digest) {
+    throw Error("E_GATE",
+                "the gate was changed while the new rows were fitted; it is left as it is",
+                "run `grow` again");
+  }
   keep_replay(growth, pool, rows, options, file);
   pipeline::write_gate(options.registry, file);
 

@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
+#include "base/console.h"
 #include "base/error.h"
 #include "contribution/install.h"
 #include "data/hold_out.h"
@@ -34,7 +37,8 @@ std::vector<Learner> make_learners(const TrainRoundsOptions& options, pipeline::
     const bool has_data =
         std::any_of(datasets.begin(), datasets.end(),
                     [&](const data::Dataset& d) { return d.domain == expert->domain(); });
-    if (!has_data || !manifest.provenance.contains("recipe") || !expert->expert.trainable())
+    if (!has_data || !was_trained_here(*expert, options.registry) ||
+        !expert->expert.learns_parameters_only())
       continue;
     TrainExpertOptions training;
     static_cast<CommonOptions&>(training) = options;
@@ -47,7 +51,8 @@ std::vector<Learner> make_learners(const TrainRoundsOptions& options, pipeline::
   }
   if (learners.empty()) {
     throw Error("E_TRAIN_UNSUPPORTED",
-                "no expert of the gate has moecollab.train/1 and was trained by train-expert here",
+                "no expert of the gate has moecollab.train/1 (and no state/1) and was trained by "
+                "train-expert here",
                 "train one with `moecollab train-expert --kind adapter`, then fit the gate");
   }
   return learners;
@@ -108,27 +113,37 @@ Json history_json(const training::JointFit& fit) {
   for (const training::JointEpoch& epoch : fit.history) {
     history.push_back({{"train_loss", epoch.train_loss},
                        {"held_out_loss", epoch.held_out_loss},
-                       {"held_out_accuracy", epoch.held_out_accuracy}});
+                       {"held_out_accuracy", epoch.held_out_accuracy},
+                       {"skipped_steps", epoch.skipped_steps}});
   }
   return history;
 }
 
 }  // namespace
 
-Json train_jointly(const TrainRoundsOptions& options, const std::vector<data::Dataset>& datasets) {
+Json train_jointly(const TrainRoundsOptions& options, const std::vector<data::Dataset>& datasets,
+                   Json& installed) {
   training::JointOptions joint;
-  joint.objective.lambda1 = options.lambda1;
-  joint.objective.lambda2 = options.lambda2;
   joint.epochs = options.epochs;
   joint.seed = options.seed;
   training::validate(joint);
   pipeline::Pool pool(pool_options(options));
   LoadedGate gate = load_gate(options.registry, std::nullopt, std::nullopt);
+  joint.objective.lambda1 = gate.file.objective.lambda1;
+  joint.objective.lambda2 = gate.file.objective.lambda2;
   const std::vector<pipeline::InstalledExpert*> experts = pipeline::match_experts(gate.file, pool);
   std::vector<Learner> learners = make_learners(options, pool, experts, datasets);
   std::vector<training::JointDomain> domains;
-  for (const data::Dataset& dataset : datasets)
+  for (const data::Dataset& dataset : datasets) {
+    const int space = pool.space_of_domain(dataset.domain);
+    if (std::none_of(learners.begin(), learners.end(),
+                     [&](const Learner& l) { return l.installed->labels.space == space; })) {
+      print_note(
+          fmt::format("domain {} has no expert that learns jointly: left out", dataset.domain));
+      continue;
+    }
     domains.push_back(joint_domain(pool, dataset, learners, gate.file.gate.features));
+  }
   std::vector<training::JointExpert> joint_experts;
   for (Learner& learner : learners) {
     joint_experts.push_back(
@@ -138,7 +153,6 @@ Json train_jointly(const TrainRoundsOptions& options, const std::vector<data::Da
       training::fit_jointly(joint_experts, domains, gate.file.gate.features, pool.labels(), joint);
   for (const data::Dataset& dataset : datasets) data::require_unchanged(dataset);
 
-  Json installed = Json::object();
   for (size_t e = 0; e < learners.size(); ++e) {
     std::vector<const training::JointDomain*> own;
     for (const training::JointDomain& domain : domains) {
@@ -150,7 +164,7 @@ Json train_jointly(const TrainRoundsOptions& options, const std::vector<data::Da
     installed[learners[e].installed->name] = {{"version", version.text()}};
   }
   refresh_lock(options);
-  return {{"experts", installed}, {"epochs", fit.epochs}, {"history", history_json(fit)}};
+  return {{"epochs", fit.epochs}, {"history", history_json(fit)}};
 }
 
 }  // namespace moecollab::engine

@@ -6,11 +6,13 @@
 
 namespace moecollab::engine {
 
-// Trains every expert of the gate that has moecollab.train/1 and was trained by this program, on
-// the texts that are not held out, and installs each as its next version, with its answers on the
-// held-out texts; the gate that learnt with them is left behind, to be fitted as usual. What it
-// says: {experts: {name: {version}}, epochs, history}. Throws E_TRAIN_UNSUPPORTED where there is no
-// such expert.
-Json train_jointly(const TrainRoundsOptions& options, const std::vector<data::Dataset>& datasets);
+// Trains every expert of the gate that has moecollab.train/1, learns nothing but parameters and was
+// trained in this registry, on the texts that are not held out, and installs each as its next
+// version, with its answers on the held-out texts; the gate that learnt with them is left behind,
+// to be fitted as usual. Files of domains without such an expert are left out. `installed` has
+// {name: {version}} of each expert from the moment it is installed. What it says: {epochs,
+// history}. Throws E_TRAIN_UNSUPPORTED where there is no such expert.
+Json train_jointly(const TrainRoundsOptions& options, const std::vector<data::Dataset>& datasets,
+                   Json& installed);
 
 }  // namespace moecollab::engine

@@ -99,9 +99,9 @@ struct AdmitOptions : CommonOptions {
 struct TrainRoundsOptions : CommonOptions {
   data::DataOptions data;
   int rounds = 3;
-  bool joint = false;  // one round, in which experts and gate learn end to end
-  int epochs = 10;     // of it
-  double lambda1 = 0.0, lambda2 = 0.0;
+  bool joint = false;                      // one round, in which experts and gate learn end to end
+  int epochs = 10;                         // of it
+  std::optional<double> lambda1, lambda2;  // none: those of the gate that is there
 };
 
 // sweep: the gate's options, but for lambda1 and lambda2, which it tries in every combination.

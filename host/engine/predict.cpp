@@ -4,10 +4,10 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "base/interrupt.h"
 #include "data/text_source.h"
 #include "engine/session.h"
 #include "engine/verbs.h"
-#include "experts/host_services.h"
 #include "pipeline/collaboration.h"
 
 namespace moecollab::engine {
@@ -35,10 +35,9 @@ class Batcher {
             std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
         if (!source_.ready(static_cast<int>(std::max<int64_t>(0, left)))) break;
       } else {
-        while (!source_.ready(200)) {
-          if (experts::stop_requested())
-            throw Error("E_INTERRUPTED", "interrupted; every line so far was answered");
-        }
+        do {
+          stop_if_requested("interrupted; every line so far was answered");
+        } while (!source_.ready(200));
       }
       std::optional<data::TextItem> item = source_.next();
       if (!item) break;

@@ -85,8 +85,10 @@ std::vector<data::Dataset> read_datasets(const data::DataOptions& options,
 LoadedGate load_gate(const fs::path& registry, const std::optional<std::string>& fusion,
                      const std::optional<int64_t>& top_k) {
   LoadedGate gate{pipeline::read_gate(registry), {}, 0};
-  gate.fusion = fusion ? fusion::parse_mode(*fusion) : gate.file.fusion;
-  gate.top_k = top_k.value_or(gate.file.top_k);
+  const registry::GateEntry entry = registry::read_registry(registry).gate;
+  const std::optional<std::string>& mode = fusion ? fusion : entry.fusion;
+  gate.fusion = mode ? fusion::parse_mode(*mode) : gate.file.fusion;
+  gate.top_k = top_k.value_or(entry.top_k.value_or(gate.file.top_k));
   if (gate.fusion != gate.file.fusion) {
     print_note(fmt::format("the gate was fitted through {} fusion and is used through {}",
                            fusion::name(gate.file.fusion), fusion::name(gate.fusion)));

@@ -24,7 +24,8 @@ pipeline::PoolOptions pool_options(const CommonOptions& options, bool cached = t
 std::vector<data::Dataset> read_datasets(const data::DataOptions& options,
                                          const std::string& default_split);
 
-// Gate and experts of the pool as one; fusion and top_k of the options win over the gate's.
+// The fitted gate and how it is read: fusion and top_k of the options win over registry.toml's
+// [gate], and that over the gate's own.
 struct LoadedGate {
   pipeline::GateFile file;
   fusion::Mode fusion;

@@ -16,7 +16,8 @@ fs::path find_kind(const std::string& kind) {
   if (kind.find('/') != std::string::npos) return kind;
   const fs::path stock = library_folder() / "moecollab" / "plugins";
   if (fs::exists(stock / kind / registry::kManifestFile)) return stock / kind;
-  if (fs::exists(fs::path(kind) / registry::kManifestFile)) return kind;
+  if (fs::exists(fs::path(kind) / registry::kManifestFile) || fs::is_regular_file(kind))
+    return kind;
   std::vector<std::string> kinds;
   std::error_code none;
   for (const auto& entry : fs::directory_iterator(stock, none))
@@ -24,7 +25,8 @@ fs::path find_kind(const std::string& kind) {
   std::sort(kinds.begin(), kinds.end());
   throw Error("E_CONFIG",
               fmt::format("there is no kind {}{}", escaped(kind, 80), did_you_mean(kind, kinds)),
-              fmt::format("kinds are {}, or the path of a package folder", join(kinds, ", ")));
+              fmt::format("kinds are {}, or the path of a package's folder or FILE.moec",
+                          join(kinds, ", ")));
 }
 
 encoder::EncoderSettings new_registry_encoder(const CommonOptions& options) {

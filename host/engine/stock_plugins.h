@@ -9,8 +9,8 @@
 namespace moecollab::engine {
 
 // The package folder that --kind names: a stock kind ("adapter", "lexical") beside the engine
-// library, or a path (with a slash, or an existing folder). Throws E_CONFIG listing the stock kinds
-// otherwise.
+// library, or a path (with a slash, or an existing folder or file). Throws E_CONFIG listing the
+// stock kinds otherwise.
 fs::path find_kind(const std::string& kind);
 
 // The encoder of a registry that train-expert has to make: --encoder, or the set-up's.

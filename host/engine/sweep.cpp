@@ -10,6 +10,7 @@
 #include "base/console.h"
 #include "base/digest.h"
 #include "base/error.h"
+#include "base/file_lock.h"
 #include "base/strings.h"
 #include "base/version.h"
 #include "engine/gate_history.h"
@@ -31,7 +32,7 @@ const std::vector<double> kDefaultLambdas = {0,    0.001, 0.01, 0.02, 0.03, 0.04
 
 using Key = std::pair<double, double>;
 
-// Sorted, each once, and with 0, which every change is told against.
+// Sorted, each once.
 std::vector<double> values(const char* option, const std::vector<double>& given) {
   std::vector<double> values = given.empty() ? kDefaultLambdas : given;
   for (const double value : values) {
@@ -45,6 +46,7 @@ std::vector<double> values(const char* option, const std::vector<double>& given)
   return values;
 }
 
+// All pairs, and (0, 0), which every change is told against.
 std::vector<training::SweepPoint> grid(const SweepOptions& options) {
   std::vector<training::SweepPoint> points;
   const std::vector<double> first = values("lambda1", options.lambdas1);
@@ -170,12 +172,7 @@ Json point_json(const training::SweepResult& result, const std::vector<std::stri
 
 fs::path make_output_folder(const SweepOptions& options) {
   const fs::path folder = options.out.value_or(options.registry / "sweep");
-  std::error_code error;
-  fs::create_directories(folder, error);
-  if (error) {
-    throw Error("E_WRITE",
-                fmt::format("{} cannot be made: {}", escaped(folder.string()), error.message()));
-  }
+  make_folder(folder);
   for (const char* name : {"points.jsonl", "sweep.json", "sweep.csv", "sweep.html"})
     require_writable(folder / name);
   return folder;
@@ -208,6 +205,8 @@ Json run_sweep(const SweepOptions& options) {
   fs::path folder;
   const GateInputs inputs = prepare_gate(options, [&] { folder = make_output_folder(options); });
   const std::string digest = digest_of(inputs, options);
+  const FileLock lock =
+      FileLock::claim(folder / "lock", "wait for it, or name another folder with --out");
   FinishedPoints finished(folder / "points.jsonl", digest);
   const auto fit_start = std::chrono::steady_clock::now();
   run_missing(inputs, thread_count(options), points, finished);

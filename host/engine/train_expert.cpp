@@ -14,6 +14,7 @@
 #include "pipeline/targets.h"
 #include "registry/names.h"
 #include "registry/resolution.h"
+#include "registry/trust.h"
 #include "training/checkpoint.h"
 #include "training/held_out_file.h"
 
@@ -182,8 +183,11 @@ std::optional<Json> finished_before(const TrainExpertOptions& options,
   const fs::path folder = checkpoint_folder(options);
   if (!options.resume || !fs::exists(folder / kResult)) return std::nullopt;
   const registry::Package package = registry::open_package(folder / kPackage);
-  if (!equal(package.manifest.provenance, wanted.provenance) ||
-      !equal(package.manifest.config, wanted.config)) {
+  const registry::Manifest& there_is = package.manifest;
+  const std::string library = registry::library_file(wanted);
+  if (!equal(there_is.provenance, wanted.provenance) || !equal(there_is.config, wanted.config) ||
+      there_is.task.domain != wanted.task.domain || there_is.task.labels != wanted.task.labels ||
+      there_is.files.at(library) != wanted.files.at(library)) {
     return std::nullopt;
   }
   const fs::path target =
@@ -218,7 +222,8 @@ Json train_one_expert(const TrainExpertOptions& options, const TextWeights& weig
   prepare(options);
   check_options(options);
   const Json config = parse_settings(options.settings);
-  const registry::Package kind = registry::open_package(find_kind(options.kind));
+  const registry::PackageFolder folder(find_kind(options.kind));
+  const registry::Package kind = registry::open_package(folder.path());
   const training::ExpertTrainingOptions training =
       training_options(options, kind.manifest.training);  // refuses before anything is read
   const data::Dataset dataset = read_training_file(options);

@@ -6,7 +6,7 @@
 
 #include "base/console.h"
 #include "base/error.h"
-#include "base/strings.h"
+#include "contribution/install.h"
 #include "engine/gate_history.h"
 #include "engine/gate_inputs.h"
 #include "engine/session.h"
@@ -38,20 +38,8 @@ Json expert_accuracies(pipeline::Pool& pool, const training::GateData& data) {
   return accuracies;
 }
 
-// The 0th to 100th percentile of the gate's entropy on held-out texts: what "unknown" is measured
-// against.
-std::vector<double> entropy_percentiles(const gate::Gate& gate, const at::Tensor& z) {
-  const at::NoGradGuard no_grad;
-  const at::Tensor log_g = at::log_softmax(gate.router_logits(z), -1);
-  const at::Tensor sorted = std::get<0>((-(log_g.exp() * log_g).sum(-1)).to(at::kDouble).sort());
-  std::vector<double> percentiles;
-  const int64_t last = sorted.numel() - 1;
-  for (int64_t p = 0; p <= 100; ++p) percentiles.push_back(sorted[p * last / 100].item<double>());
-  return percentiles;
-}
-
-pipeline::GateFile gate_file(const GateInputs& inputs, const training::GateFit& fit,
-                             const Json& accuracies) {
+pipeline::GateFile gate_file(const TrainGateOptions& options, const GateInputs& inputs,
+                             const training::GateFit& fit, const Json& accuracies) {
   const pipeline::Pool& pool = *inputs.pool;
   pipeline::GateFile file;
   file.gate = fit.gate;
@@ -61,6 +49,7 @@ pipeline::GateFile gate_file(const GateInputs& inputs, const training::GateFit& 
   file.objective = inputs.training.objective;
   file.prior = inputs.training.prior;
   file.seed = inputs.training.seed;
+  file.fit = fit_json(options);
   for (size_t e = 0; e < inputs.labels.size(); ++e) {
     const pipeline::InstalledExpert& expert = inputs.pool->experts()[e];
     const registry::Manifest& manifest = expert.package.manifest;
@@ -74,12 +63,12 @@ pipeline::GateFile gate_file(const GateInputs& inputs, const training::GateFit& 
                   {"optimizer", training::name(inputs.training.optimizer)},
                   {"skipped_steps", fit.skipped_steps},
                   {"task", fit.task},
-                  {"validation_task", fit.validation_task},
                   {"entropy", fit.entropy},
                   {"balance", fit.balance},
                   {"total", fit.total},
                   {"expert_accuracy", accuracies},
-                  {"entropy_percentiles", entropy_percentiles(fit.gate, inputs.data.z)}};
+                  {"entropy_percentiles", gate::entropy_percentiles(fit.gate, inputs.data.z)}};
+  if (fit.validation_task) file.metrics["validation_task"] = *fit.validation_task;
   return file;
 }
 
@@ -118,12 +107,7 @@ void write_history(const fs::path& registry, const GateInputs& inputs,
   for (const training::GateEpoch& epoch : fit.history)
     lines += to_line(to_json(epoch, domains, inputs.expert_names())) + "\n";
   const fs::path folder = pipeline::gate_folder(registry);
-  std::error_code error;
-  fs::create_directories(folder, error);
-  if (error) {
-    throw Error("E_WRITE",
-                fmt::format("{} cannot be made: {}", escaped(folder.string()), error.message()));
-  }
+  make_folder(folder);
   write_file_atomic(folder / "history.jsonl", lines);
 }
 
@@ -154,8 +138,9 @@ Json run_train_gate(const TrainGateOptions& options) {
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   const Json accuracies = expert_accuracies(*inputs.pool, inputs.data);
-  pipeline::GateFile file = gate_file(inputs, fit, accuracies);
+  pipeline::GateFile file = gate_file(options, inputs, fit, accuracies);
   for (const data::Dataset& dataset : inputs.datasets) data::require_unchanged(dataset);
+  const FileLock lock = contribution::lock_registry(options.registry);
   write_history(options.registry, inputs, fit);
   const std::string replay = keep_replay(inputs, options);
   if (!replay.empty()) file.metrics["replay_sha256"] = replay;
@@ -164,23 +149,24 @@ Json run_train_gate(const TrainGateOptions& options) {
   const encoder::EncoderCounters& counters = inputs.pool->encoder()->counters();
   int64_t calls = 0;
   for (const pipeline::InstalledExpert& expert : inputs.pool->experts()) calls += expert.calls;
-  return {{"gate", pipeline::gate_folder(options.registry).string()},
-          {"experts", inputs.labels.size()},
-          {"texts", fit.texts},
-          {"fusion", options.fusion},
-          {"optimizer", options.optimizer},
-          {"epochs", fit.epochs},
-          {"skipped_steps", fit.skipped_steps},
-          {"task_loss", fit.task},
-          {"validation_task_loss", fit.validation_task},
-          {"entropy", fit.entropy},
-          {"balance", fit.balance},
-          {"expert_accuracy", accuracies},
-          {"calibration", calibration_json(inputs)},
-          {"fit_seconds", seconds},
-          {"expert_calls", calls},
-          {"encoder_forwards", counters.forwards},
-          {"cache_hits", counters.cache_hits}};
+  return {
+      {"gate", pipeline::gate_folder(options.registry).string()},
+      {"experts", inputs.labels.size()},
+      {"texts", fit.texts},
+      {"fusion", options.fusion},
+      {"optimizer", options.optimizer},
+      {"epochs", fit.epochs},
+      {"skipped_steps", fit.skipped_steps},
+      {"task_loss", fit.task},
+      {"validation_task_loss", fit.validation_task ? Json(*fit.validation_task) : Json(nullptr)},
+      {"entropy", fit.entropy},
+      {"balance", fit.balance},
+      {"expert_accuracy", accuracies},
+      {"calibration", calibration_json(inputs)},
+      {"fit_seconds", seconds},
+      {"expert_calls", calls},
+      {"encoder_forwards", counters.forwards},
+      {"cache_hits", counters.cache_hits}};
 }
 
 }  // namespace moecollab::engine

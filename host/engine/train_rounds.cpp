@@ -6,6 +6,7 @@
 #include "base/console.h"
 #include "base/error.h"
 #include "contribution/install.h"
+#include "engine/gate_inputs.h"
 #include "engine/joint_round.h"
 #include "engine/session.h"
 #include "engine/training_run.h"
@@ -21,12 +22,11 @@ namespace {
 
 constexpr double kLeastWeight = 0.05;  // before scaling: no text is lost for an expert for good
 
-// How an installed expert was trained, as its manifest's provenance says; nullopt for one that came
-// from elsewhere.
+// How an installed expert was trained; nullopt for one that came from elsewhere.
 std::optional<TrainExpertOptions> training_of(const pipeline::InstalledExpert& expert,
                                               const TrainRoundsOptions& options) {
   const registry::Manifest& manifest = expert.package.manifest;
-  if (!manifest.provenance.contains("kind")) return std::nullopt;
+  if (!was_trained_here(expert, options.registry)) return std::nullopt;
   TrainExpertOptions training;
   static_cast<CommonOptions&>(training) = options;
   training.data = options.data;
@@ -66,10 +66,13 @@ class Snapshot {
       fs::copy_file(registry_ / file, copy_.path() / file);
     }
   }
-  // Puts it back, and removes the versions that the round installed ({name: {version, …}, …}).
-  void restore(const Json& installed) const {
+  // Puts it back, and removes what the round installed and left half-trained ({name: {version, …},
+  // …}; the version is null of an expert whose training has begun).
+  void restore(const Json& experts) const {
     const FileLock lock = contribution::lock_registry(registry_);
-    for (const auto& [name, expert] : installed.items()) {
+    for (const auto& [name, expert] : experts.items()) {
+      fs::remove_all(registry_ / "checkpoints" / name);
+      if (expert["version"].is_null()) continue;
       const auto version = registry::Version::parse(expert["version"].get<std::string>());
       fs::remove_all(registry::version_folder(registry_, name, version));
     }
@@ -95,8 +98,10 @@ class Snapshot {
   TemporaryFolder copy_;
 };
 
-// One round: every expert whose training is known learns again, weighted by the gate.
-Json train_experts(const TrainRoundsOptions& options, const std::vector<data::Dataset>& datasets) {
+// Every expert whose training is known learns again, weighted by the gate; `changed` is up to date
+// at any time.
+void train_experts(const TrainRoundsOptions& options, const std::vector<data::Dataset>& datasets,
+                   Json& changed) {
   struct Plan {
     TrainExpertOptions training;
     TextWeights weights;
@@ -116,8 +121,8 @@ Json train_experts(const TrainRoundsOptions& options, const std::vector<data::Da
       plans.push_back({*training, weights_of(row, gate.file.gate, pool, *dataset)});
     }
   }
-  Json changed = Json::object();
   for (const Plan& plan : plans) {
+    changed[plan.training.name] = {{"version", nullptr}};
     const Json trained = train_one_expert(plan.training, plan.weights);
     changed[plan.training.name] = {{"version", trained["version"]},
                                    {"epochs", trained["epochs"]},
@@ -127,7 +132,53 @@ Json train_experts(const TrainRoundsOptions& options, const std::vector<data::Da
     throw Error("E_TRAIN_UNSUPPORTED", "no expert of the gate was trained by train-expert here",
                 "train one with `moecollab train-expert`, then fit the gate");
   }
-  return {{"experts", changed}};
+}
+
+// The settings of the gate that is there, or the defaults; λ as the options say.
+TrainGateOptions gate_options_of(const TrainRoundsOptions& options) {
+  TrainGateOptions gate;
+  if (fs::exists(pipeline::gate_folder(options.registry) / "gate.toml"))
+    restore_gate_options(pipeline::read_gate(options.registry), gate);
+  static_cast<CommonOptions&>(gate) = options;
+  gate.data = options.data;
+  gate.lambda1 = options.lambda1.value_or(gate.lambda1);
+  gate.lambda2 = options.lambda2.value_or(gate.lambda2);
+  return gate;
+}
+
+// L_task of a fitted gate on the held-out texts that it was not fitted on.
+double held_out_loss(const Json& gate) {
+  const Json& loss = gate["validation_task_loss"];
+  if (!loss.is_null()) return loss.get<double>();
+  throw Error("E_DATA",
+              fmt::format("{} held-out texts are too few to tell a better round from a worse one: "
+                          "at least 5 are needed",
+                          gate["texts"].get<int64_t>()),
+              "give more training texts");
+}
+
+// One round: experts, then the gate. Where it cannot be finished, the registry is as before.
+Json train_round(const TrainRoundsOptions& options, const TrainGateOptions& gate_options,
+                 const std::vector<data::Dataset>& datasets, const Snapshot& before) {
+  Json experts = Json::object(), round = Json::object();
+  try {
+    if (options.joint) {
+      round = train_jointly(options, datasets, experts);
+    } else {
+      train_experts(options, datasets, experts);
+    }
+    round["held_out_loss"] = held_out_loss(run_train_gate(gate_options));
+  } catch (const Error& error) {
+    before.restore(experts);
+    if (error.code() != "E_INTERRUPTED") throw;
+    throw Error(error.code(), "the round was interrupted; the registry is as it was before it",
+                "the same command begins it anew");
+  } catch (...) {
+    before.restore(experts);
+    throw;
+  }
+  round["experts"] = experts;
+  return round;
 }
 
 }  // namespace
@@ -138,25 +189,17 @@ Json run_train_rounds(const TrainRoundsOptions& options) {
   }
   prepare(options);
   const std::vector<data::Dataset> datasets = read_datasets(options.data, "train");
-  TrainGateOptions gate_options;
-  static_cast<CommonOptions&>(gate_options) = options;
-  gate_options.data = options.data;
-  gate_options.lambda1 = options.lambda1;
-  gate_options.lambda2 = options.lambda2;
-  Json gate = run_train_gate(gate_options);
-  double best = gate["validation_task_loss"].get<double>();
+  const TrainGateOptions gate_options = gate_options_of(options);
+  double best = held_out_loss(run_train_gate(gate_options));
   Json rounds = Json::array({{{"round", 0}, {"held_out_loss", best}, {"kept", true}}});
   int kept = 0;
   const int rounds_at_most = options.joint ? 1 : options.rounds;
   for (int round = 1; round <= rounds_at_most; ++round) {
     const Snapshot before(options.registry);
-    Json entry =
-        options.joint ? train_jointly(options, datasets) : train_experts(options, datasets);
-    entry["round"] = round;
-    gate = run_train_gate(gate_options);
-    const auto loss = gate["validation_task_loss"].get<double>();
+    Json entry = train_round(options, gate_options, datasets, before);
+    const auto loss = entry["held_out_loss"].get<double>();
     const bool better = loss < best;
-    entry["held_out_loss"] = loss;
+    entry["round"] = round;
     entry["kept"] = better;
     rounds.push_back(entry);
     print_note(fmt::format("round {}: held-out loss {:.4f}, before {:.4f}: {}", round, loss, best,

@@ -12,6 +12,7 @@
 #include "pipeline/collaboration.h"
 #include "pipeline/instantiate.h"
 #include "pipeline/probe.h"
+#include "training/held_out_file.h"
 
 namespace moecollab::engine {
 namespace {
@@ -34,6 +35,8 @@ std::string run_digest(const registry::Manifest& manifest, const registry::Packa
                     {"encoder", pool.encoder() == nullptr ? "" : pool.encoder()->fingerprint()},
                     {"engine", pipeline::engine_version()},
                     {"threads", pool.options().threads},
+                    {"batch_tokens", pool.options().batch_tokens},
+                    {"cpu", at::get_cpu_capability()},
                     {"recipe",
                      {r.epochs, r.batch, r.schedule.lr, r.schedule.warmup, r.schedule.linear_decay,
                       r.clip, r.bucket, r.seed}},
@@ -45,7 +48,7 @@ std::string run_digest(const registry::Manifest& manifest, const registry::Packa
 void write_history(const fs::path& registry, const std::string& name,
                    const std::vector<training::EpochRecord>& history) {
   const fs::path file = registry / "history" / (name + ".jsonl");
-  fs::create_directories(file.parent_path());
+  make_folder(file.parent_path());
   std::string lines;
   for (const training::EpochRecord& record : history)
     lines += to_line(training::to_json(record)) + "\n";
@@ -92,7 +95,8 @@ Json recipe_json(const TrainExpertOptions& options,
           {"class_weights", options.class_weights},
           {"weights", options.weights},
           {"layers", options.layers},
-          {"pooling", options.pooling}};
+          {"pooling", options.pooling},
+          {"refit", training.refit}};
 }
 
 fs::path checkpoint_folder(const TrainExpertOptions& options) {
@@ -151,15 +155,18 @@ training::TrainedExpert train_kind(const TrainExpertOptions& options, pipeline::
         {kind.folder, manifest, kind.manifest_sha256}, pool.encoder(), pool.options().threads,
         static_cast<int32_t>(manifest.task.labels.size()), Json::object(), options.seed);
   };
-  const experts::Expert untrained = make();
-  if (options.weights == "bf16" && !untrained.learns_parameters_only()) {
-    throw Error("E_CONFIG",
-                fmt::format("--weights is bf16, but kind {} keeps more than the parameters of "
-                            "moecollab.params/1",
-                            escaped(options.kind, 80)),
-                "use --weights f32");
+  encoder::FeatureRequest request;
+  {
+    const experts::Expert untrained = make();
+    if (options.weights == "bf16" && !untrained.learns_parameters_only()) {
+      throw Error("E_CONFIG",
+                  fmt::format("--weights is bf16, but kind {} keeps more than the parameters of "
+                              "moecollab.params/1",
+                              escaped(options.kind, 80)),
+                  "use --weights f32");
+    }
+    request = adopt_layers(untrained, options, manifest);
   }
-  encoder::FeatureRequest request = adopt_layers(untrained, options, manifest);
   if (!request.pooled.empty()) {
     // The gate's features come from the same pass, so that fitting it later runs the encoder on
     // nothing.
@@ -183,7 +190,7 @@ registry::Package write_trained(const fs::path& folder, const TrainExpertOptions
   const bool bfloat16 = options.weights == "bf16";
   if (bfloat16) trained.expert.round_to_bfloat16();
   fs::remove_all(folder);
-  fs::create_directories(folder);
+  make_folder(folder);
   return contribution::write_package(
       folder,
       {manifest, kind.folder / registry::library_file(kind.manifest), trained.expert.learnt(),
@@ -208,6 +215,12 @@ Json parse_settings(const std::vector<std::string>& settings) {
   return config;
 }
 
+bool was_trained_here(const pipeline::InstalledExpert& expert, const fs::path& registry) {
+  const Json& provenance = expert.package.manifest.provenance;
+  return provenance.contains("kind") && provenance.contains("recipe") &&
+         fs::exists(training::held_out_path(registry, expert.sha256()));
+}
+
 void restore_recipe(const registry::Manifest& manifest, TrainExpertOptions& options) {
   const Json& recipe = manifest.provenance["recipe"];
   options.epochs = recipe["epochs"].get<int>();
@@ -221,6 +234,7 @@ void restore_recipe(const registry::Manifest& manifest, TrainExpertOptions& opti
   options.weights = recipe.value("weights", std::string("f32"));
   options.layers = recipe["layers"].get<std::vector<int64_t>>();
   options.pooling = recipe["pooling"].get<std::string>();
+  options.no_refit = !recipe.value("refit", true);
   for (const auto& [key, value] : manifest.config.items()) {
     options.settings.push_back(key + "=" + to_line(value));
   }

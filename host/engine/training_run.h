@@ -58,7 +58,11 @@ using TextWeights = std::unordered_map<std::string, float>;
 // run_train_expert() with weighted texts (those not named: 1); empty: none has a weight.
 Json train_one_expert(const TrainExpertOptions& options, const TextWeights& weights);
 
-// Options that train a package again as its provenance says.
+// Whether train-expert made this very package in this registry: its provenance says how, and its
+// answers on the held-out texts are there. Packages that were added say anything.
+bool was_trained_here(const pipeline::InstalledExpert& expert, const fs::path& registry);
+
+// Options that train such a package again as its provenance says.
 void restore_recipe(const registry::Manifest& manifest, TrainExpertOptions& options);
 
 Json history_json(const std::vector<training::EpochRecord>& history);

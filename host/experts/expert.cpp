@@ -174,6 +174,10 @@ void Expert::check_requirements() {
   flops_ = {r.flops_per_row, r.flops_per_token, r.flops_per_pair};
 }
 
+at::Tensor Expert::to_logits(const at::Tensor& output) const {
+  return setup_.probabilities ? output.clamp_min(1e-12).log() : output;
+}
+
 at::Tensor Expert::forward(const encoder::Features& rows) {
   if (setup_.max_batch == 0 || rows.rows() <= setup_.max_batch) return forward_batch(rows);
   std::vector<at::Tensor> parts;

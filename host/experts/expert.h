@@ -24,7 +24,8 @@ namespace moecollab::experts {
 struct ExpertSetup {
   std::string name;  // for messages
   int32_t classes = 0;
-  uint32_t inputs = 0;  // bits of abi.h
+  bool probabilities = false;  // what forward() gives, instead of logits
+  uint32_t inputs = 0;         // bits of abi.h
   std::optional<encoder::Pooling> pooling;
   std::vector<int32_t> layers;  // from the embeddings, 0
   const encoder::BertConfig* encoder = nullptr;
@@ -76,9 +77,12 @@ class Expert {
   // The encoder layers that it reads, ascending.
   const std::vector<int32_t>& layers() const { return setup_.layers; }
 
-  // Logits [n, classes] float32 for n >= 1 rows, as the expert wrote them (not checked for NaN),
-  // asked for in calls of at most max_batch rows.
+  // [n, classes] float32 for n >= 1 rows, as the expert wrote them (not checked for NaN), asked for
+  // in calls of at most max_batch rows.
   at::Tensor forward(const encoder::Features& rows);
+  // o_e of design page 4 from what forward() or forward_train() gave: the logits as they are, ln p
+  // of probabilities (at least 1e-12).
+  at::Tensor to_logits(const at::Tensor& output) const;
 
   // --- Training with the host's optimiser (moecollab.params/1 and train/1)
   struct Parameter {

@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "base/console.h"
+#include "base/interrupt.h"
 #include "base/strings.h"
 #include "experts/abi_views.h"
 
@@ -52,11 +53,6 @@ void progress(const moec_host*, int64_t, int64_t) {}  // the host shows its own 
 int32_t should_stop(const moec_host*) { return stop_requested() ? 1 : 0; }
 
 }  // namespace
-
-std::atomic<bool>& stop_requested() {
-  static std::atomic<bool> stop = false;
-  return stop;
-}
 
 moec_host host_services(const encoder::Encoder* encoder) {
   // The table is the library's to read only; get_extension() gives const access back.

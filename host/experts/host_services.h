@@ -3,8 +3,6 @@
 
 #include <moecollab/abi.h>
 
-#include <atomic>
-
 #include "encoder/encoder.h"
 
 namespace moecollab::experts {
@@ -12,8 +10,5 @@ namespace moecollab::experts {
 // The host's table for one expert. `encoder`: whose weights moecollab.encoder/1 offers, or nullptr
 // for a host without that extension.
 moec_host host_services(const encoder::Encoder* encoder);
-
-// Set by an interrupt: experts are asked to return MOEC_CANCELLED soon.
-std::atomic<bool>& stop_requested();
 
 }  // namespace moecollab::experts

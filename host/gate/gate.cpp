@@ -1,6 +1,7 @@
 #include "gate/gate.h"
 
 #include <ATen/CPUGeneratorImpl.h>
+#include <ATen/core/grad_mode.h>
 #include <fmt/format.h>
 
 #include <cmath>
@@ -80,6 +81,31 @@ at::Tensor routing_weights(const at::Tensor& router_logits, int64_t top_k) {
   const at::Tensor mask = at::zeros_like(dense).scatter_(-1, order.narrow(-1, 0, top_k), 1.0);
   const at::Tensor kept = dense * mask;
   return kept / kept.sum(-1, /*keepdim=*/true);
+}
+
+at::Tensor capped(const at::Tensor& weights, const at::Tensor& caps) {
+  at::Tensor result = weights, full = at::zeros_like(weights, at::kBool);
+  at::Tensor stuck = at::zeros({weights.size(0), 1}, at::kBool);
+  for (at::Tensor over = result > caps; over.any().item<bool>();
+       over = (result > caps).logical_and(stuck.logical_not())) {
+    full = full.logical_or(over);
+    const at::Tensor free = weights.masked_fill(full, 0.0);
+    const at::Tensor sum = free.sum(1, /*keepdim=*/true);
+    stuck = stuck.logical_or(sum == 0);
+    const at::Tensor left = 1 - (caps * full).sum(1, /*keepdim=*/true);
+    result = at::where(stuck, weights, at::where(full, caps, free * (left / sum)));
+  }
+  return result;
+}
+
+std::vector<double> entropy_percentiles(const Gate& gate, const at::Tensor& z) {
+  const at::NoGradGuard no_grad;
+  const at::Tensor log_g = at::log_softmax(gate.router_logits(z), -1);
+  const at::Tensor sorted = std::get<0>((-(log_g.exp() * log_g).sum(-1)).to(at::kDouble).sort());
+  std::vector<double> percentiles;
+  const int64_t last = sorted.numel() - 1;
+  for (int64_t p = 0; p <= 100; ++p) percentiles.push_back(sorted[p * last / 100].item<double>());
+  return percentiles;
 }
 
 }  // namespace moecollab::gate

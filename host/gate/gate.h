@@ -57,4 +57,13 @@ void add_hidden_layer(Gate& gate, int64_t width, uint64_t seed);
 // exactly 0 and those experts are not run. top_k = 0: dense.
 at::Tensor routing_weights(const at::Tensor& router_logits, int64_t top_k);
 
+// The weights with none above its expert's cap (`caps` [E], 1: none): what is above goes to the
+// experts below theirs, in proportion to their weights. A row in which those have no weight stays
+// as it is, since weights sum to 1.
+at::Tensor capped(const at::Tensor& weights, const at::Tensor& caps);
+
+// The 0th to 100th percentile of the gate's entropy (nats) on texts z [n, D]: what makes a text's
+// domain "unknown" is measured against those of held-out texts.
+std::vector<double> entropy_percentiles(const Gate& gate, const at::Tensor& z);
+
 }  // namespace moecollab::gate

@@ -3,6 +3,8 @@
 #include <ATen/core/grad_mode.h>
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/error.h"
 
 namespace moecollab::pipeline {
@@ -40,6 +42,15 @@ Collaboration::Collaboration(Pool& pool, std::vector<InstalledExpert*> experts, 
                 "use a --top-k from 1 to the number of experts, or 0 for all");
   }
   for (const InstalledExpert* expert : experts_) expert_labels_.push_back(expert->labels);
+  std::vector<float> caps(experts_.size(), 1.0F);
+  for (size_t e = 0; e < experts_.size(); ++e) {
+    for (const registry::ExpertEntry& entry : pool.registry().experts) {
+      if (entry.name == experts_[e]->name)
+        caps[e] = static_cast<float>(entry.weight_cap.value_or(1));
+    }
+  }
+  if (std::any_of(caps.begin(), caps.end(), [](float cap) { return cap < 1; }))
+    caps_ = at::tensor(caps);
 }
 
 std::vector<Outputs> Collaboration::recall_outputs(std::span<const std::string_view> texts) const {
@@ -67,6 +78,7 @@ Answers Collaboration::answer(const encoder::Features& features, std::vector<Out
   Answers answers;
   answers.router_logits = gate_.router_logits(gate_.input(features));
   answers.weights = gate::routing_weights(answers.router_logits, top_k_);
+  if (caps_.defined()) answers.weights = gate::capped(answers.weights, caps_);
   answers.logits = ask(features, known, answers.weights);
   answers.fused =
       fusion::fuse(fusion_, answers.weights, answers.logits, expert_labels_, pool_.labels());

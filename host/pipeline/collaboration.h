@@ -56,6 +56,7 @@ class Collaboration {
   gate::Gate gate_;
   fusion::Mode fusion_;
   int64_t top_k_;
+  at::Tensor caps_;  // [E] weight_cap of registry.toml; undefined where there is none
 };
 
 // Features with texts and row ids only, for experts that use no encoder.

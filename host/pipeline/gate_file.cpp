@@ -108,15 +108,47 @@ GateRow read_row(Fields& fields) {
   return row;
 }
 
+fs::path kept_tensors(const fs::path& folder, const std::string& digest) {
+  return folder / (digest + ".safetensors");
+}
+
+// The tensors that are there, under a second name.
+void keep_tensors(const fs::path& folder) {
+  if (!fs::exists(folder / kTensors)) return;
+  const std::string bytes = read_file(folder / kTensors, "E_GATE");
+  write_file_atomic(kept_tensors(folder, sha256_hex(bytes)), bytes);
+}
+
+void remove_kept_tensors(const fs::path& folder) {
+  constexpr size_t kDigits = 64;
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    const fs::path& path = entry.path();
+    if (path.extension() == ".safetensors" && path.stem().string().size() == kDigits)
+      fs::remove(path);
+  }
+}
+
+// gate.safetensors, or what it was before a change that was cut short.
+fs::path tensors_of(const fs::path& folder, const std::string& digest) {
+  const std::string seen = file_sha256_hex(folder / kTensors, "E_GATE");
+  if (seen == digest) return folder / kTensors;
+  const fs::path kept = kept_tensors(folder, digest);
+  if (fs::exists(kept) && file_sha256_hex(kept, "E_GATE") == digest) {
+    print_note("the last change of the gate was cut short: the gate before it counts");
+    return kept;
+  }
+  throw Error("E_GATE",
+              fmt::format("{}: SHA-256 is {}, gate.toml says {}",
+                          escaped((folder / kTensors).string()), seen, digest),
+              kRefit);
+}
+
 }  // namespace
 
 void write_gate(const fs::path& registry, const GateFile& file) {
   const fs::path folder = gate_folder(registry);
-  std::error_code error;
-  fs::create_directories(folder, error);
-  if (error)
-    throw Error("E_WRITE",
-                fmt::format("{} cannot be made: {}", escaped(folder.string()), error.message()));
+  make_folder(folder);
+  keep_tensors(folder);
   const gate::Gate& g = file.gate;
   std::vector<weights::TensorSource> tensors = {
       encoder::source_of("mean", g.mean), encoder::source_of("std", g.std),
@@ -141,8 +173,10 @@ void write_gate(const fs::path& registry, const GateFile& file) {
                          {"objective", objective_to_json(file)},
                          {"data", file.data},
                          {"metrics", file.metrics},
+                         {"fit", file.fit},
                          {"expert", rows}};
   write_file_atomic(folder / kToml, "# Written by `moecollab train-gate`.\n" + to_toml(document));
+  remove_kept_tensors(folder);
 }
 
 GateFile read_gate(const fs::path& registry) {
@@ -179,6 +213,7 @@ GateFile read_gate(const fs::path& registry) {
   const Json data = fields.any("data");
   for (const auto& [domain, sha256] : data.items()) file.data[domain] = sha256.get<std::string>();
   file.metrics = fields.any("metrics");
+  if (Json fit = fields.any("fit"); !fit.is_null()) file.fit = std::move(fit);
   for (Fields& row : fields.tables("expert")) file.rows.push_back(read_row(row));
   if (!file.prior.empty() && file.prior.size() != file.rows.size()) {
     fields.fail("objective.prior",
@@ -187,14 +222,7 @@ GateFile read_gate(const fs::path& registry) {
   }
   fields.finish();
 
-  const std::string seen = file_sha256_hex(folder / kTensors, "E_GATE");
-  if (seen != digest) {
-    throw Error("E_GATE",
-                fmt::format("{}: SHA-256 is {}, gate.toml says {}",
-                            escaped((folder / kTensors).string()), seen, digest),
-                kRefit);
-  }
-  load_tensors(weights::Safetensors::open(folder / kTensors),
+  load_tensors(weights::Safetensors::open(tensors_of(folder, digest)),
                static_cast<int64_t>(file.rows.size()), kind == "mlp", file.gate);
   return file;
 }

@@ -33,11 +33,13 @@ struct GateFile {
   uint64_t seed = 0;
   std::map<std::string, std::string> data;  // domain -> SHA-256 of its training file
   Json metrics = Json::object();            // of the fit, on held-out training texts
+  Json fit = Json::object();                // its further settings; empty in older files
 };
 
 inline fs::path gate_folder(const fs::path& registry) { return registry / "gate"; }
 
-// Both files, atomically, tensors first; gate.toml holds the tensors' digest.
+// Both files, as one change: gate.toml, which holds the tensors' digest, counts, and until it is
+// replaced the old tensors stay under their digest's name.
 void write_gate(const fs::path& registry, const GateFile& gate);
 
 // Throws E_GATE naming the file for a missing, damaged or contradictory gate.

@@ -81,6 +81,7 @@ experts::ExpertSetup setup_of(const registry::Package& package, const encoder::E
   experts::ExpertSetup setup;
   setup.name = manifest.expert.name;
   setup.classes = classes;
+  setup.probabilities = manifest.output.kind == "probabilities";
   setup.inputs = experts::input_bits(manifest.input);
   setup.threads = threads;
   setup.max_batch = manifest.input.max_batch;

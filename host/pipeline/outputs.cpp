@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "base/error.h"
+#include "base/interrupt.h"
 
 namespace moecollab::pipeline {
 namespace {
@@ -71,6 +72,8 @@ void complete(Pool& pool, InstalledExpert& expert, const encoder::Features& feat
                       std::back_inserter(left));
   outputs.to_run = std::move(left);
   for (size_t first = 0; first < asked.size(); first += kKeptTogether) {
+    stop_if_requested("the experts' answers were interrupted",
+                      are_cached(pool, expert) ? "the same command goes on from the cache" : "");
     const std::span part =
         std::span(asked).subspan(first, std::min(kKeptTogether, asked.size() - first));
     const at::Tensor logits = ask_expert(expert, features, part, pool.registry().policy.nan);
@@ -83,18 +86,16 @@ void complete(Pool& pool, InstalledExpert& expert, const encoder::Features& feat
 at::Tensor ask_expert(InstalledExpert& expert, const encoder::Features& features,
                       std::span<const int64_t> rows, const std::string& nan_policy) {
   const bool all = static_cast<int64_t>(rows.size()) == features.rows();
-  at::Tensor logits =
+  const at::Tensor output =
       all ? expert.expert.forward(features) : expert.expert.forward(features.select(rows));
   expert.calls += static_cast<int64_t>(rows.size());
-  if (nan_policy == "fail" && !logits.isfinite().all().item<bool>()) {
+  if (nan_policy == "fail" && !output.isfinite().all().item<bool>()) {
     ++expert.faults;
     throw Error("E_OUT_NONFINITE",
                 fmt::format("expert {} answered with NaN or infinity", expert.name),
                 "disable it, or set [policy] nan = \"mask\" in registry.toml");
   }
-  if (expert.package.manifest.output.kind == "probabilities")
-    logits = logits.clamp_min(1e-12).log();
-  return logits;
+  return expert.expert.to_logits(output);
 }
 
 }  // namespace moecollab::pipeline

@@ -69,12 +69,18 @@ LabelSpace read_label_space(Fields table) {
 Policy read_policy(Fields table) {
   Policy policy;
   policy.on_missing = choice(table, "on_missing", policy.on_missing, {"fail", "skip"});
-  policy.on_expert_failure =
-      choice(table, "on_expert_failure", policy.on_expert_failure, {"stop", "drop"});
   policy.nan = choice(table, "nan", policy.nan, {"fail", "mask", "quarantine"});
+  if (policy.nan == "quarantine")
+    table.fail("nan", "= \"quarantine\" is not in this version", "use \"fail\" or \"mask\"");
+  const std::string on_failure =
+      choice(table, "on_expert_failure", std::string("stop"), {"stop", "drop"});
+  if (on_failure == "drop")
+    table.fail("on_expert_failure", "= \"drop\" is not in this version", "use \"stop\"");
   if (table.value_or("require_signature", false)) {
-    table.fail("require_signature", "is not in this version",
-               "signatures cannot be checked yet: remove the key, or set it to false");
+    table.fail(
+        "require_signature", "is not in this version",
+        "a signature that is there is checked, but none can be required yet: remove the key, "
+        "or set it to false");
   }
   refuse_later_keys(table, {"isolation", "admission", "deadlines", "limits"});
   table.finish();
@@ -122,7 +128,8 @@ ExpertEntry read_expert(Fields table) {
 
 GateEntry read_gate(Fields table) {
   GateEntry gate;
-  gate.fusion = choice(table, "fusion", gate.fusion, {"paper", "masked", "mixture", "logit-union"});
+  if (const auto fusion = table.optional<std::string>("fusion"))
+    gate.fusion = choice(table, "fusion", *fusion, {"paper", "masked", "mixture", "logit-union"});
   if (const auto top_k = table.optional<int64_t>("top_k")) {
     if (*top_k < 1) table.fail("top_k", fmt::format("must be at least 1, not {}", *top_k));
     gate.top_k = *top_k;

@@ -31,9 +31,8 @@ struct LabelSpace {
 };
 
 struct Policy {
-  std::string on_missing = "fail";         // fail | skip
-  std::string on_expert_failure = "stop";  // stop | drop
-  std::string nan = "fail";                // fail | mask | quarantine
+  std::string on_missing = "fail";  // fail | skip
+  std::string nan = "fail";         // fail | mask
 };
 
 struct ExpertEntry {
@@ -46,9 +45,10 @@ struct ExpertEntry {
   Json config = Json::object();      // free, over the manifest's
 };
 
+// How the gate is read, where that is not as it was fitted.
 struct GateEntry {
-  std::string fusion = "mixture";  // paper | masked | mixture | logit-union
-  int64_t top_k = 0;               // experts run for a text; 0 = all
+  std::optional<std::string> fusion;  // paper | masked | mixture | logit-union
+  std::optional<int64_t> top_k;       // experts run for a text, at least 1
 };
 
 // Whose signatures count.
@@ -69,8 +69,8 @@ struct RegistryFile {
 
 // Reads `bytes` strictly; `file` is named in refusals. E_REG_SIZE, _BYTES, _SYNTAX, _SCHEMA. A file
 // without a single key is a registry of 0 experts. Keys of page 5 that this version does not act on
-// (required signatures, scope and expiry of trust, isolation, admission, limits) are refused, never
-// passed over.
+// (required signatures, scope and expiry of trust, isolation, admission, limits, quarantine,
+// dropping experts that fail) are refused, never passed over.
 RegistryFile parse_registry(std::string_view bytes, const std::string& file);
 
 // registry.toml of a registry folder. Throws E_REG_IO naming path and errno where the folder or the

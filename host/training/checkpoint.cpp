@@ -15,7 +15,7 @@ constexpr const char* kLock = "lock";
 constexpr const char* kFacts = "facts";      // metadata: JSON
 constexpr const char* kContent = "content";  // metadata: digest of facts and tensors
 
-// Of names, shapes and values, in the order of the names.
+// Of facts, names and values, in the order of the names.
 std::string content_digest(const std::string& facts, const weights::Safetensors& file) {
   std::string digests = facts;
   for (const weights::TensorView& view : file.tensors()) {
@@ -60,12 +60,7 @@ std::optional<CheckpointState> read_slot(const fs::path& path) {
 }
 
 FileLock claim(const fs::path& folder) {
-  std::error_code error;
-  fs::create_directories(folder, error);
-  if (error) {
-    throw Error("E_WRITE",
-                fmt::format("{} cannot be made: {}", escaped(folder.string()), error.message()));
-  }
+  make_folder(folder);
   return FileLock::claim(folder / kLock, "wait for it, or train under another name");
 }
 

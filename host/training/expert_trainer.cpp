@@ -10,7 +10,7 @@
 
 #include "base/console.h"
 #include "base/error.h"
-#include "experts/host_services.h"
+#include "base/interrupt.h"
 
 namespace moecollab::training {
 namespace {
@@ -109,6 +109,7 @@ class Run {
     if (!saved_) return 0;
     const CheckpointState saved = *std::exchange(saved_, std::nullopt);
     learner.restore(saved);
+    seconds_before_ = saved.facts["seconds"].get<double>();
     return saved.facts["epoch"].get<int32_t>();
   }
 
@@ -120,6 +121,7 @@ class Run {
     state->facts.update({{"phase", phase_},
                          {"chosen", chosen_},
                          {"epoch", epochs_done},
+                         {"seconds", seconds_before_ + seconds_since(epoch_start_)},
                          {"history", history_json()}});
     checkpoints_->save(*state);
     last_save_ = Clock::now();
@@ -127,7 +129,7 @@ class Run {
 
   // Between two steps of the epoch behind `epochs_done`.
   void after_step(const Learner& learner, int32_t epochs_done) {
-    if (experts::stop_requested()) {
+    if (stop_requested()) {
       save(learner, epochs_done);
       const bool kept = checkpoints_ && learner.state();
       throw Error("E_INTERRUPTED", "training was interrupted; nothing was installed",
@@ -137,12 +139,12 @@ class Run {
   }
 
   EpochRecord epoch(Learner& learner, const std::vector<int64_t>& rows, int32_t number) {
-    const Clock::time_point start = Clock::now();
+    epoch_start_ = Clock::now();
     EpochRecord record;
     record.phase = phase_;
     record.epoch = number + 1;
     record.training = learner.epoch(data_, rows, number, [&] { after_step(learner, number); });
-    record.seconds = seconds_since(start);
+    record.seconds = std::exchange(seconds_before_, 0.0) + seconds_since(epoch_start_);
     record.peak_rss_bytes = peak_rss_bytes();
     return record;
   }
@@ -164,7 +166,8 @@ class Run {
     const at::Tensor targets = targets_of(data_, held_out_);
     std::optional<EpochRecord> best;
     for (const EpochRecord& r : history_) {
-      if (std::isfinite(*r.held_out_loss) && (!best || is_better(r, *best))) best = r;
+      if (r.held_out_loss && std::isfinite(*r.held_out_loss) && (!best || is_better(r, *best)))
+        best = r;
     }
     int32_t number = restore(*learner);
     Progress progress("epochs", epochs, "epochs");
@@ -228,7 +231,8 @@ class Run {
   at::Tensor held_out_logits_;
   std::unique_ptr<Checkpoints> checkpoints_;
   std::optional<CheckpointState> saved_;
-  Clock::time_point last_save_ = Clock::now();
+  Clock::time_point last_save_ = Clock::now(), epoch_start_ = last_save_;
+  double seconds_before_ = 0;  // of this epoch, in the run that was interrupted
 };
 
 }  // namespace
@@ -253,7 +257,8 @@ at::Tensor forward_rows(experts::Expert& expert, const encoder::Features& featur
   std::vector<at::Tensor> parts;
   for (size_t first = 0; first < rows.size(); first += kForwardBatch) {
     const size_t count = std::min<size_t>(kForwardBatch, rows.size() - first);
-    parts.push_back(expert.forward(features.select({rows.data() + first, count})));
+    parts.push_back(
+        expert.to_logits(expert.forward(features.select({rows.data() + first, count}))));
   }
   return at::cat(parts);
 }

@@ -8,8 +8,8 @@
 #include <stdexcept>
 
 #include "base/error.h"
+#include "base/interrupt.h"
 #include "base/strings.h"
-#include "experts/host_services.h"
 #include "training/shuffle.h"
 
 namespace moecollab::training {
@@ -265,8 +265,7 @@ GateTerms GateFitting::lbfgs_iteration() {
 }
 
 GateTerms GateFitting::epoch() {
-  if (experts::stop_requested())
-    throw Error("E_INTERRUPTED", "fitting was interrupted; the old gate is unchanged");
+  stop_if_requested("fitting was interrupted; the old gate is unchanged");
   const GateTerms terms = lbfgs_ ? lbfgs_iteration() : adamw_epoch();
   ++epoch_;
   return terms;

@@ -120,12 +120,4 @@ GateFit fit_gate(const GateProblem& problem, const GateTrainingOptions& options)
   return fit;
 }
 
-GateFit fit_gate(const GateData& data, const std::vector<fusion::ExpertLabels>& experts,
-                 const fusion::LabelUnion& labels, const std::vector<encoder::PooledKey>& features,
-                 const GateTrainingOptions& options) {
-  validate(options);
-  return fit_gate(GateProblem(data, experts, labels, features, options.fusion, options.top_k),
-                  options);
-}
-
 }  // namespace moecollab::training

@@ -28,9 +28,9 @@ struct GateFit {
   gate::Gate gate;
   double task = 0, entropy = 0, balance = 0, total = 0;
   int64_t texts = 0;
-  int32_t epochs = 0;          // chosen
-  double validation_task = 0;  // L_task on the fifth that chose them
-  int64_t skipped_steps = 0;   // not finite, of both phases
+  int32_t epochs = 0;                     // chosen
+  std::optional<double> validation_task;  // L_task on the fifth that chose them, if any did
+  int64_t skipped_steps = 0;              // not finite, of both phases
   std::vector<GateEpoch> history;
 };
 
@@ -63,9 +63,5 @@ ChosenGate choose_gate(const GateProblem& problem, const GateTrainingOptions& op
 // fitted on all of them. The problem must have the options' fusion and top_k. Throws
 // E_TRAIN_DIVERGED if ten steps in a row are not finite.
 GateFit fit_gate(const GateProblem& problem, const GateTrainingOptions& options);
-// The same from the data.
-GateFit fit_gate(const GateData& data, const std::vector<fusion::ExpertLabels>& experts,
-                 const fusion::LabelUnion& labels, const std::vector<encoder::PooledKey>& features,
-                 const GateTrainingOptions& options);
 
 }  // namespace moecollab::training

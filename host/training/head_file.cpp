@@ -59,12 +59,7 @@ int64_t HeadFile::columns() const {
 
 void write_head(const fs::path& registry, const HeadFile& head) {
   const fs::path toml = head_path(registry), folder = toml.parent_path();
-  std::error_code error;
-  fs::create_directories(folder, error);
-  if (error) {
-    throw Error("E_WRITE",
-                fmt::format("{} cannot be made: {}", escaped(folder.string()), error.message()));
-  }
+  make_folder(folder);
   const gate::Gate& g = head.linear;
   const weights::TensorSource tensors[] = {
       encoder::source_of("mean", g.mean), encoder::source_of("std", g.std),

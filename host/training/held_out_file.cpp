@@ -33,7 +33,7 @@ fs::path held_out_path(const fs::path& registry, const std::string& package_sha2
 }
 
 void write_held_out(const fs::path& file, const HeldOutLogits& held_out) {
-  fs::create_directories(file.parent_path());
+  make_folder(file.parent_path());
   const at::Tensor logits = held_out.logits.contiguous();
   const weights::TensorSource tensors[] = {{kTexts,
                                             weights::DType::kU8,

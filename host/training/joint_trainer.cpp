@@ -3,14 +3,17 @@
 #include <ATen/core/grad_mode.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include "base/console.h"
 #include "base/error.h"
+#include "base/interrupt.h"
 #include "experts/autograd.h"
-#include "experts/host_services.h"
 #include "training/adamw.h"
 #include "training/expert_trainer.h"
+#include "training/learner.h"
 #include "training/schedule.h"
 #include "training/shuffle.h"
 
@@ -48,16 +51,16 @@ class JointFitting {
     make_optimiser();
   }
 
-  // Mean task loss over the texts.
-  double epoch(int32_t number) {
+  // Mean task loss over the texts of the steps taken.
+  JointEpoch epoch(int32_t number) {
     const auto n = static_cast<int64_t>(texts_.size());
     const int64_t steps = (n + options_.batch - 1) / options_.batch;
     const std::vector<int64_t> order = shuffled(n, options_.seed, number);
     const Schedule schedule{.lr = options_.gate_lr, .warmup = 0.1, .linear_decay = true};
-    double sum = 0;
+    JointEpoch result;
+    double sum = 0, seen = 0;
     for (int64_t step = 0; step < steps; ++step) {
-      if (experts::stop_requested())
-        throw Error("E_INTERRUPTED", "training was interrupted; nothing was installed");
+      stop_if_requested("training was interrupted; nothing was installed");
       std::vector<std::vector<int64_t>> rows(domains_.size());
       const int64_t first = step * options_.batch, last = std::min(n, first + options_.batch);
       for (int64_t i = first; i < last; ++i) {
@@ -65,14 +68,21 @@ class JointFitting {
         rows[place.domain].push_back(place.row);
       }
       optimiser_->set_lr(schedule.at(number * steps + step, steps * options_.epochs));
-      sum += this->step(rows, number * steps + step) * static_cast<double>(last - first);
+      const auto count = static_cast<double>(last - first);
+      if (const auto loss = this->step(rows, number * steps + step)) {
+        sum += *loss * count;
+        seen += count;
+      } else {
+        ++result.skipped_steps;
+      }
     }
-    return sum / static_cast<double>(n);
+    result.train_loss = sum / seen;
+    return result;
   }
 
-  JointEpoch judge(JointFit& fit) {
+  // Fills in what the held-out texts say, and the experts' logits on them.
+  void judge(JointEpoch& result, JointFit& fit) {
     const at::NoGradGuard no_grad;
-    JointEpoch result;
     double loss = 0, right = 0, count = 0;
     fit.held_out_logits.assign(experts_.size(), {});
     for (size_t d = 0; d < domains_.size(); ++d) {
@@ -96,7 +106,6 @@ class JointFitting {
     }
     result.held_out_loss = loss / count;
     result.held_out_accuracy = right / count;
-    return result;
   }
 
  private:
@@ -131,7 +140,8 @@ class JointFitting {
     return logits;
   }
 
-  double step(const std::vector<std::vector<int64_t>>& rows, int64_t number) {
+  // The task loss; nullopt for a step that was skipped.
+  std::optional<double> step(const std::vector<std::vector<int64_t>>& rows, int64_t number) {
     std::vector<at::Tensor> router;
     at::Tensor task;
     double total = 0;
@@ -141,8 +151,9 @@ class JointFitting {
       const at::Tensor index = encoder::index_tensor(rows[d]);
       router.push_back(gate_.forward(z_[d].index_select(0, index)));
       const std::vector<at::Tensor> logits = answers(d, rows[d], [&](const JointExpert& e) {
-        return experts::differentiable_forward(*e.expert, domains_[d].features.select(rows[d]),
-                                               mixed(options_.seed, static_cast<uint64_t>(number)));
+        return e.expert->to_logits(
+            experts::differentiable_forward(*e.expert, domains_[d].features.select(rows[d]),
+                                            mixed(options_.seed, static_cast<uint64_t>(number))));
       });
       const at::Tensor fused =
           fusion::fuse(kMode, at::softmax(router.back(), -1), logits, labels_of_, labels_);
@@ -154,15 +165,24 @@ class JointFitting {
     gate::objective(task, at::cat(router), prior_, options_.objective, &window_).total.backward();
     const double norm = optimiser_->grad_norm();
     if (!std::isfinite(norm)) {
-      throw Error(
-          "E_TRAIN_DIVERGED",
-          fmt::format("the gradient of step {} is not finite; nothing was installed", number + 1),
-          "use a smaller --lr-scale");
+      skip(number);
+      return std::nullopt;
     }
+    skipped_in_a_row_ = 0;
     optimiser_->clip(norm, options_.clip);
     optimiser_->step();
     for (const JointExpert& expert : experts_) expert.expert->params_changed();
     return task.item<double>();
+  }
+
+  void skip(int64_t number) {
+    optimiser_->zero_grad();
+    if (++skipped_in_a_row_ < kMostSkippedInARow) return;
+    throw Error("E_TRAIN_DIVERGED",
+                fmt::format("the gradient was not finite in {} steps in a row, the last being step "
+                            "{}; nothing was installed",
+                            skipped_in_a_row_, number + 1),
+                "train the experts with a smaller --lr first: --joint takes their rates");
   }
 
   const std::vector<JointExpert>& experts_;
@@ -176,6 +196,7 @@ class JointFitting {
   std::vector<at::Tensor> z_;  // by domain, standardised
   std::vector<fusion::ExpertLabels> labels_of_;
   std::optional<AdamW> optimiser_;
+  int skipped_in_a_row_ = 0;
 };
 
 using Values = std::vector<at::Tensor>;
@@ -209,6 +230,10 @@ JointFit fit_jointly(const std::vector<JointExpert>& experts,
                      const std::vector<encoder::PooledKey>& gate_features,
                      const fusion::LabelUnion& labels, const JointOptions& options) {
   validate(options);
+  if (std::all_of(domains.begin(), domains.end(), [](const auto& d) { return d.judged.empty(); })) {
+    throw Error("E_DATA", "no text is held out: there is nothing to choose the epoch on",
+                "a label needs two or more texts for one of them to be held out");
+  }
   JointFitting fitting(experts, domains, gate_features, labels, options);
   JointFit fit;
   Values best;
@@ -216,13 +241,12 @@ JointFit fit_jointly(const std::vector<JointExpert>& experts,
   std::vector<std::vector<at::Tensor>> best_logits;
   Progress progress("training jointly", options.epochs, "epochs");
   for (int32_t number = 0; number < options.epochs; ++number) {
-    const double train_loss = fitting.epoch(number);
-    JointEpoch epoch = fitting.judge(fit);
-    epoch.train_loss = train_loss;
+    JointEpoch epoch = fitting.epoch(number);
+    fitting.judge(epoch, fit);
     fit.history.push_back(epoch);
     progress.advance(1, fmt::format("held-out loss {:.4f}, accuracy {:.4f}", epoch.held_out_loss,
                                     epoch.held_out_accuracy));
-    if (epoch.held_out_loss >= best_loss) continue;
+    if (!(epoch.held_out_loss < best_loss)) continue;  // also where it is not a number
     best_loss = epoch.held_out_loss;
     best = values_of(experts);
     best_logits = fit.held_out_logits;

@@ -13,7 +13,6 @@
 namespace moecollab::training {
 namespace {
 
-constexpr int kMostSkippedInARow = 10;
 constexpr size_t kStepsOfABucket = 16;
 
 at::Tensor label_tensor(const TrainingSet& data, std::span<const int64_t> rows,
@@ -49,20 +48,25 @@ class GradientLearner final : public Learner {
       after_step();
     }
     EpochFigures figures = figures_;
-    figures.loss /= static_cast<double>(rows.size());
-    cursor_ = 0;
+    figures.loss /= static_cast<double>(rows_seen_);  // NaN where all steps were skipped
+    cursor_ = rows_seen_ = 0;
     figures_ = {};
     return figures;
   }
 
   std::optional<CheckpointState> state() const override {
+    if (!expert_.learns_parameters_only()) return std::nullopt;
     CheckpointState state;
     state.tensors = optimiser_.state();
     for (const auto& p : expert_.parameters())
       state.tensors.emplace_back("value/" + p.name, p.value);
-    state.facts = {{"cursor", cursor_},           {"steps", optimiser_.steps()},
-                   {"loss", figures_.loss},       {"tokens", figures_.tokens},
-                   {"skipped", figures_.skipped}, {"skipped_in_a_row", skipped_in_a_row_}};
+    state.facts = {{"cursor", cursor_},
+                   {"steps", optimiser_.steps()},
+                   {"rows", rows_seen_},
+                   {"loss", figures_.loss},
+                   {"tokens", figures_.tokens},
+                   {"skipped", figures_.skipped},
+                   {"skipped_in_a_row", skipped_in_a_row_}};
     return state;
   }
 
@@ -80,6 +84,7 @@ class GradientLearner final : public Learner {
     }
     expert_.params_changed();
     cursor_ = saved.facts["cursor"].get<int64_t>();
+    rows_seen_ = saved.facts["rows"].get<int64_t>();
     optimiser_.set_steps(saved.facts["steps"].get<int64_t>());
     figures_ = {saved.facts["loss"].get<double>(), saved.facts["tokens"].get<int64_t>(),
                 saved.facts["skipped"].get<int64_t>()};
@@ -97,8 +102,8 @@ class GradientLearner final : public Learner {
   }
 
   void step(const TrainingSet& data, const std::vector<int64_t>& rows, int64_t number) {
-    const at::Tensor logits = experts::differentiable_forward(
-        expert_, data.features.select(rows), mixed(recipe_.seed, static_cast<uint64_t>(number)));
+    const at::Tensor logits = expert_.to_logits(experts::differentiable_forward(
+        expert_, data.features.select(rows), mixed(recipe_.seed, static_cast<uint64_t>(number))));
     const at::Tensor losses = at::cross_entropy_loss(logits, label_tensor(data, rows, at::kLong),
                                                      {}, at::Reduction::None);
     const at::Tensor loss = (losses * weight_tensor(data, rows)).mean();
@@ -108,6 +113,7 @@ class GradientLearner final : public Learner {
     if (!std::isfinite(value) || !std::isfinite(norm)) return skip(number);
     skipped_in_a_row_ = 0;
     figures_.loss += value * static_cast<double>(rows.size());
+    rows_seen_ += static_cast<int64_t>(rows.size());
     if (recipe_.clip > 0) optimiser_.clip(norm, recipe_.clip);
     optimiser_.set_lr(recipe_.schedule.at(number, steps_per_epoch_ * recipe_.epochs));
     optimiser_.step();
@@ -130,8 +136,9 @@ class GradientLearner final : public Learner {
   Recipe recipe_;
   int64_t steps_per_epoch_;
   AdamW optimiser_;
-  int64_t cursor_ = 0;    // steps done of the epoch at hand
-  EpochFigures figures_;  // of these; the loss as a sum over rows
+  int64_t cursor_ = 0;     // steps done of the epoch at hand
+  EpochFigures figures_;   // of these; the loss as a sum over rows
+  int64_t rows_seen_ = 0;  // of steps that were not skipped
   int skipped_in_a_row_ = 0;
 };
 

@@ -16,6 +16,8 @@
 
 namespace moecollab::training {
 
+inline constexpr int kMostSkippedInARow = 10;  // steps that are not finite, before a run stops
+
 // How one expert is trained. A kind's manifest states its own under [training].
 struct Recipe {
   int32_t epochs = 60;  // at most, and what the schedule's length is
@@ -36,7 +38,7 @@ struct TrainingSet {
 
 // What one epoch cost and gave.
 struct EpochFigures {
-  double loss = 0;      // mean over rows; NaN: the expert does not say
+  double loss = 0;      // mean over rows of the steps taken; NaN: none, or the expert does not say
   int64_t tokens = 0;   // real tokens that it saw; 0 for experts that read pooled features or text
   int64_t skipped = 0;  // steps whose loss or gradient was not finite
 };
@@ -52,7 +54,8 @@ class Learner {
   // False if another epoch would change nothing.
   virtual bool wants_more() const { return true; }
   virtual void finish() {}
-  // All that later steps depend on; nullopt where the expert cannot be continued.
+  // All that later steps depend on; nullopt where the expert cannot be continued: it learns by
+  // itself, or changes more in training than its parameters (state/1).
   virtual std::optional<CheckpointState> state() const { return std::nullopt; }
   virtual void restore(const CheckpointState&) {}
 };

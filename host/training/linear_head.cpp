@@ -8,7 +8,7 @@
 
 #include "base/console.h"
 #include "base/error.h"
-#include "experts/host_services.h"
+#include "base/interrupt.h"
 #include "training/adamw.h"
 #include "training/shuffle.h"
 
@@ -47,8 +47,7 @@ class Fitting {
       optimiser_.step();
       sum += loss.item<double>() * static_cast<double>(count);
     }
-    if (experts::stop_requested())
-      throw Error("E_INTERRUPTED", "training was interrupted; nothing was written");
+    stop_if_requested("training was interrupted; nothing was written");
     if (!std::isfinite(sum)) {
       throw Error("E_TRAIN_DIVERGED",
                   fmt::format("the head's loss is not finite in epoch {}", epoch_),

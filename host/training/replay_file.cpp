@@ -83,12 +83,7 @@ fs::path replay_path(const fs::path& registry) {
 
 std::string write_replay(const fs::path& registry, const KeptReplay& replay) {
   const fs::path path = replay_path(registry);
-  std::error_code error;
-  fs::create_directories(path.parent_path(), error);
-  if (error) {
-    throw Error("E_WRITE", fmt::format("{} cannot be made: {}",
-                                       escaped(path.parent_path().string()), error.message()));
-  }
+  make_folder(path.parent_path());
   std::vector<weights::TensorSource> tensors = {encoder::source_of("z", replay.z),
                                                 index_source("domain", replay.domain_of),
                                                 index_source("label", replay.label_of)};

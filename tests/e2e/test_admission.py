@@ -71,6 +71,13 @@ class Admit(EndToEnd):
         self.assertAlmostEqual(mine[0]["leave_one_out"], forced["change"], msg="leaving the candidate out undoes the change")
         self.assertEqual(done.stdout, self.admit(self.folder / "registry", self.folder / "scratch" / "experts" / "candidate" / "1.0.0", "--json").stdout, "equal seeds")
 
+    def test_a_packed_candidate_is_judged_as_its_folder(self):
+        registry, folder = self.registry(), self.candidate(noisy_half(self.examples(), NEWS, 2))
+        self.assertEqual(run("pack", folder, "--output", self.folder / "candidate.moec").returncode, 0)
+        one, other = (self.verdict(self.admit(registry, package, "--json")) for package in (folder, self.folder / "candidate.moec"))
+        for key in ("candidate", "verdict", "forced_share", "contributions"):
+            self.assertEqual(one[key], other[key])
+
     def test_held_out_training_texts_are_the_default(self):
         done = self.admit(self.registry(), self.candidate(noisy_half(self.examples(), NEWS, 3)), "--json", split="train")
         result = self.verdict(done)

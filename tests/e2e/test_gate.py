@@ -1,5 +1,6 @@
 """Fitting the gate: its options, history and calibration, and the sweep over λ1 and λ2."""
 import csv
+import fcntl
 import json
 
 from harness import EndToEnd, run
@@ -137,6 +138,14 @@ class Sweep(EndToEnd):
         other = self.sweep(registry, "--lambda1", 0, "--lambda2", 0, 0.1, "--out", out, "--seed", 2)
         self.assertNotEqual(other["points"][0]["epochs"], 1234)
         self.assertNotEqual(other["digest"], first["digest"])
+
+    def test_one_sweep_a_folder(self):
+        registry = self.registry()
+        out = self.folder / "out"
+        self.sweep(registry, "--lambda1", 0, "--lambda2", 0, "--out", out)
+        with open(out / "lock") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            self.assertRefused(run("sweep", *self.data("train"), *self.options(registry), "--out", out), 7, "E_LOCK", "--out")
 
     def test_says_what_the_best_changes(self):
         registry = self.registry()

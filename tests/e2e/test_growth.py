@@ -61,6 +61,7 @@ class Grow(EndToEnd):
     def test_grows_by_one_domain_and_leaves_old_rows_alone(self):
         registry = self.young()
         before = read_safetensors(registry / "gate" / "gate.safetensors")
+        percentiles = self.percentiles((registry / "gate" / "gate.toml").read_text())
         done = self.grow(registry, "--texts", 4, "--json")
         self.assertEqual(done.returncode, 0, done.stderr)
         result = json.loads(done.stdout)
@@ -75,11 +76,27 @@ class Grow(EndToEnd):
             self.assertEqual(after[name][0][0], 3)
             self.assertEqual(after[name][1][:len(before[name][1])], before[name][1], "old rows, bit for bit")
         toml = (registry / "gate" / "gate.toml").read_text()
+        self.assertNotEqual(self.percentiles(toml), percentiles, "what is unknown is measured with the new row")
         self.assertIn('guard = "passed"', toml)
         self.assertIn('name = "feelings"', toml)
         accuracy = self.accuracy(registry)
         self.assertGreater(accuracy["emotion"], 1 / 6)
         self.assertGreater(accuracy["news"], 1 / 4)
+
+    def percentiles(self, toml):
+        return re.search(r"^entropy_percentiles = \[(.*)\]$", toml, re.M).group(1)
+
+    def test_a_domain_whose_experts_are_disabled_is_left_out(self):
+        registry = self.registry()
+        done = run("train-expert", "third", "--kind", "lexical", "--domain", "news", "--data-dir", SAMPLES, "--registry", registry, "--no-cache", "--quiet")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.enable(registry, "feelings", False)
+        done = run("grow", "third", *self.data("train"), "--texts", 4, "--registry", registry, "--cache-dir", self.shared / "cache", "--json")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("domain emotion has no expert that is ready: left out", done.stderr)
+        result = json.loads(done.stdout)
+        self.assertEqual((result["guard"], result["unchecked"], set(result["old_domains"])), ("passed", [], {"news"}))
+        self.assertIsNone(result["new_domain"], "the other held-out texts of a known domain are replayed, so they judge nothing")
 
     def test_equal_seeds_give_equal_gates(self):
         registry = self.young()

@@ -1,6 +1,8 @@
 """The main job: train, route, evaluate, predict."""
+import hashlib
 import json
 import math
+import signal
 import subprocess
 import time
 
@@ -59,6 +61,22 @@ class MainJob(EndToEnd):
         for _ in range(2):
             done = run("eval", f"--data=news={news}", "--registry", registry, "--cache-dir", self.folder / "cache", "--quiet", "--json")
             self.assertEqual(json.loads(done.stdout)["overall"]["truncated"], 1, done.stderr)
+
+    def test_an_interrupt_ends_an_evaluation_and_keeps_what_was_encoded(self):
+        registry, cache = self.registry(), self.folder / "cache"
+        texts = [json.dumps({"text": f"{i} market goal " + f"w{i} " * 300, "label": "world"}) for i in range(250)]
+        command = ["eval", f"--data=news={self.write('news.jsonl', chr(10).join(texts))}", "--registry", registry, "--cache-dir", cache]
+        for sent, status in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
+            process = subprocess.Popen([str(PROGRAM), *map(str, command)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+            self.assertIn("encoding", process.stderr.readline())
+            process.send_signal(sent)
+            _, errors = process.communicate(timeout=30)
+            self.assertEqual(process.returncode, status, errors)
+            self.assertIn("error: E_INTERRUPTED", errors)
+            self.assertIn("in the cache", errors)
+        done = run(*command, "--json", "--quiet")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertGreater(json.loads(done.stdout)["compute"]["cache_hits"], 0)
 
     def test_second_train_gate_runs_the_encoder_zero_times(self):
         done = run("train-gate", *self.data("train"), *self.options(self.registry()), "--json")
@@ -181,6 +199,50 @@ class MainJob(EndToEnd):
         else:
             self.assertEqual(files(), before)
         self.assertEqual(self.eval(registry).returncode, 0)
+
+    def test_a_round_that_is_interrupted_is_undone(self):
+        registry = self.registry()
+        self.assertEqual(run("train-gate", *self.data("train"), "--calibrate", "--keep-replay", "5", "--lambda1", "0.01", *self.options(registry)).returncode, 0)
+        files = lambda: {str(p.relative_to(registry)): p.read_bytes() for p in registry.rglob("*")
+                         if p.is_file() and p.parts[-2] not in ("heldout", "history") and p.name not in ("history.jsonl", ".lock")}
+        before = files()
+        process = subprocess.Popen([str(PROGRAM), "train", "--rounds", "1", *self.data("train"), "--registry", str(registry), "--cache-dir", str(self.shared / "cache"), "--quiet"],
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        first = registry / "experts" / "news-adapter" / "1.0.1"
+        while not first.exists():  # the first of three experts is installed
+            self.assertIsNone(process.poll())
+            time.sleep(0.001)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 130, errors)
+        self.assertIn("as it was before", errors)
+        self.assertFalse(first.exists())
+        self.assertEqual(files(), before, "the gate with its temperatures and its replay, and the lock")
+        self.assertEqual(self.eval(registry).returncode, 0)
+
+    def test_the_rounds_keep_the_settings_of_the_gate(self):
+        registry = self.registry()
+        settings = ("--calibrate", "--keep-replay", "5", "--lambda1", "0.01", "--gate", "mlp", "--gate-hidden", "7", "--optimizer", "lbfgs", "--layers", "6", "--top-k", "2", "--prior", "data", "--lambda2", "0.02")
+        done = run("train-gate", *self.data("train"), *settings, *self.options(registry))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        gate = registry / "gate"
+        before = {p.name: p.read_bytes() for p in gate.iterdir() if p.name != "history.jsonl"}
+        self.assertIn("replay.safetensors", before)
+        done = run("train", "--joint", "--epochs", "1", *self.data("train"), *self.options(registry), "--json")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        if not json.loads(done.stdout)["kept"]:
+            self.assertEqual({p.name: p.read_bytes() for p in gate.iterdir() if p.name != "history.jsonl"}, before)
+        fit = (gate / "gate.toml").read_text()
+        for line in ('gate = "mlp"', "top_k = 2", "lambda1 = 0.01", "lambda2 = 0.02", "calibrate = true", "keep_replay = 5", 'optimizer = "lbfgs"', 'prior = "data"', "hidden = 7"):
+            self.assertIn(line, fit)
+
+    def test_an_expert_that_was_added_is_not_trained_again(self):
+        registry = self.registry()
+        manifest = self.package(registry, "feelings") / "expert.toml"
+        (registry / "heldout" / (hashlib.sha256(manifest.read_bytes()).hexdigest() + ".safetensors")).unlink()
+        done = run("train", "--rounds", "1", *self.data("train"), *self.options(registry), "--json")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(set(json.loads(done.stdout)["rounds"][1]["experts"]), {"news-adapter", "news-words"})
 
     def test_joint_training_is_kept_or_undone_whole(self):
         registry = self.registry()

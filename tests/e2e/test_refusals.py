@@ -6,7 +6,7 @@ import re
 import shutil
 import subprocess
 
-from harness import ENCODER, PLUGINS, SAMPLES, EndToEnd, run
+from harness import ENCODER, PLUGINS, ROOT, SAMPLES, EndToEnd, run
 
 
 class Registry(EndToEnd):
@@ -248,6 +248,12 @@ class Options(EndToEnd):
             with self.subTest(arguments):
                 self.assertRefused(self.gate(*arguments), 2, "E_CONFIG", *fragments)
         self.assertRefused(self.eval(self.folder / "registry", "--top-k", 9), 2, "E_CONFIG", "9")
+
+    def test_the_demo_names_a_folder_without_training_files(self):
+        (self.folder / "data" / "notes").mkdir(parents=True)
+        done = subprocess.run([ROOT / "tools" / "demo.sh", self.folder / "data", self.folder / "out"], capture_output=True, text=True)
+        self.assertEqual(done.returncode, 3, done.stderr)
+        self.assertIn("has no <domain>/train.jsonl", done.stderr)
 
     def test_mistyped_verb(self):
         self.assertRefused(run("evla"), 2, "E_CONFIG", "did you mean `eval`")

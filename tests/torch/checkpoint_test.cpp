@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "base/error.h"
-#include "experts/host_services.h"
+#include "base/interrupt.h"
 #include "pipeline/instantiate.h"
 #include "training/expert_trainer.h"
 
@@ -114,14 +114,15 @@ struct ResumeTest : CheckpointTest {
       data.held_out.push_back(i % 5 == 0);
     }
   }
-  ~ResumeTest() override { experts::stop_requested() = false; }
+  ~ResumeTest() override { stop_requested() = false; }
 
-  experts::Expert make() {
+  experts::Expert make(bool probabilities = false) {
     const std::string file = MOECOLLAB_PLUGIN_FOLDER "/adapter/libadapter.so";
     const std::string bytes = read_file(file, "E_TEST");
     experts::ExpertSetup setup;
     setup.name = "adapter";
     setup.classes = kClasses;
+    setup.probabilities = probabilities;
     setup.inputs = MOEC_INPUT_POOLED;
     setup.pooling = encoder::Pooling::kMean;
     setup.layers = {2};
@@ -146,11 +147,11 @@ struct ResumeTest : CheckpointTest {
   // Stops in the step behind `records` whole epochs, and goes on; the answers of the end.
   at::Tensor interrupted_after(size_t records, TrainedExpert* out = nullptr) {
     const auto stop = [&](const std::vector<EpochRecord>& history) {
-      if (history.size() == records) experts::stop_requested() = true;
+      if (history.size() == records) stop_requested() = true;
     };
     EXPECT_EQ(code_of([&] { train_expert([&] { return make(); }, data, options(false), stop); }),
               "E_INTERRUPTED");
-    experts::stop_requested() = false;
+    stop_requested() = false;
     TrainedExpert done = train_expert([&] { return make(); }, data, options(true));
     const at::Tensor answers = done.expert.forward(data.features);
     EXPECT_EQ(done.history.size(), static_cast<size_t>(8 + done.epochs));
@@ -176,10 +177,10 @@ TEST_F(ResumeTest, AnInterruptedRunEndsInTheSameBits) {
 }
 
 TEST_F(ResumeTest, OtherOptionsAreRefused) {
-  const auto stop = [&](const std::vector<EpochRecord>&) { experts::stop_requested() = true; };
+  const auto stop = [&](const std::vector<EpochRecord>&) { stop_requested() = true; };
   EXPECT_EQ(code_of([&] { train_expert([&] { return make(); }, data, options(false), stop); }),
             "E_INTERRUPTED");
-  experts::stop_requested() = false;
+  stop_requested() = false;
   ExpertTrainingOptions other = options(true);
   other.run = "another";
   EXPECT_EQ(code_of([&] { train_expert([&] { return make(); }, data, other); }), "E_CKPT");
@@ -190,6 +191,39 @@ TEST_F(ResumeTest, StepsThatAreNotFiniteAreSkippedAndThenRefused) {
   ExpertTrainingOptions o = options(false);
   o.checkpoints.clear();
   EXPECT_EQ(code_of([&] { train_expert([&] { return make(); }, data, o); }), "E_TRAIN_DIVERGED");
+}
+
+// o_e of an expert that answers with probabilities is ln p, in training and held out as everywhere.
+TEST_F(ResumeTest, ProbabilitiesCountAsTheirLogarithms) {
+  experts::Expert expert = make(/*probabilities=*/true);
+  expert.bind(3);
+  const std::vector<int64_t> rows = {0, 7, 11};
+  const at::Tensor p = expert.forward(data.features.select(rows));
+  EXPECT_TRUE(forward_rows(expert, data.features, rows).equal(p.clamp_min(1e-12).log()));
+  // The adapter's outputs taken as probabilities: a step must lower the loss that it is judged by.
+  ExpertTrainingOptions o = options(false);
+  o.checkpoints.clear();
+  const TrainedExpert trained = train_expert([&] { return make(true); }, data, o);
+  const double last = trained.history[7].training.loss, first = trained.history[0].training.loss;
+  EXPECT_LT(last, first);
+  EXPECT_NEAR(*trained.history[7].held_out_loss, last, 0.5 * first);
+}
+
+// Row 3 (not held out) makes one of the six steps of an epoch infinite; the mean is of the others.
+TEST_F(ResumeTest, TheLossOfSkippedStepsIsNotCountedAsZero) {
+  ExpertTrainingOptions o = options(false);
+  o.checkpoints.clear();
+  o.recipe.schedule.lr = 1e-9;
+  const auto first_epoch = [&] {
+    return train_expert([&] { return make(); }, data, o).history[0].training;
+  };
+  const EpochFigures whole = first_epoch();
+  data.features.pooled[{2, encoder::Pooling::kMean}][3].fill_(
+      std::numeric_limits<float>::infinity());
+  const EpochFigures without = first_epoch();
+  EXPECT_EQ(whole.skipped, 0);
+  EXPECT_EQ(without.skipped, 1);
+  EXPECT_NEAR(without.loss, whole.loss, 0.1 * whole.loss);  // counted as zero: a sixth less
 }
 
 TEST(Schedule, RisesAndFalls) {

@@ -59,6 +59,37 @@ void edit_toml(const fs::path& registry, const std::string& from, const std::str
   write_file_atomic(file, text.replace(at, from.size(), to));
 }
 
+// Killed between its two files, a change of the gate has not happened.
+TEST(GateFile, AChangeThatWasCutShortLeavesTheOldGate) {
+  const TemporaryFolder folder;
+  GateFile file = sample_gate();
+  write_gate(folder.path(), file);
+  const fs::path toml = gate_folder(folder.path()) / "gate.toml";
+  const std::string old_toml = read_file(toml, "E_TEST");
+  const at::Tensor old_weight = file.gate.weight.clone();
+  fs::remove(toml);
+  fs::create_directory(toml);  // which a file cannot be renamed over
+  file.gate.weight = old_weight + 1;
+  EXPECT_THROW(write_gate(folder.path(), file), Error);
+  fs::remove(toml);
+  write_file_atomic(toml, old_toml);
+  EXPECT_TRUE(read_gate(folder.path()).gate.weight.equal(old_weight));
+  write_gate(folder.path(), file);
+  EXPECT_TRUE(read_gate(folder.path()).gate.weight.equal(old_weight + 1));
+  int64_t files = 0;
+  for ([[maybe_unused]] const auto& entry : fs::directory_iterator(gate_folder(folder.path())))
+    ++files;
+  EXPECT_EQ(files, 2) << "nothing is left beside the two";
+}
+
+TEST(GateFile, TheSettingsOfTheFitAreRead) {
+  const TemporaryFolder folder;
+  GateFile written = sample_gate();
+  written.fit = {{"calibrate", true}, {"keep_replay", 64}, {"prior", "data"}};
+  write_gate(folder.path(), written);
+  EXPECT_EQ(read_gate(folder.path()).fit, written.fit);
+}
+
 TEST(GateFile, AFileOfTheFirstVersionIsReadAsLinear) {
   const TemporaryFolder folder;
   write_gate(folder.path(), sample_gate());

@@ -49,6 +49,20 @@ TEST(Routing, TiesGoToTheLowerIndex) {
   EXPECT_EQ(w[0][3].item<float>(), 0.0F);
 }
 
+TEST(Routing, WhatIsAboveACapGoesToTheOthersInProportion) {
+  const at::Tensor w = at::tensor({0.7F, 0.2F, 0.1F}).view({1, 3});
+  // 0.7 becomes 0.5, the other 0.5 is split 2 : 1.
+  EXPECT_TRUE(gate::capped(w, at::tensor({0.5F, 1.0F, 1.0F}))
+                  .allclose(at::tensor({0.5F, 1.0F / 3, 0.5F / 3}).view({1, 3})));
+  // That lifts the second above 0.3: the third gets what is left.
+  EXPECT_TRUE(gate::capped(w, at::tensor({0.5F, 0.3F, 1.0F}))
+                  .allclose(at::tensor({0.5F, 0.3F, 0.2F}).view({1, 3})));
+  EXPECT_TRUE(gate::capped(w, at::tensor({0.8F, 1.0F, 1.0F})).equal(w));
+  const at::Tensor alone = at::tensor({1.0F, 0.0F, 0.0F}).view({1, 3});
+  EXPECT_TRUE(gate::capped(alone, at::tensor({0.5F, 1.0F, 1.0F})).equal(alone));
+  EXPECT_TRUE(gate::capped(w, at::tensor({0.2F, 0.2F, 0.2F})).equal(w)) << "no room at all";
+}
+
 TEST(Routing, MoreThanThereAreIsRefused) {
   try {
     routing_weights(at::zeros({1, 3}), 4);

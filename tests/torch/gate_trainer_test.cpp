@@ -6,7 +6,7 @@
 #include <limits>
 
 #include "base/error.h"
-#include "experts/host_services.h"
+#include "base/interrupt.h"
 #include "gate_toy.h"
 
 namespace moecollab::training {
@@ -53,11 +53,11 @@ TEST(GateTrainer, LbfgsReachesAtLeastTheLossOfAdamW) {
   const GateToy toy;
   const GateProblem problem = toy.problem();
   GateTrainingOptions options = GateToy::options();
-  const double adamw = fit_gate(problem, options).validation_task;
+  const double adamw = fit_gate(problem, options).validation_task.value();
   options.optimizer = GateOptimizer::kLbfgs;
   options.weight_decay = 0;
   const GateFit fit = fit_gate(problem, options);
-  EXPECT_LE(fit.validation_task, adamw + 0.01);
+  EXPECT_LE(fit.validation_task.value(), adamw + 0.01);
   EXPECT_GT(accuracy(problem, fit.gate), 0.95);
 }
 
@@ -174,9 +174,9 @@ TEST(GateTrainer, TenSuchStepsInARowStopTheFit) {
 
 TEST(GateTrainer, AStopIsHeard) {
   const GateToy toy(50);
-  experts::stop_requested() = true;
+  stop_requested() = true;
   EXPECT_EQ(code_of([&] { fit_gate(toy.problem(), GateToy::options()); }), "E_INTERRUPTED");
-  experts::stop_requested() = false;
+  stop_requested() = false;
 }
 
 TEST(GateTrainer, RefusesOptionsOutsideTheirRange) {

@@ -5,7 +5,7 @@
 #include <map>
 
 #include "base/error.h"
-#include "experts/host_services.h"
+#include "base/interrupt.h"
 #include "gate_toy.h"
 
 namespace moecollab::training {
@@ -63,14 +63,14 @@ TEST(Sweep, APointThatDivergesIsAResult) {
 
 TEST(Sweep, AStopEndsIt) {
   const GateToy toy;
-  experts::stop_requested() = true;
+  stop_requested() = true;
   try {
     sweep(toy.problem(), GateToy::options(), 2);
     ADD_FAILURE() << "went on";
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), "E_INTERRUPTED");
   }
-  experts::stop_requested() = false;
+  stop_requested() = false;
 }
 
 }  // namespace

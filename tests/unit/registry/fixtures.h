@@ -143,7 +143,7 @@ labels = ["duty", "right", "Höhe"]
 [policy]
 require_signature = false
 on_missing = "skip"
-on_expert_failure = "drop"
+on_expert_failure = "stop"
 nan = "mask"
 
 [[expert]]

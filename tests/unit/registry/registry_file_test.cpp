@@ -31,7 +31,6 @@ TEST(Registry, ReadsEveryKey) {
   ASSERT_EQ(r.label_spaces.size(), 1u);
   EXPECT_THAT(r.label_spaces[0].labels, ElementsAre("duty", "right", "Höhe"));
   EXPECT_EQ(r.policy.on_missing, "skip");
-  EXPECT_EQ(r.policy.on_expert_failure, "drop");
   EXPECT_EQ(r.policy.nan, "mask");
   ASSERT_EQ(r.experts.size(), 2u);
   EXPECT_EQ(r.experts[0].name, "legal");
@@ -55,10 +54,9 @@ TEST(Registry, R01_EmptyIsARegistryOfNoExperts) {
     EXPECT_TRUE(r.experts.empty());
     EXPECT_EQ(r.encoder.max_length, 256);
     EXPECT_EQ(r.policy.on_missing, "fail");
-    EXPECT_EQ(r.policy.on_expert_failure, "stop");
     EXPECT_EQ(r.policy.nan, "fail");
-    EXPECT_EQ(r.gate.fusion, "mixture");
-    EXPECT_EQ(r.gate.top_k, 0);
+    EXPECT_EQ(r.gate.fusion, std::nullopt);
+    EXPECT_EQ(r.gate.top_k, std::nullopt);
   }
 }
 
@@ -188,6 +186,8 @@ TEST(Registry, R18_NamesHoldNoPathAndNoTerminalCodes) {
 // A key that guards something must not look as if it did.
 TEST(Registry, KeysOfLaterVersionsAreRefused) {
   expect_refused("require_signature = false", "require_signature = true", "not in this version");
+  expect_refused("nan = \"mask\"", "nan = \"quarantine\"", "not in this version");
+  expect_refused("\"stop\"", "\"drop\"", "`policy.on_expert_failure`");
   for (const char* line :
        {"isolation = \"process\"", "isolation = \"auto\"", "admission = \"always\"",
         "deadlines = { call = 1 }", "limits = { rows = 1 }"}) {
