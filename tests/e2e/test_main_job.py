@@ -88,6 +88,20 @@ class MainJob(EndToEnd):
         report = json.loads(self.eval(registry, "--top-k", 1, "--json").stdout)
         self.assertEqual(sum(e["calls"] for e in report["experts"]), 82)
 
+    def test_registry_toml_says_how_the_gate_is_read(self):
+        registry = self.registry()
+        toml = registry / "registry.toml"
+        before = toml.read_text()
+        toml.write_text(before + "\n[gate]\ntop_k = 1\n")
+        self.assertEqual(sum(e["calls"] for e in json.loads(self.eval(registry, "--json").stdout)["experts"]), 82)
+        self.assertEqual(sum(e["calls"] for e in json.loads(self.eval(registry, "--json", "--top-k", "2").stdout)["experts"]), 164, "the command line wins")
+        text = "I was so scared that I could not sleep\n"
+        weight = lambda: json.loads(run("predict", "--registry", registry, "-", stdin=text).stdout)["experts"]["feelings"]
+        toml.write_text(before)
+        self.assertGreater(weight(), 0.5)
+        toml.write_text(before.replace('name = "feelings"\n', 'name = "feelings"\nweight_cap = 0.4\n'))
+        self.assertAlmostEqual(weight(), 0.4, places=5)
+
     def test_every_fusion_evaluates_and_only_two_are_task_agnostic(self):
         registry = self.registry()
         for fusion in ("mixture", "logit-union", "masked", "paper"):
