@@ -206,12 +206,15 @@ void Encoder::run_model(std::span<const int64_t> rows, const FeatureRequest& req
     progress.emplace(std::string(progress_label), static_cast<int64_t>(rows.size()), "texts");
   std::vector<int64_t> unsettled;
   for (const std::vector<int64_t>& batch : text::plan_batches(tokens.lengths, batch_tokens_)) {
-    if (unsettled.size() >= kSettledTogether || stop_requested()) {
+    const bool stop = progress && stop_requested();
+    if (unsettled.size() >= kSettledTogether || stop) {
       settle(unsettled, out);
       unsettled.clear();
     }
-    stop_if_requested("encoding was interrupted",
-                      cache_ ? "the same command goes on: what was encoded is in the cache" : "");
+    if (stop) {
+      throw Error("E_INTERRUPTED", "encoding was interrupted",
+                  cache_ ? "the same command goes on: what was encoded is in the cache" : "");
+    }
     std::vector<int32_t> lengths;
     std::vector<int64_t> targets;
     for (const int64_t i : batch) {

@@ -56,9 +56,9 @@ class Encoder {
   const EncoderCounters& counters() const { return counters_; }
 
   // Features of the texts in their order; every text is encoded at most once, in length-sorted
-  // batches. A text longer than the maximum is truncated. `row_ids` are 0, 1, …. Throws
-  // E_INTERRUPTED between two batches if a stop is requested; what was encoded is in the cache
-  // then.
+  // batches. A text longer than the maximum is truncated. `row_ids` are 0, 1, …. With a
+  // progress label, throws E_INTERRUPTED between two batches if a stop is requested; what was
+  // encoded is in the cache then.
   Features encode(std::span<const std::string_view> texts, const FeatureRequest& request,
                   std::string_view progress_label = {});
 

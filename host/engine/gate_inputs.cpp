@@ -108,6 +108,11 @@ void restore_gate_options(const pipeline::GateFile& file, TrainGateOptions& opti
   options.layers.clear();
   for (const encoder::PooledKey& feature : file.gate.features)
     options.layers.push_back(feature.layer);
+  if (file.fit.empty()) {
+    print_warning(
+        "gate.toml is of an earlier version, which did not record --calibrate, --prior, "
+        "--keep-replay and the optimiser's settings: the defaults are taken");
+  }
   const auto restore = [&](const char* key, auto& value) { value = file.fit.value(key, value); };
   restore("epochs", options.epochs);
   restore("lr", options.lr);

@@ -75,7 +75,10 @@ std::string gate_digest(const fs::path& registry) {
 Growth open_growth(pipeline::Pool& pool, const GrowOptions& options) {
   Growth growth;
   growth.digest = gate_digest(options.registry);
-  growth.stored = growth.gate = pipeline::read_gate(options.registry);
+  LoadedGate loaded = load_gate(options.registry, std::nullopt, std::nullopt);
+  growth.stored = growth.gate = std::move(loaded.file);
+  growth.gate.fusion = loaded.fusion;  // as it will be read
+  growth.gate.top_k = loaded.top_k;
   for (const std::string& name : options.names)
     growth.newcomers.push_back(&find_newcomer(pool, growth.stored, name));
   growth.experts = pipeline::match_experts(growth.gate, pool, options.names);
@@ -98,8 +101,10 @@ Growth open_growth(pipeline::Pool& pool, const GrowOptions& options) {
 
 // Whether somebody here knows the labels of the domain: not where its experts are all disabled.
 bool is_answered(const pipeline::Pool& pool, const Growth& growth, const std::string& domain) {
-  return pool.registry().domains.contains(domain) ||
-         std::any_of(growth.experts.begin(), growth.experts.end(),
+  const auto stated = pool.registry().domains.find(domain);
+  if (stated != pool.registry().domains.end())
+    return pool.labels().find(stated->second).has_value();
+  return std::any_of(growth.experts.begin(), growth.experts.end(),
                      [&](const InstalledExpert* e) { return e->domain() == domain; });
 }
 
@@ -142,6 +147,7 @@ struct Rows {
   training::GrowthRows fresh;       // of the new domain, to fit on
   int64_t fresh_held_out = 0;       // of these, the first ones
   training::GrowthRows judged;      // of the new domain, held out and not among those
+  bool judged_is_replayed = false;  // the gate knew the domain: they are in `replay` too
   training::GrowthRows replay;      // of the old domains, held out from their experts
   training::GrowthRows unseen;      // of the old domains, not seen by their rows; no answers
   std::string source;               // data, routing or mean: where `fresh` comes from
@@ -219,19 +225,23 @@ void collect_replay(pipeline::Pool& pool, const Growth& growth,
   if (growth.stored.data.contains(growth.domain) && !rows.judged.domain_of.empty()) {
     // Another expert for a domain that the gate knows: its other texts are old ones too.
     rows.replay = joined(rows.replay, rows.judged);
+    rows.judged_is_replayed = true;
     covered.insert(growth.domain);
   }
   const Json& kept = growth.stored.metrics;
   if (const auto replay =
           training::read_replay(options.registry, kept.value("replay_sha256", std::string()))) {
+    std::set<std::string> left_out = covered;
+    for (const auto& [domain, sha256] : growth.stored.data) {
+      if (!is_answered(pool, growth, domain)) left_out.insert(domain);
+    }
     const training::GrowthRows old =
-        training::kept_rows(*replay, pool, growth.experts, features, covered);
+        training::kept_rows(*replay, pool, growth.experts, features, left_out);
     covered.insert(old.domains.begin(), old.domains.end());
     rows.replay = joined(rows.replay, old);
   }
   for (const auto& [domain, sha256] : growth.stored.data) {
-    if (!covered.contains(domain) && is_answered(pool, growth, domain))
-      rows.unchecked.insert(domain);
+    if (!covered.contains(domain)) rows.unchecked.insert(domain);
   }
 }
 
@@ -342,7 +352,8 @@ void measure_entropies(const gate::Gate& grown, const Rows& rows, pipeline::Gate
   }
   std::vector<at::Tensor> z;
   for (const training::GrowthRows* part : {&rows.fresh, &rows.replay, &rows.judged}) {
-    if (part->texts.rows() > 0) z.push_back(part->texts.z);
+    const bool twice = part == &rows.judged && rows.judged_is_replayed;
+    if (part->texts.rows() > 0 && !twice) z.push_back(part->texts.z);
   }
   file.metrics["entropy_percentiles"] = gate::entropy_percentiles(grown, at::cat(z));
 }
@@ -435,7 +446,7 @@ Json run_grow(const GrowOptions& options) {
     domains[change.domain] = accuracies(change.texts, change.before, change.after);
   Json judged = nullptr;  // texts that nothing was fitted on: of a known domain they are replayed
   const training::GrowthTexts& texts = rows.judged.texts;
-  if (texts.rows() > 0 && !growth.stored.data.contains(growth.domain)) {
+  if (texts.rows() > 0 && !rows.judged_is_replayed) {
     judged = accuracies(texts.rows(), guard.right(growth.gate.gate, texts).mean().item<double>(),
                         guard.right(grown, texts).mean().item<double>());
   }

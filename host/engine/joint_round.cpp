@@ -129,8 +129,7 @@ Json train_jointly(const TrainRoundsOptions& options, const std::vector<data::Da
   training::validate(joint);
   pipeline::Pool pool(pool_options(options));
   LoadedGate gate = load_gate(options.registry, std::nullopt, std::nullopt);
-  joint.objective.lambda1 = gate.file.objective.lambda1;
-  joint.objective.lambda2 = gate.file.objective.lambda2;
+  joint.objective = gate.file.objective;
   const std::vector<pipeline::InstalledExpert*> experts = pipeline::match_experts(gate.file, pool);
   std::vector<Learner> learners = make_learners(options, pool, experts, datasets);
   std::vector<training::JointDomain> domains;
@@ -159,6 +158,7 @@ Json train_jointly(const TrainRoundsOptions& options, const std::vector<data::Da
       if (domain.space == learners[e].installed->labels.space && !domain.judged.empty())
         own.push_back(&domain);
     }
+    installed[learners[e].installed->name] = {{"version", nullptr}};
     const registry::Version version =
         install_learner(options, pool, learners[e], own, fit.held_out_logits[e], fit.epochs);
     installed[learners[e].installed->name] = {{"version", version.text()}};

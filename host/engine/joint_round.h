@@ -10,8 +10,8 @@ namespace moecollab::engine {
 // trained in this registry, on the texts that are not held out, and installs each as its next
 // version, with its answers on the held-out texts; the gate that learnt with them is left behind,
 // to be fitted as usual. Files of domains without such an expert are left out. `installed` has
-// {name: {version}} of each expert from the moment it is installed. What it says: {epochs,
-// history}. Throws E_TRAIN_UNSUPPORTED where there is no such expert.
+// {name: {version}} of each expert, null from the moment that its installation begins. What it
+// says: {epochs, history}. Throws E_TRAIN_UNSUPPORTED where there is no such expert.
 Json train_jointly(const TrainRoundsOptions& options, const std::vector<data::Dataset>& datasets,
                    Json& installed);
 

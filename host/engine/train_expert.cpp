@@ -238,6 +238,7 @@ Json train_one_expert(const TrainExpertOptions& options, const TextWeights& weig
   registry::Manifest manifest =
       complete_manifest(kind.manifest, options, space, pool, dataset, config);
   manifest.provenance["recipe"] = recipe_json(options, training);
+  if (!weights.empty()) manifest.provenance["weighted"] = true;
   if (std::optional<Json> result = finished_before(options, manifest)) return *std::move(result);
   manifest.expert.version = version_to_install(options);
   const Lesson lesson = lesson_of(dataset, space, options, weights);

@@ -78,6 +78,7 @@ std::string keep_replay(const GateInputs& inputs, const TrainGateOptions& option
   const training::GateData& data = inputs.data;
   const fs::path path = training::replay_path(options.registry);
   if (options.keep_replay == 0) {
+    pipeline::keep_until_written(path);
     if (fs::remove(path)) print_note("the rows kept for `grow` were of the old gate: removed");
     return "";
   }

@@ -2,9 +2,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 
 #include "base/console.h"
 #include "base/error.h"
+#include "base/strings.h"
 #include "contribution/install.h"
 #include "engine/gate_inputs.h"
 #include "engine/joint_round.h"
@@ -15,7 +17,6 @@
 #include "pipeline/gate_file.h"
 #include "pipeline/targets.h"
 #include "registry/lock.h"
-#include "registry/resolution.h"
 
 namespace moecollab::engine {
 namespace {
@@ -57,33 +58,55 @@ TextWeights weights_of(size_t row, const gate::Gate& gate, pipeline::Pool& pool,
   return weights;
 }
 
-// A copy of what a round changes beside the packages' folders.
+// What a round changes: a copy of the gate's files, the lock and the experts' histories, and which
+// versions there are.
 class Snapshot {
  public:
   explicit Snapshot(const fs::path& registry) : registry_(registry), copy_("moecollab-round") {
-    for (const fs::path& file : files(registry_)) {
-      fs::create_directories((copy_.path() / file).parent_path());
-      fs::copy_file(registry_ / file, copy_.path() / file);
+    for (const fs::path& file : files(registry_)) keep(file);
+    std::error_code none;
+    for (const auto& entry : fs::directory_iterator(registry_ / kHistory, none))
+      keep(fs::path(kHistory) / entry.path().filename());
+    for (const auto& expert : fs::directory_iterator(registry_ / kExperts, none)) {
+      for (const auto& version : fs::directory_iterator(expert.path(), none))
+        versions_.insert(version.path());
     }
   }
-  // Puts it back, and removes what the round installed and left half-trained ({name: {version, …},
-  // …}; the version is null of an expert whose training has begun).
+  // Puts it back. `experts`: {name: …} of those whose training has begun.
   void restore(const Json& experts) const {
     const FileLock lock = contribution::lock_registry(registry_);
-    for (const auto& [name, expert] : experts.items()) {
-      fs::remove_all(registry_ / "checkpoints" / name);
-      if (expert["version"].is_null()) continue;
-      const auto version = registry::Version::parse(expert["version"].get<std::string>());
-      fs::remove_all(registry::version_folder(registry_, name, version));
-    }
     for (const fs::path& file : files(registry_)) {
       if (!fs::exists(copy_.path() / file)) fs::remove(registry_ / file);
     }
-    for (const fs::path& file : files(copy_.path()))
-      write_file_atomic(registry_ / file, read_file(copy_.path() / file, "E_REG_IO"));
+    for (const fs::path& file : files(copy_.path())) put_back(file);
+    for (const auto& [name, expert] : experts.items()) {
+      const fs::path history = fs::path(kHistory) / (name + ".jsonl");
+      if (fs::exists(copy_.path() / history)) put_back(history);
+      std::error_code error;
+      std::vector<fs::path> newer;
+      for (const auto& version : fs::directory_iterator(registry_ / kExperts / name, error)) {
+        if (!versions_.contains(version.path())) newer.push_back(version.path());
+      }
+      for (const fs::path& version : newer) {
+        fs::remove_all(version, error);
+        if (error)
+          print_warning(
+              fmt::format("{} cannot be removed: {}", escaped(version.string()), error.message()));
+      }
+    }
   }
 
  private:
+  static constexpr const char* kHistory = "history";
+  static constexpr const char* kExperts = "experts";
+
+  void keep(const fs::path& file) const {
+    fs::create_directories((copy_.path() / file).parent_path());
+    fs::copy_file(registry_ / file, copy_.path() / file);
+  }
+  void put_back(const fs::path& file) const {
+    write_file_atomic(registry_ / file, read_file(copy_.path() / file, "E_REG_IO"));
+  }
   // registry.lock.toml and the gate's files, relative to the folder.
   static std::vector<fs::path> files(const fs::path& folder) {
     std::vector<fs::path> found;
@@ -96,10 +119,11 @@ class Snapshot {
 
   fs::path registry_;
   TemporaryFolder copy_;
+  std::set<fs::path> versions_;
 };
 
-// Every expert whose training is known learns again, weighted by the gate; `changed` is up to date
-// at any time.
+// Every expert whose training is known learns again, weighted by the gate. `changed` has its name
+// from the moment that it begins.
 void train_experts(const TrainRoundsOptions& options, const std::vector<data::Dataset>& datasets,
                    Json& changed) {
   struct Plan {

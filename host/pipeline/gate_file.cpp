@@ -108,18 +108,11 @@ GateRow read_row(Fields& fields) {
   return row;
 }
 
-fs::path kept_tensors(const fs::path& folder, const std::string& digest) {
+fs::path kept_file(const fs::path& folder, const std::string& digest) {
   return folder / (digest + ".safetensors");
 }
 
-// The tensors that are there, under a second name.
-void keep_tensors(const fs::path& folder) {
-  if (!fs::exists(folder / kTensors)) return;
-  const std::string bytes = read_file(folder / kTensors, "E_GATE");
-  write_file_atomic(kept_tensors(folder, sha256_hex(bytes)), bytes);
-}
-
-void remove_kept_tensors(const fs::path& folder) {
+void remove_kept_files(const fs::path& folder) {
   constexpr size_t kDigits = 64;
   for (const auto& entry : fs::directory_iterator(folder)) {
     const fs::path& path = entry.path();
@@ -128,27 +121,32 @@ void remove_kept_tensors(const fs::path& folder) {
   }
 }
 
-// gate.safetensors, or what it was before a change that was cut short.
-fs::path tensors_of(const fs::path& folder, const std::string& digest) {
-  const std::string seen = file_sha256_hex(folder / kTensors, "E_GATE");
-  if (seen == digest) return folder / kTensors;
-  const fs::path kept = kept_tensors(folder, digest);
-  if (fs::exists(kept) && file_sha256_hex(kept, "E_GATE") == digest) {
+}  // namespace
+
+void keep_until_written(const fs::path& file) {
+  if (!fs::exists(file)) return;
+  const std::string bytes = read_file(file, "E_GATE");
+  write_file_atomic(kept_file(file.parent_path(), sha256_hex(bytes)), bytes);
+}
+
+fs::path with_digest(const fs::path& file, const std::string& sha256) {
+  const std::string seen = fs::exists(file) ? file_sha256_hex(file, "E_GATE") : "missing";
+  if (seen == sha256) return file;
+  const fs::path kept = kept_file(file.parent_path(), sha256);
+  if (fs::exists(kept) && file_sha256_hex(kept, "E_GATE") == sha256) {
     print_note("the last change of the gate was cut short: the gate before it counts");
     return kept;
   }
   throw Error("E_GATE",
-              fmt::format("{}: SHA-256 is {}, gate.toml says {}",
-                          escaped((folder / kTensors).string()), seen, digest),
+              fmt::format("{}: SHA-256 is {}, gate.toml says {}", escaped(file.string()), seen,
+                          sha256.empty() ? "nothing of it" : sha256),
               kRefit);
 }
-
-}  // namespace
 
 void write_gate(const fs::path& registry, const GateFile& file) {
   const fs::path folder = gate_folder(registry);
   make_folder(folder);
-  keep_tensors(folder);
+  keep_until_written(folder / kTensors);
   const gate::Gate& g = file.gate;
   std::vector<weights::TensorSource> tensors = {
       encoder::source_of("mean", g.mean), encoder::source_of("std", g.std),
@@ -176,7 +174,7 @@ void write_gate(const fs::path& registry, const GateFile& file) {
                          {"fit", file.fit},
                          {"expert", rows}};
   write_file_atomic(folder / kToml, "# Written by `moecollab train-gate`.\n" + to_toml(document));
-  remove_kept_tensors(folder);
+  remove_kept_files(folder);
 }
 
 GateFile read_gate(const fs::path& registry) {
@@ -222,7 +220,7 @@ GateFile read_gate(const fs::path& registry) {
   }
   fields.finish();
 
-  load_tensors(weights::Safetensors::open(tensors_of(folder, digest)),
+  load_tensors(weights::Safetensors::open(with_digest(folder / kTensors, digest)),
                static_cast<int64_t>(file.rows.size()), kind == "mlp", file.gate);
   return file;
 }

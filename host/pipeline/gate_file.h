@@ -42,6 +42,13 @@ inline fs::path gate_folder(const fs::path& registry) { return registry / "gate"
 // replaced the old tensors stay under their digest's name.
 void write_gate(const fs::path& registry, const GateFile& gate);
 
+// A tensor file of the gate's folder that gate.toml names by its digest: what it holds stays under
+// that digest's name until the next write_gate() is done.
+void keep_until_written(const fs::path& file);
+// The file with that digest: `file`, or what it was before a change of the gate that was cut short
+// (said). Throws E_GATE where it is neither.
+fs::path with_digest(const fs::path& file, const std::string& sha256);
+
 // Throws E_GATE naming the file for a missing, damaged or contradictory gate.
 GateFile read_gate(const fs::path& registry);
 

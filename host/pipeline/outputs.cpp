@@ -72,8 +72,10 @@ void complete(Pool& pool, InstalledExpert& expert, const encoder::Features& feat
                       std::back_inserter(left));
   outputs.to_run = std::move(left);
   for (size_t first = 0; first < asked.size(); first += kKeptTogether) {
-    stop_if_requested("the experts' answers were interrupted",
-                      are_cached(pool, expert) ? "the same command goes on from the cache" : "");
+    if (first > 0) {
+      stop_if_requested("the experts' answers were interrupted",
+                        are_cached(pool, expert) ? "the same command goes on from the cache" : "");
+    }
     const std::span part =
         std::span(asked).subspan(first, std::min(kKeptTogether, asked.size() - first));
     const at::Tensor logits = ask_expert(expert, features, part, pool.registry().policy.nan);

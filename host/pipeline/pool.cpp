@@ -56,6 +56,7 @@ Pool::Pool(const PoolOptions& options)
     try {
       admit(candidate);
     } catch (const Error& error) {
+      if (error.code() == "E_INTERRUPTED") throw;
       registry::refuse(candidate, registry::refusal_of(error));
     }
   }

@@ -44,22 +44,17 @@ at::Tensor unknown_logits(int64_t rows, int64_t classes) {
   return at::full({rows, classes}, std::numeric_limits<float>::quiet_NaN(), at::kFloat);
 }
 
-// Global id of each kept label.
-std::vector<int64_t> kept_targets(const KeptReplay& kept, const fusion::LabelUnion& labels) {
-  std::vector<int64_t> ids;
-  for (const auto& [space, label] : kept.labels) {
-    const auto index = labels.find(space);
-    const auto id = index ? labels.id(*index, label) : std::nullopt;
-    if (!id) {
-      throw Error("E_GATE",
-                  fmt::format("the kept replay has label \"{}\" of space {}, which no installed "
-                              "expert answers in",
-                              escaped(label, 80), escaped(space, 80)),
-                  "fit the gate again with `moecollab train-gate`");
-    }
-    ids.push_back(*id);
-  }
-  return ids;
+// Global id of a kept label.
+int64_t kept_target(const std::pair<std::string, std::string>& kept,
+                    const fusion::LabelUnion& labels) {
+  const auto& [space, label] = kept;
+  const auto index = labels.find(space);
+  if (const auto id = index ? labels.id(*index, label) : std::nullopt) return *id;
+  throw Error("E_GATE",
+              fmt::format("the kept replay has label \"{}\" of space {}, which no installed expert "
+                          "answers in",
+                          escaped(label, 80), escaped(space, 80)),
+              "fit the gate again with `moecollab train-gate`");
 }
 
 }  // namespace
@@ -162,14 +157,14 @@ GrowthRows kept_rows(const KeptReplay& kept, const pipeline::Pool& pool,
                 "fit the gate again with `moecollab train-gate --keep-replay N`");
   }
   GrowthRows rows;
-  const std::vector<int64_t> ids = kept_targets(kept, pool.labels());
   std::vector<int64_t> chosen, targets, spaces;
   for (int64_t i = 0; i < kept.rows(); ++i) {
     const auto at = static_cast<size_t>(i);
     const std::string& domain = kept.domains[static_cast<size_t>(kept.domain_of[at])];
     if (covered.contains(domain)) continue;
     chosen.push_back(i);
-    targets.push_back(ids[static_cast<size_t>(kept.label_of[at])]);
+    targets.push_back(
+        kept_target(kept.labels[static_cast<size_t>(kept.label_of[at])], pool.labels()));
     spaces.push_back(pool.labels().space_of(static_cast<int>(targets.back())));
     rows.domain_of.push_back(index_of(rows.domains, domain));
   }

@@ -84,6 +84,7 @@ fs::path replay_path(const fs::path& registry) {
 std::string write_replay(const fs::path& registry, const KeptReplay& replay) {
   const fs::path path = replay_path(registry);
   make_folder(path.parent_path());
+  pipeline::keep_until_written(path);
   std::vector<weights::TensorSource> tensors = {encoder::source_of("z", replay.z),
                                                 index_source("domain", replay.domain_of),
                                                 index_source("label", replay.label_of)};
@@ -102,13 +103,8 @@ std::string write_replay(const fs::path& registry, const KeptReplay& replay) {
 }
 
 std::optional<KeptReplay> read_replay(const fs::path& registry, const std::string& sha256) {
-  const fs::path path = replay_path(registry);
-  if (!fs::exists(path)) return std::nullopt;
-  const std::string seen = file_sha256_hex(path, "E_GATE");
-  if (seen != sha256) {
-    fail(path.string(), fmt::format("SHA-256 is {}, gate.toml says {}", seen,
-                                    sha256.empty() ? "nothing of it" : sha256));
-  }
+  if (sha256.empty() && !fs::exists(replay_path(registry))) return std::nullopt;
+  const fs::path path = pipeline::with_digest(replay_path(registry), sha256);
   const auto file = weights::Safetensors::open(path);
   KeptReplay replay;
   read_names(file, replay);
