@@ -75,6 +75,15 @@ Json signature_json(const fs::path& package, const fs::path& registry) {
   return json;
 }
 
+// What the expert was trained in, or what a kind that is still to be trained asks for.
+std::string training_precision(const registry::Manifest& m) {
+  if (m.is_kind()) return m.training.precision.value_or("fp32");
+  // Provenance is free: a stranger's may hold anything.
+  const Json recipe = m.provenance.value("recipe", Json());
+  const Json precision = recipe.is_object() ? recipe.value("precision", Json()) : Json();
+  return precision.is_string() ? precision.get<std::string>() : "not recorded";
+}
+
 // A package, read without running any of its code.
 Json inspect(const fs::path& path, const fs::path& registry) {
   const registry::PackageFolder opened(path);
@@ -107,6 +116,7 @@ Json inspect(const fs::path& path, const fs::path& registry) {
         {"layers", m.input.layers},
         {"pooling", m.input.pooling},
         {"encoder", m.input.needs_encoder() ? Json(m.input.encoder_fingerprint) : Json("none")}}},
+      {"training", {{"precision", training_precision(m)}}},
       {"signature", signature_json(folder, registry)},
       {"config", m.config},
       {"files", m.files},

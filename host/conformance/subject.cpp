@@ -1,6 +1,7 @@
 #include "conformance/subject.h"
 
 #include <fmt/format.h>
+#include <moecollab/ext/draft/precision.h>
 #include <moecollab/ext/encoder.h>
 
 #include <algorithm>
@@ -46,11 +47,15 @@ std::vector<int64_t> weight_shape(const encoder::BertConfig& c, std::string_view
   return {};
 }
 
+const Subject& subject_of(const moec_host* host) {
+  return *static_cast<const Subject*>(host->context);
+}
+
 // Small values that the name decides; norms scale by 1.
 moec_status encoder_weight(const moec_host* host, moec_string name, moec_tensor* out,
                            moec_error* error) {
   static std::map<std::string, std::unique_ptr<GuardedTensor>> made;
-  const auto& facts = *static_cast<const EncoderFacts*>(host->context);
+  const EncoderFacts& facts = subject_of(host).encoder();
   const std::string key(name.data, name.size);
   auto& tensor = made[key];
   if (!tensor) {
@@ -74,9 +79,17 @@ moec_status encoder_weight(const moec_host* host, moec_string name, moec_tensor*
   return MOEC_OK;
 }
 
+int32_t training_precision(const moec_host* host) {
+  return subject_of(host).training_precision() == Precision::kBf16 ? MOEC_PRECISION_BF16
+                                                                   : MOEC_PRECISION_FP32;
+}
+
 const void* get_host_extension(const moec_host*, const char* id) {
   static constexpr moec_ext_encoder kEncoder = {sizeof(moec_ext_encoder), &encoder_weight};
-  return std::string_view(id) == MOEC_EXT_ENCODER ? &kEncoder : nullptr;
+  static constexpr moec_ext_precision kPrecision = {sizeof(moec_ext_precision),
+                                                    &training_precision};
+  if (std::string_view(id) == MOEC_EXT_ENCODER) return &kEncoder;
+  return std::string_view(id) == MOEC_EXT_PRECISION ? &kPrecision : nullptr;
 }
 
 void log(const moec_host*, int32_t, moec_string) {}
@@ -129,7 +142,11 @@ CallFailed::CallFailed(const std::string& call, moec_status code, const moec_err
 // --- Subject
 
 Subject::Subject(registry::Package package, EncoderFacts encoder, uint64_t seed)
-    : package_(std::move(package)), encoder_(std::move(encoder)), seed_(seed) {
+    : package_(std::move(package)),
+      encoder_(std::move(encoder)),
+      training_precision_(package_.manifest.training.precision == "bf16" ? Precision::kBf16
+                                                                         : Precision::kFp32),
+      seed_(seed) {
   const registry::Manifest& m = manifest();
   const std::string name = registry::library_file(m);
   path_ = escaped((package_.folder / name).string());
@@ -152,7 +169,7 @@ Subject::Subject(registry::Package package, EncoderFacts encoder, uint64_t seed)
                    c.ln_eps,
                    to_abi(c.activation),
                    to_abi(encoder_.fingerprint)};
-  host_ = {sizeof host_,        MOEC_ABI_MAJOR, MOEC_ABI_MINOR, &encoder_,
+  host_ = {sizeof host_,        MOEC_ABI_MAJOR, MOEC_ABI_MINOR, this,
            &get_host_extension, &log,           &progress,      &should_stop};
   read_weights();
 }

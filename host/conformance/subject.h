@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "base/compute.h"
 #include "base/error.h"
 #include "conformance/test_batch.h"
 #include "encoder/bert_config.h"
@@ -87,6 +88,9 @@ class Subject {
   const registry::Package& package() const { return package_; }
   const registry::Manifest& manifest() const { return package_.manifest; }
   const EncoderFacts& encoder() const { return encoder_; }
+  // What its products in training are computed in: float32 if the expert can, else what its
+  // manifest declares. The host's moecollab.draft.precision/1 says it.
+  Precision training_precision() const { return training_precision_; }
   uint64_t seed() const { return seed_; }
   int32_t classes() const;
   uint32_t inputs() const;
@@ -117,6 +121,7 @@ class Subject {
 
   registry::Package package_;
   EncoderFacts encoder_;
+  Precision training_precision_;
   uint64_t seed_;
   std::string bytes_, path_, config_, sha256_;
   std::vector<int32_t> layers_;

@@ -13,8 +13,17 @@ namespace moecollab::conformance {
 namespace {
 
 constexpr size_t kRows = 3;
-constexpr size_t kElements = 6;              // of each tensor that are compared with differences
-constexpr double kGradientTolerance = 2e-2;  // relative, in float32 with central differences
+constexpr size_t kElements = 6;  // of each tensor that are compared with differences
+
+// How gradients are held against central differences: products of bf16 factors have 8 significant
+// bits, so that a difference says something only over a greater step, and then roughly.
+struct Differences {
+  float step;        // times the element, at least times 1
+  double tolerance;  // relative
+};
+Differences differences_in(Precision precision) {
+  return precision == Precision::kBf16 ? Differences{5e-2F, 0.2} : Differences{1e-2F, 2e-2};
+}
 
 bool trainable(Subject& subject, Findings& findings) {
   if (subject.params() != nullptr && subject.train() != nullptr) return true;
@@ -130,9 +139,10 @@ std::vector<size_t> telling(const float* gradient, size_t count) {
 
 // d⟨gy, y⟩/dx of one element by central differences; `changed` after each write.
 template <typename Value, typename Changed>
-double difference(float& element, const Value& value, const Changed& changed) {
+double difference(float& element, const Differences& how, const Value& value,
+                  const Changed& changed) {
   const float before = element;
-  const float step = 1e-2F * std::max(1.0F, std::abs(before));
+  const float step = how.step * std::max(1.0F, std::abs(before));
   element = before + step;
   changed();
   const double up = value();
@@ -145,8 +155,8 @@ double difference(float& element, const Value& value, const Changed& changed) {
 }
 
 // Whether a gradient is what differences say, on the scale of its tensor.
-bool agree(double gradient, double differences, double scale) {
-  return std::abs(gradient - differences) <= kGradientTolerance * std::max(scale, 0.05);
+bool agree(double gradient, double differences, double scale, const Differences& how) {
+  return std::abs(gradient - differences) <= how.tolerance * std::max(scale, 0.05);
 }
 
 double greatest(const float* values, size_t count) {
@@ -185,6 +195,7 @@ void check_bind(Subject& subject, Findings& findings) {
 
 void check_gradients(Subject& subject, Findings& findings) {
   if (!trainable(subject, findings)) return;
+  const Differences how = differences_in(subject.training_precision());
   Scene scene(subject);
   scene.zero_gradients();
   Pass(subject, scene.expert, scene.batch).vjp(scene.gy, {});
@@ -194,9 +205,9 @@ void check_gradients(Subject& subject, Findings& findings) {
     const double scale = greatest(gradient, p.grad->count());
     for (const size_t i : telling(gradient, p.grad->count())) {
       const double expected = difference(
-          p.value->floats()[i], [&] { return scene.value(subject); },
+          p.value->floats()[i], how, [&] { return scene.value(subject); },
           [&] { scene.expert.params_changed(); });
-      if (agree(gradient[i], expected, std::max(scale, std::abs(expected)))) continue;
+      if (agree(gradient[i], expected, std::max(scale, std::abs(expected)), how)) continue;
       findings.add(fmt::format("the gradient of {}[{}] is {:.5g} (central differences)",
                                escaped(p.name, 80), i, expected),
                    fmt::format("vjp says {:.5g}", gradient[i]));
@@ -207,6 +218,7 @@ void check_gradients(Subject& subject, Findings& findings) {
 
 void check_input_gradients(Subject& subject, Findings& findings) {
   if (!trainable(subject, findings)) return;
+  const Differences how = differences_in(subject.training_precision());
   Scene scene(subject);
   const std::vector<GuardedTensor*> inputs = scene.batch.float_inputs();
   if (inputs.empty()) return findings.not_applicable("it reads no features");
@@ -223,8 +235,8 @@ void check_input_gradients(Subject& subject, Findings& findings) {
     const double scale = greatest(gradient, gx[t]->count());
     for (const size_t i : telling(gradient, gx[t]->count())) {
       const double expected = difference(
-          inputs[t]->floats()[i], [&] { return scene.value(subject); }, [] {});
-      if (agree(gradient[i], expected, std::min(scale, 1e3))) continue;
+          inputs[t]->floats()[i], how, [&] { return scene.value(subject); }, [] {});
+      if (agree(gradient[i], expected, std::min(scale, 1e3), how)) continue;
       findings.add(
           fmt::format("gx[{}][{}] is {:.5g} (central differences)", t, i, expected),
           fmt::format("vjp {}", std::abs(gradient[i]) >= 9e8F

@@ -40,7 +40,7 @@ registry::Manifest manifest_of(const registry::Manifest& kind, const TrainExpert
                                const pipeline::Pool& pool,
                                const std::vector<data::Dataset>& datasets) {
   registry::Manifest manifest = kind;
-  manifest.training = {};
+  manifest.training = kept_training(kind.training);
   manifest.expert.id = kind.expert.id + "." + kName;
   manifest.expert.name = kName;
   manifest.expert.version = registry::Version{1, 0, 0, {}};
@@ -94,7 +94,7 @@ Json train_deep_baseline(const TrainBaselineOptions& options) {
   registry::Manifest manifest = manifest_of(kind.manifest, expert, pool, datasets);
   manifest.provenance["recipe"] = recipe_json(expert, training);
   const Lesson lesson = lesson_of(pool, datasets);
-  training::TrainedExpert trained = train_kind(expert, pool, kind, manifest, lesson);
+  training::TrainedExpert trained = train_kind(expert, training, pool, kind, manifest, lesson);
   for (const data::Dataset& dataset : datasets) data::require_unchanged(dataset);
   const fs::path folder = deep_baseline_folder(options.registry);
   contribution::place_package(options.registry,

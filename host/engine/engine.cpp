@@ -6,6 +6,7 @@
 #include <moecollab/abi.h>
 #include <torch/headeronly/version.h>
 
+#include "base/compute.h"
 #include "base/interrupt.h"
 #include "base/version.h"
 #include "engine/verbs.h"
@@ -48,6 +49,7 @@ class TorchEngine final : public Engine {
             {"libtorch", TORCH_VERSION},
             {"abi", fmt::format("{}.{}", MOEC_ABI_MAJOR, MOEC_ABI_MINOR)},
             {"cpu_capability", at::get_cpu_capability()},
+            {"training_precision", name(resolve_training_precision("auto"))},
             {"threads", at::get_num_threads()},
             {"device", "cpu"}};
   }

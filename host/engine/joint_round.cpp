@@ -43,10 +43,13 @@ std::vector<Learner> make_learners(const TrainRoundsOptions& options, pipeline::
     TrainExpertOptions training;
     static_cast<CommonOptions&>(training) = options;
     restore_recipe(manifest, training);
-    learners.push_back(
-        {expert, std::move(training),
-         pipeline::instantiate_untrained(expert->package, pool.encoder(), pool.options().threads,
-                                         expert->expert.classes(), Json::object(), options.seed)});
+    // Packages of earlier versions do not say.
+    const Precision precision = training.training_precision.value_or(Precision::kFp32);
+    training.training_precision = precision;
+    learners.push_back({expert, std::move(training),
+                        pipeline::instantiate_untrained(
+                            expert->package, pool.encoder(), pool.options().threads,
+                            expert->expert.classes(), Json::object(), options.seed, precision)});
     learners.back().expert.bind(options.seed);
   }
   if (learners.empty()) {
@@ -90,6 +93,7 @@ registry::Version install_learner(const TrainRoundsOptions& options, pipeline::P
   registry::Manifest manifest = old.manifest;
   ++manifest.expert.version.patch;
   manifest.provenance["joint_epochs"] = epochs;
+  manifest.provenance["recipe"]["precision"] = name(*learner.options.training_precision);
   training::HeldOutLogits held_out;
   std::vector<std::string_view> texts;
   for (const training::JointDomain* domain : domains) {

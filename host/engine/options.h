@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/compute.h"
 #include "base/files.h"
 #include "base/json.h"
 #include "data/data_location.h"
@@ -44,6 +45,8 @@ struct TrainExpertOptions : CommonOptions {
   bool resume = false;
   double checkpoint_seconds = 30;
   std::string weights = "f32";  // or bf16: of the package
+  // Of training; none: what the kind's [training] precision says, resolved on this CPU.
+  std::optional<Precision> training_precision;
 };
 
 struct TrainGateOptions : CommonOptions {

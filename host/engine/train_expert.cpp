@@ -61,7 +61,7 @@ registry::Manifest complete_manifest(const registry::Manifest& kind,
   registry::Manifest manifest = kind;
   manifest.expert.id = kind.expert.id + "." + options.name;
   manifest.expert.name = options.name;
-  manifest.training = {};
+  manifest.training = kept_training(kind.training);
   manifest.expert.description =
       fmt::format("{} trained on domain {}", kind.expert.name, options.domain);
   manifest.task.domain = options.domain;
@@ -242,7 +242,7 @@ Json train_one_expert(const TrainExpertOptions& options, const TextWeights& weig
   if (std::optional<Json> result = finished_before(options, manifest)) return *std::move(result);
   manifest.expert.version = version_to_install(options);
   const Lesson lesson = lesson_of(dataset, space, options, weights);
-  training::TrainedExpert trained = train_kind(options, pool, kind, manifest, lesson);
+  training::TrainedExpert trained = train_kind(options, training, pool, kind, manifest, lesson);
   data::require_unchanged(dataset);
   fs::remove(checkpoint_folder(options) / kResult);  // of a package that is now replaced
   const registry::Package package = write_trained(checkpoint_folder(options) / kPackage, options,

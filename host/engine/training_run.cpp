@@ -39,7 +39,7 @@ std::string run_digest(const registry::Manifest& manifest, const registry::Packa
                     {"cpu", at::get_cpu_capability()},
                     {"recipe",
                      {r.epochs, r.batch, r.schedule.lr, r.schedule.warmup, r.schedule.linear_decay,
-                      r.clip, r.bucket, r.seed}},
+                      r.clip, r.bucket, r.seed, name(r.precision)}},
                     {"run", {training.patience, training.refit, sha256_hex(weight_bytes)}}};
   return sha256_hex(to_line(all));
 }
@@ -91,6 +91,7 @@ Json recipe_json(const TrainExpertOptions& options,
           {"warmup", r.schedule.warmup},
           {"schedule", r.schedule.linear_decay ? "linear" : "constant"},
           {"clip", r.clip},
+          {"precision", name(r.precision)},
           {"patience", training.patience},
           {"class_weights", options.class_weights},
           {"weights", options.weights},
@@ -124,6 +125,9 @@ training::ExpertTrainingOptions training_options(const TrainExpertOptions& optio
   recipe.clip = choose(options.clip, kind.clip, 0.0);
   recipe.bucket = kind.bucket.value_or(false);
   recipe.seed = options.seed;
+  recipe.precision = options.training_precision
+                         ? *options.training_precision
+                         : resolve_training_precision(kind.precision.value_or("fp32"));
   training.patience = choose(options.patience, kind.patience, int32_t{5});
   training.refit = !options.no_refit;
   training.resume = options.resume;
@@ -131,6 +135,12 @@ training::ExpertTrainingOptions training_options(const TrainExpertOptions& optio
   training.checkpoint_seconds = options.checkpoint_seconds;
   training::validate(training);
   return training;
+}
+
+registry::TrainingTable kept_training(const registry::TrainingTable& kind) {
+  registry::TrainingTable kept;
+  if (kind.precision == "bf16") kept.precision = kind.precision;
+  return kept;
 }
 
 std::vector<float> balanced_weights(const std::vector<int32_t>& labels, size_t classes) {
@@ -145,15 +155,16 @@ std::vector<float> balanced_weights(const std::vector<int32_t>& labels, size_t c
   return weights;
 }
 
-training::TrainedExpert train_kind(const TrainExpertOptions& options, pipeline::Pool& pool,
+training::TrainedExpert train_kind(const TrainExpertOptions& options,
+                                   training::ExpertTrainingOptions training, pipeline::Pool& pool,
                                    const registry::Package& kind, registry::Manifest& manifest,
                                    const Lesson& lesson) {
-  training::ExpertTrainingOptions training = training_options(options, kind.manifest.training);
   manifest.files = kind.manifest.files;
   const auto make = [&] {
-    return pipeline::instantiate_untrained(
-        {kind.folder, manifest, kind.manifest_sha256}, pool.encoder(), pool.options().threads,
-        static_cast<int32_t>(manifest.task.labels.size()), Json::object(), options.seed);
+    return pipeline::instantiate_untrained({kind.folder, manifest, kind.manifest_sha256},
+                                           pool.encoder(), pool.options().threads,
+                                           static_cast<int32_t>(manifest.task.labels.size()),
+                                           Json::object(), options.seed, training.recipe.precision);
   };
   encoder::FeatureRequest request;
   {
@@ -229,6 +240,10 @@ void restore_recipe(const registry::Manifest& manifest, TrainExpertOptions& opti
   options.warmup = recipe["warmup"].get<double>();
   options.schedule = recipe["schedule"].get<std::string>();
   options.clip = recipe["clip"].get<double>();
+  if (recipe.contains("precision")) {
+    options.training_precision =
+        parse_precision(recipe["precision"].get<std::string>(), "the recipe's precision");
+  }
   options.patience = recipe["patience"].get<int>();
   options.class_weights = recipe["class_weights"].get<std::string>();
   options.weights = recipe.value("weights", std::string("f32"));

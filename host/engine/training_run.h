@@ -23,6 +23,9 @@ training::ExpertTrainingOptions training_options(const TrainExpertOptions& optio
 Json recipe_json(const TrainExpertOptions& options,
                  const training::ExpertTrainingOptions& training);
 
+// The [training] that a trained package of the kind keeps.
+registry::TrainingTable kept_training(const registry::TrainingTable& kind);
+
 // n / (C·n_c) for a text of label c, so that each label counts the same in sum; mean 1.
 std::vector<float> balanced_weights(const std::vector<int32_t>& labels, size_t classes);
 
@@ -34,10 +37,11 @@ struct Lesson {
   std::vector<float> weights;  // or empty: all 1
 };
 
-// Trains the kind on the lesson, under a manifest that is complete but for version and layers,
-// which become those that the expert reads. Leaves registry/history/<name>.jsonl, and
-// checkpoint_folder() until its checkpoints are finished.
-training::TrainedExpert train_kind(const TrainExpertOptions& options, pipeline::Pool& pool,
+// Trains the kind on the lesson as training_options() said, under a manifest that is complete but
+// for version and layers, which become those that the expert reads. Leaves
+// registry/history/<name>.jsonl, and checkpoint_folder() until its checkpoints are finished.
+training::TrainedExpert train_kind(const TrainExpertOptions& options,
+                                   training::ExpertTrainingOptions training, pipeline::Pool& pool,
                                    const registry::Package& kind, registry::Manifest& manifest,
                                    const Lesson& lesson);
 fs::path checkpoint_folder(const TrainExpertOptions& options);  // registry/checkpoints/<name>

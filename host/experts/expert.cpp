@@ -8,7 +8,6 @@
 #include "base/error.h"
 #include "base/strings.h"
 #include "experts/abi_views.h"
-#include "experts/host_services.h"
 
 namespace moecollab::experts {
 namespace {
@@ -49,7 +48,7 @@ Expert::Expert(const Library& library, ExpertSetup setup)
     : library_(&library),
       setup_(std::move(setup)),
       request_(request_of(setup_)),
-      host_(std::make_unique<moec_host>(host_services(setup_.encoder_weights))),
+      host_(std::make_unique<HostServices>(setup_.encoder_weights, setup_.training)),
       params_(library.extension<moec_ext_params>(MOEC_EXT_PARAMS)),
       train_(library.extension<moec_ext_train>(MOEC_EXT_TRAIN)),
       fit_(library.extension<moec_ext_fit>(MOEC_EXT_FIT)),
@@ -139,7 +138,7 @@ void Expert::create() {
   info.weight_names = names.data();
   info.weights = tensors.data();
   moec_error error = empty_error();
-  check(library_->table().create(host_.get(), &info, &object_, &error), error, "create");
+  check(library_->table().create(&host_->table(), &info, &object_, &error), error, "create");
   if (object_ == nullptr)
     throw Error("E_OUT", fmt::format("expert {}: create() gave no object", escaped(setup_.name)));
 }

@@ -13,9 +13,11 @@
 #include <string>
 #include <vector>
 
+#include "base/compute.h"
 #include "base/json.h"
 #include "encoder/bert_config.h"
 #include "encoder/encoder.h"
+#include "experts/host_services.h"
 #include "experts/library.h"
 
 namespace moecollab::experts {
@@ -36,6 +38,7 @@ struct ExpertSetup {
   std::vector<std::pair<std::string, at::Tensor>> weights;
   int threads = 1;
   uint64_t seed = 0;
+  Precision training = Precision::kFp32;  // what its products in training are computed in
   // The encoder's weights for moecollab.encoder/1; none: the expert cannot fork from it. Outlives
   // the expert.
   const encoder::Encoder* encoder_weights = nullptr;
@@ -147,7 +150,7 @@ class Expert {
   encoder::FeatureRequest request_;
   Flops flops_;
   bool adopted_layers_ = false;
-  std::unique_ptr<moec_host> host_;  // one an expert: its context is the encoder
+  std::unique_ptr<HostServices> host_;
   const moec_ext_params* params_ = nullptr;
   const moec_ext_train* train_ = nullptr;
   const moec_ext_fit* fit_ = nullptr;

@@ -1,5 +1,6 @@
 #include "experts/host_services.h"
 
+#include <moecollab/ext/draft/precision.h>
 #include <moecollab/ext/encoder.h>
 
 #include <string_view>
@@ -11,6 +12,10 @@
 
 namespace moecollab::experts {
 namespace {
+
+const HostServices& services(const moec_host* host) {
+  return *static_cast<const HostServices*>(host->context);
+}
 
 moec_status encoder_weight(const moec_host* host, moec_string name, moec_tensor* out,
                            moec_error* error) {
@@ -24,7 +29,7 @@ moec_status encoder_weight(const moec_host* host, moec_string name, moec_tensor*
   };
   try {
     const std::string key(name.data, name.size);
-    const at::Tensor* weight = static_cast<const encoder::Encoder*>(host->context)->weight(key);
+    const at::Tensor* weight = services(host).encoder()->weight(key);
     if (weight == nullptr) return fail(MOEC_INVALID_ARGUMENT, "there is no weight of that name");
     *out = to_abi(*weight);
     return MOEC_OK;
@@ -33,10 +38,17 @@ moec_status encoder_weight(const moec_host* host, moec_string name, moec_tensor*
   }
 }
 
+int32_t training_precision(const moec_host* host) {
+  return services(host).training() == Precision::kBf16 ? MOEC_PRECISION_BF16 : MOEC_PRECISION_FP32;
+}
+
 const void* get_extension(const moec_host* host, const char* id) {
   static constexpr moec_ext_encoder kEncoder = {sizeof(moec_ext_encoder), &encoder_weight};
-  const bool asked = std::string_view(id) == MOEC_EXT_ENCODER;
-  return asked && host->context != nullptr ? &kEncoder : nullptr;
+  static constexpr moec_ext_precision kPrecision = {sizeof(moec_ext_precision),
+                                                    &training_precision};
+  const std::string_view asked = id;
+  if (asked == MOEC_EXT_ENCODER && services(host).encoder() != nullptr) return &kEncoder;
+  return asked == MOEC_EXT_PRECISION ? &kPrecision : nullptr;
 }
 
 void log(const moec_host*, int32_t level, moec_string message) {
@@ -54,10 +66,10 @@ int32_t should_stop(const moec_host*) { return stop_requested() ? 1 : 0; }
 
 }  // namespace
 
-moec_host host_services(const encoder::Encoder* encoder) {
-  // The table is the library's to read only; get_extension() gives const access back.
-  return {sizeof(moec_host), MOEC_ABI_MAJOR, MOEC_ABI_MINOR, const_cast<encoder::Encoder*>(encoder),
-          &get_extension,    &log,           &progress,      &should_stop};
-}
+HostServices::HostServices(const encoder::Encoder* encoder, Precision training)
+    : encoder_(encoder), training_(training), table_{sizeof(moec_host), MOEC_ABI_MAJOR,
+                                                     MOEC_ABI_MINOR,    this,
+                                                     &get_extension,    &log,
+                                                     &progress,         &should_stop} {}
 
 }  // namespace moecollab::experts

@@ -138,12 +138,13 @@ experts::Expert instantiate(const registry::Package& package, const encoder::Enc
 
 experts::Expert instantiate_untrained(const registry::Package& package,
                                       const encoder::Encoder* encoder, int threads, int32_t classes,
-                                      const Json& config, uint64_t seed) {
+                                      const Json& config, uint64_t seed, Precision precision) {
   registry::check_files(package);
   const experts::Library& library = load_library(package);
   check_fixed_labels(package, library, classes);
   experts::ExpertSetup setup = setup_of(package, encoder, threads, classes, config);
   setup.seed = seed;
+  setup.training = precision;
   setup.adopt_layers = true;
   return experts::Expert(library, std::move(setup));
 }

@@ -15,10 +15,10 @@ namespace moecollab::pipeline {
 experts::Expert instantiate(const registry::Package& package, const encoder::Encoder* encoder,
                             int threads, const Json& config = Json::object());
 
-// The same without the manifest's weights and with other labels: for training.
+// The same without the manifest's weights and with other labels: for training, in that precision.
 experts::Expert instantiate_untrained(const registry::Package& package,
                                       const encoder::Encoder* encoder, int threads, int32_t classes,
-                                      const Json& config, uint64_t seed);
+                                      const Json& config, uint64_t seed, Precision precision);
 
 // Version of everything that computes, for caches and probe records.
 std::string engine_version();

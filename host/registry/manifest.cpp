@@ -211,6 +211,9 @@ TrainingTable read_training(Fields table) {
     training.schedule = choice(table, "schedule", "constant", {"constant", "linear"});
   }
   training.bucket = table.optional<bool>("bucket");
+  if (table.optional<std::string>("precision")) {
+    training.precision = choice(table, "precision", "fp32", {"auto", "fp32", "bf16"});
+  }
   table.finish();
   return training;
 }

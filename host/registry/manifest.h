@@ -82,6 +82,9 @@ struct TrainingTable {
   std::optional<double> lr, warmup, clip;
   std::optional<std::string> schedule;  // constant | linear
   std::optional<bool> bucket;
+  // auto | fp32 | bf16: what its products in training may be computed in; none: fp32. A trained
+  // package keeps "bf16" alone, which says that it computes in nothing else.
+  std::optional<std::string> precision;
   bool operator==(const TrainingTable&) const = default;
 };
 

@@ -69,6 +69,7 @@ Json training_json(const TrainingTable& training) {
   put_if("schedule", training.schedule);
   put_if("clip", training.clip);
   put_if("bucket", training.bucket);
+  put_if("precision", training.precision);
   return table;
 }
 

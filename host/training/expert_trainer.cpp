@@ -39,6 +39,7 @@ EpochRecord record_of(const Json& json) {
   EpochRecord r;
   r.phase = json["phase"].get<std::string>();
   r.epoch = json["epoch"].get<int32_t>();
+  r.precision = parse_precision(json["precision"].get<std::string>(), "the checkpoint's precision");
   const Json& loss = json["train_loss"];
   r.training.loss = loss.is_null() ? std::numeric_limits<double>::quiet_NaN() : loss.get<double>();
   r.training.tokens = json["tokens"].get<int64_t>();
@@ -143,6 +144,7 @@ class Run {
     EpochRecord record;
     record.phase = phase_;
     record.epoch = number + 1;
+    record.precision = options_.recipe.precision;
     record.training = learner.epoch(data_, rows, number, [&] { after_step(learner, number); });
     record.seconds = std::exchange(seconds_before_, 0.0) + seconds_since(epoch_start_);
     record.peak_rss_bytes = peak_rss_bytes();
@@ -243,6 +245,7 @@ Json to_json(const EpochRecord& r) {
   };
   return {{"phase", r.phase},
           {"epoch", r.epoch},
+          {"precision", name(r.precision)},
           {"train_loss", number(r.training.loss)},
           {"held_out_loss", number(r.held_out_loss)},
           {"held_out_accuracy", number(r.held_out_accuracy)},

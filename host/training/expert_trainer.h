@@ -33,6 +33,7 @@ void validate(const ExpertTrainingOptions& options);
 struct EpochRecord {
   std::string phase;  // "choose" (held-out texts left out) or "refit" (all texts)
   int32_t epoch = 0;  // from 1
+  Precision precision = Precision::kFp32;  // of the run
   EpochFigures training;
   std::optional<double> held_out_loss, held_out_accuracy;  // in phase "choose"
   double seconds = 0;

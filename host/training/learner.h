@@ -9,6 +9,7 @@
 #include <span>
 #include <vector>
 
+#include "base/compute.h"
 #include "encoder/features.h"
 #include "experts/expert.h"
 #include "training/checkpoint.h"
@@ -26,6 +27,7 @@ struct Recipe {
   double clip = 0;      // largest norm of all gradients together; 0: any
   bool bucket = false;  // rows of similar length share a step
   uint64_t seed = 1;
+  Precision precision = Precision::kFp32;  // of the expert's products
 };
 
 // Rows of one domain: features, classes (positions in the expert's labels), and what is held out.

@@ -1,5 +1,6 @@
 // The stock deep adapter: the encoder's blocks above a fork as the expert's own, then the mean over
 // a text's real tokens and a linear head. The blocks start as the shared encoder's.
+#include <moecollab/ext/draft/precision.h>
 #include <moecollab/ext/encoder.h>
 
 #include <algorithm>
@@ -15,13 +16,11 @@ namespace {
 constexpr int64_t kPaddedTokens = 4096;  // of one pass: rows × longest row
 constexpr float kHeadLearnsFaster = 10;  // than blocks that were trained before
 
-// Whether products in bf16 are faster here than in float32.
-bool has_bfloat16() {
-#if defined(__x86_64__)
-  return __builtin_cpu_supports("avx512bf16") != 0;
-#else
-  return false;
-#endif
+// Whether the host wants products in training in bf16; a host that does not say wants float32.
+bool trains_in_bfloat16(const moec_host* host) {
+  const auto* precision =
+      static_cast<const moec_ext_precision*>(host->get_extension(host, MOEC_EXT_PRECISION));
+  return precision != nullptr && precision->training(host) == MOEC_PRECISION_BF16;
 }
 
 // The shared encoder's weights, by Hugging Face's names.
@@ -59,7 +58,8 @@ class DeepAdapter final : public TorchExpert {
         depth_(depth(info)),
         fork_(info.encoder()->layers - static_cast<int32_t>(depth_)),
         rank_(is_lora(info) ? config_integer(info.config(), "rank", 8, 1, 1024) : 0),
-        starts_here_(!info.has_weights()) {
+        starts_here_(!info.has_weights()),
+        trains_in_bfloat16_(trains_in_bfloat16(info.host())) {
     config_allow(info.config(), {"depth", "mode", "rank", "dropout"});
     if (info.layers().size() != 1)
       throw std::invalid_argument("it forks from one layer; [input] layers names " +
@@ -86,7 +86,7 @@ class DeepAdapter final : public TorchExpert {
   at::Tensor forward(const TorchBatch& in) override {
     BlockSettings settings = settings_;
     settings.dropout = in.training ? dropout_ : 0;
-    settings.bfloat16 = in.training && has_bfloat16();
+    settings.bfloat16 = in.training && trains_in_bfloat16_;
     const std::vector<int64_t> order = longest_first(in);
     std::vector<at::Tensor> parts;
     for (size_t first = 0; first < order.size();) {
@@ -186,6 +186,7 @@ class DeepAdapter final : public TorchExpert {
   int32_t fork_;
   int64_t rank_;      // of the low-rank changes; 0: the blocks themselves are trained
   bool starts_here_;  // no weights yet
+  bool trains_in_bfloat16_;
   double dropout_ = 0.1;
   BlockSettings settings_;
   std::deque<at::Tensor> shared_;

@@ -15,11 +15,15 @@ SAMPLES = ROOT / "samples" / "data"
 PLUGINS = BUILD / "lib" / "moecollab" / "plugins"
 
 
+def clean_environment():
+    """Without the project's variables, but for the one that says which precision the tests train in."""
+    return {k: v for k, v in os.environ.items() if not k.startswith("MOECOLLAB_") or k == "MOECOLLAB_TRAINING_PRECISION"}
+
+
 def run(*arguments, stdin=None, env=None, cwd=None):
-    """Runs the program; never raises. Environment variables of the project are cleared."""
-    clean = {k: v for k, v in os.environ.items() if not k.startswith("MOECOLLAB_")}
+    """Runs the program in a clean environment; never raises."""
     return subprocess.run([str(PROGRAM), *map(str, arguments)], input=stdin, capture_output=True,
-                          text=not isinstance(stdin, bytes), env={**clean, **(env or {})}, cwd=cwd, timeout=300)
+                          text=not isinstance(stdin, bytes), env={**clean_environment(), **(env or {})}, cwd=cwd, timeout=300)
 
 
 class EndToEnd(unittest.TestCase):

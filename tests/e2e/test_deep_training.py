@@ -10,7 +10,7 @@ import subprocess
 import time
 import unittest
 
-from harness import ENCODER, PROGRAM, SAMPLES, EndToEnd, run
+from harness import ENCODER, PROGRAM, SAMPLES, EndToEnd, clean_environment, run
 
 KILLS = int(os.environ.get("MOECOLLAB_KILLS", "3"))
 
@@ -60,6 +60,36 @@ class DeepTraining(EndToEnd):
         self.assertEqual(set(report["training"]["gate"][0]["accuracy"]), {"news", "emotion"})
         # One pass over six blocks and two of them again; B0: four passes, of three experts and the gate, and the two.
         self.assertAlmostEqual(report["compute"]["saved"], 1 - (1 + 1 / 3) / (4 + 1 / 3), delta=0.01)
+
+    def test_the_precision_of_training_is_recorded_and_decides_the_bits(self):
+        weights = {}
+        for precision in ("fp32", "bf16"):
+            registry = self.folder / precision
+            forced = {"MOECOLLAB_TRAINING_PRECISION": precision}
+            done = run(*self.train(registry, epochs=1), env=forced)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertEqual({epoch["precision"] for epoch in json.loads(done.stdout)["history"]}, {precision})
+            package = self.package(registry, "deep")
+            inspected = json.loads(run("experts", "inspect", package, "--json").stdout)
+            self.assertEqual(inspected["training"], {"precision": precision})
+            self.assertEqual(inspected["provenance"]["recipe"]["precision"], precision)
+            weights[precision] = (package / "weights.safetensors").read_bytes()
+        self.assertNotEqual(weights["fp32"], weights["bf16"])
+        done = run(*self.train(registry, epochs=1), env={"MOECOLLAB_TRAINING_PRECISION": "fp16"})
+        self.assertRefused(done, 2, "E_CONFIG", "MOECOLLAB_TRAINING_PRECISION", "fp16", "fp32 or bf16")
+
+    def test_a_checkpoint_of_another_precision_is_refused(self):
+        registry = self.folder / "interrupted"
+        command = self.train(registry, "--patience", "200", "--checkpoint-seconds", "0", epochs=200)
+        fp32 = clean_environment() | {"MOECOLLAB_TRAINING_PRECISION": "fp32"}
+        process = subprocess.Popen([str(PROGRAM), *map(str, command)], env=fp32, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        while not list(registry.glob("checkpoints/deep/*.safetensors")):
+            time.sleep(0.1)
+            self.assertIsNone(process.poll())
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 130, errors)
+        self.assertRefused(run(*command, "--resume", env={"MOECOLLAB_TRAINING_PRECISION": "bf16"}), 4, "E_CKPT", "differ")
 
     def test_depth_all_and_lora(self):
         registry = self.registry()
@@ -128,13 +158,12 @@ class DeepTraining(EndToEnd):
         took = time.monotonic() - start
         expected = gate(trained)
         chance = random.Random(6)
-        clean = {k: v for k, v in os.environ.items() if not k.startswith("MOECOLLAB_")}
         for kill in range(KILLS):
             with self.subTest(kill=kill):
                 registry, cache = self.folder / f"gate{kill}", self.folder / f"cache{kill}"
                 shutil.copytree(trained, registry)
                 shutil.copytree(self.shared / "registry" / "gate", registry / "gate", dirs_exist_ok=True)
-                process = subprocess.Popen([str(PROGRAM), *map(str, fit(registry, cache))], env=clean, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                process = subprocess.Popen([str(PROGRAM), *map(str, fit(registry, cache))], env=clean_environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
                 time.sleep(chance.uniform(0.1, 1.0) * took)
                 process.send_signal(signal.SIGKILL)
                 process.wait()
@@ -150,11 +179,10 @@ class DeepTraining(EndToEnd):
         took = time.monotonic() - start
         expected = files(reference / "experts")
         chance = random.Random(5)
-        clean = {k: v for k, v in os.environ.items() if not k.startswith("MOECOLLAB_")}
         for kill in range(KILLS):
             with self.subTest(kill=kill):
                 registry = self.folder / f"killed{kill}"
-                process = subprocess.Popen([str(PROGRAM), *map(str, self.train(registry, *options))], env=clean, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                process = subprocess.Popen([str(PROGRAM), *map(str, self.train(registry, *options))], env=clean_environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
                 time.sleep(chance.uniform(0.1, 1.0) * took)
                 process.send_signal(signal.SIGKILL)
                 process.wait()
@@ -196,9 +224,8 @@ class DeepTraining(EndToEnd):
 
     def test_an_interrupt_saves_and_says_how_to_go_on(self):
         registry = self.folder / "interrupted"
-        clean = {k: v for k, v in os.environ.items() if not k.startswith("MOECOLLAB_")}
         command = [str(PROGRAM), *map(str, self.train(registry, "--patience", "200", epochs=200))]
-        process = subprocess.Popen(command, env=clean, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        process = subprocess.Popen(command, env=clean_environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         while not (registry / "history" / "deep.jsonl").exists():
             time.sleep(0.1)
             self.assertIsNone(process.poll())

@@ -30,6 +30,17 @@ class Validate(EndToEnd):
                 self.assertEqual(len(result["checks"]), sum(LEVELS.values()))
                 self.assertGreater(result["passed"], 25)
 
+    def test_gradients_are_judged_in_the_precision_that_the_expert_trains_in(self):
+        for precision in ("fp32", "bf16"):  # which `auto` would be: asked for float32, the expert computes in it
+            done = run("validate", PLUGINS / "deep-adapter", "--level", "4", env={"MOECOLLAB_TRAINING_PRECISION": precision})
+            self.assertEqual(done.returncode, 0, done.stdout)
+        declared = self.copy(PLUGINS / "deep-adapter")
+        manifest = declared / "expert.toml"
+        manifest.chmod(0o644)
+        manifest.write_text(manifest.read_text().replace('precision = "auto"', 'precision = "bf16"'))
+        done, result = self.validate(declared)
+        self.assertEqual(done.returncode, 0, [c for c in result["checks"] if c["findings"]])
+
     def test_trained_packages_need_their_encoder(self):
         package = self.package(self.registry(), "feelings")
         done, result = self.validate(package, "--encoder", ENCODER)

@@ -5,6 +5,7 @@ import concurrent.futures
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -47,6 +48,17 @@ class Zoo(unittest.TestCase):
                 for check in result["checks"]:
                     for finding in check["findings"]:
                         self.assertTrue(finding["expected"] and finding["seen"] and check["cure"], check)
+
+    def test_a_wrong_gradient_is_found_in_bf16_too(self):
+        """What an expert that computes in bf16 alone is allowed hides neither a sign nor a factor."""
+        wrong = [name for name, entry in ENTRIES.items() if entry["check"] in ("gradients", "input-gradients")]
+        for name in wrong:
+            shutil.copytree(self.packages / name, self.packages / f"{name}-bf16")
+            with open(self.packages / f"{name}-bf16" / "expert.toml", "a") as manifest:
+                manifest.write('\n[training]\nprecision = "bf16"\n')
+            done = run("validate", self.packages / f"{name}-bf16", "--json", "--level", 4, "--deadline-ms", DEADLINE_MS)
+            failed = [c["id"] for c in json.loads(done.stdout)["checks"] if c["verdict"] == "failed"]
+            self.assertIn(ENTRIES[name]["check"], failed, name)
 
     def test_unusual_but_legal_experts_are_clean(self):
         good = [name for name, entry in ENTRIES.items() if not entry["check"]]

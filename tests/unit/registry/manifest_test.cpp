@@ -1,5 +1,7 @@
 #include "registry/manifest.h"
 
+#include <fmt/format.h>
+
 #include <string>
 
 #include "registry/labels.h"
@@ -49,6 +51,18 @@ TEST(Manifest, ReadsEveryKey) {
   EXPECT_EQ(m.provenance["data"], "LEDGAR");
   ASSERT_EQ(m.claims.size(), 1u);
   EXPECT_EQ(m.claims[0].value, 0.82);
+}
+
+TEST(Manifest, PrecisionOfTraining) {
+  EXPECT_EQ(parse(manifest_text()).training.precision, std::nullopt);
+  for (const char* precision : {"auto", "fp32", "bf16"}) {
+    const Manifest m =
+        parse(manifest_text() + fmt::format("[training]\nprecision = \"{}\"\n", precision));
+    EXPECT_EQ(m.training.precision, precision);
+    EXPECT_EQ(parse(to_toml_text(m)).training.precision, precision);
+  }
+  expect_error([&] { parse(manifest_text() + "[training]\nprecision = \"fp16\"\n"); },
+               "E_REG_SCHEMA", "auto, fp32, bf16");
 }
 
 TEST(Manifest, TextAndBackIsTheSame) {

@@ -1,0 +1,57 @@
+#include "base/compute.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+
+#include "base/error.h"
+
+namespace moecollab {
+namespace {
+
+constexpr const char* kVariable = "MOECOLLAB_TRAINING_PRECISION";
+
+// Sets the variable, or removes it, for one test.
+class Forced {
+ public:
+  explicit Forced(const char* value) {
+    if (const char* before = std::getenv(kVariable)) before_ = before;
+    value == nullptr ? ::unsetenv(kVariable) : ::setenv(kVariable, value, 1);
+  }
+  ~Forced() { before_.empty() ? ::unsetenv(kVariable) : ::setenv(kVariable, before_.c_str(), 1); }
+
+ private:
+  std::string before_;
+};
+
+TEST(TrainingPrecision, AutoFollowsTheCpu) {
+  const Forced nothing(nullptr);
+  EXPECT_EQ(resolve_training_precision("auto"),
+            cpu_has_bf16() ? Precision::kBf16 : Precision::kFp32);
+}
+
+TEST(TrainingPrecision, TheVariableDecidesAutoAndNothingElse) {
+  for (const Precision forced : {Precision::kFp32, Precision::kBf16}) {
+    const Forced variable(name(forced));
+    EXPECT_EQ(resolve_training_precision("auto"), forced);
+    EXPECT_EQ(resolve_training_precision("fp32"), Precision::kFp32);
+    EXPECT_EQ(resolve_training_precision("bf16"), Precision::kBf16);
+  }
+}
+
+TEST(TrainingPrecision, OthersAreRefusedByName) {
+  const Forced variable("fp16");
+  for (const auto& [stated, what] :
+       {std::pair("auto", kVariable), {"int8", "[training] precision"}}) {
+    try {
+      resolve_training_precision(stated);
+      FAIL() << stated;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), "E_CONFIG");
+      EXPECT_NE(std::string_view(error.what()).find(what), std::string_view::npos) << error.what();
+    }
+  }
+}
+
+}  // namespace
+}  // namespace moecollab
