@@ -1,6 +1,7 @@
 #include "base/compute.h"
 
 #include <fmt/format.h>
+#include <sched.h>
 
 #include <cstdlib>
 
@@ -14,7 +15,41 @@ constexpr const char* kTrainingVariable = "MOECOLLAB_TRAINING_PRECISION";
 
 }  // namespace
 
+const char* name(Device device) {
+  switch (device) {
+    case Device::kCpu:
+      return "cpu";
+  }
+  return "";
+}
+
 const char* name(Precision precision) { return precision == Precision::kBf16 ? "bf16" : "fp32"; }
+
+int usable_cores() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  return ::sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+}
+
+std::string Compute::identity(int kernel_revision) const {
+  std::string text = fmt::format("{} {}", name(device), name(precision));
+  if (kernel_revision > 1) text += fmt::format(" kernels {}", kernel_revision);
+  return text;
+}
+
+Device resolve_device(std::string_view asked) {
+  if (asked == "auto" || asked == name(Device::kCpu)) return Device::kCpu;
+  throw Error("E_CONFIG",
+              fmt::format("device {} is not in this version, which computes on the CPU only",
+                          escaped(asked, 40)),
+              "use --device cpu");
+}
+
+Precision resolve_precision(std::string_view asked) {
+  if (asked == name(Precision::kFp32)) return Precision::kFp32;
+  throw Error("E_CONFIG", fmt::format("precision {} is not in this version", escaped(asked, 40)),
+              "use --precision fp32");
+}
 
 Precision parse_precision(std::string_view text, std::string_view what) {
   for (const Precision precision : {Precision::kFp32, Precision::kBf16}) {

@@ -1,14 +1,40 @@
-// In what numbers a run computes.
+// Where, in what numbers and on how many threads a run computes.
 #pragma once
 
+#include <string>
 #include <string_view>
 
 namespace moecollab {
 
-// Of products; sums, norms and parameters are float32 in both.
+enum class Device { kCpu };
+// Of products; sums, norms and parameters are float32 in both. bf16 is of training only, so far.
 enum class Precision { kFp32, kBf16 };
 
+const char* name(Device device);
 const char* name(Precision precision);
+
+// Raised whenever a change of the host's kernels moves a bit of what they give for equal input:
+// what was cached or probed before is then computed again.
+inline constexpr int kKernelRevision = 1;
+
+// The cores that this process may use.
+int usable_cores();
+
+// Resolved once from what was asked for, and handed to all that computes.
+struct Compute {
+  Device device = Device::kCpu;
+  Precision precision = Precision::kFp32;
+  int threads = usable_cores();
+
+  // Everything that numbers depend on beside versions, for caches, probe records and digests:
+  // "cpu fp32", from the second kernel revision on followed by it. Threads are no part of it.
+  std::string identity(int kernel_revision = kKernelRevision) const;
+};
+
+// Both throw E_CONFIG naming what this version does not compute with. `auto` is the CPU.
+Device resolve_device(std::string_view asked);
+Precision resolve_precision(std::string_view asked);
+
 // Throws E_CONFIG naming `what` for anything but fp32 and bf16.
 Precision parse_precision(std::string_view text, std::string_view what);
 

@@ -112,6 +112,7 @@ int parse_and_run(Program& program, std::vector<std::string> arguments) {
   set_console({.quiet = program.quiet,
                .terminal = ::isatty(STDERR_FILENO) == 1,
                .colour = ::isatty(STDERR_FILENO) == 1 && std::getenv("NO_COLOR") == nullptr});
+  for (const std::string& note : program.notes) print_note(note);
   return program.action();
 }
 

@@ -2,6 +2,7 @@
 
 #include <cstdio>
 
+#include "base/error.h"
 #include "cli/verb.h"
 
 namespace moecollab::cli {
@@ -19,12 +20,34 @@ void add_common(CLI::App& verb, Program& program, engine::CommonOptions& options
       ->capture_default_str();
   verb.add_option("--encoder", options.encoder, "Encoder folder (default: the registry's)")
       ->envname("MOECOLLAB_ENCODER");
-  verb.add_option("--threads", options.threads,
-                  "Threads (default: the cores this process may use)");
+  verb.add_option_function<int>(
+      "--threads",
+      [&options](int threads) {
+        if (threads < 0 || threads > 1024) {
+          throw Error("E_CONFIG",
+                      fmt::format("--threads is {}, expected 1 to 1024 (0: all cores)", threads));
+        }
+        options.compute.threads = threads > 0 ? threads : usable_cores();
+      },
+      "Threads (default: the cores this process may use)");
   verb.add_option("--batch-tokens", options.batch_tokens, "Real tokens of one encoder pass")
       ->capture_default_str();
-  verb.add_option("--device", options.device, "cpu or auto")->capture_default_str();
-  verb.add_option("--precision", options.precision, "fp32")->capture_default_str();
+  verb.add_option_function<std::string>(
+          "--device",
+          [&program, &options](const std::string& asked) {
+            options.compute.device = resolve_device(asked);
+            if (asked == "auto")
+              program.notes.push_back("device auto: the CPU, the only one of this version");
+          },
+          "cpu or auto")
+      ->default_str(name(options.compute.device));
+  verb.add_option_function<std::string>(
+          "--precision",
+          [&options](const std::string& asked) {
+            options.compute.precision = resolve_precision(asked);
+          },
+          "fp32")
+      ->default_str(name(options.compute.precision));
   add_output(verb, program);
 }
 

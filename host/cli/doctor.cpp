@@ -57,7 +57,7 @@ void add_doctor(Program& program) {
     program.action = [&program, options] {
       const Json result = {
           {"version", kVersion},
-          {"engine", attempt([] { return open_engine().facts(); })},
+          {"engine", attempt([&] { return open_engine().facts(*options); })},
           {"encoder", attempt([&] { return open_engine().encoder_facts(*options); })},
           {"registry", attempt([&] {
              return Json{{"experts", registry::read_registry(options->registry).experts.size()}};

@@ -20,7 +20,7 @@ int validate(const Program& program, const conformance::ValidateOptions& options
         if (manifest.abi.libtorch.empty()) return;
         // An expert written with LibTorch gets the engine's copy, which must be there first.
         registry::HostFacts host;
-        host.libtorch = open_engine().facts()["libtorch"].get<std::string>();
+        host.libtorch = open_engine().facts({})["libtorch"].get<std::string>();
         if (const auto refusal = registry::check_libtorch(manifest.abi, host))
           throw Error(refusal->code, refusal->rule, refusal->hint);
       });

@@ -18,7 +18,8 @@ struct Program {
   CLI::App app{"Puts text classifiers made by different people behind one answer."};
   bool json = false;
   bool quiet = false;
-  std::string command;  // as typed
+  std::string command;             // as typed
+  std::vector<std::string> notes;  // of options, said when it is known whether to say them
   std::function<int()> action;
   std::map<const CLI::App*, std::string> examples;  // what help begins with
 };

@@ -45,6 +45,8 @@ text::Tokenizer open_tokenizer(const EncoderSettings& settings, const BertConfig
   return tokenizer;
 }
 
+at::Device torch_device(Device device) { return at::Device(std::string(name(device))); }
+
 // Mean over the tokens of each sequence, or its first token: [T, H] -> [m, H].
 at::Tensor pool(const at::Tensor& states, std::span<const int32_t> lengths, Pooling pooling) {
   std::vector<at::Tensor> rows;
@@ -69,10 +71,10 @@ std::string fingerprint(const EncoderSettings& settings) {
   return fingerprint_of(settings, config, open_tokenizer(settings, config));
 }
 
-Encoder::Encoder(EncoderSettings settings, at::Device device, int64_t batch_tokens,
+Encoder::Encoder(EncoderSettings settings, const Compute& compute, int64_t batch_tokens,
                  std::shared_ptr<FeatureCache> cache)
     : settings_(std::move(settings)),
-      device_(device),
+      compute_(compute),
       batch_tokens_(batch_tokens),
       cache_(std::move(cache)),
       config_(read_bert_config(settings_.folder)),
@@ -80,7 +82,7 @@ Encoder::Encoder(EncoderSettings settings, at::Device device, int64_t batch_toke
       fingerprint_(fingerprint_of(settings_, config_, tokenizer_)) {}
 
 void Encoder::load() {
-  if (!model_) model_ = std::make_unique<Bert>(settings_.folder, device_);
+  if (!model_) model_ = std::make_unique<Bert>(settings_.folder, torch_device(compute_.device));
 }
 
 Encoder::Tokens Encoder::tokenise(std::span<const std::string_view> texts) {
@@ -112,8 +114,8 @@ TextLengths Encoder::lengths(std::span<const std::string_view> texts) const {
 
 const at::Tensor* Encoder::weight(const std::string& name) const {
   std::call_once(weights_read_, [&] {
-    weights_ =
-        std::make_unique<BertWeights>(settings_.folder / "model.safetensors", config_, at::kCPU);
+    weights_ = std::make_unique<BertWeights>(settings_.folder / "model.safetensors", config_,
+                                             torch_device(Device::kCpu));
   });
   return weights_->find(name);
 }

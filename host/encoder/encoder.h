@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/compute.h"
 #include "encoder/bert.h"
 #include "encoder/bert_weights.h"
 #include "encoder/feature_cache.h"
@@ -47,7 +48,7 @@ class Encoder {
  public:
   // batch_tokens: real tokens of one forward pass. `cache`: where pooled features are kept, or
   // none.
-  Encoder(EncoderSettings settings, at::Device device, int64_t batch_tokens,
+  Encoder(EncoderSettings settings, const Compute& compute, int64_t batch_tokens,
           std::shared_ptr<FeatureCache> cache);
 
   const BertConfig& config() const { return config_; }
@@ -90,7 +91,7 @@ class Encoder {
   void settle(std::span<const int64_t> rows, Features& out);
 
   EncoderSettings settings_;
-  at::Device device_;
+  Compute compute_;
   int64_t batch_tokens_;
   std::shared_ptr<FeatureCache> cache_;
   BertConfig config_;

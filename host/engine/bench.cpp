@@ -94,7 +94,7 @@ Json run_bench(const BenchOptions& options) {
     throw Error("E_ENCODER", "registry.toml names no encoder", "use --encoder DIR");
   const std::vector<std::string> texts = bench_texts(options.texts);
   const std::vector<std::string_view> views(texts.begin(), texts.end());
-  Json result = {{"threads", pool.options().threads}, {"texts", options.texts}};
+  Json result = {{"threads", pool.options().compute.threads}, {"texts", options.texts}};
   if (options.stage != "expert") result["encode"] = bench_encode(pool, views);
   if (options.stage != "encode") {
     result["experts"] = Json::array();

@@ -44,14 +44,14 @@ class TorchEngine final : public Engine {
   Json experts_verify(const CommonOptions& options, const std::string& name) override {
     return run_experts_verify(options, name);
   }
-  Json facts() override {
+  Json facts(const CommonOptions& options) override {
     return {{"version", kVersion},
             {"libtorch", TORCH_VERSION},
             {"abi", fmt::format("{}.{}", MOEC_ABI_MAJOR, MOEC_ABI_MINOR)},
             {"cpu_capability", at::get_cpu_capability()},
             {"training_precision", name(resolve_training_precision("auto"))},
             {"threads", at::get_num_threads()},
-            {"device", "cpu"}};
+            {"device", name(options.compute.device)}};
   }
   Json encoder_facts(const CommonOptions& options) override { return run_encoder_facts(options); }
   void set_console(const ConsoleSettings& settings) override { moecollab::set_console(settings); }

@@ -42,7 +42,7 @@ class Engine {
   virtual Json experts_verify(const CommonOptions& options, const std::string& name) = 0;
 
   // Versions and devices, for doctor.
-  virtual Json facts() = 0;
+  virtual Json facts(const CommonOptions& options) = 0;
   // Fingerprint and sizes of an encoder folder, for doctor.
   virtual Json encoder_facts(const CommonOptions& options) = 0;
 

@@ -48,7 +48,7 @@ std::vector<Learner> make_learners(const TrainRoundsOptions& options, pipeline::
     training.training_precision = precision;
     learners.push_back({expert, std::move(training),
                         pipeline::instantiate_untrained(
-                            expert->package, pool.encoder(), pool.options().threads,
+                            expert->package, pool.encoder(), pool.options().compute,
                             expert->expert.classes(), Json::object(), options.seed, precision)});
     learners.back().expert.bind(options.seed);
   }

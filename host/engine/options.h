@@ -17,12 +17,10 @@ struct CommonOptions {
   fs::path registry = "registry";
   std::optional<fs::path> encoder;    // --encoder: overrides the registry's path
   int max_length = 256;               // tokens; of a new registry, and of encode and tokenize
-  int threads = 0;                    // 0: the cores that this process may use
   int64_t batch_tokens = 2048;        // real tokens of one encoder pass
   std::optional<fs::path> cache_dir;  // none: the user's cache folder
   bool no_cache = false;
-  std::string device = "cpu";
-  std::string precision = "fp32";
+  Compute compute;
   uint64_t seed = 1;
   std::string command;  // as typed, for the report
 };

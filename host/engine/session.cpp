@@ -2,7 +2,6 @@
 
 #include <ATen/Parallel.h>
 #include <fmt/format.h>
-#include <sched.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -15,12 +14,6 @@
 namespace moecollab::engine {
 namespace {
 
-int usable_cores() {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  return ::sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
-}
-
 fs::path default_cache() {
   if (const char* cache = std::getenv("XDG_CACHE_HOME"); cache != nullptr && *cache != '\0')
     return fs::path(cache) / "moecollab";
@@ -32,43 +25,24 @@ fs::path default_cache() {
 
 }  // namespace
 
-int thread_count(const CommonOptions& options) {
-  return options.threads > 0 ? options.threads : usable_cores();
-}
-
 void prepare(const CommonOptions& options) {
-  if (options.device != "cpu" && options.device != "auto") {
-    throw Error("E_CONFIG",
-                fmt::format("device {} is not in this version, which computes on the CPU only",
-                            escaped(options.device, 40)),
-                "use --device cpu");
-  }
-  if (options.device == "auto") print_note("device auto: the CPU, the only one of this version");
-  if (options.precision != "fp32") {
-    throw Error("E_CONFIG",
-                fmt::format("precision {} is not in this version", escaped(options.precision, 40)),
-                "use --precision fp32");
-  }
-  if (options.threads < 0 || options.threads > 1024) {
-    throw Error("E_CONFIG",
-                fmt::format("--threads is {}, expected 1 to 1024 (0: all cores)", options.threads));
-  }
   if (options.batch_tokens < 1) {
     throw Error("E_CONFIG",
                 fmt::format("--batch-tokens is {}, expected at least 1", options.batch_tokens));
   }
-  at::set_num_threads(thread_count(options));
+  at::set_num_threads(options.compute.threads);
 }
 
 pipeline::PoolOptions pool_options(const CommonOptions& options, bool cached) {
   pipeline::PoolOptions pool;
   pool.registry = options.registry;
   pool.encoder = options.encoder;
-  pool.threads = thread_count(options);
+  pool.compute = options.compute;
   pool.batch_tokens = options.batch_tokens;
   if (cached && !options.no_cache) {
     pool.cache = std::make_shared<encoder::FeatureCache>(
-        options.cache_dir ? *options.cache_dir : default_cache(), pipeline::engine_version());
+        options.cache_dir ? *options.cache_dir : default_cache(),
+        pipeline::engine_version(options.compute));
   }
   return pool;
 }

@@ -10,12 +10,8 @@
 
 namespace moecollab::engine {
 
-// Sets the thread count and refuses what this version does not do (E_CONFIG): devices other than
-// the CPU, precisions other than fp32. Call before any tensor is made.
+// Sets the thread count; throws E_CONFIG for options out of range. Call before any tensor is made.
 void prepare(const CommonOptions& options);
-
-// --threads, or the cores that this process may use.
-int thread_count(const CommonOptions& options);
 
 // The pool's options for these; opens the feature cache unless --no-cache (or `cached` is false).
 pipeline::PoolOptions pool_options(const CommonOptions& options, bool cached = true);

@@ -66,7 +66,7 @@ std::vector<training::SweepPoint> grid(const SweepOptions& options) {
 // All that a point's figures depend on beside its λ: what makes two points comparable.
 std::string digest_of(const GateInputs& inputs, const SweepOptions& options) {
   Json key = {{"version", kVersion},
-              {"engine", pipeline::engine_version()},
+              {"engine", pipeline::engine_version(options.compute)},
               {"encoder", inputs.pool->encoder()->fingerprint()},
               {"fusion", options.fusion},
               {"top_k", options.top_k},
@@ -209,7 +209,7 @@ Json run_sweep(const SweepOptions& options) {
       FileLock::claim(folder / "lock", "wait for it, or name another folder with --out");
   FinishedPoints finished(folder / "points.jsonl", digest);
   const auto fit_start = std::chrono::steady_clock::now();
-  run_missing(inputs, thread_count(options), points, finished);
+  run_missing(inputs, options.compute.threads, points, finished);
   const auto end = std::chrono::steady_clock::now();
   for (const data::Dataset& dataset : inputs.datasets) data::require_unchanged(dataset);
 

@@ -33,8 +33,8 @@ std::string run_digest(const registry::Manifest& manifest, const registry::Packa
                     {"labels", manifest.task.labels},
                     {"data", manifest.provenance},
                     {"encoder", pool.encoder() == nullptr ? "" : pool.encoder()->fingerprint()},
-                    {"engine", pipeline::engine_version()},
-                    {"threads", pool.options().threads},
+                    {"engine", pipeline::engine_version(pool.options().compute)},
+                    {"threads", pool.options().compute.threads},
                     {"batch_tokens", pool.options().batch_tokens},
                     {"cpu", at::get_cpu_capability()},
                     {"recipe",
@@ -162,7 +162,7 @@ training::TrainedExpert train_kind(const TrainExpertOptions& options,
   manifest.files = kind.manifest.files;
   const auto make = [&] {
     return pipeline::instantiate_untrained({kind.folder, manifest, kind.manifest_sha256},
-                                           pool.encoder(), pool.options().threads,
+                                           pool.encoder(), pool.options().compute,
                                            static_cast<int32_t>(manifest.task.labels.size()),
                                            Json::object(), options.seed, training.recipe.precision);
   };

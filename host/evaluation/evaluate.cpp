@@ -350,11 +350,12 @@ Json provenance_json(pipeline::Pool& pool, const std::vector<data::Dataset>& dat
     data[dataset.domain] = dataset.sha256;
     overlap[dataset.domain] = train_overlap(dataset, context);
   }
+  const Compute& compute = pool.options().compute;
   const fs::path lock = pool.options().registry / registry::kLockFile;
   return {{"version", kVersion},
           {"libtorch", TORCH_VERSION},
-          {"device", context.device},
-          {"precision", context.precision},
+          {"device", name(compute.device)},
+          {"precision", name(compute.precision)},
           {"threads", at::get_num_threads()},
           {"seed", context.seed},
           {"encoder_sha256", pool.encoder()->fingerprint()},

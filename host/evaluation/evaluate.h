@@ -15,8 +15,6 @@ namespace moecollab::evaluation {
 
 struct EvaluationContext {
   std::string command;
-  std::string precision = "fp32";
-  std::string device = "cpu";
   uint64_t seed = 1;  // of the untrained baseline head
   std::map<std::string, std::string>
       training_files;  // domain -> file, to count texts seen in training

@@ -37,6 +37,14 @@ encoder::FeatureRequest request_of(const ExpertSetup& setup) {
   return request;
 }
 
+int32_t device_type(Device device) {
+  switch (device) {
+    case Device::kCpu:
+      return MOEC_CPU;
+  }
+  return MOEC_CPU;
+}
+
 int32_t pooling_code(const std::optional<encoder::Pooling>& pooling) {
   if (!pooling) return MOEC_POOLING_NONE;
   return *pooling == encoder::Pooling::kMean ? MOEC_POOLING_MEAN : MOEC_POOLING_CLS;
@@ -98,8 +106,8 @@ void Expert::check(moec_status status, const moec_error& error, const char* call
 moec_exec Expert::exec(bool training) const {
   moec_exec exec{};
   exec.struct_size = sizeof exec;
-  exec.device_type = MOEC_CPU;
-  exec.threads = setup_.threads;
+  exec.device_type = device_type(setup_.compute.device);
+  exec.threads = setup_.compute.threads;
   exec.seed = setup_.seed;
   exec.training = training ? 1 : 0;
   return exec;

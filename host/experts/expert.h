@@ -36,7 +36,7 @@ struct ExpertSetup {
   int64_t max_batch = 0;  // rows of one call; 0: any
   Json config = Json::object();
   std::vector<std::pair<std::string, at::Tensor>> weights;
-  int threads = 1;
+  Compute compute;
   uint64_t seed = 0;
   Precision training = Precision::kFp32;  // what its products in training are computed in
   // The encoder's weights for moecollab.encoder/1; none: the expert cannot fork from it. Outlives

@@ -70,7 +70,7 @@ void check_fixed_labels(const registry::Package& package, const experts::Library
 }
 
 experts::ExpertSetup setup_of(const registry::Package& package, const encoder::Encoder* encoder,
-                              int threads, int32_t classes, const Json& config) {
+                              const Compute& compute, int32_t classes, const Json& config) {
   const registry::Manifest& manifest = package.manifest;
   if (manifest.input.layout != "ragged") {
     throw Error("E_DESC_LAYOUT",
@@ -83,7 +83,7 @@ experts::ExpertSetup setup_of(const registry::Package& package, const encoder::E
   setup.classes = classes;
   setup.probabilities = manifest.output.kind == "probabilities";
   setup.inputs = experts::input_bits(manifest.input);
-  setup.threads = threads;
+  setup.compute = compute;
   setup.max_batch = manifest.input.max_batch;
   setup.config = manifest.config;
   setup.config.update(config);
@@ -126,31 +126,32 @@ std::vector<std::pair<std::string, at::Tensor>> read_weights(const registry::Pac
 }  // namespace
 
 experts::Expert instantiate(const registry::Package& package, const encoder::Encoder* encoder,
-                            int threads, const Json& config) {
+                            const Compute& compute, const Json& config) {
   registry::check_files(package);
   const experts::Library& library = load_library(package);
   const auto classes = static_cast<int32_t>(package.manifest.task.labels.size());
   check_fixed_labels(package, library, classes);
-  experts::ExpertSetup setup = setup_of(package, encoder, threads, classes, config);
+  experts::ExpertSetup setup = setup_of(package, encoder, compute, classes, config);
   setup.weights = read_weights(package);
   return experts::Expert(library, std::move(setup));
 }
 
 experts::Expert instantiate_untrained(const registry::Package& package,
-                                      const encoder::Encoder* encoder, int threads, int32_t classes,
-                                      const Json& config, uint64_t seed, Precision precision) {
+                                      const encoder::Encoder* encoder, const Compute& compute,
+                                      int32_t classes, const Json& config, uint64_t seed,
+                                      Precision precision) {
   registry::check_files(package);
   const experts::Library& library = load_library(package);
   check_fixed_labels(package, library, classes);
-  experts::ExpertSetup setup = setup_of(package, encoder, threads, classes, config);
+  experts::ExpertSetup setup = setup_of(package, encoder, compute, classes, config);
   setup.seed = seed;
   setup.training = precision;
   setup.adopt_layers = true;
   return experts::Expert(library, std::move(setup));
 }
 
-std::string engine_version() {
-  return fmt::format("moecollab {} libtorch {} cpu fp32", kVersion, TORCH_VERSION);
+std::string engine_version(const Compute& compute) {
+  return fmt::format("moecollab {} libtorch {} {}", kVersion, TORCH_VERSION, compute.identity());
 }
 
 }  // namespace moecollab::pipeline

@@ -1,6 +1,7 @@
 // From a verified package folder to a running expert.
 #pragma once
 
+#include "base/compute.h"
 #include "encoder/encoder.h"
 #include "experts/expert.h"
 #include "registry/package.h"
@@ -13,14 +14,16 @@ namespace moecollab::pipeline {
 // manifest's [config]. Throws with the code of the first check that fails: those of check_files,
 // Library::load and Expert, E_DESC_MISMATCH, E_ST_….
 experts::Expert instantiate(const registry::Package& package, const encoder::Encoder* encoder,
-                            int threads, const Json& config = Json::object());
+                            const Compute& compute, const Json& config = Json::object());
 
 // The same without the manifest's weights and with other labels: for training, in that precision.
 experts::Expert instantiate_untrained(const registry::Package& package,
-                                      const encoder::Encoder* encoder, int threads, int32_t classes,
-                                      const Json& config, uint64_t seed, Precision precision);
+                                      const encoder::Encoder* encoder, const Compute& compute,
+                                      int32_t classes, const Json& config, uint64_t seed,
+                                      Precision precision);
 
-// Version of everything that computes, for caches and probe records.
-std::string engine_version();
+// Versions of everything that computes, and Compute::identity(): for caches, probe records and the
+// digests of runs.
+std::string engine_version(const Compute& compute);
 
 }  // namespace moecollab::pipeline

@@ -72,8 +72,8 @@ void Pool::open_encoder() {
   if (registry_.encoder.path.empty() && !options_.encoder) return;
   encoder::EncoderSettings settings = encoder_settings(registry_.encoder, options_.registry);
   if (options_.encoder) settings.folder = *options_.encoder;
-  encoder_ =
-      std::make_unique<encoder::Encoder>(settings, at::kCPU, options_.batch_tokens, options_.cache);
+  encoder_ = std::make_unique<encoder::Encoder>(settings, options_.compute, options_.batch_tokens,
+                                                options_.cache);
   const std::string& stated = registry_.encoder.fingerprint;
   if (!stated.empty() && stated != encoder_->fingerprint()) {
     throw Error(
@@ -97,11 +97,12 @@ void Pool::admit(registry::Candidate& candidate) {
   InstalledExpert expert{
       candidate.name,
       package,
-      instantiate(package, encoder_.get(), options_.threads, candidate.entry->config),
+      instantiate(package, encoder_.get(), options_.compute, candidate.entry->config),
       {},
       {}};
   const registry::ProbeRecord now = {package.manifest_sha256,
-                                     encoder_ ? encoder_->fingerprint() : "", engine_version()};
+                                     encoder_ ? encoder_->fingerprint() : "",
+                                     engine_version(options_.compute)};
   const registry::LockEntry* locked = lock_.find(candidate.name);
   const bool has_probe = package.manifest.files.contains(kProbeFile);
   if (has_probe && (options_.run_probes || locked == nullptr || locked->probe != now)) {

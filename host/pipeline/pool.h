@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/compute.h"
 #include "encoder/encoder.h"
 #include "experts/expert.h"
 #include "fusion/fusion.h"
@@ -20,7 +21,7 @@ struct PoolOptions {
   fs::path registry;
   std::optional<fs::path>
       encoder;  // overrides the registry's path; its fingerprint must be the same
-  int threads = 1;
+  Compute compute;
   int64_t batch_tokens = 2048;
   std::shared_ptr<encoder::FeatureCache> cache;  // null: none
   bool run_probes = false;  // `experts verify`: probe vectors whatever the lock records
