@@ -56,11 +56,11 @@ struct OwnDomain {
 
 // The candidate alone on its own domain, which it is told, and the most frequent label there.
 OwnDomain own_domain(const Trial& trial, const training::GrowthRows& rows) {
-  const InstalledExpert& candidate = trial.candidate;
-  const at::Tensor index = rows_of(rows, candidate.domain());
+  const at::Tensor index = rows_of(rows, trial.candidate.domain());
   const at::Tensor targets = rows.texts.targets.index_select(0, index);
-  const at::Tensor columns = encoder::index_tensor(
-      std::vector<int64_t>(candidate.labels.columns.begin(), candidate.labels.columns.end()));
+  const fusion::ExpertLabels& own = trial.expert_labels.back();
+  const at::Tensor columns =
+      encoder::index_tensor(std::vector<int64_t>(own.columns.begin(), own.columns.end()));
   const at::Tensor best = rows.texts.logits.back().index_select(0, index).argmax(1);
   const auto n = static_cast<double>(index.numel());
   return {index.numel(),
@@ -68,14 +68,21 @@ OwnDomain own_domain(const Trial& trial, const training::GrowthRows& rows) {
           targets.bincount().max().item<double>() / n};
 }
 
-// Rows for the fitted gate: of its experts, then of the candidate.
-training::GrowthTexts routed_texts(const Trial& trial, const training::GrowthTexts& all) {
-  training::GrowthTexts texts{all.z, all.spaces, all.targets, {}};
-  for (const InstalledExpert* expert : trial.routed) {
+// Indices into trial.experts: the experts of the fitted gate, then the candidate.
+std::vector<size_t> routed_experts(const Trial& trial) {
+  std::vector<size_t> indices;
+  for (const InstalledExpert* expert : trial.gate->experts) {
     const auto it = std::find(trial.experts.begin(), trial.experts.end(), expert);
-    texts.logits.push_back(all.logits[static_cast<size_t>(it - trial.experts.begin())]);
+    indices.push_back(static_cast<size_t>(it - trial.experts.begin()));
   }
-  texts.logits.push_back(all.logits.back());
+  indices.push_back(trial.experts.size() - 1);
+  return indices;
+}
+
+training::GrowthTexts of_experts(const training::GrowthTexts& all,
+                                 const std::vector<size_t>& experts) {
+  training::GrowthTexts texts{all.z, all.spaces, all.targets, {}};
+  for (const size_t e : experts) texts.logits.push_back(all.logits[e]);
   return texts;
 }
 
@@ -83,10 +90,10 @@ training::GrowthTexts routed_texts(const Trial& trial, const training::GrowthTex
 // and with every old domain of the same weight; then it is judged on `judged`.
 Json under_fitted_gate(const Trial& trial, const training::GrowthRows& fit,
                        const training::GrowthRows& judged, int64_t texts) {
-  const pipeline::GateFile& file = *trial.gate;
-  training::GrowthSetting setting{&file.gate, {}, &trial.labels};
-  for (const InstalledExpert* expert : trial.routed) setting.experts.push_back(expert->labels);
-  setting.experts.push_back(trial.candidate.labels);
+  const pipeline::GateFile& file = *trial.gate_file;
+  const std::vector<size_t> experts = routed_experts(trial);
+  training::GrowthSetting setting{trial.gate->gate, {}, trial.labels};
+  for (const size_t e : experts) setting.experts.push_back(trial.expert_labels[e]);
 
   const at::Tensor own = rows_of(fit, trial.candidate.domain());
   const int64_t count = std::min(texts, own.numel());
@@ -96,17 +103,17 @@ Json under_fitted_gate(const Trial& trial, const training::GrowthRows& fit,
   std::vector<int> domains;
   for (int64_t i = 0; i < others.numel(); ++i)
     domains.push_back(fit.domain_of[static_cast<size_t>(others[i].item<int64_t>())]);
-  const training::GrowthTexts all = routed_texts(trial, fit.texts);
+  const training::GrowthTexts all = of_experts(fit.texts, experts);
   const training::NewRows row =
       training::RowFit(setting, all.select(own.narrow(0, 0, count)), all.select(others), domains,
                        fit.index_of(trial.candidate.domain()))
           .rows();
-  const training::GrowthTexts seen = routed_texts(trial, judged.texts);
+  const training::GrowthTexts seen = of_experts(judged.texts, experts);
   const fusion::Mode fusion = fusion::Mode::kMixture;
-  Json json =
-      changes_json(judged, training::answered_right(file.gate, setting, seen, fusion, file.top_k),
-                   training::answered_right(training::extended(file.gate, row), setting, seen,
-                                            fusion, file.top_k));
+  Json json = changes_json(
+      judged, training::answered_right(setting.gate, setting, seen, fusion, file.top_k),
+      training::answered_right(training::extended(setting.gate, row), setting, seen, fusion,
+                               file.top_k));
   json["texts"] = count;
   return json;
 }
@@ -222,12 +229,9 @@ struct Judgement {
 // every one answers at the temperature that `train-gate --calibrate` would give it on `fit`.
 Judgement judge(const Trial& trial, const training::GrowthRows& rows,
                 const std::optional<training::GrowthRows>& fit) {
-  std::vector<fusion::ExpertLabels> labels;
+  std::vector<fusion::ExpertLabels> labels = trial.expert_labels;
   std::vector<int> spaces;
-  for (const InstalledExpert* expert : trial.experts) {
-    labels.push_back(expert->labels);
-    spaces.push_back(expert->labels.space);
-  }
+  for (const fusion::ExpertLabels& expert : labels) spaces.push_back(expert.space);
   if (fit) training::calibrate(fit->texts.targets, fit->texts.logits, labels);
   std::vector<at::Tensor> answers;
   for (size_t e = 0; e < labels.size(); ++e)

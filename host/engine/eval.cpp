@@ -86,9 +86,9 @@ Json run_eval(const EvalOptions& options) {
   const std::vector<data::Dataset> datasets = read_datasets(options.data, "test-else-dev");
   pipeline::Pool pool(pool_options(options));
   pool.require_experts();
-  LoadedGate gate = load_gate(options.registry, options.fusion, options.top_k);
-  const std::vector<pipeline::InstalledExpert*> experts = pipeline::match_experts(gate.file, pool);
-  pipeline::Collaboration collaboration(pool, experts, gate.file.gate, gate.fusion, gate.top_k);
+  const LoadedGate gate = load_gate(options.registry, options.fusion, options.top_k);
+  pipeline::Collaboration collaboration(pool, pipeline::open_gate(gate.file, pool), gate.fusion,
+                                        gate.top_k);
 
   evaluation::EvaluationContext context;
   context.command = options.command;

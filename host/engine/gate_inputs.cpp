@@ -140,10 +140,8 @@ GateInputs prepare_gate(const TrainGateOptions& options,
     throw Error("E_ENCODER", "the gate reads encoder features, but registry.toml names no encoder",
                 "set [encoder] path in registry.toml");
   }
-  for (pipeline::InstalledExpert& expert : pool.experts()) {
-    expert.labels.temperature = expert.package.manifest.output.temperature;
+  for (const pipeline::InstalledExpert& expert : pool.experts())
     inputs.labels.push_back(expert.labels);
-  }
   inputs.features = gate_features(options, pool.encoder()->config().layers);
   inputs.data = training::collect_gate_data(pool, inputs.datasets, inputs.features);
   if (options.calibrate) {

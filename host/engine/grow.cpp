@@ -14,7 +14,7 @@
 #include "contribution/install.h"
 #include "engine/session.h"
 #include "engine/verbs.h"
-#include "pipeline/gate_file.h"
+#include "pipeline/open_gate.h"
 #include "training/growth_data.h"
 #include "training/growth_guard.h"
 #include "training/routing_file.h"
@@ -58,13 +58,14 @@ InstalledExpert& find_newcomer(pipeline::Pool& pool, const pipeline::GateFile& g
 
 // Everything that one growth works on.
 struct Growth {
-  std::string digest;                     // of gate.toml
-  pipeline::GateFile stored;              // as it lies on disk, all rows
-  pipeline::GateFile gate;                // the rows whose experts are ready
-  std::vector<InstalledExpert*> experts;  // of these rows, then the new ones
+  std::string digest;         // of gate.toml
+  pipeline::GateFile stored;  // as it lies on disk, all rows
+  fusion::Mode fusion = {};   // with which the gate will be read
+  int64_t top_k = 0;
+  std::vector<InstalledExpert*> experts;  // of the rows whose experts are ready, then the new ones
   std::vector<InstalledExpert*> newcomers;
-  training::GrowthSetting setting;
-  std::string domain;  // the newcomers'
+  training::GrowthSetting setting;  // its gate: these rows
+  std::string domain;               // the newcomers'
 };
 
 std::string gate_digest(const fs::path& registry) {
@@ -76,12 +77,14 @@ Growth open_growth(pipeline::Pool& pool, const GrowOptions& options) {
   Growth growth;
   growth.digest = gate_digest(options.registry);
   LoadedGate loaded = load_gate(options.registry, std::nullopt, std::nullopt);
-  growth.stored = growth.gate = std::move(loaded.file);
-  growth.gate.fusion = loaded.fusion;  // as it will be read
-  growth.gate.top_k = loaded.top_k;
+  growth.stored = std::move(loaded.file);
+  growth.fusion = loaded.fusion;
+  growth.top_k = loaded.top_k;
   for (const std::string& name : options.names)
     growth.newcomers.push_back(&find_newcomer(pool, growth.stored, name));
-  growth.experts = pipeline::match_experts(growth.gate, pool, options.names);
+  pipeline::RoutedGate routed = pipeline::open_gate(growth.stored, pool, options.names);
+  growth.experts = std::move(routed.experts);
+  growth.setting = {std::move(routed.gate), std::move(routed.labels), pool.labels()};
   growth.domain = growth.newcomers.front()->domain();
   for (InstalledExpert* expert : growth.newcomers) {
     if (expert->domain() != growth.domain) {
@@ -90,12 +93,9 @@ Growth open_growth(pipeline::Pool& pool, const GrowOptions& options) {
                               growth.domain, expert->name, expert->domain()),
                   "grow by the experts of one domain at a time");
     }
-    expert->labels.temperature = expert->package.manifest.output.temperature;
     growth.experts.push_back(expert);
-  }
-  growth.setting.labels = &pool.labels();
-  for (const InstalledExpert* expert : growth.experts)
     growth.setting.experts.push_back(expert->labels);
+  }
   return growth;
 }
 
@@ -170,7 +170,7 @@ void collect_from_file(pipeline::Pool& pool, const Growth& growth, const data::D
   int64_t held_out = 0;
   const std::vector<int64_t> order = training::held_out_first(dataset, options.seed, held_out);
   const auto count = std::min(options.texts, static_cast<int64_t>(order.size()));
-  const auto& features = growth.gate.gate.features;
+  const auto& features = growth.setting.gate.features;
   const int space = pool.space_of_domain(dataset.domain);
   const auto collect = [&](int64_t first, int64_t last) {
     return training::collect_growth_rows(
@@ -186,7 +186,8 @@ void collect_from_file(pipeline::Pool& pool, const Growth& growth, const data::D
 
 void collect_from_package(const pipeline::Pool& pool, const Growth& growth, Rows& rows) {
   for (const InstalledExpert* expert : growth.newcomers) {
-    const auto routing = training::read_routing(expert->package, *pool.encoder(), growth.gate.gate);
+    const auto routing =
+        training::read_routing(expert->package, *pool.encoder(), growth.setting.gate);
     if (!routing) continue;
     const int64_t m = routing->z.size(0);
     rows.fresh.texts.z = routing->z;
@@ -219,7 +220,7 @@ void collect_replay(pipeline::Pool& pool, const Growth& growth,
     if (held_out > 0) covered.insert(dataset.domain);
     chosen.push_back({&dataset, pool.space_of_domain(dataset.domain), std::move(order)});
   }
-  const auto& features = growth.gate.gate.features;
+  const auto& features = growth.setting.gate.features;
   rows.replay =
       training::collect_growth_rows(pool, pool.labels(), growth.experts, features, chosen);
   if (growth.stored.data.contains(growth.domain) && !rows.judged.domain_of.empty()) {
@@ -261,7 +262,7 @@ void collect_unseen(pipeline::Pool& pool, const Growth& growth,
                       {order.begin() + held_out, order.begin() + last}});
   }
   rows.unseen =
-      training::collect_unanswered_rows(pool, growth.experts, growth.gate.gate.features, chosen);
+      training::collect_unanswered_rows(pool, growth.experts, growth.setting.gate.features, chosen);
 }
 
 Json accuracies(int64_t texts, double before, double after) {
@@ -389,12 +390,12 @@ void keep_replay(const Growth& growth, const pipeline::Pool& pool, const Rows& r
   const auto kept =
       training::read_replay(options.registry, file.metrics.value("replay_sha256", std::string()));
   if (!kept || rows.source != "data") return;
-  const training::GrowthRows old =
-      training::kept_rows(*kept, pool, growth.experts, growth.gate.gate.features, {growth.domain});
+  const training::GrowthRows old = training::kept_rows(
+      *kept, pool, growth.experts, growth.setting.gate.features, {growth.domain});
   file.metrics["replay_sha256"] = training::write_replay(
       options.registry,
-      training::to_replay(joined(old, rows.fresh), pool, growth.experts, growth.gate.gate.features,
-                          std::numeric_limits<int64_t>::max()));
+      training::to_replay(joined(old, rows.fresh), pool, growth.experts,
+                          growth.setting.gate.features, std::numeric_limits<int64_t>::max()));
 }
 
 }  // namespace
@@ -404,8 +405,7 @@ Json run_grow(const GrowOptions& options) {
   check_options(options);
   pipeline::Pool pool(pool_options(options));
   pool.require_experts();
-  Growth growth = open_growth(pool, options);
-  growth.setting.gate = &growth.gate.gate;
+  const Growth growth = open_growth(pool, options);
   require_writable(pipeline::gate_folder(options.registry) / "gate.toml");
   const at::NoGradGuard no_grad;
   const std::vector<data::Dataset> datasets = read_files(options, pool, growth);
@@ -421,8 +421,8 @@ Json run_grow(const GrowOptions& options) {
   collect_unseen(pool, growth, datasets, options, rows);
 
   const bool prototype = options.prototype || rows.source == "mean";
-  const training::GrowthGuard guard(growth.setting, growth.gate.fusion, growth.gate.top_k,
-                                    rows.replay, rows.unseen);
+  const training::GrowthGuard guard(growth.setting, growth.fusion, growth.top_k, rows.replay,
+                                    rows.unseen);
   const auto start = std::chrono::steady_clock::now();
   training::NewRows fitted;
   Json old_weights = Json::object();
@@ -440,14 +440,14 @@ Json run_grow(const GrowOptions& options) {
   fitted = guard.lowered(std::move(fitted), lowered_by);
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  const gate::Gate grown = training::extended(growth.gate.gate, fitted);
+  const gate::Gate grown = training::extended(growth.setting.gate, fitted);
   Json domains = Json::object();
   for (const auto& change : guard.changes(grown))
     domains[change.domain] = accuracies(change.texts, change.before, change.after);
   Json judged = nullptr;  // texts that nothing was fitted on: of a known domain they are replayed
   const training::GrowthTexts& texts = rows.judged.texts;
   if (texts.rows() > 0 && !rows.judged_is_replayed) {
-    judged = accuracies(texts.rows(), guard.right(growth.gate.gate, texts).mean().item<double>(),
+    judged = accuracies(texts.rows(), guard.right(growth.setting.gate, texts).mean().item<double>(),
                         guard.right(grown, texts).mean().item<double>());
   }
   apply_guard(guard, grown, rows, options);

@@ -24,15 +24,17 @@ namespace {
 // An installed expert, and its successor that learns from the start.
 struct Learner {
   const pipeline::InstalledExpert* installed;
-  TrainExpertOptions options;  // as it was trained
+  fusion::ExpertLabels labels;  // at the gate's temperature
+  TrainExpertOptions options;   // as it was trained
   experts::Expert expert;
 };
 
 std::vector<Learner> make_learners(const TrainRoundsOptions& options, pipeline::Pool& pool,
-                                   const std::vector<pipeline::InstalledExpert*>& experts,
+                                   const pipeline::RoutedGate& routed,
                                    const std::vector<data::Dataset>& datasets) {
   std::vector<Learner> learners;
-  for (const pipeline::InstalledExpert* expert : experts) {
+  for (size_t row = 0; row < routed.experts.size(); ++row) {
+    const pipeline::InstalledExpert* expert = routed.experts[row];
     const registry::Manifest& manifest = expert->package.manifest;
     const bool has_data =
         std::any_of(datasets.begin(), datasets.end(),
@@ -46,7 +48,7 @@ std::vector<Learner> make_learners(const TrainRoundsOptions& options, pipeline::
     // Packages of earlier versions do not say.
     const Precision precision = training.training_precision.value_or(Precision::kFp32);
     training.training_precision = precision;
-    learners.push_back({expert, std::move(training),
+    learners.push_back({expert, routed.labels[row], std::move(training),
                         pipeline::instantiate_untrained(
                             expert->package, pool.encoder(), pool.options().compute,
                             expert->expert.classes(), Json::object(), options.seed, precision)});
@@ -69,7 +71,7 @@ training::JointDomain joint_domain(pipeline::Pool& pool, const data::Dataset& da
   encoder::FeatureRequest request;
   request.pooled.insert(gate_features.begin(), gate_features.end());
   for (const Learner& learner : learners) {
-    if (learner.installed->labels.space == domain.space) request.merge(learner.expert.request());
+    if (learner.labels.space == domain.space) request.merge(learner.expert.request());
   }
   domain.features = pipeline::features_of(pool, pipeline::text_views(dataset), request,
                                           "encoding " + dataset.domain);
@@ -132,15 +134,15 @@ Json train_jointly(const TrainRoundsOptions& options, const std::vector<data::Da
   joint.seed = options.seed;
   training::validate(joint);
   pipeline::Pool pool(pool_options(options));
-  LoadedGate gate = load_gate(options.registry, std::nullopt, std::nullopt);
+  const LoadedGate gate = load_gate(options.registry, std::nullopt, std::nullopt);
   joint.objective = gate.file.objective;
-  const std::vector<pipeline::InstalledExpert*> experts = pipeline::match_experts(gate.file, pool);
-  std::vector<Learner> learners = make_learners(options, pool, experts, datasets);
+  std::vector<Learner> learners =
+      make_learners(options, pool, pipeline::open_gate(gate.file, pool), datasets);
   std::vector<training::JointDomain> domains;
   for (const data::Dataset& dataset : datasets) {
     const int space = pool.space_of_domain(dataset.domain);
     if (std::none_of(learners.begin(), learners.end(),
-                     [&](const Learner& l) { return l.installed->labels.space == space; })) {
+                     [&](const Learner& l) { return l.labels.space == space; })) {
       print_note(
           fmt::format("domain {} has no expert that learns jointly: left out", dataset.domain));
       continue;
@@ -149,8 +151,7 @@ Json train_jointly(const TrainRoundsOptions& options, const std::vector<data::Da
   }
   std::vector<training::JointExpert> joint_experts;
   for (Learner& learner : learners) {
-    joint_experts.push_back(
-        {&learner.expert, learner.installed->labels, learner.options.lr.value_or(3e-4)});
+    joint_experts.push_back({&learner.expert, learner.labels, learner.options.lr.value_or(3e-4)});
   }
   const training::JointFit fit =
       training::fit_jointly(joint_experts, domains, gate.file.gate.features, pool.labels(), joint);
@@ -159,7 +160,7 @@ Json train_jointly(const TrainRoundsOptions& options, const std::vector<data::Da
   for (size_t e = 0; e < learners.size(); ++e) {
     std::vector<const training::JointDomain*> own;
     for (const training::JointDomain& domain : domains) {
-      if (domain.space == learners[e].installed->labels.space && !domain.judged.empty())
+      if (domain.space == learners[e].labels.space && !domain.judged.empty())
         own.push_back(&domain);
     }
     installed[learners[e].installed->name] = {{"version", nullptr}};

@@ -133,7 +133,7 @@ Json run_predict(const PredictOptions& options,
   data::TextSource source(options.files, options.format);
   pipeline::Pool pool(pool_options(options, /*cached=*/false));
   pool.require_experts();
-  LoadedGate gate = load_gate(options.registry, options.fusion, options.top_k);
+  const LoadedGate gate = load_gate(options.registry, options.fusion, options.top_k);
   if (!fusion::is_task_agnostic(gate.fusion)) {
     throw Error(
         "E_CONFIG",
@@ -143,8 +143,8 @@ Json run_predict(const PredictOptions& options,
         "use --fusion mixture or logit-union");
   }
   const double threshold = unknown_threshold(gate.file, options.unknown_risk);
-  const std::vector<pipeline::InstalledExpert*> experts = pipeline::match_experts(gate.file, pool);
-  pipeline::Collaboration collaboration(pool, experts, gate.file.gate, gate.fusion, gate.top_k);
+  pipeline::Collaboration collaboration(pool, pipeline::open_gate(gate.file, pool), gate.fusion,
+                                        gate.top_k);
   Predictor predictor(collaboration, threshold);
   Batcher batcher(source, options.batch, options.max_latency_ms);
 

@@ -133,16 +133,16 @@ void train_experts(const TrainRoundsOptions& options, const std::vector<data::Da
   std::vector<Plan> plans;
   {
     pipeline::Pool pool(pool_options(options));
-    LoadedGate gate = load_gate(options.registry, std::nullopt, std::nullopt);
-    const std::vector<pipeline::InstalledExpert*> experts =
-        pipeline::match_experts(gate.file, pool);
-    for (size_t row = 0; row < experts.size(); ++row) {
-      const std::optional<TrainExpertOptions> training = training_of(*experts[row], options);
+    const pipeline::RoutedGate routed =
+        pipeline::open_gate(load_gate(options.registry, std::nullopt, std::nullopt).file, pool);
+    for (size_t row = 0; row < routed.experts.size(); ++row) {
+      const pipeline::InstalledExpert& expert = *routed.experts[row];
+      const std::optional<TrainExpertOptions> training = training_of(expert, options);
       const auto dataset =
           std::find_if(datasets.begin(), datasets.end(),
-                       [&](const data::Dataset& d) { return d.domain == experts[row]->domain(); });
+                       [&](const data::Dataset& d) { return d.domain == expert.domain(); });
       if (!training || dataset == datasets.end()) continue;
-      plans.push_back({*training, weights_of(row, gate.file.gate, pool, *dataset)});
+      plans.push_back({*training, weights_of(row, routed.gate, pool, *dataset)});
     }
   }
   for (const Plan& plan : plans) {

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <numeric>
 #include <set>
 
@@ -38,17 +39,34 @@ InstalledExpert load_candidate(pipeline::Pool& pool, const registry::Package& pa
   return {name, package, std::move(expert), {}, {}};
 }
 
-// The gate, if there is one that fits what is installed; its temperatures go to the experts.
 void open_gate(pipeline::Pool& pool, Trial& trial, Json& notes) {
   try {
-    pipeline::GateFile gate = pipeline::read_gate(pool.options().registry);
-    trial.routed = pipeline::match_experts(gate, pool);
-    trial.gate = std::move(gate);
+    pipeline::GateFile file = pipeline::read_gate(pool.options().registry);
+    trial.gate = pipeline::open_gate(file, pool);
+    trial.gate_file = std::move(file);
   } catch (const Error& error) {
     const std::string note = fmt::format("not judged under the fitted gate: {}", error.what());
     print_note(note);
     notes.push_back(note);
   }
+}
+
+// At the gate's temperatures, or else at those of the manifests, with columns of the trial's union.
+std::vector<fusion::ExpertLabels> labels_of_experts(const Trial& trial) {
+  std::vector<fusion::ExpertLabels> all;
+  for (const InstalledExpert* expert : trial.experts) {
+    all.push_back(expert->labels);
+    all.back().columns =
+        trial.labels.columns(expert->labels.space, expert->package.manifest.task.labels);
+    if (!trial.gate) continue;
+    const auto& routed = trial.gate->experts;
+    const auto it = std::find(routed.begin(), routed.end(), expert);
+    if (it != routed.end()) {
+      all.back().temperature =
+          trial.gate->rows[static_cast<size_t>(it - routed.begin())].temperature;
+    }
+  }
+  return all;
 }
 
 // The label space of a domain's data, the candidate counted in; nullopt where nobody knows the
@@ -76,9 +94,8 @@ std::optional<int> space_of(const pipeline::Pool& pool, const Trial& trial,
 
 std::unique_ptr<Trial> open_trial(pipeline::Pool& pool, const registry::Package& package,
                                   Json& notes) {
-  std::unique_ptr<Trial> trial(new Trial{load_candidate(pool, package), pool.labels(), {}, {}, {}});
-  for (InstalledExpert& expert : pool.experts())
-    expert.labels.temperature = expert.package.manifest.output.temperature;
+  std::unique_ptr<Trial> trial(
+      new Trial{load_candidate(pool, package), pool.labels(), {}, {}, {}, {}});
   open_gate(pool, *trial, notes);
   const registry::TaskTable& task = package.manifest.task;
   trial->candidate.labels.space =
@@ -86,10 +103,7 @@ std::unique_ptr<Trial> open_trial(pipeline::Pool& pool, const registry::Package&
   trial->candidate.labels.temperature = package.manifest.output.temperature;
   for (InstalledExpert& expert : pool.experts()) trial->experts.push_back(&expert);
   trial->experts.push_back(&trial->candidate);
-  for (InstalledExpert* expert : trial->experts) {
-    expert->labels.columns =
-        trial->labels.columns(expert->labels.space, expert->package.manifest.task.labels);
-  }
+  trial->expert_labels = labels_of_experts(*trial);
   return trial;
 }
 

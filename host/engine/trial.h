@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "base/json.h"
-#include "pipeline/gate_file.h"
+#include "pipeline/open_gate.h"
 #include "training/growth_data.h"
 
 namespace moecollab::engine {
@@ -16,13 +16,14 @@ namespace moecollab::engine {
 struct Trial {
   pipeline::InstalledExpert candidate;
   fusion::LabelUnion labels;
-  std::optional<pipeline::GateFile> gate;           // of the rows whose experts are ready
-  std::vector<pipeline::InstalledExpert*> routed;   // behind these rows
   std::vector<pipeline::InstalledExpert*> experts;  // all that are ready, then the candidate
+  std::vector<fusion::ExpertLabels> expert_labels;  // of these, in `labels`
+  std::optional<pipeline::GateFile> gate_file;      // if there is one that fits what is installed
+  std::optional<pipeline::RoutedGate> gate;         // what it comes to
 };
 
-// Loads the package and runs its probe. Experts are at the temperatures of the gate, where one fits
-// what is installed; where none does, `notes` says why. Throws E_DESC_LABELS for a kind, E_CONFIG
+// Loads the package and runs its probe. Experts are at the temperatures of the gate, if one fits
+// what is installed; if none does, `notes` says why. Throws E_DESC_LABELS for a kind, E_CONFIG
 // for a package that is installed, and as a load of the package does.
 std::unique_ptr<Trial> open_trial(pipeline::Pool& pool, const registry::Package& package,
                                   Json& notes);

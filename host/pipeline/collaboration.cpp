@@ -29,23 +29,17 @@ void mask_nonfinite(at::Tensor& logits, at::Tensor& weights, int64_t expert,
 
 }  // namespace
 
-Collaboration::Collaboration(Pool& pool, std::vector<InstalledExpert*> experts, gate::Gate gate,
-                             fusion::Mode fusion, int64_t top_k)
-    : pool_(pool),
-      experts_(std::move(experts)),
-      gate_(std::move(gate)),
-      fusion_(fusion),
-      top_k_(top_k) {
-  if (top_k_ > gate_.experts()) {
+Collaboration::Collaboration(Pool& pool, RoutedGate routed, fusion::Mode fusion, int64_t top_k)
+    : pool_(pool), routed_(std::move(routed)), fusion_(fusion), top_k_(top_k) {
+  if (top_k_ > gate().experts()) {
     throw Error("E_CONFIG",
-                fmt::format("top_k is {}, but {} experts are routed", top_k_, gate_.experts()),
+                fmt::format("top_k is {}, but {} experts are routed", top_k_, gate().experts()),
                 "use a --top-k from 1 to the number of experts, or 0 for all");
   }
-  for (const InstalledExpert* expert : experts_) expert_labels_.push_back(expert->labels);
-  std::vector<float> caps(experts_.size(), 1.0F);
-  for (size_t e = 0; e < experts_.size(); ++e) {
+  std::vector<float> caps(experts().size(), 1.0F);
+  for (size_t e = 0; e < experts().size(); ++e) {
     for (const registry::ExpertEntry& entry : pool.registry().experts) {
-      if (entry.name == experts_[e]->name)
+      if (entry.name == experts()[e]->name)
         caps[e] = static_cast<float>(entry.weight_cap.value_or(1));
     }
   }
@@ -55,15 +49,15 @@ Collaboration::Collaboration(Pool& pool, std::vector<InstalledExpert*> experts, 
 
 std::vector<Outputs> Collaboration::recall_outputs(std::span<const std::string_view> texts) const {
   std::vector<Outputs> known;
-  for (const InstalledExpert* expert : experts_) known.push_back(recall(pool_, *expert, texts));
+  for (const InstalledExpert* expert : experts()) known.push_back(recall(pool_, *expert, texts));
   return known;
 }
 
 encoder::FeatureRequest Collaboration::request(const std::vector<Outputs>& known) const {
   encoder::FeatureRequest request;
-  request.pooled.insert(gate_.features.begin(), gate_.features.end());
-  for (size_t e = 0; e < experts_.size(); ++e) {
-    if (!known[e].to_run.empty()) request.merge(experts_[e]->expert.request());
+  request.pooled.insert(gate().features.begin(), gate().features.end());
+  for (size_t e = 0; e < experts().size(); ++e) {
+    if (!known[e].to_run.empty()) request.merge(experts()[e]->expert.request());
   }
   return request;
 }
@@ -76,12 +70,12 @@ Answers Collaboration::answer(std::span<const std::string_view> texts) {
 Answers Collaboration::answer(const encoder::Features& features, std::vector<Outputs>& known) {
   const at::NoGradGuard no_grad;
   Answers answers;
-  answers.router_logits = gate_.router_logits(gate_.input(features));
+  answers.router_logits = gate().router_logits(gate().input(features));
   answers.weights = gate::routing_weights(answers.router_logits, top_k_);
   if (caps_.defined()) answers.weights = gate::capped(answers.weights, caps_);
   answers.logits = ask(features, known, answers.weights);
   answers.fused =
-      fusion::fuse(fusion_, answers.weights, answers.logits, expert_labels_, pool_.labels());
+      fusion::fuse(fusion_, answers.weights, answers.logits, expert_labels(), pool_.labels());
   return answers;
 }
 
@@ -91,8 +85,8 @@ std::vector<at::Tensor> Collaboration::ask(const encoder::Features& features,
   const std::string& nan_policy = pool_.registry().policy.nan;
   const at::Tensor routed = weights.clone();
   std::vector<at::Tensor> logits;
-  for (size_t e = 0; e < experts_.size(); ++e) {
-    InstalledExpert& expert = *experts_[e];
+  for (size_t e = 0; e < experts().size(); ++e) {
+    InstalledExpert& expert = *experts()[e];
     const std::vector<int64_t> rows = nonzero_rows(routed, static_cast<int64_t>(e));
     const int64_t calls = expert.calls + static_cast<int64_t>(rows.size());
     complete(pool_, expert, features, rows, known[e]);

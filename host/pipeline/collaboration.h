@@ -9,6 +9,7 @@
 
 #include "fusion/fusion.h"
 #include "gate/gate.h"
+#include "pipeline/open_gate.h"
 #include "pipeline/outputs.h"
 #include "pipeline/pool.h"
 
@@ -25,9 +26,7 @@ struct Answers {
 // Encoder, experts, gate and fusion as one. Borrows the pool. Not thread-safe.
 class Collaboration {
  public:
-  // experts[i] has row i of the gate.
-  Collaboration(Pool& pool, std::vector<InstalledExpert*> experts, gate::Gate gate,
-                fusion::Mode fusion, int64_t top_k);
+  Collaboration(Pool& pool, RoutedGate routed, fusion::Mode fusion, int64_t top_k);
 
   // Reads top to bottom as the system: encode once, route, ask, fuse.
   Answers answer(std::span<const std::string_view> texts);
@@ -39,9 +38,9 @@ class Collaboration {
   std::vector<Outputs> recall_outputs(std::span<const std::string_view> texts) const;
   // What the gate, and the experts that must still be asked, read of a text, together.
   encoder::FeatureRequest request(const std::vector<Outputs>& known) const;
-  const std::vector<InstalledExpert*>& experts() const { return experts_; }
-  const std::vector<fusion::ExpertLabels>& expert_labels() const { return expert_labels_; }
-  const gate::Gate& gate() const { return gate_; }
+  const std::vector<InstalledExpert*>& experts() const { return routed_.experts; }
+  const std::vector<fusion::ExpertLabels>& expert_labels() const { return routed_.labels; }
+  const gate::Gate& gate() const { return routed_.gate; }
   fusion::Mode fusion() const { return fusion_; }
   int64_t top_k() const { return top_k_; }
   Pool& pool() { return pool_; }
@@ -51,9 +50,7 @@ class Collaboration {
                               at::Tensor& weights);
 
   Pool& pool_;
-  std::vector<InstalledExpert*> experts_;
-  std::vector<fusion::ExpertLabels> expert_labels_;
-  gate::Gate gate_;
+  RoutedGate routed_;
   fusion::Mode fusion_;
   int64_t top_k_;
   at::Tensor caps_;  // [E] weight_cap of registry.toml; undefined where there is none

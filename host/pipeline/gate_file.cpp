@@ -16,7 +16,6 @@ namespace {
 
 constexpr const char* kToml = "gate.toml";
 constexpr const char* kTensors = "gate.safetensors";
-constexpr const char* kRefit = "fit it again with `moecollab train-gate`";
 
 at::Tensor load(const weights::Safetensors& file, const char* name,
                 const std::vector<int64_t>& shape) {
@@ -223,65 +222,6 @@ GateFile read_gate(const fs::path& registry) {
   load_tensors(weights::Safetensors::open(with_digest(folder / kTensors, digest)),
                static_cast<int64_t>(file.rows.size()), kind == "mlp", file.gate);
   return file;
-}
-
-std::vector<InstalledExpert*> match_experts(GateFile& file, Pool& pool,
-                                            std::span<const std::string> growing) {
-  if (pool.encoder() == nullptr || pool.encoder()->fingerprint() != file.encoder_fingerprint) {
-    throw Error("E_GATE",
-                fmt::format("the gate was fitted on encoder {}, the registry has {}",
-                            file.encoder_fingerprint,
-                            pool.encoder() == nullptr ? "none" : pool.encoder()->fingerprint()),
-                kRefit);
-  }
-  std::vector<InstalledExpert*> experts;
-  std::vector<GateRow> rows;
-  std::vector<int64_t> kept;
-  for (size_t i = 0; i < file.rows.size(); ++i) {
-    const GateRow& row = file.rows[i];
-    InstalledExpert* found = nullptr;
-    for (InstalledExpert& expert : pool.experts()) {
-      if (expert.name == row.name) found = &expert;
-    }
-    if (found == nullptr) {
-      print_warning(fmt::format(
-          "expert {} has a row in the gate but is not ready; the others share its weight",
-          escaped(row.name)));
-      continue;
-    }
-    if (found->sha256() != row.sha256) {
-      throw Error(
-          "E_GATE",
-          fmt::format("the gate was fitted for expert {} {} ({}), installed is {} ({})", row.name,
-                      row.version, row.sha256.substr(0, 12),
-                      found->package.manifest.expert.version.text(), found->sha256().substr(0, 12)),
-          kRefit);
-    }
-    found->labels.temperature = row.temperature;
-    experts.push_back(found);
-    rows.push_back(row);
-    kept.push_back(static_cast<int64_t>(i));
-  }
-  if (experts.empty()) throw Error("E_GATE", "no expert of the gate is ready", kRefit);
-  if (kept.size() < file.rows.size()) {
-    file.gate.weight = file.gate.weight.index_select(0, encoder::index_tensor(kept));
-    file.gate.bias = file.gate.bias.index_select(0, encoder::index_tensor(kept));
-    file.rows = rows;
-    std::vector<double> shares;
-    if (!file.prior.empty()) {
-      for (const int64_t row : kept) shares.push_back(file.prior.at(static_cast<size_t>(row)));
-    }
-    file.prior = shares;
-  }
-  for (const InstalledExpert& expert : pool.experts()) {
-    if (std::find(experts.begin(), experts.end(), &expert) == experts.end() &&
-        std::find(growing.begin(), growing.end(), expert.name) == growing.end()) {
-      print_warning(fmt::format(
-          "expert {0} has no row in the gate and takes no part; fit it with `moecollab grow {0}`",
-          expert.name));
-    }
-  }
-  return experts;
 }
 
 }  // namespace moecollab::pipeline

@@ -14,6 +14,9 @@
 
 namespace moecollab::pipeline {
 
+// The way on from a gate that cannot be used.
+inline constexpr const char* kRefit = "fit it again with `moecollab train-gate`";
+
 // A row of the gate: which package it was fitted for.
 struct GateRow {
   std::string name, id, version, sha256;  // of the package
@@ -51,12 +54,5 @@ fs::path with_digest(const fs::path& file, const std::string& sha256);
 
 // Throws E_GATE naming the file for a missing, damaged or contradictory gate.
 GateFile read_gate(const fs::path& registry);
-
-// The pool's experts in the order of the gate's rows. An expert that was disabled or skipped since
-// is left out with a warning and its row dropped (the softmax renormalises); one whose package
-// changed, or another encoder, is E_GATE; an installed expert without a row is warned about, unless
-// `growing` names it, and takes no part.
-std::vector<InstalledExpert*> match_experts(GateFile& gate, Pool& pool,
-                                            std::span<const std::string> growing = {});
 
 }  // namespace moecollab::pipeline

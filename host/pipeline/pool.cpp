@@ -113,6 +113,7 @@ void Pool::admit(registry::Candidate& candidate) {
   const registry::TaskTable& task = package.manifest.task;
   expert.labels.space = labels_.add({task.label_space, task.labels}, task.partial,
                                     fmt::format("expert {}", candidate.name));
+  expert.labels.temperature = package.manifest.output.temperature;
   candidate.state = registry::State::kReady;
   experts_.push_back(std::move(expert));
 }

@@ -34,7 +34,7 @@ struct InstalledExpert {
   std::string name;
   registry::Package package;
   experts::Expert expert;
-  fusion::ExpertLabels labels;
+  fusion::ExpertLabels labels;  // at its manifest's temperature
   registry::ProbeRecord probe;  // what its probe vectors were checked against, now or before
   bool probed = false;          // false: the package has none
   int64_t calls = 0;            // rows that it answered

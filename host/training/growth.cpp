@@ -39,7 +39,7 @@ at::Tensor class_of(const fusion::ExpertLabels& expert, const at::Tensor& target
 // [n, E]: what each expert's share of the gate is worth to a text, p_e(y|x) where label and answer
 // are known (see RowFit for the others). Float64.
 at::Tensor worth(const GrowthSetting& setting, const GrowthTexts& texts) {
-  const int64_t labels = setting.labels->size();
+  const int64_t labels = setting.labels.size();
   std::vector<at::Tensor> columns, guessed;
   for (size_t e = 0; e < setting.experts.size(); ++e) {
     const fusion::ExpertLabels& expert = setting.experts[e];
@@ -94,7 +94,7 @@ class RowLoss {
         start_(std::move(start)),
         pull_(std::move(pull)) {
     const at::Tensor log_worth = worth(setting, texts).clamp_min(kFloor).log(),
-                     old = setting.gate->router_logits(texts.z).to(at::kDouble);
+                     old = setting.gate.router_logits(texts.z).to(at::kDouble);
     old_ = old.logsumexp(1, true);
     old_useful_ = (old + log_worth.narrow(1, 0, old.size(1))).logsumexp(1, true);
     new_log_worth_ = log_worth.narrow(1, old.size(1), rows_);
@@ -146,7 +146,7 @@ Lines along_prototype(const GrowthSetting& setting, const GrowthTexts& fresh) {
   return {w,
           at::zeros_like(one),
           one,
-          setting.gate->standardised(fresh.z).to(at::kDouble).matmul(w.t()),
+          setting.gate.standardised(fresh.z).to(at::kDouble).matmul(w.t()),
           at::cat({one, b}),
           kPull * at::cat({w.square().sum().unsqueeze(0), at::ones_like(b)})};
 }
@@ -159,7 +159,7 @@ Lines along_discriminants(const GrowthSetting& setting, const GrowthTexts& fresh
   if (own_domain >= 0 && own_domain < static_cast<int>(is_other.size()))
     is_other[static_cast<size_t>(own_domain)] = false;
   const Discriminants found = fit_discriminants(
-      setting.gate->standardised(fresh.z), setting.gate->standardised(replay.z), domains, is_other);
+      setting.gate.standardised(fresh.z), setting.gate.standardised(replay.z), domains, is_other);
   const at::Tensor mean = found.replay.mean(0), deviation = found.replay.std(0, false),
                    scale = at::where(deviation > 0, deviation, at::ones_like(deviation));
   const int64_t directions = mean.size(0);
@@ -207,7 +207,7 @@ GrowthTexts GrowthTexts::select(const at::Tensor& index) const {
 }
 
 NewRows prototype_rows(const GrowthSetting& setting, const at::Tensor& z) {
-  const gate::Gate& gate = *setting.gate;
+  const gate::Gate& gate = setting.gate;
   require_linear(gate);
   const int64_t k = setting.new_rows();
   const at::Tensor mean = gate.standardised(z).mean(0);
@@ -232,7 +232,7 @@ struct RowFit::State {
 
 RowFit::RowFit(const GrowthSetting& setting, const GrowthTexts& fresh, const GrowthTexts& replay,
                const std::vector<int>& replay_domains, int own_domain) {
-  require_linear(*setting.gate);
+  require_linear(setting.gate);
   if (fresh.rows() == 0)
     throw Error("E_DATA", "there is no text of the new domain to fit its rows on",
                 "give some with --data or --data-dir");
@@ -305,9 +305,9 @@ at::Tensor answered_right(const gate::Gate& gate, const GrowthSetting& setting,
   }
   const at::Tensor fused = fusion::fuse(
       fusion, weights, logits, {setting.experts.begin(), setting.experts.begin() + gate.experts()},
-      *setting.labels);
+      setting.labels);
   if (!fusion::is_task_agnostic(fusion))
-    return right_in_own_space(fused, texts, *setting.labels, fusion);
+    return right_in_own_space(fused, texts, setting.labels, fusion);
   const at::Tensor own = texts.targets.unsqueeze(1);
   const at::Tensor right = fused.argmax(1).eq(texts.targets);
   const at::Tensor p = fused.exp();

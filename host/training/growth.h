@@ -27,10 +27,10 @@ struct GrowthTexts {
 
 // What the new rows count for: the experts behind the rows, and the union that they answer in.
 struct GrowthSetting {
-  const gate::Gate* gate = nullptr;           // E_old rows, which stay as they are
+  gate::Gate gate;                            // E_old rows, which stay as they are
   std::vector<fusion::ExpertLabels> experts;  // [E], the new ones last
-  const fusion::LabelUnion* labels = nullptr;
-  int64_t new_rows() const { return static_cast<int64_t>(experts.size()) - gate->experts(); }
+  fusion::LabelUnion labels;
+  int64_t new_rows() const { return static_cast<int64_t>(experts.size()) - gate.experts(); }
 };
 
 // Rows [k, D] and [k] for a gate.

@@ -27,18 +27,18 @@ double mean_of(const at::Tensor& values, const at::Tensor& rows) {
 
 }  // namespace
 
-GrowthGuard::GrowthGuard(const GrowthSetting& setting, fusion::Mode fusion, int64_t top_k,
+GrowthGuard::GrowthGuard(GrowthSetting setting, fusion::Mode fusion, int64_t top_k,
                          GrowthRows replay, GrowthRows unseen)
-    : setting_(setting),
+    : setting_(std::move(setting)),
       fusion_(fusion),
       top_k_(top_k),
       replay_(std::move(replay)),
       unseen_(std::move(unseen)),
       replay_of_(by_domain(replay_)),
       unseen_of_(by_domain(unseen_)) {
-  if (!replay_of_.empty()) answered_ = right(*setting.gate, replay_.texts);
+  if (!replay_of_.empty()) answered_ = right(setting_.gate, replay_.texts);
   if (unseen_of_.empty()) return;
-  routed_ = routed(*setting.gate);
+  routed_ = routed(setting_.gate);
   worth_ = at::ones_like(routed_);
   for (size_t d = 0; d < unseen_of_.size(); ++d) {
     const auto known =
@@ -59,7 +59,7 @@ at::Tensor GrowthGuard::routed(const gate::Gate& gate) const {
   for (int64_t e = 0; e < gate.experts(); ++e)
     spaces.push_back(setting_.experts[static_cast<size_t>(e)].space);
   const at::Tensor g = at::softmax(gate.router_logits(unseen_.texts.z), 1);
-  const auto count = static_cast<int64_t>(setting_.labels->spaces().size());
+  const auto count = static_cast<int64_t>(setting_.labels.spaces().size());
   const at::Tensor mass =
       at::zeros({g.size(0), count}).index_add(1, encoder::index_tensor(spaces), g);
   return mass.argmax(1).eq(unseen_.texts.spaces).to(at::kDouble);
@@ -99,7 +99,7 @@ NewRows GrowthGuard::sparing(RowFit& fit, const std::vector<std::string>& domain
   weights.assign(domains.size(), 1.0);
   NewRows rows = fit.rows(weights);
   for (int round = 0; round < kRounds; ++round) {
-    const gate::Gate grown = extended(*setting_.gate, rows);
+    const gate::Gate grown = extended(setting_.gate, rows);
     std::set<std::string> losers;
     for (const auto& all : {changes(grown), routing_changes(grown)}) {
       for (const Change& c : all) {
@@ -121,7 +121,7 @@ NewRows GrowthGuard::lowered(NewRows rows, double& by) const {
   const at::Tensor fitted = rows.bias;
   for (by = 0; by <= kLowest; by += kStep) {
     rows.bias = fitted - by;
-    if (spares(extended(*setting_.gate, rows))) return rows;
+    if (spares(extended(setting_.gate, rows))) return rows;
   }
   by = 0;
   rows.bias = fitted;

@@ -15,10 +15,10 @@ class GrowthGuard {
  public:
   // replay: texts of old domains that their experts have not seen, with answers. unseen: texts of
   // old domains that the old rows were not fitted on, of which only the routing is judged: those
-  // rows are surer of the texts that they were fitted on, the replay, than of others. The setting
-  // is borrowed; the gate before is its gate. Judged as fused by `fusion` with the top_k experts
+  // rows are surer of the texts that they were fitted on, the replay, than of others. The gate
+  // before is the setting's. Judged as fused by `fusion` with the top_k experts
   // (0: all).
-  GrowthGuard(const GrowthSetting& setting, fusion::Mode fusion, int64_t top_k, GrowthRows replay,
+  GrowthGuard(GrowthSetting setting, fusion::Mode fusion, int64_t top_k, GrowthRows replay,
               GrowthRows unseen);
 
   // A domain's accuracy on the replay before and with the grown gate.
@@ -59,7 +59,7 @@ class GrowthGuard {
  private:
   at::Tensor routed(const gate::Gate& gate) const;
 
-  const GrowthSetting& setting_;
+  GrowthSetting setting_;
   fusion::Mode fusion_;
   int64_t top_k_;
   GrowthRows replay_, unseen_;

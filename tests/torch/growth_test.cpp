@@ -25,7 +25,7 @@ class Growth : public ::testing::Test {
     gate_.std = at::ones({2});
     gate_.weight = at::tensor({3.0F, 4.0F}).view({1, 2});
     gate_.bias = at::zeros({1});
-    setting_ = {&gate_, {{0, {0, 1}, 1.0}, {1, {2, 3}, 1.0}}, &labels_};
+    setting_.experts = {{0, {0, 1}, 1.0}, {1, {2, 3}, 1.0}};
   }
   // n texts around (side, 0), of the old space and label x where side < 0, else new and u.
   GrowthTexts texts(int64_t n, float side) const {
@@ -39,9 +39,9 @@ class Growth : public ::testing::Test {
     return out;
   }
 
-  fusion::LabelUnion labels_;
-  gate::Gate gate_;
   GrowthSetting setting_;
+  gate::Gate& gate_ = setting_.gate;
+  fusion::LabelUnion& labels_ = setting_.labels;
 };
 
 // New mean (0, 2), one old row (3, 4) of length 5: w = (0, 5). Halfway, at (0, 1), the old row says

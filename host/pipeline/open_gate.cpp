@@ -1,0 +1,82 @@
+#include "pipeline/open_gate.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/console.h"
+#include "base/error.h"
+#include "base/strings.h"
+
+namespace moecollab::pipeline {
+namespace {
+
+void require_same_encoder(const GateFile& file, const Pool& pool) {
+  if (pool.encoder() != nullptr && pool.encoder()->fingerprint() == file.encoder_fingerprint)
+    return;
+  throw Error("E_GATE",
+              fmt::format("the gate was fitted on encoder {}, the registry has {}",
+                          file.encoder_fingerprint,
+                          pool.encoder() == nullptr ? "none" : pool.encoder()->fingerprint()),
+              kRefit);
+}
+
+// The row's expert; nullptr if it is not ready.
+InstalledExpert* find_expert(const GateRow& row, Pool& pool) {
+  const auto it = std::find_if(pool.experts().begin(), pool.experts().end(),
+                               [&](const InstalledExpert& e) { return e.name == row.name; });
+  if (it == pool.experts().end()) return nullptr;
+  if (it->sha256() == row.sha256) return &*it;
+  throw Error("E_GATE",
+              fmt::format("the gate was fitted for expert {} {} ({}), installed is {} ({})",
+                          row.name, row.version, row.sha256.substr(0, 12),
+                          it->package.manifest.expert.version.text(), it->sha256().substr(0, 12)),
+              kRefit);
+}
+
+void find_unrouted(Pool& pool, std::span<const std::string> growing, RoutedGate& routed) {
+  for (InstalledExpert& expert : pool.experts()) {
+    if (std::find(routed.experts.begin(), routed.experts.end(), &expert) != routed.experts.end() ||
+        std::find(growing.begin(), growing.end(), expert.name) != growing.end())
+      continue;
+    routed.unrouted.push_back(expert.name);
+    print_warning(fmt::format(
+        "expert {0} has no row in the gate and takes no part; fit it with `moecollab grow {0}`",
+        expert.name));
+  }
+}
+
+}  // namespace
+
+RoutedGate open_gate(const GateFile& file, Pool& pool, std::span<const std::string> growing) {
+  require_same_encoder(file, pool);
+  RoutedGate routed;
+  std::vector<int64_t> kept;
+  for (size_t i = 0; i < file.rows.size(); ++i) {
+    const GateRow& row = file.rows[i];
+    InstalledExpert* expert = find_expert(row, pool);
+    if (expert == nullptr) {
+      print_warning(fmt::format(
+          "expert {} has a row in the gate but is not ready; the others share its weight",
+          escaped(row.name)));
+      routed.dropped.push_back(row.name);
+      continue;
+    }
+    routed.experts.push_back(expert);
+    routed.rows.push_back(row);
+    routed.labels.push_back(expert->labels);
+    routed.labels.back().temperature = row.temperature;
+    kept.push_back(static_cast<int64_t>(i));
+  }
+  if (kept.empty()) throw Error("E_GATE", "no expert of the gate is ready", kRefit);
+  routed.gate = file.gate;
+  if (!routed.dropped.empty()) {
+    const at::Tensor rows = encoder::index_tensor(kept);
+    routed.gate.weight = file.gate.weight.index_select(0, rows);
+    routed.gate.bias = file.gate.bias.index_select(0, rows);
+  }
+  find_unrouted(pool, growing, routed);
+  return routed;
+}
+
+}  // namespace moecollab::pipeline
