@@ -66,8 +66,9 @@ bool cpu_has_bf16() {
 #endif
 }
 
-Precision resolve_training_precision(std::string_view stated) {
-  if (stated != "auto") return parse_precision(stated, "[training] precision");
+Precision resolve_training_precision(const std::optional<std::string>& stated) {
+  if (!stated) return Precision::kFp32;
+  if (*stated != "auto") return parse_precision(*stated, "[training] precision");
   if (const char* forced = std::getenv(kTrainingVariable); forced != nullptr && *forced != '\0')
     return parse_precision(forced, kTrainingVariable);
   return cpu_has_bf16() ? Precision::kBf16 : Precision::kFp32;

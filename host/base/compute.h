@@ -1,6 +1,7 @@
 // Where, in what numbers and on how many threads a run computes.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -41,8 +42,9 @@ Precision parse_precision(std::string_view text, std::string_view what);
 // Whether this CPU multiplies bfloat16 numbers itself. Without that bf16 is right, and slow.
 bool cpu_has_bf16();
 
-// What a kind trains in that asks for `stated` ("auto", "fp32" or "bf16"). auto is bf16 if the CPU
-// has it, else fp32; MOECOLLAB_TRAINING_PRECISION=fp32|bf16 decides auto on any CPU, for tests.
-Precision resolve_training_precision(std::string_view stated);
+// What a kind trains in that asks for `stated` ("auto", "fp32" or "bf16"; none: fp32). auto is bf16
+// if the CPU has it, else fp32; MOECOLLAB_TRAINING_PRECISION=fp32|bf16 decides auto on any CPU, for
+// tests.
+Precision resolve_training_precision(const std::optional<std::string>& stated);
 
 }  // namespace moecollab

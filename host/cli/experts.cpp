@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <memory>
 
+#include "base/compute.h"
 #include "base/error.h"
 #include "base/strings.h"
 #include "cli/verb.h"
@@ -77,7 +78,7 @@ Json signature_json(const fs::path& package, const fs::path& registry) {
 
 // What the expert was trained in, or what a kind that is still to be trained asks for.
 std::string training_precision(const registry::Manifest& m) {
-  if (m.is_kind()) return m.training.precision.value_or("fp32");
+  if (m.is_kind()) return m.training.precision.value_or(name(Precision::kFp32));
   // Provenance is free: a stranger's may hold anything.
   const Json recipe = m.provenance.value("recipe", Json());
   const Json precision = recipe.is_object() ? recipe.value("precision", Json()) : Json();

@@ -125,9 +125,8 @@ training::ExpertTrainingOptions training_options(const TrainExpertOptions& optio
   recipe.clip = choose(options.clip, kind.clip, 0.0);
   recipe.bucket = kind.bucket.value_or(false);
   recipe.seed = options.seed;
-  recipe.precision = options.training_precision
-                         ? *options.training_precision
-                         : resolve_training_precision(kind.precision.value_or("fp32"));
+  recipe.precision = options.training_precision ? *options.training_precision
+                                                : resolve_training_precision(kind.precision);
   training.patience = choose(options.patience, kind.patience, int32_t{5});
   training.refit = !options.no_refit;
   training.resume = options.resume;

@@ -39,6 +39,28 @@ TEST(TrainingPrecision, TheVariableDecidesAutoAndNothingElse) {
   }
 }
 
+TEST(TrainingPrecision, AKindThatSaysNothingTrainsInFp32) {
+  const Forced variable(name(Precision::kBf16));
+  EXPECT_EQ(resolve_training_precision(std::nullopt), Precision::kFp32);
+}
+
+// Cache keys, probe records and run digests of version 0.3.0 hold this very text.
+TEST(Compute, IdentityOfTheFirstKernelsIsThatOfOldRecords) {
+  EXPECT_EQ(Compute{}.identity(1), "cpu fp32");
+  EXPECT_EQ(Compute{}.identity(2), "cpu fp32 kernels 2");
+  const Compute other{.threads = Compute{}.threads + 7};
+  EXPECT_EQ(other.identity(), Compute{}.identity()) << "threads are no part of it";
+  EXPECT_GE(usable_cores(), 1);
+}
+
+TEST(Compute, WhatThisVersionDoesNotComputeWithIsRefused) {
+  EXPECT_EQ(resolve_device("auto"), Device::kCpu);
+  EXPECT_EQ(resolve_device("cpu"), Device::kCpu);
+  EXPECT_EQ(resolve_precision("fp32"), Precision::kFp32);
+  EXPECT_THROW(resolve_device("cuda"), Error);
+  EXPECT_THROW(resolve_precision("bf16"), Error);
+}
+
 TEST(TrainingPrecision, OthersAreRefusedByName) {
   const Forced variable("fp16");
   for (const auto& [stated, what] :
