@@ -70,14 +70,14 @@ Json bench_encode(pipeline::Pool& pool, const std::vector<std::string_view>& vie
 
 Json bench_expert(pipeline::Pool& pool, pipeline::InstalledExpert& expert,
                   const std::vector<std::string_view>& views) {
-  const encoder::Features features = pipeline::features_of(pool, views, expert.expert.request());
+  const encoder::Features features = pipeline::features_of(pool, views, expert.expert->request());
   Json result = {{"name", expert.name}};
   for (const int64_t batch : {int64_t{1}, int64_t{32}}) {
     const encoder::Features rows = features.slice(0, std::min<int64_t>(batch, features.rows()));
     constexpr int kCalls = 200;
-    expert.expert.forward(rows);
+    expert.expert->forward(rows);
     const auto start = Clock::now();
-    for (int i = 0; i < kCalls; ++i) expert.expert.forward(rows);
+    for (int i = 0; i < kCalls; ++i) expert.expert->forward(rows);
     result[fmt::format("microseconds_batch_{}", batch)] = seconds_since(start) / kCalls * 1e6;
   }
   return result;

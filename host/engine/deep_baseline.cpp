@@ -127,7 +127,7 @@ pipeline::InstalledExpert open_deep_baseline(const pipeline::Pool& pool) {
     stale(fmt::format("knows {} labels, the installed experts {}", columns.size(),
                       pool.labels().size()));
   }
-  experts::Expert expert = pipeline::instantiate(package, pool.encoder(), pool.options().compute);
+  auto expert = pipeline::instantiate(package, pool.encoder(), pool.options().compute);
   return {kName, std::move(package), std::move(expert), {0, std::move(columns), 1.0}, {}};
 }
 

@@ -117,8 +117,8 @@ Json run_experts_add(const CommonOptions& options, const fs::path& package_path,
     fusion::LabelUnion labels = pool.labels();
     labels.add({package.manifest.task.label_space, package.manifest.task.labels},
                package.manifest.task.partial, "the package");
-    experts::Expert expert = pipeline::instantiate(package, pool.encoder(), open.compute);
-    probed = pipeline::check_probe(package, expert, pool.encoder());
+    const auto expert = pipeline::instantiate(package, pool.encoder(), open.compute);
+    probed = pipeline::check_probe(package, *expert, pool.encoder());
   }
   contribution::install(options.registry, package, name);
   refresh_lock(options);

@@ -194,7 +194,7 @@ void collect_from_package(const pipeline::Pool& pool, const Growth& growth, Rows
     rows.fresh.texts.spaces = at::full({m}, expert->labels.space, at::kLong);
     rows.fresh.texts.targets = at::full({m}, -1, at::kLong);
     for (const InstalledExpert* other : growth.experts)
-      rows.fresh.texts.logits.push_back(at::zeros({m, other->expert.classes()}));
+      rows.fresh.texts.logits.push_back(at::zeros({m, other->expert->classes()}));
     rows.source = routing->mean_only ? "mean" : "routing";
     return;
   }

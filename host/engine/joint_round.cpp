@@ -26,7 +26,7 @@ struct Learner {
   const pipeline::InstalledExpert* installed;
   fusion::ExpertLabels labels;  // at the gate's temperature
   TrainExpertOptions options;   // as it was trained
-  experts::Expert expert;
+  std::unique_ptr<experts::Expert> expert;
 };
 
 std::vector<Learner> make_learners(const TrainRoundsOptions& options, pipeline::Pool& pool,
@@ -40,7 +40,7 @@ std::vector<Learner> make_learners(const TrainRoundsOptions& options, pipeline::
         std::any_of(datasets.begin(), datasets.end(),
                     [&](const data::Dataset& d) { return d.domain == expert->domain(); });
     if (!has_data || !was_trained_here(*expert, options.registry) ||
-        !expert->expert.learns_parameters_only())
+        !expert->expert->learns_parameters_only())
       continue;
     TrainExpertOptions training;
     static_cast<CommonOptions&>(training) = options;
@@ -51,8 +51,8 @@ std::vector<Learner> make_learners(const TrainRoundsOptions& options, pipeline::
     learners.push_back({expert, routed.labels[row], std::move(training),
                         pipeline::instantiate_untrained(
                             expert->package, pool.encoder(), pool.options().compute,
-                            expert->expert.classes(), Json::object(), options.seed, precision)});
-    learners.back().expert.bind(options.seed);
+                            expert->expert->classes(), Json::object(), options.seed, precision)});
+    learners.back().expert->bind(options.seed);
   }
   if (learners.empty()) {
     throw Error("E_TRAIN_UNSUPPORTED",
@@ -71,7 +71,7 @@ training::JointDomain joint_domain(pipeline::Pool& pool, const data::Dataset& da
   encoder::FeatureRequest request;
   request.pooled.insert(gate_features.begin(), gate_features.end());
   for (const Learner& learner : learners) {
-    if (learner.labels.space == domain.space) request.merge(learner.expert.request());
+    if (learner.labels.space == domain.space) request.merge(learner.expert->request());
   }
   domain.features = pipeline::features_of(pool, pipeline::text_views(dataset), request,
                                           "encoding " + dataset.domain);
@@ -151,7 +151,8 @@ Json train_jointly(const TrainRoundsOptions& options, const std::vector<data::Da
   }
   std::vector<training::JointExpert> joint_experts;
   for (Learner& learner : learners) {
-    joint_experts.push_back({&learner.expert, learner.labels, learner.options.lr.value_or(3e-4)});
+    joint_experts.push_back(
+        {learner.expert.get(), learner.labels, learner.options.lr.value_or(3e-4)});
   }
   const training::JointFit fit =
       training::fit_jointly(joint_experts, domains, gate.file.gate.features, pool.labels(), joint);

@@ -167,15 +167,15 @@ training::TrainedExpert train_kind(const TrainExpertOptions& options,
   };
   encoder::FeatureRequest request;
   {
-    const experts::Expert untrained = make();
-    if (options.weights == "bf16" && !untrained.learns_parameters_only()) {
+    const auto untrained = make();
+    if (options.weights == "bf16" && !untrained->learns_parameters_only()) {
       throw Error("E_CONFIG",
                   fmt::format("--weights is bf16, but kind {} keeps more than the parameters of "
                               "moecollab.params/1",
                               escaped(options.kind, 80)),
                   "use --weights f32");
     }
-    request = adopt_layers(untrained, options, manifest);
+    request = adopt_layers(*untrained, options, manifest);
   }
   if (!request.pooled.empty()) {
     // The gate's features come from the same pass, so that fitting it later runs the encoder on
@@ -198,13 +198,13 @@ registry::Package write_trained(const fs::path& folder, const TrainExpertOptions
                                 training::TrainedExpert& trained, pipeline::Pool& pool,
                                 const std::vector<std::string_view>& texts) {
   const bool bfloat16 = options.weights == "bf16";
-  if (bfloat16) trained.expert.round_to_bfloat16();
+  if (bfloat16) trained.expert->round_to_bfloat16();
   fs::remove_all(folder);
   make_folder(folder);
   return contribution::write_package(
       folder,
-      {manifest, kind.folder / registry::library_file(kind.manifest), trained.expert.learnt(),
-       bfloat16, pipeline::make_probe(trained.expert, pool.encoder(), probe_texts(texts))});
+      {manifest, kind.folder / registry::library_file(kind.manifest), trained.expert->learnt(),
+       bfloat16, pipeline::make_probe(*trained.expert, pool.encoder(), probe_texts(texts))});
 }
 
 // KEY=VALUE of --set, the value read as JSON where it is some and as a string else.

@@ -34,8 +34,8 @@ InstalledExpert load_candidate(pipeline::Pool& pool, const registry::Package& pa
   const auto reasons = registry::check(package.manifest, pipeline::host_facts(pool.encoder()));
   if (!reasons.empty())
     throw Error(reasons.front().code, reasons.front().rule, reasons.front().hint);
-  experts::Expert expert = pipeline::instantiate(package, pool.encoder(), pool.options().compute);
-  pipeline::check_probe(package, expert, pool.encoder());
+  auto expert = pipeline::instantiate(package, pool.encoder(), pool.options().compute);
+  pipeline::check_probe(package, *expert, pool.encoder());
   return {name, package, std::move(expert), {}, {}};
 }
 

@@ -256,7 +256,7 @@ Json compute_json(const Runs& runs, const Lengths& lengths, pipeline::Collaborat
     for (const int32_t length : lengths[d].tokens) {
       encoder_flops += static_cast<double>(encoder.flops(length));
       for (const pipeline::InstalledExpert* expert : collaboration.experts()) {
-        const double flops = expert->expert.flops().of(length);
+        const double flops = expert->expert->flops().of(length);
         all_experts_flops += flops;
         if (*share++ > 0) expert_flops += flops;
       }
@@ -267,7 +267,7 @@ Json compute_json(const Runs& runs, const Lengths& lengths, pipeline::Collaborat
   const auto n = static_cast<double>(texts);
   int encoder_experts = 0;
   for (const pipeline::InstalledExpert* expert : collaboration.experts()) {
-    if (!expert->expert.request().empty()) ++encoder_experts;
+    if (!expert->expert->request().empty()) ++encoder_experts;
   }
   const encoder::EncoderCounters& counters = encoder.counters();
   const double passes = static_cast<double>(counters.forwards + counters.cache_hits) / n;

@@ -121,7 +121,7 @@ DomainRun run_domain(pipeline::Collaboration& collaboration, const pipeline::Gat
   pipeline::Outputs deep;
   if (baselines.deep) {
     deep = pipeline::recall(pool, *baselines.deep, texts);
-    if (!deep.to_run.empty()) request.merge(baselines.deep->expert.request());
+    if (!deep.to_run.empty()) request.merge(baselines.deep->expert->request());
   }
   const encoder::Features features =
       pipeline::features_of(pool, texts, request, "encoding " + dataset.domain);

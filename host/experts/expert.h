@@ -1,50 +1,17 @@
-// One expert in this process: an object of a library, behind the C ABI.
+// One expert, wherever it runs: all that pipeline and training know of it.
 #pragma once
 
 #include <ATen/ATen.h>
-#include <moecollab/abi.h>
-#include <moecollab/ext/fit.h>
-#include <moecollab/ext/params.h>
-#include <moecollab/ext/state.h>
-#include <moecollab/ext/train.h>
 
+#include <cstdint>
 #include <memory>
-#include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
-#include "base/compute.h"
-#include "base/json.h"
-#include "encoder/bert_config.h"
-#include "encoder/encoder.h"
-#include "experts/host_services.h"
-#include "experts/library.h"
+#include "encoder/features.h"
 
 namespace moecollab::experts {
-
-// What an expert is made from, beside its library. `weights`: float32 tensors by name.
-struct ExpertSetup {
-  std::string name;  // for messages
-  int32_t classes = 0;
-  bool probabilities = false;  // what forward() gives, instead of logits
-  uint32_t inputs = 0;         // bits of abi.h
-  std::optional<encoder::Pooling> pooling;
-  std::vector<int32_t> layers;  // from the embeddings, 0
-  const encoder::BertConfig* encoder = nullptr;
-  std::string encoder_fingerprint;
-  int max_length = 0;
-  int64_t max_batch = 0;  // rows of one call; 0: any
-  Json config = Json::object();
-  std::vector<std::pair<std::string, at::Tensor>> weights;
-  Compute compute;
-  uint64_t seed = 0;
-  Precision training = Precision::kFp32;  // what its products in training are computed in
-  // The encoder's weights for moecollab.encoder/1; none: the expert cannot fork from it. Outlives
-  // the expert.
-  const encoder::Encoder* encoder_weights = nullptr;
-  // The manifest is not final yet: layers that the object names instead of those above are taken.
-  bool adopt_layers = false;
-};
 
 // Cost of a row of t tokens, 2 a multiply-add: row + t·token + t²·pair.
 struct Flops {
@@ -56,106 +23,101 @@ struct Flops {
   }
 };
 
-// Tensors in the layout of the ABI over the host's memory. Borrowed by a call.
-class Batch;
+// What is known of an expert when it is made, and does not change.
+struct ExpertFacts {
+  std::string name;  // for messages
+  int32_t classes = 0;
+  bool probabilities = false;       // what forward() gives, instead of logits
+  encoder::FeatureRequest request;  // the features that a batch for it must hold
+  std::vector<int32_t> layers;      // that it reads, ascending; from the embeddings, 0
+  bool adopted_layers = false;      // it named other layers than its setup, and these count
+  Flops flops;
+  bool trainable = false;  // by the host's optimiser (moecollab.params/1 and train/1)
+};
 
-// Owns the library's object. Not thread-safe. Every call throws E_OUT with the expert's name and
-// its own (escaped) message where it fails, E_OUT_UNWRITTEN where a row of the output was left
-// unwritten.
+// Training by the expert itself (moecollab.fit/1). A part of an Expert, with its errors.
+class SelfFitting {
+ public:
+  // `rows`: of one epoch.
+  virtual void fit_begin(int64_t rows, int32_t max_epochs, uint64_t seed) = 0;
+  // Labels [n] int32, weights [n] float32.
+  virtual void fit_batch(const encoder::Features& rows, const at::Tensor& labels,
+                         const at::Tensor& weights) = 0;
+  // False if another epoch would change nothing.
+  virtual bool fit_epoch_end() = 0;
+  virtual void fit_end() = 0;
+
+ protected:
+  ~SelfFitting() = default;
+};
+
+// Not thread-safe. Every call throws E_OUT with the expert's name and its own (escaped) message if
+// it fails or its process is gone, E_OUT_UNWRITTEN if a row of the output was left unwritten,
+// E_INTERRUPTED if it ended because the setup's stop token is set. All that a call takes and gives
+// is the host's memory, nothing of it the expert's, so that an expert may live in another process.
 class Expert {
  public:
-  // Throws E_DESC_MISMATCH where the object's requirements differ from the setup (both are named).
-  Expert(const Library& library, ExpertSetup setup);
-  ~Expert();
-  Expert(Expert&&) noexcept;
-  Expert& operator=(Expert&&) = delete;
+  Expert() = default;
+  virtual ~Expert() = default;
+  Expert(const Expert&) = delete;
+  Expert& operator=(const Expert&) = delete;
 
-  const std::string& name() const { return setup_.name; }
-  int32_t classes() const { return setup_.classes; }
-  // The features that a batch for it must hold.
-  const encoder::FeatureRequest& request() const { return request_; }
-  const Flops& flops() const { return flops_; }
-  // Whether the object named other layers than the setup, which then count (adopt_layers).
-  bool adopted_layers() const { return adopted_layers_; }
-  // The encoder layers that it reads, ascending.
-  const std::vector<int32_t>& layers() const { return setup_.layers; }
+  virtual const ExpertFacts& facts() const = 0;
+  const std::string& name() const { return facts().name; }
+  int32_t classes() const { return facts().classes; }
+  const encoder::FeatureRequest& request() const { return facts().request; }
+  const Flops& flops() const { return facts().flops; }
+  bool adopted_layers() const { return facts().adopted_layers; }
+  const std::vector<int32_t>& layers() const { return facts().layers; }
 
-  // [n, classes] float32 for n >= 1 rows, as the expert wrote them (not checked for NaN), asked for
-  // in calls of at most max_batch rows.
-  at::Tensor forward(const encoder::Features& rows);
-  // o_e of design page 4 from what forward() or forward_train() gave: the logits as they are, ln p
-  // of probabilities (at least 1e-12).
+  // [n, classes] float32 for n >= 1 rows, as the expert wrote them (not checked for NaN).
+  virtual at::Tensor forward(const encoder::Features& rows) = 0;
+  // The logits o_e of what forward() or forward_train() gave: logits as they are, ln p of
+  // probabilities (at least 1e-12).
   at::Tensor to_logits(const at::Tensor& output) const;
 
-  // --- Training with the host's optimiser (moecollab.params/1 and train/1)
+  // --- Training with the host's optimiser, if trainable()
+  // Float32 tensors on the CPU, contiguous. The expert reads `value` after params_changed() and
+  // adds to `grad`; the storage is the same until the expert is gone.
   struct Parameter {
     std::string name;
-    at::Tensor value, grad;  // the storage that the expert is bound to
+    at::Tensor value, grad;
     bool trainable, decay;
     double lr_scale;  // times the learning rate
   };
-  bool trainable() const { return params_ != nullptr && train_ != nullptr; }
-  // Allocates and binds storage, then copies the weights of the setup or, where it has none, calls
-  // init(seed). Once.
-  std::vector<Parameter>& bind(uint64_t seed);
-  const std::vector<Parameter>& parameters() const { return parameters_; }  // after bind()
-  void params_changed();
+  bool trainable() const { return facts().trainable; }
+  // Gives the parameters storage and the values of the setup's weights or, if it has none, those
+  // that the seed draws. Once. Throws E_DESC_MISMATCH if two have the same name.
+  virtual const std::vector<Parameter>& bind(uint64_t seed) = 0;
+  virtual const std::vector<Parameter>& parameters() const = 0;  // empty before bind()
+  // To be called after any value was written.
+  virtual void params_changed() = 0;
 
-  // What a forward pass left for its vjp; keeps the rows alive. Used once.
+  // What a forward pass left for its vjp. Used once, destroyed before its expert.
   class Saved {
    public:
-    ~Saved();
+    Saved() = default;
+    virtual ~Saved() = default;
     Saved(const Saved&) = delete;
     Saved& operator=(const Saved&) = delete;
-
-   private:
-    friend class Expert;
-    Saved() = default;
-    Expert* expert_ = nullptr;
-    moec_saved* handle_ = nullptr;
-    std::unique_ptr<Batch> batch_;
-    encoder::Features rows_;
   };
-  // `seed`: of this call's randomness (dropout).
-  at::Tensor forward_train(encoder::Features rows, uint64_t seed, std::unique_ptr<Saved>& saved);
-  // Adds to the parameters' gradients for gy [n, classes].
-  void vjp(Saved& saved, const at::Tensor& gy);
+  // [n, classes]. `seed`: of this call's randomness (dropout). `saved` keeps the rows as long as
+  // the expert needs them, but for the texts, which are borrowed.
+  virtual at::Tensor forward_train(encoder::Features rows, uint64_t seed,
+                                   std::unique_ptr<Saved>& saved) = 0;
+  // Adds to the parameters' gradients for gy [n, classes] float32; `saved` is of this expert.
+  virtual void vjp(Saved& saved, const at::Tensor& gy) = 0;
 
-  // --- Training by itself (moecollab.fit/1)
-  bool fits_itself() const { return fit_ != nullptr; }
-  void fit_begin(int64_t rows, int32_t max_epochs, uint64_t seed);
-  void fit_batch(const encoder::Features& rows, const at::Tensor& labels,
-                 const at::Tensor& weights);
-  bool fit_epoch_end();
-  void fit_end();
+  // nullptr: it does not learn by itself. Lives as long as the expert.
+  virtual SelfFitting* self_fitting() = 0;
 
-  // Whether all that it learns are parameters of params/1; then they can be rounded to the values
-  // that bfloat16 holds (after bind()).
-  bool learns_parameters_only() const;
+  // --- What it learnt
+  // Whether that is parameters alone (no state/1); then they can be rounded to the values that
+  // bfloat16 holds (after bind()).
+  virtual bool learns_parameters_only() const = 0;
   void round_to_bfloat16();
-
-  // Everything learnt: the values of params/1 and the tensors of state/1, as copies.
-  std::vector<std::pair<std::string, at::Tensor>> learnt();
-
- private:
-  void create();
-  void check_requirements();
-  at::Tensor forward_batch(const encoder::Features& rows);
-  void check(moec_status status, const moec_error& error, const char* call) const;
-  moec_exec exec(bool training) const;
-
-  const Library* library_;
-  ExpertSetup setup_;
-  moec_expert* object_ = nullptr;
-  encoder::FeatureRequest request_;
-  Flops flops_;
-  bool adopted_layers_ = false;
-  std::unique_ptr<HostServices> host_;
-  const moec_ext_params* params_ = nullptr;
-  const moec_ext_train* train_ = nullptr;
-  const moec_ext_fit* fit_ = nullptr;
-  const moec_ext_state* state_ = nullptr;
-  std::vector<Parameter> parameters_;
+  // The values of params/1 and the tensors of state/1 by name, as copies.
+  virtual std::vector<std::pair<std::string, at::Tensor>> learnt() = 0;
 };
 
 }  // namespace moecollab::experts

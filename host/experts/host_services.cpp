@@ -1,12 +1,12 @@
 #include "experts/host_services.h"
 
+#include <fmt/format.h>
 #include <moecollab/ext/draft/precision.h>
 #include <moecollab/ext/encoder.h>
 
 #include <string_view>
 
 #include "base/console.h"
-#include "base/interrupt.h"
 #include "base/strings.h"
 #include "experts/abi_views.h"
 
@@ -51,8 +51,9 @@ const void* get_extension(const moec_host* host, const char* id) {
   return asked == MOEC_EXT_PRECISION ? &kPrecision : nullptr;
 }
 
-void log(const moec_host*, int32_t level, moec_string message) {
-  const std::string text = "expert: " + escaped(std::string_view(message.data, message.size), 500);
+void log(const moec_host* host, int32_t level, moec_string message) {
+  const std::string text = fmt::format("expert {}: {}", escaped(services(host).name()),
+                                       escaped(std::string_view(message.data, message.size), 500));
   if (level >= 2) {
     print_warning(text);
   } else if (level == 1) {
@@ -62,14 +63,16 @@ void log(const moec_host*, int32_t level, moec_string message) {
 
 void progress(const moec_host*, int64_t, int64_t) {}  // the host shows its own progress, by rows
 
-int32_t should_stop(const moec_host*) { return stop_requested() ? 1 : 0; }
+int32_t should_stop(const moec_host* host) { return services(host).stop_requested() ? 1 : 0; }
 
 }  // namespace
 
-HostServices::HostServices(const encoder::Encoder* encoder, Precision training)
-    : encoder_(encoder), training_(training), table_{sizeof(moec_host), MOEC_ABI_MAJOR,
-                                                     MOEC_ABI_MINOR,    this,
-                                                     &get_extension,    &log,
-                                                     &progress,         &should_stop} {}
+HostServices::HostServices(const ExpertSetup& setup)
+    : name_(setup.name),
+      stop_(setup.stop),
+      encoder_(setup.encoder_weights),
+      training_(setup.training),
+      table_{sizeof(moec_host), MOEC_ABI_MAJOR, MOEC_ABI_MINOR, this,
+             &get_extension,    &log,           &progress,      &should_stop} {}
 
 }  // namespace moecollab::experts

@@ -3,25 +3,31 @@
 
 #include <moecollab/abi.h>
 
-#include "base/compute.h"
-#include "encoder/encoder.h"
+#include <string>
+
+#include "experts/expert_setup.h"
 
 namespace moecollab::experts {
 
-// The host as one expert sees it. Outlives the expert; stays where it is.
+// The host as one expert sees it; moec_host.context points to it. Outlives the expert; stays where
+// it is. Thread-safe.
 class HostServices {
  public:
-  // `encoder`: whose weights moecollab.encoder/1 offers, or nullptr for a host without that
-  // extension. `training`: what moecollab.draft.precision/1 says.
-  HostServices(const encoder::Encoder* encoder, Precision training);
+  // Takes name (for log lines), stop token, encoder weights (none: a host without
+  // moecollab.encoder/1) and the precision of training (moecollab.draft.precision/1).
+  explicit HostServices(const ExpertSetup& setup);
   HostServices(const HostServices&) = delete;
   HostServices& operator=(const HostServices&) = delete;
 
   const moec_host& table() const { return table_; }
+  const std::string& name() const { return name_; }
+  bool stop_requested() const { return stop_ != nullptr && *stop_; }
   const encoder::Encoder* encoder() const { return encoder_; }
   Precision training() const { return training_; }
 
  private:
+  std::string name_;
+  const std::atomic<bool>* stop_;
   const encoder::Encoder* encoder_;
   Precision training_;
   moec_host table_;

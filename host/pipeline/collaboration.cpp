@@ -57,7 +57,7 @@ encoder::FeatureRequest Collaboration::request(const std::vector<Outputs>& known
   encoder::FeatureRequest request;
   request.pooled.insert(gate().features.begin(), gate().features.end());
   for (size_t e = 0; e < experts().size(); ++e) {
-    if (!known[e].to_run.empty()) request.merge(experts()[e]->expert.request());
+    if (!known[e].to_run.empty()) request.merge(experts()[e]->expert->request());
   }
   return request;
 }

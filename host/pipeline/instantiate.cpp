@@ -6,9 +6,11 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/interrupt.h"
 #include "base/strings.h"
 #include "base/version.h"
 #include "encoder/tensor_io.h"
+#include "experts/in_process_expert.h"
 #include "experts/inputs.h"
 #include "pipeline/pool.h"
 #include "registry/compatibility.h"
@@ -84,6 +86,7 @@ experts::ExpertSetup setup_of(const registry::Package& package, const encoder::E
   setup.probabilities = manifest.output.kind == "probabilities";
   setup.inputs = experts::input_bits(manifest.input);
   setup.compute = compute;
+  setup.stop = &stop_requested();
   setup.max_batch = manifest.input.max_batch;
   setup.config = manifest.config;
   setup.config.update(config);
@@ -125,21 +128,23 @@ std::vector<std::pair<std::string, at::Tensor>> read_weights(const registry::Pac
 
 }  // namespace
 
-experts::Expert instantiate(const registry::Package& package, const encoder::Encoder* encoder,
-                            const Compute& compute, const Json& config) {
+std::unique_ptr<experts::Expert> instantiate(const registry::Package& package,
+                                             const encoder::Encoder* encoder,
+                                             const Compute& compute, const Json& config) {
   registry::check_files(package);
   const experts::Library& library = load_library(package);
   const auto classes = static_cast<int32_t>(package.manifest.task.labels.size());
   check_fixed_labels(package, library, classes);
   experts::ExpertSetup setup = setup_of(package, encoder, compute, classes, config);
   setup.weights = read_weights(package);
-  return experts::Expert(library, std::move(setup));
+  return std::make_unique<experts::InProcessExpert>(library, std::move(setup));
 }
 
-experts::Expert instantiate_untrained(const registry::Package& package,
-                                      const encoder::Encoder* encoder, const Compute& compute,
-                                      int32_t classes, const Json& config, uint64_t seed,
-                                      Precision precision) {
+std::unique_ptr<experts::Expert> instantiate_untrained(const registry::Package& package,
+                                                       const encoder::Encoder* encoder,
+                                                       const Compute& compute, int32_t classes,
+                                                       const Json& config, uint64_t seed,
+                                                       Precision precision) {
   registry::check_files(package);
   const experts::Library& library = load_library(package);
   check_fixed_labels(package, library, classes);
@@ -147,7 +152,7 @@ experts::Expert instantiate_untrained(const registry::Package& package,
   setup.seed = seed;
   setup.training = precision;
   setup.adopt_layers = true;
-  return experts::Expert(library, std::move(setup));
+  return std::make_unique<experts::InProcessExpert>(library, std::move(setup));
 }
 
 std::string engine_version(const Compute& compute) {

@@ -1,7 +1,10 @@
 // From a verified package folder to a running expert.
 #pragma once
 
+#include <memory>
+
 #include "base/compute.h"
+#include "base/json.h"
 #include "encoder/encoder.h"
 #include "experts/expert.h"
 #include "registry/package.h"
@@ -12,15 +15,18 @@ namespace moecollab::pipeline {
 // note = manifest, class count and labels of library = manifest = requirements = weights, layers of
 // the encoder. `encoder` may be null for an expert that reads text only. `config` goes over the
 // manifest's [config]. Throws with the code of the first check that fails: those of check_files,
-// Library::load and Expert, E_DESC_MISMATCH, E_ST_….
-experts::Expert instantiate(const registry::Package& package, const encoder::Encoder* encoder,
-                            const Compute& compute, const Json& config = Json::object());
+// Library::load and InProcessExpert, E_DESC_MISMATCH, E_ST_….
+std::unique_ptr<experts::Expert> instantiate(const registry::Package& package,
+                                             const encoder::Encoder* encoder,
+                                             const Compute& compute,
+                                             const Json& config = Json::object());
 
 // The same without the manifest's weights and with other labels: for training, in that precision.
-experts::Expert instantiate_untrained(const registry::Package& package,
-                                      const encoder::Encoder* encoder, const Compute& compute,
-                                      int32_t classes, const Json& config, uint64_t seed,
-                                      Precision precision);
+std::unique_ptr<experts::Expert> instantiate_untrained(const registry::Package& package,
+                                                       const encoder::Encoder* encoder,
+                                                       const Compute& compute, int32_t classes,
+                                                       const Json& config, uint64_t seed,
+                                                       Precision precision);
 
 // Versions of everything that computes, and Compute::identity(): for caches, probe records and the
 // digests of runs.

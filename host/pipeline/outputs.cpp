@@ -38,7 +38,7 @@ at::Tensor keep(Pool& pool, const InstalledExpert& expert, const encoder::Featur
 
 // Nothing is known: every row must be asked for.
 Outputs no_outputs(const InstalledExpert& expert, int64_t texts) {
-  Outputs outputs{at::zeros({texts, expert.expert.classes()}, at::kFloat), {}};
+  Outputs outputs{at::zeros({texts, expert.expert->classes()}, at::kFloat), {}};
   outputs.to_run.resize(static_cast<size_t>(texts));
   std::iota(outputs.to_run.begin(), outputs.to_run.end(), 0);
   return outputs;
@@ -51,7 +51,7 @@ Outputs recall(const Pool& pool, const InstalledExpert& expert,
   Outputs outputs = no_outputs(expert, static_cast<int64_t>(texts.size()));
   if (!are_cached(pool, expert)) return outputs;
   const std::string key = output_key(pool, expert);
-  const int64_t classes = expert.expert.classes();
+  const int64_t classes = expert.expert->classes();
   float* logits = outputs.logits.mutable_data_ptr<float>();
   std::erase_if(outputs.to_run, [&](int64_t row) {
     const float* cached =
@@ -89,7 +89,7 @@ at::Tensor ask_expert(InstalledExpert& expert, const encoder::Features& features
                       std::span<const int64_t> rows, const std::string& nan_policy) {
   const bool all = static_cast<int64_t>(rows.size()) == features.rows();
   const at::Tensor output =
-      all ? expert.expert.forward(features) : expert.expert.forward(features.select(rows));
+      all ? expert.expert->forward(features) : expert.expert->forward(features.select(rows));
   expert.calls += static_cast<int64_t>(rows.size());
   if (nan_policy == "fail" && !output.isfinite().all().item<bool>()) {
     ++expert.faults;
@@ -97,7 +97,7 @@ at::Tensor ask_expert(InstalledExpert& expert, const encoder::Features& features
                 fmt::format("expert {} answered with NaN or infinity", expert.name),
                 "disable it, or set [policy] nan = \"mask\" in registry.toml");
   }
-  return expert.expert.to_logits(output);
+  return expert.expert->to_logits(output);
 }
 
 }  // namespace moecollab::pipeline

@@ -1,6 +1,7 @@
 #include "pipeline/pool.h"
 
 #include <fmt/format.h>
+#include <moecollab/abi.h>
 #include <torch/headeronly/version.h>
 
 #include <algorithm>
@@ -106,7 +107,7 @@ void Pool::admit(registry::Candidate& candidate) {
   const registry::LockEntry* locked = lock_.find(candidate.name);
   const bool has_probe = package.manifest.files.contains(kProbeFile);
   if (has_probe && (options_.run_probes || locked == nullptr || locked->probe != now)) {
-    check_probe(package, expert.expert, encoder_.get());
+    check_probe(package, *expert.expert, encoder_.get());
   }
   expert.probed = has_probe;
   if (has_probe) expert.probe = now;

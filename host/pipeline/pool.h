@@ -33,7 +33,7 @@ struct PoolOptions {
 struct InstalledExpert {
   std::string name;
   registry::Package package;
-  experts::Expert expert;
+  std::unique_ptr<experts::Expert> expert;
   fusion::ExpertLabels labels;  // at its manifest's temperature
   registry::ProbeRecord probe;  // what its probe vectors were checked against, now or before
   bool probed = false;          // false: the package has none

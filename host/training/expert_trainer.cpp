@@ -56,8 +56,7 @@ EpochRecord record_of(const Json& json) {
 // One run: what was found so far, and where it is kept.
 class Run {
  public:
-  Run(const std::function<experts::Expert()>& make, const TrainingSet& data,
-      const ExpertTrainingOptions& options,
+  Run(const MakeExpert& make, const TrainingSet& data, const ExpertTrainingOptions& options,
       const std::function<void(const std::vector<EpochRecord>&)>& on_epoch)
       : make_(make), data_(data), options_(options), on_epoch_(on_epoch) {
     for (int64_t row = 0; row < data.features.rows(); ++row) {
@@ -71,9 +70,9 @@ class Run {
   }
 
   TrainedExpert run() {
-    std::optional<experts::Expert> expert;
+    std::unique_ptr<experts::Expert> expert;
     if (!held_out_.empty() && phase_ == "choose") {
-      expert.emplace(make_());
+      expert = make_();
       choose(*expert);
       // The epoch before the last is behind us: it is run again, which equal seeds make identical.
       const bool done = !options_.refit && chosen_ == history_.back().epoch;
@@ -81,10 +80,10 @@ class Run {
     }
     if (!expert) {
       phase_ = "refit";
-      expert.emplace(make_());
+      expert = make_();
       train(*expert, options_.refit || held_out_.empty() ? all_ : train_);
     }
-    return {*std::move(expert),   chosen_,          std::move(history_),
+    return {std::move(expert),    chosen_,          std::move(history_),
             std::move(held_out_), held_out_logits_, std::move(checkpoints_)};
   }
 
@@ -222,7 +221,7 @@ class Run {
     return list;
   }
 
-  const std::function<experts::Expert()>& make_;
+  const MakeExpert& make_;
   const TrainingSet& data_;
   const ExpertTrainingOptions& options_;
   const std::function<void(const std::vector<EpochRecord>&)>& on_epoch_;
@@ -282,7 +281,7 @@ void validate(const ExpertTrainingOptions& options) {
   if (options.patience < 1) refuse("patience", options.patience, "at least 1");
 }
 
-TrainedExpert train_expert(const std::function<experts::Expert()>& make, const TrainingSet& data,
+TrainedExpert train_expert(const MakeExpert& make, const TrainingSet& data,
                            const ExpertTrainingOptions& options,
                            const std::function<void(const std::vector<EpochRecord>&)>& on_epoch) {
   validate(options);

@@ -42,23 +42,25 @@ struct EpochRecord {
 Json to_json(const EpochRecord& record);
 
 struct TrainedExpert {
-  experts::Expert expert;  // with what it learnt
-  int32_t epochs = 0;      // chosen
+  std::unique_ptr<experts::Expert> expert;  // with what it learnt
+  int32_t epochs = 0;                       // chosen
   std::vector<EpochRecord> history;
   std::vector<int64_t> held_out_rows;
   at::Tensor held_out_logits;                // [rows, C] of the model that did not see them
   std::unique_ptr<Checkpoints> checkpoints;  // to be finished when the expert is in its place
 };
 
+// Gives an untrained expert.
+using MakeExpert = std::function<std::unique_ptr<experts::Expert>()>;
+
 // Trains on what is not held out, chooses the epoch by the held-out texts, then (refit) trains a
 // fresh expert on everything for as many epochs of the same schedule. The best epoch has the lowest
 // held-out loss; under a rate that falls to 0 it is the one of highest accuracy, the later of equal
-// ones: loss rises there while accuracy still does, and temperatures mend what it measures. `make`
-// gives an untrained expert. A loss that is not finite is E_TRAIN_DIVERGED; an interrupt saves a
-// checkpoint and is E_INTERRUPTED. A run that goes on from a checkpoint ends in the same bits.
+// ones: loss rises there while accuracy still does, and temperatures mend what it measures. A loss
+// that is not finite is E_TRAIN_DIVERGED; an interrupt saves a checkpoint and is E_INTERRUPTED. A
+// run that goes on from a checkpoint ends in the same bits.
 TrainedExpert train_expert(
-    const std::function<experts::Expert()>& make, const TrainingSet& data,
-    const ExpertTrainingOptions& options,
+    const MakeExpert& make, const TrainingSet& data, const ExpertTrainingOptions& options,
     const std::function<void(const std::vector<EpochRecord>&)>& on_epoch = {});
 
 // Logits of the rows, in their order, asked for a thousand at a time.

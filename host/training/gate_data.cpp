@@ -73,7 +73,7 @@ GateData collect_gate_data(pipeline::Pool& pool, const std::vector<data::Dataset
   std::vector<HonestLogits> known;
   for (const pipeline::InstalledExpert& expert : pool.experts()) {
     known.push_back(held_out_logits(pool, expert, texts, training));
-    if (!known.back().to_run.empty()) request.merge(expert.expert.request());
+    if (!known.back().to_run.empty()) request.merge(expert.expert->request());
   }
   const encoder::Features features =
       pipeline::features_of(pool, texts.texts, request, "encoding held-out texts");

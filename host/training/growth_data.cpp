@@ -105,7 +105,7 @@ GrowthRows collect_growth_rows(pipeline::Pool& pool, const fusion::LabelUnion& l
     for (const int domain : rows.domain_of)
       own.push_back(rows.domains[static_cast<size_t>(domain)] == expert->domain());
     answers.push_back(known_logits(pool, *expert, texts, own));
-    if (!answers.back().to_run.empty()) request.merge(expert->expert.request());
+    if (!answers.back().to_run.empty()) request.merge(expert->expert->request());
   }
   const encoder::Features encoded = pipeline::features_of(pool, texts, request, "encoding texts");
   rows.texts.z = read_by_gate(features, encoded);
@@ -143,7 +143,7 @@ GrowthRows collect_unanswered_rows(pipeline::Pool& pool,
   rows.texts.targets = at::full({n}, -1, at::kLong);
   rows.texts.spaces = encoder::index_tensor(spaces);
   for (const pipeline::InstalledExpert* expert : experts)
-    rows.texts.logits.push_back(at::zeros({n, expert->expert.classes()}));
+    rows.texts.logits.push_back(at::zeros({n, expert->expert->classes()}));
   rows.unknown.assign(experts.size(), 0);
   return rows;
 }
@@ -175,7 +175,7 @@ GrowthRows kept_rows(const KeptReplay& kept, const pipeline::Pool& pool,
   rows.texts.spaces = encoder::index_tensor(spaces);
   for (const pipeline::InstalledExpert* expert : experts) {
     const auto it = kept.logits.find(expert->sha256());
-    const int64_t classes = expert->expert.classes();
+    const int64_t classes = expert->expert->classes();
     const bool fits = it != kept.logits.end() && it->second.size(1) == classes;
     rows.texts.logits.push_back(fits
                                     ? it->second.index_select(0, index)

@@ -9,7 +9,7 @@ namespace moecollab::training {
 HonestLogits known_logits(const pipeline::Pool& pool, const pipeline::InstalledExpert& expert,
                           std::span<const std::string_view> texts,
                           const std::vector<bool>& own_domain) {
-  const int64_t classes = expert.expert.classes();
+  const int64_t classes = expert.expert->classes();
   const auto stored =
       read_held_out(held_out_path(pool.options().registry, expert.sha256()), classes);
   HonestLogits known{pipeline::recall(pool, expert, texts), 0};

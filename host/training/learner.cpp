@@ -144,7 +144,7 @@ class GradientLearner final : public Learner {
 
 class FitLearner final : public Learner {
  public:
-  FitLearner(experts::Expert& expert, const Recipe& recipe, int64_t rows)
+  FitLearner(experts::SelfFitting& expert, const Recipe& recipe, int64_t rows)
       : expert_(expert), recipe_(recipe) {
     expert_.fit_begin(rows, recipe.epochs, recipe.seed);
   }
@@ -163,7 +163,7 @@ class FitLearner final : public Learner {
   void finish() override { expert_.fit_end(); }
 
  private:
-  experts::Expert& expert_;
+  experts::SelfFitting& expert_;
   Recipe recipe_;
   bool wants_more_ = true;
 };
@@ -172,7 +172,8 @@ class FitLearner final : public Learner {
 
 std::unique_ptr<Learner> make_learner(experts::Expert& expert, const Recipe& recipe, int64_t rows) {
   if (expert.trainable()) return std::make_unique<GradientLearner>(expert, recipe, rows);
-  if (expert.fits_itself()) return std::make_unique<FitLearner>(expert, recipe, rows);
+  if (experts::SelfFitting* self = expert.self_fitting())
+    return std::make_unique<FitLearner>(*self, recipe, rows);
   throw Error("E_TRAIN_UNSUPPORTED",
               fmt::format("expert {} cannot be trained: it has neither moecollab.train/1 with "
                           "params/1 nor fit/1",

@@ -8,7 +8,7 @@
 #include "base/digest.h"
 #include "base/files.h"
 #include "experts/abi_views.h"
-#include "experts/expert.h"
+#include "experts/in_process_expert.h"
 
 namespace moecollab {
 namespace {
@@ -49,7 +49,7 @@ void through_the_host(benchmark::State& state, const char* file, uint32_t inputs
     setup.layers = {6};
     setup.encoder = &encoder;
   }
-  experts::Expert expert(library(file), std::move(setup));
+  experts::InProcessExpert expert(library(file), std::move(setup));
   const encoder::Features row = one_row();
   for (auto _ : state) benchmark::DoNotOptimize(expert.forward(row));
 }

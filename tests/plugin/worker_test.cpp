@@ -1,6 +1,7 @@
 // The adapter and the lexical expert in another process, over shared memory: the same bits as here.
 #include <gmock/gmock.h>
 
+#include <deque>
 #include <random>
 
 #include "plugin/throwaway_worker.h"
@@ -17,14 +18,19 @@ void fill(const Floats& tensor, unsigned seed) {
   for (size_t i = 0; i < tensor.size(); ++i) tensor[i] = value(generator);
 }
 
-TEST(Worker, TrainsAnAdapterWithTheSameBits) {
-  Worker worker;
+ExpertSpec adapter_spec() {
   ExpertSpec spec;
   spec.inputs = MOEC_INPUT_POOLED;
   spec.pooling = MOEC_POOLING_MEAN;
   spec.layers = {6};
   spec.hidden = 8;
   spec.classes = 3;
+  return spec;
+}
+
+TEST(Worker, TrainsAnAdapterWithTheSameBits) {
+  Worker worker;
+  const ExpertSpec spec = adapter_spec();
   const LoadedLibrary library(MOECOLLAB_ADAPTER);
   const LoadedExpert here(library, spec);
   const BoundParameters parameters(library, here);
@@ -37,7 +43,7 @@ TEST(Worker, TrainsAnAdapterWithTheSameBits) {
     grads.push_back(worker.memory.floats(value.shape()));
   for (const Floats& value : values) both.push_back(&value);
   for (const Floats& grad : grads) both.push_back(&grad);
-  worker.call(Op::create_adapter);
+  worker.create(MOECOLLAB_ADAPTER, spec);
   worker.call(Op::bind, both);
   worker.call(Op::init, {}, 5);
   parameters.init(5);
@@ -103,7 +109,7 @@ TEST(Worker, TakesAndGivesTheStateOfTheLexicalExpert) {
   here.fit(Batch(texts), {0, 0, 1, 1, 2, 2});
   const auto state = here.read_state();
 
-  worker.call(Op::create_lexical);
+  worker.create(MOECOLLAB_LEXICAL, spec);
   const std::vector<std::string> names = {"idf", "weight", "bias"};
   std::deque<Floats> back;
   for (size_t i = 0; i < names.size(); ++i) {
@@ -124,14 +130,16 @@ TEST(Worker, TakesAndGivesTheStateOfTheLexicalExpert) {
 TEST(Worker, ReportsRefusalsAndItsDeath) {
   Worker worker;
   const Floats x = worker.memory.floats({2, 8}), y = worker.memory.floats({2, 3});
-  worker.call(Op::create_adapter);
+  worker.create(MOECOLLAB_ADAPTER, adapter_spec());
   EXPECT_THAT(
       [&] {
         worker.call(Op::forward, {&y, &x});
       },
       ThrowsMessage<std::runtime_error>(HasSubstr("no weights were given")));
-  EXPECT_THAT([&] { worker.call(Op::die); },
-              ThrowsMessage<std::runtime_error>(HasSubstr("the worker is gone")));
+  for (const Op last : {Op::die, Op::params_changed}) {
+    EXPECT_THAT([&] { worker.call(last); },
+                ThrowsMessage<std::runtime_error>(HasSubstr("the worker is gone")));
+  }
 }
 
 }  // namespace

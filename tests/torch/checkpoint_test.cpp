@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/interrupt.h"
+#include "experts/in_process_expert.h"
 #include "pipeline/instantiate.h"
 #include "training/expert_trainer.h"
 
@@ -116,7 +117,7 @@ struct ResumeTest : CheckpointTest {
   }
   ~ResumeTest() override { stop_requested() = false; }
 
-  experts::Expert make(bool probabilities = false) {
+  std::unique_ptr<experts::Expert> make(bool probabilities = false) {
     const std::string file = MOECOLLAB_PLUGIN_FOLDER "/adapter/libadapter.so";
     const std::string bytes = read_file(file, "E_TEST");
     experts::ExpertSetup setup;
@@ -128,8 +129,8 @@ struct ResumeTest : CheckpointTest {
     setup.layers = {2};
     setup.encoder = &config;
     setup.config = {{"bottleneck", 5}};
-    return experts::Expert(experts::Library::load(bytes, sha256_hex(bytes), file),
-                           std::move(setup));
+    return std::make_unique<experts::InProcessExpert>(
+        experts::Library::load(bytes, sha256_hex(bytes), file), std::move(setup));
   }
   ExpertTrainingOptions options(bool resume) {
     ExpertTrainingOptions o;
@@ -153,7 +154,7 @@ struct ResumeTest : CheckpointTest {
               "E_INTERRUPTED");
     stop_requested() = false;
     TrainedExpert done = train_expert([&] { return make(); }, data, options(true));
-    const at::Tensor answers = done.expert.forward(data.features);
+    const at::Tensor answers = done.expert->forward(data.features);
     EXPECT_EQ(done.history.size(), static_cast<size_t>(8 + done.epochs));
     if (out != nullptr) out->held_out_logits = done.held_out_logits;
     done.checkpoints->finish();
@@ -168,7 +169,7 @@ TEST_F(ResumeTest, AnInterruptedRunEndsInTheSameBits) {
   ExpertTrainingOptions whole = options(false);
   whole.checkpoints.clear();
   TrainedExpert reference = train_expert([&] { return make(); }, data, whole);
-  const at::Tensor expected = reference.expert.forward(data.features);
+  const at::Tensor expected = reference.expert->forward(data.features);
   // Within both phases: choosing (8 epochs) and refitting.
   for (const size_t records : {size_t{1}, size_t{5}, size_t{8}, size_t{9}}) {
     SCOPED_TRACE(records);
@@ -195,11 +196,11 @@ TEST_F(ResumeTest, StepsThatAreNotFiniteAreSkippedAndThenRefused) {
 
 // o_e of an expert that answers with probabilities is ln p, in training and held out as everywhere.
 TEST_F(ResumeTest, ProbabilitiesCountAsTheirLogarithms) {
-  experts::Expert expert = make(/*probabilities=*/true);
-  expert.bind(3);
+  const auto expert = make(/*probabilities=*/true);
+  expert->bind(3);
   const std::vector<int64_t> rows = {0, 7, 11};
-  const at::Tensor p = expert.forward(data.features.select(rows));
-  EXPECT_TRUE(forward_rows(expert, data.features, rows).equal(p.clamp_min(1e-12).log()));
+  const at::Tensor p = expert->forward(data.features.select(rows));
+  EXPECT_TRUE(forward_rows(*expert, data.features, rows).equal(p.clamp_min(1e-12).log()));
   // The adapter's outputs taken as probabilities: a step must lower the loss that it is judged by.
   ExpertTrainingOptions o = options(false);
   o.checkpoints.clear();

@@ -3,8 +3,9 @@
 #include <gtest/gtest.h>
 
 #include "base/error.h"
+#include "experts/abi_views.h"
 #include "experts/autograd.h"
-#include "experts/expert.h"
+#include "experts/in_process_expert.h"
 #include "pipeline/instantiate.h"
 #include "training/adamw.h"
 #include "training/expert_trainer.h"
@@ -46,7 +47,7 @@ encoder::Features make_features(int64_t n) {
 }
 
 struct AdapterTest : ::testing::Test {
-  Expert make(std::vector<std::pair<std::string, at::Tensor>> weights = {}) {
+  ExpertSetup adapter_setup(std::vector<std::pair<std::string, at::Tensor>> weights = {}) {
     ExpertSetup setup;
     setup.name = "adapter";
     setup.classes = kClasses;
@@ -56,7 +57,11 @@ struct AdapterTest : ::testing::Test {
     setup.encoder = &config;
     setup.config = {{"bottleneck", 5}};
     setup.weights = std::move(weights);
-    return Expert(library(plugin("adapter"), "libadapter.so"), std::move(setup));
+    return setup;
+  }
+  InProcessExpert make(std::vector<std::pair<std::string, at::Tensor>> weights = {}) {
+    return InProcessExpert(library(plugin("adapter"), "libadapter.so"),
+                           adapter_setup(std::move(weights)));
   }
   at::Tensor targets(const encoder::Features& f) {
     return f.pooled.at({2, encoder::Pooling::kMean}).narrow(1, 0, kClasses).argmax(1);
@@ -86,7 +91,7 @@ TEST(Library, TheLoadedBytesSurviveTheFile) {
 }
 
 TEST_F(AdapterTest, TrainingFromTheHostLowersTheLoss) {
-  Expert expert = make();
+  InProcessExpert expert = make();
   std::vector<training::AdamW::Parameter> parameters;
   for (auto& p : expert.bind(3)) parameters.push_back({p.value, p.grad, p.decay});
   training::AdamW optimiser(parameters, {.lr = 1e-2});
@@ -105,7 +110,7 @@ TEST_F(AdapterTest, TrainingFromTheHostLowersTheLoss) {
 }
 
 TEST_F(AdapterTest, GradientsEqualThoseOfTheSameModelInLibTorch) {
-  Expert expert = make();
+  InProcessExpert expert = make();
   auto& parameters = expert.bind(3);
   std::map<std::string, at::Tensor> twin;
   for (auto& p : parameters) {
@@ -128,23 +133,23 @@ TEST_F(AdapterTest, GradientsEqualThoseOfTheSameModelInLibTorch) {
 }
 
 TEST_F(AdapterTest, SecondDerivativesAreRefused) {
-  Expert expert = make();
+  InProcessExpert expert = make();
   expert.bind(3);
   const at::Tensor loss = differentiable_forward(expert, make_features(4)).pow(2).sum();
   EXPECT_THROW(loss.backward({}, /*retain_graph=*/true, /*create_graph=*/true), std::exception);
 }
 
 TEST_F(AdapterTest, WhatItLearntMakesTheSameExpert) {
-  Expert expert = make();
+  InProcessExpert expert = make();
   expert.bind(5);
   const encoder::Features rows = make_features(7);
   const at::Tensor before = expert.forward(rows);
-  Expert again = make(expert.learnt());
+  InProcessExpert again = make(expert.learnt());
   EXPECT_TRUE(again.forward(rows).equal(before));
 }
 
 TEST_F(AdapterTest, WeightsOfAnotherClassCountAreRefusedWithBothNumbers) {
-  Expert expert = make();
+  InProcessExpert expert = make();
   expert.bind(5);
   auto weights = expert.learnt();
   for (auto& [name, tensor] : weights) {
@@ -165,7 +170,8 @@ TEST_F(AdapterTest, InputsThatTheLibraryWasNotBuiltForAreRefused) {
   setup.name = "adapter";
   setup.classes = 2;
   setup.inputs = MOEC_INPUT_TEXT;
-  EXPECT_THROW(Expert(library(plugin("adapter"), "libadapter.so"), std::move(setup)), Error);
+  EXPECT_THROW(InProcessExpert(library(plugin("adapter"), "libadapter.so"), std::move(setup)),
+               Error);
 }
 
 TEST_F(AdapterTest, TrainerChoosesAnEpochAndRefitsBitIdentically) {
@@ -178,7 +184,11 @@ TEST_F(AdapterTest, TrainerChoosesAnEpochAndRefitsBitIdentically) {
   }
   training::ExpertTrainingOptions options;
   options.recipe = {.epochs = 12, .batch = 8, .schedule = {.lr = 1e-2}, .seed = 4};
-  const auto run = [&] { return training::train_expert([&] { return make(); }, data, options); };
+  const auto make_one = [&] {
+    return std::make_unique<InProcessExpert>(library(plugin("adapter"), "libadapter.so"),
+                                             adapter_setup());
+  };
+  const auto run = [&] { return training::train_expert(make_one, data, options); };
   training::TrainedExpert one = run(), two = run();
   EXPECT_EQ(one.held_out_rows.size(), 12U);
   EXPECT_EQ(one.held_out_logits.sizes(), (std::vector<int64_t>{12, kClasses}));
@@ -186,7 +196,7 @@ TEST_F(AdapterTest, TrainerChoosesAnEpochAndRefitsBitIdentically) {
   EXPECT_EQ(one.history.back().epoch, one.epochs);
   EXPECT_LT(one.history.back().training.loss, one.history.front().training.loss);
   EXPECT_TRUE(one.held_out_logits.equal(two.held_out_logits));
-  EXPECT_TRUE(one.expert.forward(data.features).equal(two.expert.forward(data.features)));
+  EXPECT_TRUE(one.expert->forward(data.features).equal(two.expert->forward(data.features)));
 }
 
 TEST_F(AdapterTest, BadTrainingOptionsAreRefused) {
@@ -211,17 +221,17 @@ TEST_F(AdapterTest, BadTrainingOptionsAreRefused) {
 
 // An expert that misbehaves as its config says.
 struct FaultyTest : ::testing::Test {
-  Expert make(const std::string& fault) {
+  InProcessExpert make(const std::string& fault) {
     ExpertSetup setup;
     setup.name = "faulty";
     setup.classes = 2;
     setup.inputs = MOEC_INPUT_TEXT;
     setup.config = {{fault, 1}};
-    return Expert(library(plugin("faulty"), "libfaulty.so"), std::move(setup));
+    return InProcessExpert(library(plugin("faulty"), "libfaulty.so"), std::move(setup));
   }
   std::string code_of(const std::string& fault) {
     try {
-      Expert expert = make(fault);
+      InProcessExpert expert = make(fault);
       encoder::Features rows;
       rows.texts = {"one", "two"};
       rows.row_ids = {0, 1};
@@ -242,6 +252,44 @@ TEST_F(FaultyTest, R22_ThrownThingsBecomeErrors) {
   EXPECT_EQ(code_of("throw_in_create"), "E_OUT");
 }
 TEST_F(FaultyTest, TheHonestOneIsFine) { EXPECT_EQ(code_of("nothing"), "none"); }
+
+TEST(HostServices, AMessageNamesItsExpert) {
+  ExpertSetup setup;
+  setup.name = "legal";
+  const HostServices services(setup);
+  ::testing::internal::CaptureStderr();
+  services.table().log(&services.table(), 2, to_abi("a clause is unknown"));
+  EXPECT_THAT(::testing::internal::GetCapturedStderr(),
+              HasSubstr("expert legal: a clause is unknown"));
+}
+
+TEST(HostServices, ATokenStopsTheExpertsThatHaveIt) {
+  std::atomic<bool> stop = false;
+  const auto fit = [&](const std::atomic<bool>* token) -> std::string {
+    ExpertSetup setup;
+    setup.name = "lexical";
+    setup.classes = 2;
+    setup.inputs = MOEC_INPUT_TEXT;
+    setup.stop = token;
+    InProcessExpert expert(library(plugin("lexical"), "liblexical.so"), std::move(setup));
+    encoder::Features rows;
+    rows.texts = {"one", "two"};
+    rows.row_ids = {0, 1};
+    SelfFitting& fitting = *expert.self_fitting();
+    try {
+      fitting.fit_begin(2, 1, 1);
+      fitting.fit_batch(rows, at::tensor({0, 1}, at::kInt), at::ones({2}));
+      fitting.fit_epoch_end();
+    } catch (const Error& error) {
+      return error.code();
+    }
+    return "none";
+  };
+  EXPECT_EQ(fit(&stop), "none");
+  stop = true;
+  EXPECT_EQ(fit(&stop), "E_INTERRUPTED");
+  EXPECT_EQ(fit(nullptr), "none");
+}
 
 }  // namespace
 }  // namespace moecollab::experts

@@ -5,7 +5,7 @@
 
 #include "base/error.h"
 #include "experts/autograd.h"
-#include "experts/expert.h"
+#include "experts/in_process_expert.h"
 #include "pipeline/instantiate.h"
 #include "torch/tiny_encoder.h"
 #include "training/adamw.h"
@@ -28,7 +28,7 @@ std::map<std::string, at::Tensor> twins(const std::vector<Expert::Parameter>& pa
 }
 
 struct MlpTest : ::testing::Test {
-  Expert make(std::vector<std::pair<std::string, at::Tensor>> weights = {}) {
+  InProcessExpert make(std::vector<std::pair<std::string, at::Tensor>> weights = {}) {
     ExpertSetup setup;
     setup.name = "mlp";
     setup.classes = kClasses;
@@ -38,7 +38,7 @@ struct MlpTest : ::testing::Test {
     setup.encoder = &config;
     setup.config = {{"width", 7}};
     setup.weights = std::move(weights);
-    return Expert(library(MOECOLLAB_MLP), std::move(setup));
+    return InProcessExpert(library(MOECOLLAB_MLP), std::move(setup));
   }
   encoder::Features rows(int64_t n) {
     encoder::Features f;
@@ -66,7 +66,7 @@ struct MlpTest : ::testing::Test {
 
 // Ten steps through the ABI and ten of the same model inside LibTorch end in the same weights.
 TEST_F(MlpTest, TrainingThroughTheAbiEqualsTrainingInsideLibTorch) {
-  Expert expert = make();
+  InProcessExpert expert = make();
   auto& parameters = expert.bind(11);
   std::map<std::string, at::Tensor> twin = twins(parameters);
   std::vector<training::AdamW::Parameter> ours, theirs;
@@ -97,23 +97,23 @@ TEST_F(MlpTest, TrainingThroughTheAbiEqualsTrainingInsideLibTorch) {
 }
 
 TEST_F(MlpTest, WhatItLearntMakesTheSameExpert) {
-  Expert expert = make();
+  InProcessExpert expert = make();
   expert.bind(5);
   const encoder::Features f = rows(6);
   const at::Tensor before = expert.forward(f);
   EXPECT_GT(before.abs().max().item<double>(), 0);
-  Expert again = make(expert.learnt());
+  InProcessExpert again = make(expert.learnt());
   EXPECT_TRUE(again.forward(f).equal(before));
 }
 
 TEST_F(MlpTest, EqualSeedsGiveEqualParametersAndOthersOthers) {
-  Expert a = make(), b = make(), c = make();
+  InProcessExpert a = make(), b = make(), c = make();
   EXPECT_TRUE(a.bind(1).front().value.equal(b.bind(1).front().value));
   EXPECT_FALSE(a.parameters().front().value.equal(c.bind(2).front().value));
 }
 
 TEST_F(MlpTest, AWeightThatIsMissingIsRefusedByName) {
-  Expert expert = make();
+  InProcessExpert expert = make();
   expert.bind(5);
   auto weights = expert.learnt();
   weights.erase(weights.begin());
@@ -128,8 +128,8 @@ TEST_F(MlpTest, AWeightThatIsMissingIsRefusedByName) {
 
 // A deep adapter over a tiny encoder of two layers.
 struct DeepAdapterTest : ::testing::Test {
-  Expert make(Json config, std::vector<std::pair<std::string, at::Tensor>> weights = {},
-              bool offers_weights = true) {
+  InProcessExpert make(Json config, std::vector<std::pair<std::string, at::Tensor>> weights = {},
+                       bool offers_weights = true) {
     ExpertSetup setup;
     setup.name = "deep";
     setup.classes = kClasses;
@@ -140,7 +140,7 @@ struct DeepAdapterTest : ::testing::Test {
     setup.config = std::move(config);
     setup.weights = std::move(weights);
     setup.adopt_layers = true;
-    return Expert(
+    return InProcessExpert(
         library(fs::path(MOECOLLAB_PLUGIN_FOLDER) / "deep-adapter" / "libdeep-adapter.so"),
         std::move(setup));
   }
@@ -168,7 +168,7 @@ TEST_F(DeepAdapterTest, StartsAsTheSharedEncoderWhereverItForks) {
   for (const char* mode : {"full", "lora"}) {
     for (const Json& depth : {Json(1), Json(2), Json("all")}) {
       SCOPED_TRACE(fmt::format("{} {}", mode, depth.dump()));
-      Expert expert = make({{"depth", depth}, {"mode", mode}, {"rank", 2}});
+      InProcessExpert expert = make({{"depth", depth}, {"mode", mode}, {"rank", 2}});
       at::Tensor head;
       for (auto& p : expert.bind(1)) {
         if (p.name == "head.weight") head = p.value;
@@ -181,7 +181,7 @@ TEST_F(DeepAdapterTest, StartsAsTheSharedEncoderWhereverItForks) {
 }
 
 TEST_F(DeepAdapterTest, ARowDependsOnItselfAlone) {
-  Expert expert = make({{"depth", 2}});
+  InProcessExpert expert = make({{"depth", 2}});
   expert.bind(1);
   const encoder::Features f = features(expert);
   const at::Tensor together = expert.forward(f);
@@ -195,7 +195,7 @@ TEST_F(DeepAdapterTest, ARowDependsOnItselfAlone) {
 TEST_F(DeepAdapterTest, GradientsEqualCentralDifferences) {
   for (const char* mode : {"full", "lora"}) {
     SCOPED_TRACE(mode);
-    Expert expert = make({{"depth", 1}, {"mode", mode}, {"rank", 2}, {"dropout", 0}});
+    InProcessExpert expert = make({{"depth", 1}, {"mode", mode}, {"rank", 2}, {"dropout", 0}});
     auto& parameters = expert.bind(3);
     for (auto& p : parameters) {
       if (p.name.ends_with("lora_b")) p.value.normal_(0, 0.1);  // at zero A has no gradient
@@ -225,7 +225,7 @@ TEST_F(DeepAdapterTest, GradientsEqualCentralDifferences) {
 }
 
 TEST_F(DeepAdapterTest, DropoutFollowsTheSeedOfTheCall) {
-  Expert expert = make({{"depth", 1}, {"dropout", 0.5}});
+  InProcessExpert expert = make({{"depth", 1}, {"dropout", 0.5}});
   expert.bind(1);
   const encoder::Features f = features(expert);
   const auto run = [&](uint64_t seed) {
@@ -237,7 +237,7 @@ TEST_F(DeepAdapterTest, DropoutFollowsTheSeedOfTheCall) {
 }
 
 TEST_F(DeepAdapterTest, LoraKeepsTheSharedWeightsOutOfThePackage) {
-  Expert expert = make({{"depth", 2}, {"mode", "lora"}, {"rank", 2}});
+  InProcessExpert expert = make({{"depth", 2}, {"mode", "lora"}, {"rank", 2}});
   expert.bind(1);
   for (const auto& [name, tensor] : expert.learnt()) {
     EXPECT_TRUE(name.starts_with("head.") || name.find(".lora_") != std::string::npos) << name;

@@ -1,0 +1,66 @@
+// An expert in this process: an object of a library, behind the C ABI.
+#pragma once
+
+#include <moecollab/abi.h>
+#include <moecollab/ext/fit.h>
+#include <moecollab/ext/params.h>
+#include <moecollab/ext/state.h>
+#include <moecollab/ext/train.h>
+
+#include "experts/expert.h"
+#include "experts/expert_setup.h"
+#include "experts/host_services.h"
+#include "experts/library.h"
+
+namespace moecollab::experts {
+
+// Owns the library's object.
+class InProcessExpert final : public Expert, private SelfFitting {
+ public:
+  // Throws E_DESC_MISMATCH where the object's requirements differ from the setup (both are named).
+  InProcessExpert(const Library& library, ExpertSetup setup);
+  ~InProcessExpert() override;
+
+  const ExpertFacts& facts() const override { return facts_; }
+  // Asks in calls of at most setup.max_batch rows.
+  at::Tensor forward(const encoder::Features& rows) override;
+
+  const std::vector<Parameter>& bind(uint64_t seed) override;
+  const std::vector<Parameter>& parameters() const override { return parameters_; }
+  void params_changed() override;
+  at::Tensor forward_train(encoder::Features rows, uint64_t seed,
+                           std::unique_ptr<Saved>& saved) override;
+  void vjp(Saved& saved, const at::Tensor& gy) override;
+
+  SelfFitting* self_fitting() override { return fit_ == nullptr ? nullptr : this; }
+  bool learns_parameters_only() const override;
+  std::vector<std::pair<std::string, at::Tensor>> learnt() override;
+
+ private:
+  class SavedPass;
+
+  void fit_begin(int64_t rows, int32_t max_epochs, uint64_t seed) override;
+  void fit_batch(const encoder::Features& rows, const at::Tensor& labels,
+                 const at::Tensor& weights) override;
+  bool fit_epoch_end() override;
+  void fit_end() override;
+
+  void create();
+  void check_requirements();
+  at::Tensor forward_batch(const encoder::Features& rows);
+  void check(moec_status status, const moec_error& error, const char* call) const;
+  moec_exec exec(bool training) const;
+
+  const Library* library_;
+  ExpertSetup setup_;
+  ExpertFacts facts_;
+  HostServices host_;
+  const moec_ext_params* params_;
+  const moec_ext_train* train_;
+  const moec_ext_fit* fit_;
+  const moec_ext_state* state_;
+  moec_expert* object_ = nullptr;
+  std::vector<Parameter> parameters_;
+};
+
+}  // namespace moecollab::experts
