@@ -11,7 +11,6 @@
 #include <cstring>
 #include <utility>
 
-#include "base/console.h"
 #include "base/error.h"
 #include "base/strings.h"
 
@@ -61,11 +60,11 @@ std::string owner(int fd) {
 
 }  // namespace
 
-FileLock FileLock::wait(const fs::path& file) {
+FileLock FileLock::wait(const fs::path& file, Log log) {
   int error = 0;
   FileLock lock(open_locked(file, LOCK_EX | LOCK_NB, error));
   if (error == EWOULDBLOCK) {
-    print_note(fmt::format("waiting for another process to unlock {}", escaped(file.string())));
+    log.note(fmt::format("waiting for another process to unlock {}", escaped(file.string())));
     ::close(std::exchange(lock.fd_, -1));
     lock.fd_ = open_locked(file, LOCK_EX, error);
   }

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "base/files.h"
+#include "base/run_context.h"
 
 namespace moecollab {
 
@@ -13,7 +14,7 @@ class FileLock {
  public:
   // Waits until no other process has it, and says so. Throws E_WRITE where the file cannot be
   // opened or locked.
-  static FileLock wait(const fs::path& file);
+  static FileLock wait(const fs::path& file, Log log);
   // The file then holds this process's number. Throws E_LOCK, with the number of the process that
   // has it and with this hint, and E_WRITE.
   static FileLock claim(const fs::path& file, const std::string& hint);

@@ -61,7 +61,7 @@ void add_admit(Program& program) {
   verb.add_option("--permutations", options->permutations, "Orders of the Shapley sampling")
       ->capture_default_str();
   learns_from_data(verb, program, options, [&program](const auto& o) {
-    const Json result = open_engine().admit(o);
+    const Json result = open_engine().admit(o, program.context());
     print_result(program, result, admit_text(result));
     return status_of(result["verdict"].get<std::string>());
   });

@@ -1,17 +1,16 @@
 #include "cli/cli.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
-#include <cstdlib>
 
-#include "base/console.h"
 #include "base/error.h"
 #include "base/strings.h"
 #include "base/version.h"
 #include "cli/config_file.h"
+#include "cli/console.h"
+#include "cli/interrupt.h"
 #include "cli/verb.h"
 
 namespace moecollab::cli {
@@ -109,26 +108,28 @@ int parse_and_run(Program& program, std::vector<std::string> arguments) {
                 fmt::format("`moecollab{} --help` lists what it takes",
                             &verb == &program.app ? "" : " " + verb.get_name()));
   }
-  set_console({.quiet = program.quiet,
-               .terminal = ::isatty(STDERR_FILENO) == 1,
-               .colour = ::isatty(STDERR_FILENO) == 1 && std::getenv("NO_COLOR") == nullptr});
-  for (const std::string& note : program.notes) print_note(note);
+  program.console = Console(settings_of_stderr(program.quiet));
+  for (const std::string& note : program.notes) program.context().log.note(note);
   return program.action();
 }
 
+// Neither stream needs to take it: the exit status is the error's.
 void report(const Error& error, bool json) {
-  fmt::print(stderr, "error: {}: {}\n", error.code(), error.what());
-  if (!error.hint().empty()) fmt::print(stderr, "  {}\n", error.hint());
+  std::string text = fmt::format("error: {}: {}\n", error.code(), error.what());
+  if (!error.hint().empty()) text += fmt::format("  {}\n", error.hint());
+  write_to_stderr(text);
   if (!json) return;
-  fmt::print(
-      "{}\n",
+  const std::string line =
       to_line({{"error",
-                {{"code", error.code()}, {"message", error.what()}, {"hint", error.hint()}}}}));
+                {{"code", error.code()}, {"message", error.what()}, {"hint", error.hint()}}}}) +
+      "\n";
+  std::fwrite(line.data(), 1, line.size(), stdout);
 }
 
 }  // namespace
 
 int run(const std::vector<std::string>& arguments) {
+  occupy_standard_descriptors();
   Program program;
   program.command = "moecollab " + join(arguments, " ");
   try {

@@ -14,6 +14,10 @@ CLI::App& add_verb(Program& program, CLI::App& parent, const std::string& name,
   return *verb;
 }
 
+void Program::suggest(const std::string& next) {
+  if (console.settings().terminal) Log(console).note("next: " + next);
+}
+
 void add_common(CLI::App& verb, Program& program, engine::CommonOptions& options) {
   verb.add_option("--registry", options.registry, "Registry folder")
       ->envname("MOECOLLAB_REGISTRY")

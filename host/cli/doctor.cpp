@@ -87,7 +87,7 @@ void add_bench(Program& program) {
   add_common(verb, program, *options);
   verb.callback([&program, options] {
     program.action = [&program, options] {
-      const Json result = open_engine().bench(*options);
+      const Json result = open_engine().bench(*options, program.context());
       print_result(program, result, bench_text(result));
       return 0;
     };

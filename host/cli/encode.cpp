@@ -4,7 +4,6 @@
 #include <cstdio>
 #include <memory>
 
-#include "base/console.h"
 #include "base/error.h"
 #include "cli/verb.h"
 #include "data/text_source.h"
@@ -72,7 +71,7 @@ void add_encode(Program& program) {
   add_common(verb, program, *options);
   verb.callback([&program, options] {
     program.action = [&program, options] {
-      const Json r = open_engine().encode(*options);
+      const Json r = open_engine().encode(*options, program.context());
       print_result(program, r,
                    fmt::format("{} texts, {} tokens in {:.3f} s: {:.0f} texts/s\n",
                                r["texts"].get<int64_t>(), r["tokens"].get<int64_t>(),

@@ -3,7 +3,6 @@
 
 #include <memory>
 
-#include "base/console.h"
 #include "base/error.h"
 #include "cli/require.h"
 #include "cli/verb.h"
@@ -21,12 +20,12 @@ struct Outputs {
       if (file) require_writable(*file);
     }
   }
-  void write(const Json& report) const {
+  void write(const Json& report, Log log) const {
     if (json) write_file_atomic(*json, to_text(report));
     if (html) write_file_atomic(*html, evaluation::to_html(report));
     if (markdown) write_file_atomic(*markdown, evaluation::to_markdown(report));
     for (const auto& file : {json, html, markdown}) {
-      if (file) print_note(fmt::format("wrote {}", file->string()));
+      if (file) log.note(fmt::format("wrote {}", file->string()));
     }
   }
 };
@@ -61,9 +60,9 @@ void add_eval(Program& program) {
         requirements.push_back(Requirement::parse(expression));
       outputs->require_writable_now();
       options->command = program.command;
-      const Json report = open_engine().eval(*options);
+      const Json report = open_engine().eval(*options, program.context());
       print_result(program, report, evaluation::terminal_table(report));
-      outputs->write(report);
+      outputs->write(report, program.context().log);
       for (const Requirement& requirement : requirements) requirement.check(report);
       return 0;
     };

@@ -148,7 +148,7 @@ void add_experts(Program& program) {
       add_verb(program, verb, "list", "Every candidate with its state", "moecollab experts list");
   add_common(list, program, *options);
   action(list, [&program, options] {
-    const Json result = open_engine().experts_list(*options);
+    const Json result = open_engine().experts_list(*options, program.context());
     print_result(program, result, list_text(result));
     return 0;
   });
@@ -175,7 +175,7 @@ void add_experts(Program& program) {
   why.add_option("name", *name, "Name of the expert")->required();
   add_common(why, program, *options);
   action(why, [&program, options, name] {
-    const Json result = open_engine().experts_list(*options);
+    const Json result = open_engine().experts_list(*options, program.context());
     const Json& expert = find_expert(result, *name);
     print_result(program, expert, why_text(expert));
     return 0;
@@ -189,7 +189,7 @@ void add_experts(Program& program) {
       ->capture_default_str();
   add_common(add, program, *options);
   action(add, [&program, options, package, name] {
-    const Json r = open_engine().experts_add(*options, *package, *name);
+    const Json r = open_engine().experts_add(*options, program.context(), *package, *name);
     print_result(
         program, r,
         fmt::format(
@@ -207,7 +207,7 @@ void add_experts(Program& program) {
   verify.add_option("name", *name, "One expert (default: all)");
   add_common(verify, program, *options);
   action(verify, [&program, options, name] {
-    const Json result = open_engine().experts_verify(*options, *name);
+    const Json result = open_engine().experts_verify(*options, program.context(), *name);
     std::string text;
     for (const Json& e : result["experts"])
       text += fmt::format("{}: {}, probe: {}\n", text_of(e["name"]), text_of(e["state"]),

@@ -3,7 +3,6 @@
 
 #include <memory>
 
-#include "base/console.h"
 #include "cli/verb.h"
 
 namespace moecollab::cli {
@@ -55,12 +54,9 @@ void add_grow(Program& program) {
   verb.add_flag("--guard", options->guard,
                 "Refuse to save where an old domain has no replay to be checked on");
   learns_from_data(verb, program, options, [&program](const auto& o) {
-    const Json result = open_engine().grow(o);
+    const Json result = open_engine().grow(o, program.context());
     print_result(program, result, grow_text(result));
-    if (console().terminal) {
-      print_note(
-          fmt::format("next: moecollab eval --registry {} --data-dir …", o.registry.string()));
-    }
+    program.suggest(fmt::format("moecollab eval --registry {} --data-dir …", o.registry.string()));
     return 0;
   });
 }

@@ -36,14 +36,15 @@ void add_predict(Program& program) {
   verb.callback([&program, options] {
     program.action = [&program, options] {
       options->command = program.command;
-      const Json counts = open_engine().predict(*options, [](const std::string& line) {
-        const bool end_of_batch = line.empty();
-        const bool good = end_of_batch
-                              ? std::fflush(stdout) == 0
-                              : std::fwrite(line.data(), 1, line.size(), stdout) == line.size() &&
-                                    std::fputc('\n', stdout) != EOF;
-        if (!good) throw Error("E_WRITE", "standard output could not be written");
-      });
+      const Json counts =
+          open_engine().predict(*options, program.context(), [](const std::string& line) {
+            const bool end_of_batch = line.empty();
+            const bool good =
+                end_of_batch ? std::fflush(stdout) == 0
+                             : std::fwrite(line.data(), 1, line.size(), stdout) == line.size() &&
+                                   std::fputc('\n', stdout) != EOF;
+            if (!good) throw Error("E_WRITE", "standard output could not be written");
+          });
       return counts["errors"].get<int64_t>() > 0 ? exit_status("E_DATA") : 0;
     };
   });

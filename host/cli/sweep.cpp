@@ -1,7 +1,6 @@
 // The verb sweep.
 #include <memory>
 
-#include "base/console.h"
 #include "cli/verb.h"
 #include "evaluation/sweep_report.h"
 
@@ -22,9 +21,9 @@ void add_sweep(Program& program) {
                   "found there are not fitted again (default: REGISTRY/sweep)");
   add_gate_fit(verb, *options);
   learns_from_data(verb, program, options, [&program](const auto& o) {
-    const Json result = open_engine().sweep(o);
+    const Json result = open_engine().sweep(o, program.context());
     print_result(program, result, evaluation::sweep_text(result));
-    print_note("wrote " + result["folder"].get<std::string>());
+    program.context().log.note("wrote " + result["folder"].get<std::string>());
     return 0;
   });
 }

@@ -3,16 +3,10 @@
 
 #include <memory>
 
-#include "base/console.h"
 #include "cli/verb.h"
 
 namespace moecollab::cli {
 namespace {
-
-// The next useful command, for a person; a script knows what it does next.
-void suggest(const std::string& command) {
-  if (console().terminal) print_note("next: " + command);
-}
 
 std::string expert_text(const Json& r) {
   const std::string accuracy =
@@ -74,9 +68,10 @@ void add_train_expert(Program& program) {
                   "How often a checkpoint is written")
       ->capture_default_str();
   learns_from_data(verb, program, options, [&program](const auto& o) {
-    const Json result = open_engine().train_expert(o);
+    const Json result = open_engine().train_expert(o, program.context());
     print_result(program, result, expert_text(result));
-    suggest(fmt::format("moecollab train-gate --registry {} --data-dir …", o.registry.string()));
+    program.suggest(
+        fmt::format("moecollab train-gate --registry {} --data-dir …", o.registry.string()));
     return 0;
   });
 }
@@ -101,7 +96,7 @@ void add_train_rounds(Program& program) {
                   "it was fitted with)");
   verb.add_option("--lambda2", options->lambda2, "Weight of the balance term of eq 3");
   learns_from_data(verb, program, options, [&program](const auto& o) {
-    const Json result = open_engine().train_rounds(o);
+    const Json result = open_engine().train_rounds(o, program.context());
     print_result(
         program, result,
         fmt::format("{} of {} rounds kept; held-out loss {:.4f}\n", result["kept"].get<int>(),
@@ -124,9 +119,9 @@ void add_train_gate(Program& program) {
                   "Texts of each domain whose features, labels and logits are kept for `grow`")
       ->capture_default_str();
   learns_from_data(verb, program, options, [&program](const auto& o) {
-    const Json result = open_engine().train_gate(o);
+    const Json result = open_engine().train_gate(o, program.context());
     print_result(program, result, gate_text(result));
-    suggest(fmt::format("moecollab eval --registry {} --data-dir …", o.registry.string()));
+    program.suggest(fmt::format("moecollab eval --registry {} --data-dir …", o.registry.string()));
     return 0;
   });
 }

@@ -41,7 +41,7 @@ void add_train_baseline(Program& program) {
                   "deep: how often a checkpoint is written")
       ->capture_default_str();
   learns_from_data(verb, program, options, [&program](const auto& o) {
-    const Json result = open_engine().train_baseline(o);
+    const Json result = open_engine().train_baseline(o, program.context());
     print_result(program, result, baseline_text(result));
     return 0;
   });

@@ -9,6 +9,8 @@
 #include <vector>
 
 #include "base/json.h"
+#include "cli/console.h"
+#include "cli/interrupt.h"
 #include "engine/engine.h"
 
 namespace moecollab::cli {
@@ -22,6 +24,12 @@ struct Program {
   std::vector<std::string> notes;  // of options, said when it is known whether to say them
   std::function<int()> action;
   std::map<const CLI::App*, std::string> examples;  // what help begins with
+  Console console;                                  // from when the arguments are read
+
+  // What the engine's verbs are called with.
+  RunContext context() { return {Log(console), interrupt_token(), &console}; }
+  // The next useful command, for a person; a script knows what it does next.
+  void suggest(const std::string& next);
 };
 
 // Common flags; a verb picks what it takes.
@@ -79,7 +87,5 @@ void add_bench(Program& program);
 
 // The engine, opened at the first call. Throws E_INTERNAL with the loader's text and the way on.
 engine::Engine& open_engine();
-// The exit status of a run that a signal ended: 130 for SIGINT, 143 for SIGTERM.
-int interrupted_status();
 
 }  // namespace moecollab::cli

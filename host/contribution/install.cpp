@@ -63,14 +63,16 @@ bool is_whole(const fs::path& folder) {
 
 }  // namespace
 
-FileLock lock_registry(const fs::path& folder) { return FileLock::wait(folder / ".lock"); }
+FileLock lock_registry(const fs::path& folder, Log log) {
+  return FileLock::wait(folder / ".lock", log);
+}
 
-void ensure_registry(const fs::path& folder, const encoder::EncoderSettings& encoder) {
+void ensure_registry(const fs::path& folder, const encoder::EncoderSettings& encoder, Log log) {
   if (fs::exists(folder / registry::kRegistryFile)) return;
   std::error_code error;
   fs::create_directories(folder, error);
   if (error) fail_write(folder, error);
-  const FileLock lock = lock_registry(folder);
+  const FileLock lock = lock_registry(folder, log);
   if (fs::exists(folder / registry::kRegistryFile)) return;  // meanwhile
   registry::EncoderEntry entry;
   entry.path = fs::absolute(encoder.folder).lexically_normal().string();
@@ -82,15 +84,15 @@ void ensure_registry(const fs::path& folder, const encoder::EncoderSettings& enc
 }
 
 void place_package(const fs::path& registry_folder, const registry::Package& package,
-                   const fs::path& target) {
-  const FileLock lock = lock_registry(registry_folder);
+                   const fs::path& target, Log log) {
+  const FileLock lock = lock_registry(registry_folder, log);
   remove_staging(target.parent_path());
   place_locked(package, target);
 }
 
 void install(const fs::path& registry_folder, const registry::Package& package,
-             const std::string& name) {
-  const FileLock lock = lock_registry(registry_folder);
+             const std::string& name, Log log) {
+  const FileLock lock = lock_registry(registry_folder, log);
   const registry::RegistryFile registry = registry::read_registry(registry_folder);
   const std::string version = package.manifest.expert.version.text();
   const fs::path target =

@@ -11,24 +11,24 @@ namespace moecollab::contribution {
 
 // Changes of a registry take turns: whoever reads it to write it has this lock meanwhile. The
 // functions below take it themselves, but for update_lock().
-FileLock lock_registry(const fs::path& folder);
+FileLock lock_registry(const fs::path& folder, Log log);
 
 // Makes FOLDER a registry of 0 experts on this encoder, unless it is one. Relative encoder paths
 // are written as absolute ones, so that the registry works from anywhere. Throws E_WRITE.
-void ensure_registry(const fs::path& folder, const encoder::EncoderSettings& encoder);
+void ensure_registry(const fs::path& folder, const encoder::EncoderSettings& encoder, Log log);
 
 // Copies the package to `target` in the registry's folder, in place of what is there: beside it,
 // then renamed, so that a half-copied package never has a package's name; what a killed process
 // left beside it is removed. Throws E_WRITE.
 void place_package(const fs::path& registry_folder, const registry::Package& package,
-                   const fs::path& target);
+                   const fs::path& target, Log log);
 
 // Copies the package to experts/<name>/<version>/ and, where registry.toml has no entry of that
 // name, appends one for versions compatible with this one. A version that is there already is
 // E_REG_EXISTS, unless its package is the very same (copied again where its files are damaged); a
 // failure leaves the registry as it was.
 void install(const fs::path& registry_folder, const registry::Package& package,
-             const std::string& name);
+             const std::string& name, Log log);
 
 // Writes what the pool found into registry.lock.toml: versions, digests, states, probe records. The
 // caller has the lock since before the pool was opened.

@@ -7,7 +7,6 @@
 #include <optional>
 #include <utility>
 
-#include "base/console.h"
 #include "base/error.h"
 #include "base/strings.h"
 
@@ -65,7 +64,7 @@ std::optional<DataFile> find_split(const fs::path& folder, const std::vector<std
 }
 
 std::vector<DataFile> locate_in_folder(const DataOptions& options,
-                                       const std::vector<std::string>& splits) {
+                                       const std::vector<std::string>& splits, Log log) {
   const std::string looked_for = fmt::format(
       "{}{}", fmt::join(splits, extension(options.format) + " or "), extension(options.format));
   std::vector<DataFile> files;
@@ -86,7 +85,7 @@ std::vector<DataFile> locate_in_folder(const DataOptions& options,
         "--data-dir expects <domain>/<split>" + extension(options.format));
   }
   if (!without.empty()) {
-    print_warning(fmt::format("left out for want of {}: {}", looked_for, join(without, ", ")));
+    log.warning(fmt::format("left out for want of {}: {}", looked_for, join(without, ", ")));
   }
   return files;
 }
@@ -111,14 +110,15 @@ DataFile parse_assignment(const std::string& text, const std::string& split) {
 
 }  // namespace
 
-std::vector<DataFile> locate(const DataOptions& options, const std::string& default_split) {
+std::vector<DataFile> locate(const DataOptions& options, const std::string& default_split,
+                             Log log) {
   const auto splits = wanted_splits(options.split, default_split);
   if (options.dir.empty() && options.files.empty()) {
     throw Error("E_CONFIG", "no data given: neither --data-dir nor --data",
                 "say --data-dir DIR (with <domain>/<split>.jsonl) or --data DOMAIN=FILE");
   }
   std::vector<DataFile> files;
-  if (!options.dir.empty()) files = locate_in_folder(options, splits);
+  if (!options.dir.empty()) files = locate_in_folder(options, splits, log);
   for (const std::string& text : options.files) {
     files.push_back(parse_assignment(text, options.split));
   }

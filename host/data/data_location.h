@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/files.h"
+#include "base/run_context.h"
 #include "data/format.h"
 
 namespace moecollab::data {
@@ -27,6 +28,6 @@ struct DataFile {
 // left out with a warning; names beginning with "." are none.
 // Throws E_CONFIG (neither folder nor file, DOMAIN=FILE malformed, a domain twice, no such split),
 // E_DATA (no such folder, no domain in it has the split).
-std::vector<DataFile> locate(const DataOptions& options, const std::string& default_split);
+std::vector<DataFile> locate(const DataOptions& options, const std::string& default_split, Log log);
 
 }  // namespace moecollab::data

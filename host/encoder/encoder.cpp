@@ -6,10 +6,8 @@
 
 #include <algorithm>
 
-#include "base/console.h"
 #include "base/digest.h"
 #include "base/error.h"
-#include "base/interrupt.h"
 #include "base/strings.h"
 #include "text/batching.h"
 
@@ -72,11 +70,12 @@ std::string fingerprint(const EncoderSettings& settings) {
 }
 
 Encoder::Encoder(EncoderSettings settings, const Compute& compute, int64_t batch_tokens,
-                 std::shared_ptr<FeatureCache> cache)
+                 std::shared_ptr<FeatureCache> cache, const RunContext& context)
     : settings_(std::move(settings)),
       compute_(compute),
       batch_tokens_(batch_tokens),
       cache_(std::move(cache)),
+      context_(context),
       config_(read_bert_config(settings_.folder)),
       tokenizer_(open_tokenizer(settings_, config_)),
       fingerprint_(fingerprint_of(settings_, config_, tokenizer_)) {}
@@ -205,10 +204,11 @@ void Encoder::run_model(std::span<const int64_t> rows, const FeatureRequest& req
 
   std::optional<Progress> progress;
   if (!progress_label.empty())
-    progress.emplace(std::string(progress_label), static_cast<int64_t>(rows.size()), "texts");
+    progress =
+        context_.progress(std::string(progress_label), "text", static_cast<int64_t>(rows.size()));
   std::vector<int64_t> unsettled;
   for (const std::vector<int64_t>& batch : text::plan_batches(tokens.lengths, batch_tokens_)) {
-    const bool stop = progress && stop_requested();
+    const bool stop = progress && context_.stop.requested();
     if (unsettled.size() >= kSettledTogether || stop) {
       settle(unsettled, out);
       unsettled.clear();

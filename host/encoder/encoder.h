@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/compute.h"
+#include "base/run_context.h"
 #include "encoder/bert.h"
 #include "encoder/bert_weights.h"
 #include "encoder/feature_cache.h"
@@ -49,7 +50,7 @@ class Encoder {
   // batch_tokens: real tokens of one forward pass. `cache`: where pooled features are kept, or
   // none.
   Encoder(EncoderSettings settings, const Compute& compute, int64_t batch_tokens,
-          std::shared_ptr<FeatureCache> cache);
+          std::shared_ptr<FeatureCache> cache, const RunContext& context);
 
   const BertConfig& config() const { return config_; }
   const EncoderSettings& settings() const { return settings_; }
@@ -94,6 +95,7 @@ class Encoder {
   Compute compute_;
   int64_t batch_tokens_;
   std::shared_ptr<FeatureCache> cache_;
+  RunContext context_;
   BertConfig config_;
   text::Tokenizer tokenizer_;
   std::string fingerprint_;

@@ -6,7 +6,6 @@
 #include <cstring>
 #include <set>
 
-#include "base/console.h"
 #include "base/error.h"
 #include "base/strings.h"
 #include "weights/writer.h"
@@ -34,8 +33,8 @@ size_t FeatureCache::DigestHash::operator()(const Digest& d) const {
   return hash;
 }
 
-FeatureCache::FeatureCache(fs::path folder, std::string engine, uint64_t capacity)
-    : folder_(std::move(folder)), engine_(std::move(engine)), capacity_(capacity) {
+FeatureCache::FeatureCache(fs::path folder, std::string engine, Log log, uint64_t capacity)
+    : folder_(std::move(folder)), engine_(std::move(engine)), log_(log), capacity_(capacity) {
   std::error_code error;
   fs::create_directories(folder_, error);
   if (error) {
@@ -96,7 +95,7 @@ void FeatureCache::open_file(const fs::path& file, int64_t hidden, Shelf& into) 
     }
     into.files.push_back(std::move(opened));
   } catch (const Error& error) {
-    print_warning(fmt::format(
+    log_.warning(fmt::format(
         "feature cache: {} is damaged ({}); it is removed and its texts are encoded again",
         escaped(file.string()), error.what()));
     std::error_code ignored;

@@ -13,6 +13,7 @@
 
 #include "base/digest.h"
 #include "base/files.h"
+#include "base/run_context.h"
 #include "encoder/features.h"
 #include "weights/safetensors.h"
 
@@ -27,7 +28,7 @@ class FeatureCache {
  public:
   // `engine`: precision, device class and versions as one string. `capacity` in bytes: the oldest
   // files beyond it are removed when rows are added.
-  FeatureCache(fs::path folder, std::string engine, uint64_t capacity = uint64_t{4} << 30);
+  FeatureCache(fs::path folder, std::string engine, Log log, uint64_t capacity = uint64_t{4} << 30);
 
   // The row [hidden] of the text with that digest, or nullptr. Valid until the next add().
   const float* find(const std::string& fingerprint, const PooledKey& key, int64_t hidden,
@@ -55,6 +56,7 @@ class FeatureCache {
 
   fs::path folder_;
   std::string engine_;
+  Log log_;
   uint64_t capacity_;
   std::map<std::string, Shelf> shelves_;
 };

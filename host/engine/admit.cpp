@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <optional>
 
-#include "base/console.h"
 #include "base/error.h"
 #include "base/strings.h"
 #include "contribution/admission.h"
@@ -193,24 +192,22 @@ fs::path verdict_path(const AdmitOptions& options, const registry::Package& pack
 std::optional<training::GrowthRows> fitting_rows(pipeline::Pool& pool, const Trial& trial,
                                                  const AdmitOptions& options,
                                                  const std::vector<encoder::PooledKey>& features,
-                                                 Json& notes) {
+                                                 Log log) {
   if (options.data.dir.empty()) {
-    notes.push_back(
+    log.note(
         "confidences are taken as they are, and the fitted gate is left out: both need training "
         "texts, which only --data-dir holds beside those judged on");
-    print_note(notes.back().get<std::string>());
     return std::nullopt;
   }
   data::DataOptions location;
   location.dir = options.data.dir;
   location.format = options.data.format;
-  const std::vector<data::Dataset> datasets = read_datasets(location, "train");
+  const std::vector<data::Dataset> datasets = read_datasets(location, "train", pool.context().log);
   training::GrowthRows rows = training::collect_growth_rows(
       pool, trial.labels, trial.experts, features,
       choose(pool, trial, datasets, /*held_out_only=*/true, options.seed));
   if (rows.domain_of.empty()) {
-    notes.push_back("confidences are taken as they are: no training text is held out");
-    print_note(notes.back().get<std::string>());
+    log.note("confidences are taken as they are: no training text is held out");
     return std::nullopt;
   }
   return rows;
@@ -275,29 +272,28 @@ Json provenance_json(pipeline::Pool& pool, const std::vector<training::ChosenTex
       {"command", options.command}};
 }
 
-void warn_of_seen_texts(const training::GrowthRows& rows, Json& notes) {
+void warn_of_seen_texts(const training::GrowthRows& rows, Log log) {
   if (rows.unknown.back() == 0) return;
-  notes.push_back(
+  log.warning(
       fmt::format("the candidate has no held-out logits here: it may have trained on "
                   "{} of the texts of its own domain",
                   rows.unknown.back()));
-  print_warning(notes.back().get<std::string>());
 }
 
 }  // namespace
 
-Json run_admit(const AdmitOptions& options) {
+Json run_admit(const AdmitOptions& options, const RunContext& context) {
   prepare(options);
   check_options(options);
   const registry::PackageFolder folder(options.package);
   const registry::Package package = registry::open_package(folder.path());
   const bool training_files = options.data.split.empty() || options.data.split == "train";
-  const std::vector<data::Dataset> datasets = read_datasets(options.data, "train");
-  pipeline::Pool pool(pool_options(options));
+  const std::vector<data::Dataset> datasets = read_datasets(options.data, "train", context.log);
+  pipeline::Pool pool(pool_options(options, context));
   require_pool(pool, options);
   const at::NoGradGuard no_grad;
-  Json notes = Json::array();
-  const std::unique_ptr<Trial> opened = open_trial(pool, package, notes);
+  CollectingLog notes(context.log);
+  const std::unique_ptr<Trial> opened = open_trial(pool, package, notes.log());
   const Trial& trial = *opened;
   const auto chosen = choose(pool, trial, datasets, training_files, options.seed);
   require_own_domain(trial, chosen);
@@ -307,26 +303,24 @@ Json run_admit(const AdmitOptions& options) {
       trial.gate ? trial.gate->gate.features : std::vector<encoder::PooledKey>();
   const training::GrowthRows rows =
       training::collect_growth_rows(pool, trial.labels, trial.experts, features, chosen);
-  if (training_files) warn_of_seen_texts(rows, notes);
-  const auto fit =
-      training_files ? std::optional(rows) : fitting_rows(pool, trial, options, features, notes);
+  if (training_files) warn_of_seen_texts(rows, notes.log());
+  const auto fit = training_files ? std::optional(rows)
+                                  : fitting_rows(pool, trial, options, features, notes.log());
   const Judgement judged = judge(trial, rows, fit);
   Json fitted = nullptr;
   if (trial.gate && trial.gate->gate.is_mlp()) {
-    notes.push_back(
+    notes.log().note(
         "not judged under the fitted gate: it has a hidden layer, and rows are grown "
         "for linear gates only");
-    print_note(notes.back().get<std::string>());
   } else if (trial.gate && fit && fit->index_of(trial.candidate.domain()) < 0) {
-    notes.push_back(fmt::format(
+    notes.log().note(fmt::format(
         "not judged under the fitted gate: --data-dir has no training text of domain {} to fit its "
         "row on",
         trial.candidate.domain()));
-    print_note(notes.back().get<std::string>());
   } else if (trial.gate && fit) {
     fitted = under_fitted_gate(trial, *fit, rows, options.texts);
     if (training_files)
-      notes.push_back("the row under the fitted gate was fitted on the texts that it is judged on");
+      notes.keep("the row under the fitted gate was fitted on the texts that it is judged on");
   }
   for (const data::Dataset& dataset : datasets) data::require_unchanged(dataset);
 
@@ -346,7 +340,7 @@ Json run_admit(const AdmitOptions& options) {
       {"fitted_gate", fitted},
       {"contributions", contributions(trial, judged.pool, options)},
       {"split", training_files ? "train (held out)" : options.data.split},
-      {"notes", notes}};
+      {"notes", notes.texts()}};
   result.update(provenance_json(pool, chosen, options));
   write_file_atomic(path, to_text(result));
   result["file"] = path.string();

@@ -78,13 +78,13 @@ Lesson lesson_of(const pipeline::Pool& pool, const std::vector<data::Dataset>& d
 
 fs::path deep_baseline_folder(const fs::path& registry) { return registry / "baselines" / "deep"; }
 
-Json train_deep_baseline(const TrainBaselineOptions& options) {
+Json train_deep_baseline(const TrainBaselineOptions& options, const RunContext& context) {
   const TrainExpertOptions expert = expert_options(options);
   const registry::Package kind = registry::open_package(find_kind(kKind));
   const training::ExpertTrainingOptions training =
       training_options(expert, kind.manifest.training);  // refuses before anything is read
-  const std::vector<data::Dataset> datasets = read_datasets(options.data, "train");
-  pipeline::Pool pool(pool_options(options));
+  const std::vector<data::Dataset> datasets = read_datasets(options.data, "train", context.log);
+  pipeline::Pool pool(pool_options(options, context));
   pool.require_experts();
   if (pool.encoder() == nullptr) {
     throw Error("E_ENCODER", "the model forks from the encoder, but registry.toml names none",
@@ -100,7 +100,7 @@ Json train_deep_baseline(const TrainBaselineOptions& options) {
   contribution::place_package(options.registry,
                               write_trained(checkpoint_folder(expert) / "package", expert, manifest,
                                             kind, trained, pool, lesson.texts),
-                              folder);
+                              folder, context.log);
   trained.checkpoints->finish();
   double seconds = 0;
   for (const training::EpochRecord& epoch : trained.history) seconds += epoch.seconds;
@@ -127,7 +127,8 @@ pipeline::InstalledExpert open_deep_baseline(const pipeline::Pool& pool) {
     stale(fmt::format("knows {} labels, the installed experts {}", columns.size(),
                       pool.labels().size()));
   }
-  auto expert = pipeline::instantiate(package, pool.encoder(), pool.options().compute);
+  auto expert =
+      pipeline::instantiate(package, pool.encoder(), pool.options().compute, pool.context());
   return {kName, std::move(package), std::move(expert), {0, std::move(columns), 1.0}, {}};
 }
 

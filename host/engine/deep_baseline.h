@@ -2,6 +2,7 @@
 // labels. What a collaboration is compared with (`multi_task_deep` of the report).
 #pragma once
 
+#include "base/run_context.h"
 #include "data/dataset.h"
 #include "engine/options.h"
 #include "pipeline/pool.h"
@@ -12,7 +13,7 @@ namespace moecollab::engine {
 fs::path deep_baseline_folder(const fs::path& registry);
 
 // Trains it for the recipe's epochs on every text (none is held out) and writes its package.
-Json train_deep_baseline(const TrainBaselineOptions& options);
+Json train_deep_baseline(const TrainBaselineOptions& options, const RunContext& context);
 
 // The model, its columns those of the pool's union. Throws E_CKPT_BASELINE naming what disagrees:
 // another encoder, or labels that are not exactly those of the union; and what instantiate() does.

@@ -40,12 +40,13 @@ std::vector<std::string> read_texts(const EncodeOptions& options) {
 
 }  // namespace
 
-Json run_encode(const EncodeOptions& options) {
+Json run_encode(const EncodeOptions& options, const RunContext& context) {
   prepare(options);
   require_writable(options.output);
   const std::vector<std::string> texts = read_texts(options);
   const std::vector<std::string_view> views(texts.begin(), texts.end());
-  encoder::Encoder encoder(settings_of(options), options.compute, options.batch_tokens, nullptr);
+  encoder::Encoder encoder(settings_of(options), options.compute, options.batch_tokens, nullptr,
+                           context);
   const auto layers = static_cast<int>(encoder.config().layers);
   const encoder::PooledKey key{layers, encoder::Pooling::kMean};
   encoder::FeatureRequest request;

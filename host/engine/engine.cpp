@@ -7,7 +7,6 @@
 #include <torch/headeronly/version.h>
 
 #include "base/compute.h"
-#include "base/interrupt.h"
 #include "base/version.h"
 #include "engine/verbs.h"
 
@@ -16,33 +15,50 @@ namespace {
 
 class TorchEngine final : public Engine {
  public:
-  Json train_expert(const TrainExpertOptions& options) override {
-    return run_train_expert(options);
+  Json train_expert(const TrainExpertOptions& options, const RunContext& context) override {
+    return run_train_expert(options, context);
   }
-  Json train_rounds(const TrainRoundsOptions& options) override {
-    return run_train_rounds(options);
+  Json train_rounds(const TrainRoundsOptions& options, const RunContext& context) override {
+    return run_train_rounds(options, context);
   }
-  Json train_gate(const TrainGateOptions& options) override { return run_train_gate(options); }
-  Json train_baseline(const TrainBaselineOptions& options) override {
-    return run_train_baseline(options);
+  Json train_gate(const TrainGateOptions& options, const RunContext& context) override {
+    return run_train_gate(options, context);
   }
-  Json grow(const GrowOptions& options) override { return run_grow(options); }
-  Json admit(const AdmitOptions& options) override { return run_admit(options); }
-  Json sweep(const SweepOptions& options) override { return run_sweep(options); }
-  Json eval(const EvalOptions& options) override { return run_eval(options); }
-  Json predict(const PredictOptions& options,
+  Json train_baseline(const TrainBaselineOptions& options, const RunContext& context) override {
+    return run_train_baseline(options, context);
+  }
+  Json grow(const GrowOptions& options, const RunContext& context) override {
+    return run_grow(options, context);
+  }
+  Json admit(const AdmitOptions& options, const RunContext& context) override {
+    return run_admit(options, context);
+  }
+  Json sweep(const SweepOptions& options, const RunContext& context) override {
+    return run_sweep(options, context);
+  }
+  Json eval(const EvalOptions& options, const RunContext& context) override {
+    return run_eval(options, context);
+  }
+  Json predict(const PredictOptions& options, const RunContext& context,
                const std::function<void(const std::string&)>& emit) override {
-    return run_predict(options, emit);
+    return run_predict(options, context, emit);
   }
-  Json encode(const EncodeOptions& options) override { return run_encode(options); }
-  Json bench(const BenchOptions& options) override { return run_bench(options); }
-  Json experts_list(const CommonOptions& options) override { return run_experts_list(options); }
-  Json experts_add(const CommonOptions& options, const fs::path& package,
+  Json encode(const EncodeOptions& options, const RunContext& context) override {
+    return run_encode(options, context);
+  }
+  Json bench(const BenchOptions& options, const RunContext& context) override {
+    return run_bench(options, context);
+  }
+  Json experts_list(const CommonOptions& options, const RunContext& context) override {
+    return run_experts_list(options, context);
+  }
+  Json experts_add(const CommonOptions& options, const RunContext& context, const fs::path& package,
                    const std::string& name) override {
-    return run_experts_add(options, package, name);
+    return run_experts_add(options, context, package, name);
   }
-  Json experts_verify(const CommonOptions& options, const std::string& name) override {
-    return run_experts_verify(options, name);
+  Json experts_verify(const CommonOptions& options, const RunContext& context,
+                      const std::string& name) override {
+    return run_experts_verify(options, context, name);
   }
   Json facts(const CommonOptions& options) override {
     return {{"version", kVersion},
@@ -54,8 +70,6 @@ class TorchEngine final : public Engine {
             {"device", name(options.compute.device)}};
   }
   Json encoder_facts(const CommonOptions& options) override { return run_encoder_facts(options); }
-  void set_console(const ConsoleSettings& settings) override { moecollab::set_console(settings); }
-  void request_stop() override { stop_requested() = true; }
 };
 
 }  // namespace

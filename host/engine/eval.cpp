@@ -3,7 +3,6 @@
 #include <functional>
 #include <sstream>
 
-#include "base/console.h"
 #include "base/error.h"
 #include "base/files.h"
 #include "base/strings.h"
@@ -21,24 +20,21 @@ constexpr uint64_t kMaxHistory = uint64_t{64} << 20;  // bytes
 
 // Loads a comparison model of the registry, or notes in the report why it has no figures.
 void load_baseline(const char* name, const fs::path& file, const std::function<void()>& load,
-                   std::vector<std::string>& notes) {
+                   CollectingLog& notes) {
   if (!fs::exists(file)) {
-    notes.push_back(fmt::format("{} is null: there is no registry/baselines/{}", name,
-                                file.filename().string()));
+    notes.keep(fmt::format("{} is null: there is no registry/baselines/{}", name,
+                           file.filename().string()));
     return;
   }
   try {
     load();
   } catch (const Error& error) {
-    const std::string note = fmt::format("{} is null: {}", name, error.what());
-    print_warning(fmt::format("{}; {}", note, error.hint()));
-    notes.push_back(note);
+    notes.log().warning(fmt::format("{} is null: {}", name, error.what()), error.hint());
   }
 }
 
 void load_baselines(const fs::path& registry, const pipeline::Pool& pool,
-                    evaluation::EvaluationContext& context) {
-  evaluation::Baselines& baselines = context.baselines;
+                    evaluation::Baselines& baselines, CollectingLog& notes) {
   const auto load_head = [&] {
     training::HeadFile head = training::read_head(registry);
     baselines.head_columns =
@@ -46,27 +42,26 @@ void load_baselines(const fs::path& registry, const pipeline::Pool& pool,
     baselines.head = std::move(head);
   };
   const auto load_deep = [&] { baselines.deep.emplace(open_deep_baseline(pool)); };
-  load_baseline("multi_task_head", training::head_path(registry), load_head, context.notes);
-  load_baseline("multi_task_deep", deep_baseline_folder(registry), load_deep, context.notes);
+  load_baseline("multi_task_head", training::head_path(registry), load_head, notes);
+  load_baseline("multi_task_deep", deep_baseline_folder(registry), load_deep, notes);
 }
 
 // The lines of a history; none where there is no such file. One that cannot be read is noted.
-std::vector<Json> read_history(const fs::path& file, std::vector<std::string>& notes) {
+std::vector<Json> read_history(const fs::path& file, CollectingLog& notes) {
   std::vector<Json> lines;
   if (!fs::exists(file)) return lines;
   try {
     std::istringstream text(read_file(file, "E_REG_IO", kMaxHistory));
     for (std::string line; std::getline(text, line);) lines.push_back(parse_json(line));
   } catch (const std::exception& error) {
-    notes.push_back(
-        fmt::format("{} cannot be read: {}", escaped(file.string()), escaped(error.what())));
+    notes.keep(fmt::format("{} cannot be read: {}", escaped(file.string()), escaped(error.what())));
     lines.clear();
   }
   return lines;
 }
 
 Json read_training(const fs::path& registry, const pipeline::Collaboration& collaboration,
-                   std::vector<std::string>& notes) {
+                   CollectingLog& notes) {
   std::vector<std::pair<std::string, std::vector<Json>>> experts;
   for (const pipeline::InstalledExpert* expert : collaboration.experts()) {
     std::vector<Json> history =
@@ -79,29 +74,31 @@ Json read_training(const fs::path& registry, const pipeline::Collaboration& coll
 
 }  // namespace
 
-Json run_eval(const EvalOptions& options) {
+Json run_eval(const EvalOptions& options, const RunContext& context) {
   prepare(options);
   if (options.fusion) fusion::parse_mode(*options.fusion);
   if (options.top_k) check_top_k(options.registry, *options.top_k);
-  const std::vector<data::Dataset> datasets = read_datasets(options.data, "test-else-dev");
-  pipeline::Pool pool(pool_options(options));
+  const std::vector<data::Dataset> datasets =
+      read_datasets(options.data, "test-else-dev", context.log);
+  pipeline::Pool pool(pool_options(options, context));
   pool.require_experts();
-  const LoadedGate gate = load_gate(options.registry, options.fusion, options.top_k);
+  const LoadedGate gate = load_gate(options.registry, options.fusion, options.top_k, context.log);
   pipeline::Collaboration collaboration(pool, pipeline::open_gate(gate.file, pool), gate.fusion,
                                         gate.top_k);
 
-  evaluation::EvaluationContext context;
-  context.command = options.command;
-  context.seed = options.seed;
-  load_baselines(options.registry, pool, context);
-  context.training = read_training(options.registry, collaboration, context.notes);
+  CollectingLog notes(context.log);
+  evaluation::EvaluationContext about;
+  about.command = options.command;
+  about.seed = options.seed;
+  load_baselines(options.registry, pool, about.baselines, notes);
+  about.training = read_training(options.registry, collaboration, notes);
   if (!options.data.dir.empty()) {
     for (const data::Dataset& dataset : datasets) {
       const fs::path file = options.data.dir / dataset.domain / "train.jsonl";
-      if (fs::exists(file)) context.training_files[dataset.domain] = file.string();
+      if (fs::exists(file)) about.training_files[dataset.domain] = file.string();
     }
   }
-  Json report = evaluation::evaluate(collaboration, gate.file, datasets, context);
+  Json report = evaluation::evaluate(collaboration, gate.file, datasets, about, notes);
   for (const data::Dataset& dataset : datasets) data::require_unchanged(dataset);
   return report;
 }

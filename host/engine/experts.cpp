@@ -49,10 +49,10 @@ Json candidate_json(const registry::Candidate& candidate) {
 }
 
 // An expert that is ready but has no row of the gate takes no part: `unrouted`.
-void mark_unrouted(Json& experts, const fs::path& registry) {
+void mark_unrouted(Json& experts, const fs::path& registry, Log log) {
   std::vector<std::string> routed;
   try {
-    for (const pipeline::GateRow& row : pipeline::read_gate(registry).rows)
+    for (const pipeline::GateRow& row : pipeline::read_gate(registry, log).rows)
       routed.push_back(row.name);
   } catch (const Error&) {
     // No gate, or an unreadable one: then nobody is routed, and eval says why.
@@ -78,18 +78,18 @@ Json list_of(const pipeline::Pool& pool) {
 
 }  // namespace
 
-Json run_experts_list(const CommonOptions& options) {
+Json run_experts_list(const CommonOptions& options, const RunContext& context) {
   prepare(options);
-  pipeline::PoolOptions open = pool_options(options, /*cached=*/false);
+  pipeline::PoolOptions open = pool_options(options, context, /*cached=*/false);
   open.tolerate_refused = true;
   const pipeline::Pool pool(open);
   Json experts = list_of(pool);
-  mark_unrouted(experts, options.registry);
+  mark_unrouted(experts, options.registry, context.log);
   return {{"registry", options.registry.string()}, {"experts", experts}};
 }
 
-Json run_experts_add(const CommonOptions& options, const fs::path& package_path,
-                     const std::string& wanted_name) {
+Json run_experts_add(const CommonOptions& options, const RunContext& context,
+                     const fs::path& package_path, const std::string& wanted_name) {
   prepare(options);
   const registry::PackageFolder folder(package_path);
   const registry::Package package = registry::open_package(folder.path());
@@ -101,11 +101,11 @@ Json run_experts_add(const CommonOptions& options, const fs::path& package_path,
                 fmt::format("train one with `moecollab train-expert NAME --kind {} --domain D`",
                             escaped(package_path.string())));
   }
-  contribution::ensure_registry(options.registry, new_registry_encoder(options));
+  contribution::ensure_registry(options.registry, new_registry_encoder(options), context.log);
   require_writable(options.registry / registry::kRegistryFile);
   const std::optional<registry::Signer> signer =
       registry::check_signature(folder.path(), registry::read_registry(options.registry).trust);
-  pipeline::PoolOptions open = pool_options(options, /*cached=*/false);
+  pipeline::PoolOptions open = pool_options(options, context, /*cached=*/false);
   open.tolerate_refused = true;
   bool probed = false;
   {
@@ -117,11 +117,11 @@ Json run_experts_add(const CommonOptions& options, const fs::path& package_path,
     fusion::LabelUnion labels = pool.labels();
     labels.add({package.manifest.task.label_space, package.manifest.task.labels},
                package.manifest.task.partial, "the package");
-    const auto expert = pipeline::instantiate(package, pool.encoder(), open.compute);
+    const auto expert = pipeline::instantiate(package, pool.encoder(), open.compute, context);
     probed = pipeline::check_probe(package, *expert, pool.encoder());
   }
-  contribution::install(options.registry, package, name);
-  refresh_lock(options);
+  contribution::install(options.registry, package, name, context.log);
+  refresh_lock(options, context);
   return {{"name", name},
           {"version", package.manifest.expert.version.text()},
           {"sha256", package.manifest_sha256},
@@ -130,11 +130,12 @@ Json run_experts_add(const CommonOptions& options, const fs::path& package_path,
           {"state", registry::to_text(registry::State::kUnrouted)}};
 }
 
-Json run_experts_verify(const CommonOptions& options, const std::string& name) {
+Json run_experts_verify(const CommonOptions& options, const RunContext& context,
+                        const std::string& name) {
   prepare(options);
   require_writable(options.registry / registry::kLockFile);
-  const FileLock lock = contribution::lock_registry(options.registry);
-  pipeline::PoolOptions open = pool_options(options, /*cached=*/false);
+  const FileLock lock = contribution::lock_registry(options.registry, context.log);
+  pipeline::PoolOptions open = pool_options(options, context, /*cached=*/false);
   open.tolerate_refused = true;
   open.run_probes = true;
   pipeline::Pool pool(open);

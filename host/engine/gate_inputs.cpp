@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include "base/console.h"
 #include "base/error.h"
 #include "engine/session.h"
 #include "training/gate_prior.h"
@@ -52,16 +51,17 @@ std::vector<encoder::PooledKey> gate_features(const TrainGateOptions& options, i
 }
 
 void report_calibration(const GateInputs& inputs) {
+  const Log log = inputs.pool->context().log;
   const std::vector<std::string> names = inputs.expert_names();
   for (size_t e = 0; e < names.size(); ++e) {
     const training::Calibration& c = inputs.calibration[e];
     if (c.texts == 0) {
-      print_warning(fmt::format(
+      log.warning(fmt::format(
           "expert {} has no held-out text of its own labels; its temperature stays {:g}", names[e],
           c.temperature));
     } else if (c.temperature == training::kMinTemperature ||
                c.temperature == training::kMaxTemperature) {
-      print_warning(fmt::format(
+      log.warning(fmt::format(
           "expert {}: the best temperature lies beyond {:g}, where the search ends ({} texts)",
           names[e], c.temperature, c.texts));
     }
@@ -77,7 +77,8 @@ std::vector<std::string> GateInputs::expert_names() const {
 }
 
 training::GateProblem GateInputs::problem() const {
-  return {data, labels, pool->labels(), features, training.fusion, training.top_k};
+  return {
+      data, labels, pool->labels(), features, training.fusion, training.top_k, pool->context().log};
 }
 
 Json fit_json(const TrainGateOptions& options) {
@@ -92,7 +93,7 @@ Json fit_json(const TrainGateOptions& options) {
           {"keep_replay", options.keep_replay}};
 }
 
-void restore_gate_options(const pipeline::GateFile& file, TrainGateOptions& options) {
+void restore_gate_options(const pipeline::GateFile& file, Log log, TrainGateOptions& options) {
   const gate::ObjectiveOptions& objective = file.objective;
   options.fusion = fusion::name(file.fusion);
   options.top_k = file.top_k;
@@ -109,7 +110,7 @@ void restore_gate_options(const pipeline::GateFile& file, TrainGateOptions& opti
   for (const encoder::PooledKey& feature : file.gate.features)
     options.layers.push_back(feature.layer);
   if (file.fit.empty()) {
-    print_warning(
+    log.warning(
         "gate.toml is of an earlier version, which did not record --calibrate, --prior, "
         "--keep-replay and the optimiser's settings: the defaults are taken");
   }
@@ -125,15 +126,15 @@ void restore_gate_options(const pipeline::GateFile& file, TrainGateOptions& opti
   restore("keep_replay", options.keep_replay);
 }
 
-GateInputs prepare_gate(const TrainGateOptions& options,
+GateInputs prepare_gate(const TrainGateOptions& options, const RunContext& context,
                         const std::function<void()>& check_outputs) {
   prepare(options);
   GateInputs inputs;
   inputs.training = training_options(options);
   check_top_k(options.registry, options.top_k);
   check_outputs();
-  inputs.datasets = read_datasets(options.data, "train");
-  inputs.pool = std::make_unique<pipeline::Pool>(pool_options(options));
+  inputs.datasets = read_datasets(options.data, "train", context.log);
+  inputs.pool = std::make_unique<pipeline::Pool>(pool_options(options, context));
   pipeline::Pool& pool = *inputs.pool;
   pool.require_experts();
   if (pool.encoder() == nullptr) {

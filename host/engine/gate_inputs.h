@@ -29,12 +29,12 @@ struct GateInputs {
 // Refuses bad options before anything is read (E_CONFIG), calls `check_outputs` (which throws
 // E_WRITE where the result could not be written), opens the pool, collects features and expert
 // outputs, calibrates if asked to.
-GateInputs prepare_gate(const TrainGateOptions& options,
+GateInputs prepare_gate(const TrainGateOptions& options, const RunContext& context,
                         const std::function<void()>& check_outputs);
 
 // [fit] of gate.toml: the settings that do not follow from the gate itself.
 Json fit_json(const TrainGateOptions& options);
 // Options that fit such a gate again; those that gate.toml does not state stay as they are.
-void restore_gate_options(const pipeline::GateFile& file, TrainGateOptions& options);
+void restore_gate_options(const pipeline::GateFile& file, Log log, TrainGateOptions& options);
 
 }  // namespace moecollab::engine

@@ -7,7 +7,6 @@
 #include <optional>
 #include <set>
 
-#include "base/console.h"
 #include "base/digest.h"
 #include "base/error.h"
 #include "base/strings.h"
@@ -76,7 +75,7 @@ std::string gate_digest(const fs::path& registry) {
 Growth open_growth(pipeline::Pool& pool, const GrowOptions& options) {
   Growth growth;
   growth.digest = gate_digest(options.registry);
-  LoadedGate loaded = load_gate(options.registry, std::nullopt, std::nullopt);
+  LoadedGate loaded = load_gate(options.registry, std::nullopt, std::nullopt, pool.context().log);
   growth.stored = std::move(loaded.file);
   growth.fusion = loaded.fusion;
   growth.top_k = loaded.top_k;
@@ -114,21 +113,22 @@ std::vector<data::Dataset> read_files(const GrowOptions& options, const pipeline
                                       const Growth& growth) {
   if (options.data.dir.empty() && options.data.files.empty()) return {};
   std::vector<data::Dataset> datasets;
-  for (data::Dataset& dataset : read_datasets(options.data, "train")) {
+  for (data::Dataset& dataset : read_datasets(options.data, "train", pool.context().log)) {
     if (dataset.domain == growth.domain) {
       datasets.push_back(std::move(dataset));
       continue;
     }
     const auto known = growth.stored.data.find(dataset.domain);
     if (known == growth.stored.data.end()) {
-      print_note(
+      pool.context().log.note(
           fmt::format("domain {} is neither new nor one that the gate was fitted on: left "
                       "out",
                       dataset.domain));
       continue;
     }
     if (!is_answered(pool, growth, dataset.domain)) {
-      print_note(fmt::format("domain {} has no expert that is ready: left out", dataset.domain));
+      pool.context().log.note(
+          fmt::format("domain {} has no expert that is ready: left out", dataset.domain));
       continue;
     }
     if (known->second != dataset.sha256) {
@@ -154,10 +154,10 @@ struct Rows {
   std::set<std::string> unchecked;  // old domains without replay
 };
 
-void warn_of_unknown(const training::GrowthRows& rows, const Growth& growth) {
+void warn_of_unknown(const training::GrowthRows& rows, const Growth& growth, Log log) {
   for (size_t e = 0; e < rows.unknown.size(); ++e) {
     if (rows.unknown[e] == 0) continue;
-    print_warning(fmt::format(
+    log.warning(fmt::format(
         "expert {} may have trained on {} of the texts of its own domain, and then counts for more "
         "than it should",
         growth.experts[e]->name, rows.unknown[e]));
@@ -181,13 +181,13 @@ void collect_from_file(pipeline::Pool& pool, const Growth& growth, const data::D
   rows.fresh_held_out = std::min(count, held_out);
   if (count < held_out) rows.judged = collect(count, held_out);
   rows.source = "data";
-  warn_of_unknown(rows.fresh, growth);
+  warn_of_unknown(rows.fresh, growth, pool.context().log);
 }
 
 void collect_from_package(const pipeline::Pool& pool, const Growth& growth, Rows& rows) {
   for (const InstalledExpert* expert : growth.newcomers) {
-    const auto routing =
-        training::read_routing(expert->package, *pool.encoder(), growth.setting.gate);
+    const auto routing = training::read_routing(expert->package, *pool.encoder(),
+                                                growth.setting.gate, pool.context().log);
     if (!routing) continue;
     const int64_t m = routing->z.size(0);
     rows.fresh.texts.z = routing->z;
@@ -230,8 +230,8 @@ void collect_replay(pipeline::Pool& pool, const Growth& growth,
     covered.insert(growth.domain);
   }
   const Json& kept = growth.stored.metrics;
-  if (const auto replay =
-          training::read_replay(options.registry, kept.value("replay_sha256", std::string()))) {
+  if (const auto replay = training::read_replay(
+          options.registry, kept.value("replay_sha256", std::string()), pool.context().log)) {
     std::set<std::string> left_out = covered;
     for (const auto& [domain, sha256] : growth.stored.data) {
       if (!is_answered(pool, growth, domain)) left_out.insert(domain);
@@ -344,9 +344,10 @@ void extend_prior(std::vector<double>& prior, size_t new_rows) {
 }
 
 // What an unknown domain is told by, measured anew where all old domains are replayed.
-void measure_entropies(const gate::Gate& grown, const Rows& rows, pipeline::GateFile& file) {
+void measure_entropies(const gate::Gate& grown, const Rows& rows, Log log,
+                       pipeline::GateFile& file) {
   if (!rows.unchecked.empty()) {
-    print_note(
+    log.note(
         "unknown_domain is still told by the old gate's entropies, since not every old domain is "
         "replayed");
     return;
@@ -387,8 +388,8 @@ pipeline::GateFile grown_file(const Growth& growth, const training::NewRows& fit
 // Where rows were kept before, the new domain's are kept too.
 void keep_replay(const Growth& growth, const pipeline::Pool& pool, const Rows& rows,
                  const GrowOptions& options, pipeline::GateFile& file) {
-  const auto kept =
-      training::read_replay(options.registry, file.metrics.value("replay_sha256", std::string()));
+  const auto kept = training::read_replay(
+      options.registry, file.metrics.value("replay_sha256", std::string()), pool.context().log);
   if (!kept || rows.source != "data") return;
   const training::GrowthRows old = training::kept_rows(
       *kept, pool, growth.experts, growth.setting.gate.features, {growth.domain});
@@ -400,10 +401,10 @@ void keep_replay(const Growth& growth, const pipeline::Pool& pool, const Rows& r
 
 }  // namespace
 
-Json run_grow(const GrowOptions& options) {
+Json run_grow(const GrowOptions& options, const RunContext& context) {
   prepare(options);
   check_options(options);
-  pipeline::Pool pool(pool_options(options));
+  pipeline::Pool pool(pool_options(options, context));
   pool.require_experts();
   const Growth growth = open_growth(pool, options);
   require_writable(pipeline::gate_folder(options.registry) / "gate.toml");
@@ -465,8 +466,8 @@ Json run_grow(const GrowOptions& options) {
                        {"unchecked", rows.unchecked}};
   pipeline::GateFile file = grown_file(growth, fitted, rows, record, datasets);
   for (const data::Dataset& dataset : datasets) data::require_unchanged(dataset);
-  measure_entropies(grown, rows, file);
-  const FileLock lock = contribution::lock_registry(options.registry);
+  measure_entropies(grown, rows, context.log, file);
+  const FileLock lock = contribution::lock_registry(options.registry, context.log);
   if (gate_digest(options.registry) != growth.digest) {
     throw Error("E_GATE",
                 "the gate was changed while the new rows were fitted; it is left as it is",

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 
-#include "base/console.h"
 #include "base/error.h"
 #include "contribution/install.h"
 #include "data/hold_out.h"
@@ -50,7 +49,7 @@ std::vector<Learner> make_learners(const TrainRoundsOptions& options, pipeline::
     training.training_precision = precision;
     learners.push_back({expert, routed.labels[row], std::move(training),
                         pipeline::instantiate_untrained(
-                            expert->package, pool.encoder(), pool.options().compute,
+                            expert->package, pool.encoder(), pool.options().compute, pool.context(),
                             expert->expert->classes(), Json::object(), options.seed, precision)});
     learners.back().expert->bind(options.seed);
   }
@@ -110,7 +109,7 @@ registry::Version install_learner(const TrainRoundsOptions& options, pipeline::P
       write_trained(staging.path(), learner.options, manifest, old, trained, pool, texts);
   training::write_held_out(training::held_out_path(options.registry, package.manifest_sha256),
                            held_out);
-  contribution::install(options.registry, package, learner.installed->name);
+  contribution::install(options.registry, package, learner.installed->name, pool.context().log);
   return manifest.expert.version;
 }
 
@@ -128,13 +127,13 @@ Json history_json(const training::JointFit& fit) {
 }  // namespace
 
 Json train_jointly(const TrainRoundsOptions& options, const std::vector<data::Dataset>& datasets,
-                   Json& installed) {
+                   const RunContext& context, Json& installed) {
   training::JointOptions joint;
   joint.epochs = options.epochs;
   joint.seed = options.seed;
   training::validate(joint);
-  pipeline::Pool pool(pool_options(options));
-  const LoadedGate gate = load_gate(options.registry, std::nullopt, std::nullopt);
+  pipeline::Pool pool(pool_options(options, context));
+  const LoadedGate gate = load_gate(options.registry, std::nullopt, std::nullopt, context.log);
   joint.objective = gate.file.objective;
   std::vector<Learner> learners =
       make_learners(options, pool, pipeline::open_gate(gate.file, pool), datasets);
@@ -143,7 +142,7 @@ Json train_jointly(const TrainRoundsOptions& options, const std::vector<data::Da
     const int space = pool.space_of_domain(dataset.domain);
     if (std::none_of(learners.begin(), learners.end(),
                      [&](const Learner& l) { return l.labels.space == space; })) {
-      print_note(
+      context.log.note(
           fmt::format("domain {} has no expert that learns jointly: left out", dataset.domain));
       continue;
     }
@@ -154,8 +153,8 @@ Json train_jointly(const TrainRoundsOptions& options, const std::vector<data::Da
     joint_experts.push_back(
         {learner.expert.get(), learner.labels, learner.options.lr.value_or(3e-4)});
   }
-  const training::JointFit fit =
-      training::fit_jointly(joint_experts, domains, gate.file.gate.features, pool.labels(), joint);
+  const training::JointFit fit = training::fit_jointly(
+      joint_experts, domains, gate.file.gate.features, pool.labels(), joint, context);
   for (const data::Dataset& dataset : datasets) data::require_unchanged(dataset);
 
   for (size_t e = 0; e < learners.size(); ++e) {
@@ -169,7 +168,7 @@ Json train_jointly(const TrainRoundsOptions& options, const std::vector<data::Da
         install_learner(options, pool, learners[e], own, fit.held_out_logits[e], fit.epochs);
     installed[learners[e].installed->name] = {{"version", version.text()}};
   }
-  refresh_lock(options);
+  refresh_lock(options, context);
   return {{"epochs", fit.epochs}, {"history", history_json(fit)}};
 }
 

@@ -1,6 +1,7 @@
 // A round of `train --joint`: experts learn again from the start, together with a gate.
 #pragma once
 
+#include "base/run_context.h"
 #include "data/dataset.h"
 #include "engine/options.h"
 
@@ -13,6 +14,6 @@ namespace moecollab::engine {
 // {name: {version}} of each expert, null from the moment that its installation begins. What it
 // says: {epochs, history}. Throws E_TRAIN_UNSUPPORTED where there is no such expert.
 Json train_jointly(const TrainRoundsOptions& options, const std::vector<data::Dataset>& datasets,
-                   Json& installed);
+                   const RunContext& context, Json& installed);
 
 }  // namespace moecollab::engine

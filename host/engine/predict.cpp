@@ -4,7 +4,6 @@
 #include <cmath>
 
 #include "base/error.h"
-#include "base/interrupt.h"
 #include "data/text_source.h"
 #include "engine/session.h"
 #include "engine/verbs.h"
@@ -21,10 +20,10 @@ double rounded(double value) { return std::round(value * 1e6) / 1e6; }
 // Records that are answered together: what came within the latency bound, in order.
 class Batcher {
  public:
-  Batcher(data::TextSource& source, int64_t size, int latency_ms)
-      : source_(source), size_(size), latency_(latency_ms) {}
+  Batcher(data::TextSource& source, int64_t size, int latency_ms, StopToken stop)
+      : source_(source), size_(size), latency_(latency_ms), stop_(stop) {}
 
-  // Empty at the end of the input.
+  // Empty at the end of the input. Throws E_INTERRUPTED if a stop is requested.
   std::vector<data::TextItem> next() {
     using Clock = std::chrono::steady_clock;
     std::vector<data::TextItem> items;
@@ -36,7 +35,7 @@ class Batcher {
         if (!source_.ready(static_cast<int>(std::max<int64_t>(0, left)))) break;
       } else {
         do {
-          stop_if_requested("interrupted; every line so far was answered");
+          stop_.throw_if_requested("interrupted; every line so far was answered");
         } while (!source_.ready(200));
       }
       std::optional<data::TextItem> item = source_.next();
@@ -51,6 +50,7 @@ class Batcher {
   data::TextSource& source_;
   int64_t size_;
   int latency_;
+  StopToken stop_;
 };
 
 class Predictor {
@@ -121,7 +121,7 @@ std::string error_line(const data::BadRecord& bad) {
 
 }  // namespace
 
-Json run_predict(const PredictOptions& options,
+Json run_predict(const PredictOptions& options, const RunContext& context,
                  const std::function<void(const std::string&)>& emit) {
   prepare(options);
   if (options.batch < 1 || options.max_latency_ms < 0) {
@@ -131,9 +131,9 @@ Json run_predict(const PredictOptions& options,
   }
   if (options.top_k) check_top_k(options.registry, *options.top_k);
   data::TextSource source(options.files, options.format);
-  pipeline::Pool pool(pool_options(options, /*cached=*/false));
+  pipeline::Pool pool(pool_options(options, context, /*cached=*/false));
   pool.require_experts();
-  const LoadedGate gate = load_gate(options.registry, options.fusion, options.top_k);
+  const LoadedGate gate = load_gate(options.registry, options.fusion, options.top_k, context.log);
   if (!fusion::is_task_agnostic(gate.fusion)) {
     throw Error(
         "E_CONFIG",
@@ -146,7 +146,7 @@ Json run_predict(const PredictOptions& options,
   pipeline::Collaboration collaboration(pool, pipeline::open_gate(gate.file, pool), gate.fusion,
                                         gate.top_k);
   Predictor predictor(collaboration, threshold);
-  Batcher batcher(source, options.batch, options.max_latency_ms);
+  Batcher batcher(source, options.batch, options.max_latency_ms, context.stop);
 
   int64_t texts = 0, errors = 0;
   for (std::vector<data::TextItem> items = batcher.next(); !items.empty(); items = batcher.next()) {

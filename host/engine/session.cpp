@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cstdlib>
 
-#include "base/console.h"
 #include "base/error.h"
 #include "base/strings.h"
 #include "pipeline/instantiate.h"
@@ -33,39 +32,41 @@ void prepare(const CommonOptions& options) {
   at::set_num_threads(options.compute.threads);
 }
 
-pipeline::PoolOptions pool_options(const CommonOptions& options, bool cached) {
+pipeline::PoolOptions pool_options(const CommonOptions& options, const RunContext& context,
+                                   bool cached) {
   pipeline::PoolOptions pool;
   pool.registry = options.registry;
   pool.encoder = options.encoder;
   pool.compute = options.compute;
   pool.batch_tokens = options.batch_tokens;
+  pool.context = context;
   if (cached && !options.no_cache) {
     pool.cache = std::make_shared<encoder::FeatureCache>(
         options.cache_dir ? *options.cache_dir : default_cache(),
-        pipeline::engine_version(options.compute));
+        pipeline::engine_version(options.compute), context.log);
   }
   return pool;
 }
 
 std::vector<data::Dataset> read_datasets(const data::DataOptions& options,
-                                         const std::string& default_split) {
+                                         const std::string& default_split, Log log) {
   std::vector<data::Dataset> datasets;
-  for (const data::DataFile& file : data::locate(options, default_split)) {
+  for (const data::DataFile& file : data::locate(options, default_split, log)) {
     datasets.push_back(data::read_dataset(file.domain, file.path, options.format));
   }
   return datasets;
 }
 
 LoadedGate load_gate(const fs::path& registry, const std::optional<std::string>& fusion,
-                     const std::optional<int64_t>& top_k) {
-  LoadedGate gate{pipeline::read_gate(registry), {}, 0};
+                     const std::optional<int64_t>& top_k, Log log) {
+  LoadedGate gate{pipeline::read_gate(registry, log), {}, 0};
   const registry::GateEntry entry = registry::read_registry(registry).gate;
   const std::optional<std::string>& mode = fusion ? fusion : entry.fusion;
   gate.fusion = mode ? fusion::parse_mode(*mode) : gate.file.fusion;
   gate.top_k = top_k.value_or(entry.top_k.value_or(gate.file.top_k));
   if (gate.fusion != gate.file.fusion) {
-    print_note(fmt::format("the gate was fitted through {} fusion and is used through {}",
-                           fusion::name(gate.file.fusion), fusion::name(gate.fusion)));
+    log.note(fmt::format("the gate was fitted through {} fusion and is used through {}",
+                         fusion::name(gate.file.fusion), fusion::name(gate.fusion)));
   }
   return gate;
 }

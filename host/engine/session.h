@@ -3,6 +3,7 @@
 
 #include <memory>
 
+#include "base/run_context.h"
 #include "data/dataset.h"
 #include "engine/options.h"
 #include "pipeline/gate_file.h"
@@ -14,11 +15,12 @@ namespace moecollab::engine {
 void prepare(const CommonOptions& options);
 
 // The pool's options for these; opens the feature cache unless --no-cache (or `cached` is false).
-pipeline::PoolOptions pool_options(const CommonOptions& options, bool cached = true);
+pipeline::PoolOptions pool_options(const CommonOptions& options, const RunContext& context,
+                                   bool cached = true);
 
 // A training file for each domain, read whole.
 std::vector<data::Dataset> read_datasets(const data::DataOptions& options,
-                                         const std::string& default_split);
+                                         const std::string& default_split, Log log);
 
 // The fitted gate and how it is read: fusion and top_k of the options win over registry.toml's
 // [gate], and that over the gate's own.
@@ -28,7 +30,7 @@ struct LoadedGate {
   int64_t top_k;
 };
 LoadedGate load_gate(const fs::path& registry, const std::optional<std::string>& fusion,
-                     const std::optional<int64_t>& top_k);
+                     const std::optional<int64_t>& top_k, Log log);
 
 // Refuses --top-k above the number of [[expert]] entries: known once registry.toml is read, before
 // any library.

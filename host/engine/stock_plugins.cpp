@@ -38,9 +38,9 @@ encoder::EncoderSettings new_registry_encoder(const CommonOptions& options) {
   return settings;
 }
 
-void refresh_lock(const CommonOptions& options) {
-  const FileLock lock = contribution::lock_registry(options.registry);
-  pipeline::PoolOptions open = pool_options(options, /*cached=*/false);
+void refresh_lock(const CommonOptions& options, const RunContext& context) {
+  const FileLock lock = contribution::lock_registry(options.registry, context.log);
+  pipeline::PoolOptions open = pool_options(options, context, /*cached=*/false);
   open.tolerate_refused = true;
   pipeline::Pool pool(open);
   contribution::update_lock(pool, pool.experts());

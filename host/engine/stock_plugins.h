@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "base/run_context.h"
 #include "encoder/encoder.h"
 #include "engine/options.h"
 
@@ -17,6 +18,6 @@ fs::path find_kind(const std::string& kind);
 encoder::EncoderSettings new_registry_encoder(const CommonOptions& options);
 
 // Opens the registry again and writes what it finds into the lock.
-void refresh_lock(const CommonOptions& options);
+void refresh_lock(const CommonOptions& options, const RunContext& context);
 
 }  // namespace moecollab::engine

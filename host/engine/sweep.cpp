@@ -7,7 +7,6 @@
 #include <chrono>
 #include <map>
 
-#include "base/console.h"
 #include "base/digest.h"
 #include "base/error.h"
 #include "base/file_lock.h"
@@ -102,7 +101,7 @@ std::string digest_of(const GateInputs& inputs, const SweepOptions& options) {
 // points.jsonl: a line a finished point, each with the digest of the run that it belongs to.
 class FinishedPoints {
  public:
-  FinishedPoints(fs::path file, std::string digest)
+  FinishedPoints(fs::path file, std::string digest, Log log)
       : file_(std::move(file)), digest_(std::move(digest)) {
     if (!fs::exists(file_)) return;
     const std::string bytes = read_file(file_, "E_CKPT", kMaxPoints);
@@ -113,11 +112,11 @@ class FinishedPoints {
       at = end + 1;
     }
     if (others > 0) {
-      print_note(
+      log.note(
           fmt::format("{}: {} points are of other data, experts or options and are computed anew",
                       escaped(file_.string()), others));
     }
-    if (!points_.empty()) print_note(fmt::format("{} points are there already", points_.size()));
+    if (!points_.empty()) log.note(fmt::format("{} points are there already", points_.size()));
   }
 
   bool contains(const training::SweepPoint& point) const {
@@ -189,8 +188,9 @@ void run_missing(const GateInputs& inputs, int threads,
   for (const data::Dataset& dataset : inputs.datasets) domains.push_back(dataset.domain);
   const std::vector<std::string> experts = inputs.expert_names();
   const training::GateProblem problem = inputs.problem();
-  Progress progress("sweeping", static_cast<int64_t>(missing.size()), "points");
-  training::run_sweep(problem, inputs.training, missing, threads,
+  const RunContext& context = inputs.pool->context();
+  Progress progress = context.progress("sweeping", "point", static_cast<int64_t>(missing.size()));
+  training::run_sweep(problem, inputs.training, missing, threads, context.stop,
                       [&](const training::SweepResult& result) {
                         finished.add(result.point, point_json(result, domains, experts));
                         progress.advance();
@@ -199,15 +199,16 @@ void run_missing(const GateInputs& inputs, int threads,
 
 }  // namespace
 
-Json run_sweep(const SweepOptions& options) {
+Json run_sweep(const SweepOptions& options, const RunContext& context) {
   const auto start = std::chrono::steady_clock::now();
   const std::vector<training::SweepPoint> points = grid(options);
   fs::path folder;
-  const GateInputs inputs = prepare_gate(options, [&] { folder = make_output_folder(options); });
+  const GateInputs inputs =
+      prepare_gate(options, context, [&] { folder = make_output_folder(options); });
   const std::string digest = digest_of(inputs, options);
   const FileLock lock =
       FileLock::claim(folder / "lock", "wait for it, or name another folder with --out");
-  FinishedPoints finished(folder / "points.jsonl", digest);
+  FinishedPoints finished(folder / "points.jsonl", digest, context.log);
   const auto fit_start = std::chrono::steady_clock::now();
   run_missing(inputs, options.compute.threads, points, finished);
   const auto end = std::chrono::steady_clock::now();

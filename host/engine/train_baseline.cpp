@@ -2,7 +2,6 @@
 
 #include <chrono>
 
-#include "base/console.h"
 #include "base/error.h"
 #include "base/strings.h"
 #include "data/hold_out.h"
@@ -20,8 +19,8 @@ namespace {
 std::vector<encoder::PooledKey> features_of_gate(const TrainBaselineOptions& options,
                                                  const pipeline::Pool& pool) {
   if (fs::exists(pipeline::gate_folder(options.registry) / "gate.toml"))
-    return pipeline::read_gate(options.registry).gate.features;
-  print_note("no gate is fitted yet; the head reads what a gate reads by default");
+    return pipeline::read_gate(options.registry, pool.context().log).gate.features;
+  pool.context().log.note("no gate is fitted yet; the head reads what a gate reads by default");
   return gate::default_features(pool.encoder()->config().layers);
 }
 
@@ -60,10 +59,10 @@ training::HeadTrainingOptions head_options(const TrainBaselineOptions& options) 
   return training;
 }
 
-Json train_head(const TrainBaselineOptions& options) {
+Json train_head(const TrainBaselineOptions& options, const RunContext& context) {
   const training::HeadTrainingOptions training = head_options(options);
-  const std::vector<data::Dataset> datasets = read_datasets(options.data, "train");
-  pipeline::Pool pool(pool_options(options));
+  const std::vector<data::Dataset> datasets = read_datasets(options.data, "train", context.log);
+  pipeline::Pool pool(pool_options(options, context));
   pool.require_experts();
   if (pool.encoder() == nullptr) {
     throw Error("E_ENCODER", "the head reads encoder features, but registry.toml names no encoder",
@@ -73,7 +72,8 @@ Json train_head(const TrainBaselineOptions& options) {
   const auto features = features_of_gate(options, pool);
   const training::HeadData data = collect(pool, datasets, features);
   const auto start = std::chrono::steady_clock::now();
-  const training::HeadFit fit = training::fit_head(data, features, pool.labels().size(), training);
+  const training::HeadFit fit =
+      training::fit_head(data, features, pool.labels().size(), training, context);
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 
@@ -100,9 +100,9 @@ Json train_head(const TrainBaselineOptions& options) {
 
 }  // namespace
 
-Json run_train_baseline(const TrainBaselineOptions& options) {
+Json run_train_baseline(const TrainBaselineOptions& options, const RunContext& context) {
   prepare(options);
-  if (options.kind == "head") return train_head(options);
+  if (options.kind == "head") return train_head(options, context);
   if (options.kind != "deep") {
     const std::vector<std::string> kinds = {"head", "deep"};
     throw Error("E_CONFIG",
@@ -114,7 +114,7 @@ Json run_train_baseline(const TrainBaselineOptions& options) {
     throw Error("E_CONFIG", "--weight-decay is for the head; the deep kind has its own",
                 "leave it out");
   }
-  return train_deep_baseline(options);
+  return train_deep_baseline(options, context);
 }
 
 }  // namespace moecollab::engine

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "base/console.h"
 #include "base/error.h"
 #include "base/strings.h"
 #include "contribution/install.h"
@@ -132,9 +131,9 @@ void require_two_labels(const data::Dataset& dataset) {
                   escaped(dataset.file.string()), escaped(dataset.examples.front().label, 80)));
 }
 
-data::Dataset read_training_file(const TrainExpertOptions& options) {
+data::Dataset read_training_file(const TrainExpertOptions& options, Log log) {
   std::vector<std::string> found;
-  for (const data::DataFile& file : data::locate(options.data, "train")) {
+  for (const data::DataFile& file : data::locate(options.data, "train", log)) {
     if (file.domain == options.domain)
       return data::read_dataset(file.domain, file.path, options.data.format);
     found.push_back(file.domain);
@@ -167,9 +166,9 @@ Json result_json(const TrainExpertOptions& options, const registry::Package& pac
 
 // The last steps of a run, of which each may be done twice.
 void finish(const TrainExpertOptions& options, const registry::Package& package,
-            training::Checkpoints& checkpoints) {
-  contribution::install(options.registry, package, options.name);
-  refresh_lock(options);
+            training::Checkpoints& checkpoints, const RunContext& context) {
+  contribution::install(options.registry, package, options.name, context.log);
+  refresh_lock(options, context);
   checkpoints.finish();
 }
 
@@ -179,7 +178,7 @@ bool equal(const Json& a, const Json& b) { return nlohmann::json(a) == nlohmann:
 // The result of a run that was killed when its package was written already, its last steps now
 // done; nullopt if --resume has none to go on with. `wanted`: the manifest of this run's expert.
 std::optional<Json> finished_before(const TrainExpertOptions& options,
-                                    const registry::Manifest& wanted) {
+                                    const registry::Manifest& wanted, const RunContext& context) {
   const fs::path folder = checkpoint_folder(options);
   if (!options.resume || !fs::exists(folder / kResult)) return std::nullopt;
   const registry::Package package = registry::open_package(folder / kPackage);
@@ -197,9 +196,10 @@ std::optional<Json> finished_before(const TrainExpertOptions& options,
     return std::nullopt;  // meanwhile somebody else has the version
   }
   const Json result = parse_json(read_file(folder / kResult, "E_CKPT_READ"));
-  print_note(fmt::format("{} was trained already: going on with its installation", options.name));
+  context.log.note(
+      fmt::format("{} was trained already: going on with its installation", options.name));
   training::Checkpoints checkpoints(folder, {}, /*resume=*/true);
-  finish(options, package, checkpoints);
+  finish(options, package, checkpoints, context);
   return result;
 }
 
@@ -216,9 +216,12 @@ Lesson lesson_of(const data::Dataset& dataset, const fusion::LabelSpace& space,
 
 }  // namespace
 
-Json run_train_expert(const TrainExpertOptions& options) { return train_one_expert(options, {}); }
+Json run_train_expert(const TrainExpertOptions& options, const RunContext& context) {
+  return train_one_expert(options, context, {});
+}
 
-Json train_one_expert(const TrainExpertOptions& options, const TextWeights& weights) {
+Json train_one_expert(const TrainExpertOptions& options, const RunContext& context,
+                      const TextWeights& weights) {
   prepare(options);
   check_options(options);
   const Json config = parse_settings(options.settings);
@@ -226,12 +229,12 @@ Json train_one_expert(const TrainExpertOptions& options, const TextWeights& weig
   const registry::Package kind = registry::open_package(folder.path());
   const training::ExpertTrainingOptions training =
       training_options(options, kind.manifest.training);  // refuses before anything is read
-  const data::Dataset dataset = read_training_file(options);
+  const data::Dataset dataset = read_training_file(options, context.log);
   require_two_labels(dataset);
-  contribution::ensure_registry(options.registry, new_registry_encoder(options));
+  contribution::ensure_registry(options.registry, new_registry_encoder(options), context.log);
   require_writable(options.registry / registry::kRegistryFile);
 
-  pipeline::PoolOptions open = pool_options(options);
+  pipeline::PoolOptions open = pool_options(options, context);
   open.tolerate_refused = true;  // a broken neighbour is no reason not to train
   pipeline::Pool pool(open);
   const fusion::LabelSpace space = label_space(pool, dataset);
@@ -239,7 +242,8 @@ Json train_one_expert(const TrainExpertOptions& options, const TextWeights& weig
       complete_manifest(kind.manifest, options, space, pool, dataset, config);
   manifest.provenance["recipe"] = recipe_json(options, training);
   if (!weights.empty()) manifest.provenance["weighted"] = true;
-  if (std::optional<Json> result = finished_before(options, manifest)) return *std::move(result);
+  if (std::optional<Json> result = finished_before(options, manifest, context))
+    return *std::move(result);
   manifest.expert.version = version_to_install(options);
   const Lesson lesson = lesson_of(dataset, space, options, weights);
   training::TrainedExpert trained = train_kind(options, training, pool, kind, manifest, lesson);
@@ -253,7 +257,7 @@ Json train_one_expert(const TrainExpertOptions& options, const TextWeights& weig
   }
   Json result = result_json(options, package, trained);
   write_file_atomic(checkpoint_folder(options) / kResult, to_text(result));
-  finish(options, package, *trained.checkpoints);
+  finish(options, package, *trained.checkpoints, context);
   return result;
 }
 

@@ -4,7 +4,6 @@
 
 #include <chrono>
 
-#include "base/console.h"
 #include "base/error.h"
 #include "contribution/install.h"
 #include "engine/gate_history.h"
@@ -79,7 +78,8 @@ std::string keep_replay(const GateInputs& inputs, const TrainGateOptions& option
   const fs::path path = training::replay_path(options.registry);
   if (options.keep_replay == 0) {
     pipeline::keep_until_written(path);
-    if (fs::remove(path)) print_note("the rows kept for `grow` were of the old gate: removed");
+    if (fs::remove(path))
+      inputs.pool->context().log.note("the rows kept for `grow` were of the old gate: removed");
     return "";
   }
   const at::Tensor order =
@@ -127,21 +127,21 @@ Json calibration_json(const GateInputs& inputs) {
 
 }  // namespace
 
-Json run_train_gate(const TrainGateOptions& options) {
+Json run_train_gate(const TrainGateOptions& options, const RunContext& context) {
   if (options.keep_replay < 0) {
     throw Error("E_CONFIG",
                 fmt::format("--keep-replay is {}, expected 0 or more", options.keep_replay));
   }
-  const GateInputs inputs =
-      prepare_gate(options, [&] { require_writable(options.registry / registry::kLockFile); });
+  const GateInputs inputs = prepare_gate(
+      options, context, [&] { require_writable(options.registry / registry::kLockFile); });
   const auto start = std::chrono::steady_clock::now();
-  const training::GateFit fit = training::fit_gate(inputs.problem(), inputs.training);
+  const training::GateFit fit = training::fit_gate(inputs.problem(), inputs.training, context);
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   const Json accuracies = expert_accuracies(*inputs.pool, inputs.data);
   pipeline::GateFile file = gate_file(options, inputs, fit, accuracies);
   for (const data::Dataset& dataset : inputs.datasets) data::require_unchanged(dataset);
-  const FileLock lock = contribution::lock_registry(options.registry);
+  const FileLock lock = contribution::lock_registry(options.registry, context.log);
   write_history(options.registry, inputs, fit);
   const std::string replay = keep_replay(inputs, options);
   if (!replay.empty()) file.metrics["replay_sha256"] = replay;

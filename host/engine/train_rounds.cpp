@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <set>
 
-#include "base/console.h"
 #include "base/error.h"
 #include "base/strings.h"
 #include "contribution/install.h"
@@ -62,7 +61,8 @@ TextWeights weights_of(size_t row, const gate::Gate& gate, pipeline::Pool& pool,
 // versions there are.
 class Snapshot {
  public:
-  explicit Snapshot(const fs::path& registry) : registry_(registry), copy_("moecollab-round") {
+  Snapshot(const fs::path& registry, Log log)
+      : registry_(registry), log_(log), copy_("moecollab-round") {
     for (const fs::path& file : files(registry_)) keep(file);
     std::error_code none;
     for (const auto& entry : fs::directory_iterator(registry_ / kHistory, none))
@@ -74,7 +74,7 @@ class Snapshot {
   }
   // Puts it back. `experts`: {name: …} of those whose training has begun.
   void restore(const Json& experts) const {
-    const FileLock lock = contribution::lock_registry(registry_);
+    const FileLock lock = contribution::lock_registry(registry_, log_);
     for (const fs::path& file : files(registry_)) {
       if (!fs::exists(copy_.path() / file)) fs::remove(registry_ / file);
     }
@@ -90,7 +90,7 @@ class Snapshot {
       for (const fs::path& version : newer) {
         fs::remove_all(version, error);
         if (error)
-          print_warning(
+          log_.warning(
               fmt::format("{} cannot be removed: {}", escaped(version.string()), error.message()));
       }
     }
@@ -118,6 +118,7 @@ class Snapshot {
   }
 
   fs::path registry_;
+  Log log_;
   TemporaryFolder copy_;
   std::set<fs::path> versions_;
 };
@@ -125,16 +126,16 @@ class Snapshot {
 // Every expert whose training is known learns again, weighted by the gate. `changed` has its name
 // from the moment that it begins.
 void train_experts(const TrainRoundsOptions& options, const std::vector<data::Dataset>& datasets,
-                   Json& changed) {
+                   const RunContext& context, Json& changed) {
   struct Plan {
     TrainExpertOptions training;
     TextWeights weights;
   };
   std::vector<Plan> plans;
   {
-    pipeline::Pool pool(pool_options(options));
-    const pipeline::RoutedGate routed =
-        pipeline::open_gate(load_gate(options.registry, std::nullopt, std::nullopt).file, pool);
+    pipeline::Pool pool(pool_options(options, context));
+    const pipeline::RoutedGate routed = pipeline::open_gate(
+        load_gate(options.registry, std::nullopt, std::nullopt, context.log).file, pool);
     for (size_t row = 0; row < routed.experts.size(); ++row) {
       const pipeline::InstalledExpert& expert = *routed.experts[row];
       const std::optional<TrainExpertOptions> training = training_of(expert, options);
@@ -147,7 +148,7 @@ void train_experts(const TrainRoundsOptions& options, const std::vector<data::Da
   }
   for (const Plan& plan : plans) {
     changed[plan.training.name] = {{"version", nullptr}};
-    const Json trained = train_one_expert(plan.training, plan.weights);
+    const Json trained = train_one_expert(plan.training, context, plan.weights);
     changed[plan.training.name] = {{"version", trained["version"]},
                                    {"epochs", trained["epochs"]},
                                    {"held_out_accuracy", trained["held_out_accuracy"]}};
@@ -159,10 +160,10 @@ void train_experts(const TrainRoundsOptions& options, const std::vector<data::Da
 }
 
 // The settings of the gate that is there, or the defaults; λ as the options say.
-TrainGateOptions gate_options_of(const TrainRoundsOptions& options) {
+TrainGateOptions gate_options_of(const TrainRoundsOptions& options, Log log) {
   TrainGateOptions gate;
   if (fs::exists(pipeline::gate_folder(options.registry) / "gate.toml"))
-    restore_gate_options(pipeline::read_gate(options.registry), gate);
+    restore_gate_options(pipeline::read_gate(options.registry, log), log, gate);
   static_cast<CommonOptions&>(gate) = options;
   gate.data = options.data;
   gate.lambda1 = options.lambda1.value_or(gate.lambda1);
@@ -183,15 +184,16 @@ double held_out_loss(const Json& gate) {
 
 // One round: experts, then the gate. Where it cannot be finished, the registry is as before.
 Json train_round(const TrainRoundsOptions& options, const TrainGateOptions& gate_options,
-                 const std::vector<data::Dataset>& datasets, const Snapshot& before) {
+                 const std::vector<data::Dataset>& datasets, const Snapshot& before,
+                 const RunContext& context) {
   Json experts = Json::object(), round = Json::object();
   try {
     if (options.joint) {
-      round = train_jointly(options, datasets, experts);
+      round = train_jointly(options, datasets, context, experts);
     } else {
-      train_experts(options, datasets, experts);
+      train_experts(options, datasets, context, experts);
     }
-    round["held_out_loss"] = held_out_loss(run_train_gate(gate_options));
+    round["held_out_loss"] = held_out_loss(run_train_gate(gate_options, context));
   } catch (const Error& error) {
     before.restore(experts);
     if (error.code() != "E_INTERRUPTED") throw;
@@ -207,27 +209,27 @@ Json train_round(const TrainRoundsOptions& options, const TrainGateOptions& gate
 
 }  // namespace
 
-Json run_train_rounds(const TrainRoundsOptions& options) {
+Json run_train_rounds(const TrainRoundsOptions& options, const RunContext& context) {
   if (options.rounds < 1 || options.rounds > 100) {
     throw Error("E_CONFIG", fmt::format("--rounds is {}, expected 1 to 100", options.rounds));
   }
   prepare(options);
-  const std::vector<data::Dataset> datasets = read_datasets(options.data, "train");
-  const TrainGateOptions gate_options = gate_options_of(options);
-  double best = held_out_loss(run_train_gate(gate_options));
+  const std::vector<data::Dataset> datasets = read_datasets(options.data, "train", context.log);
+  const TrainGateOptions gate_options = gate_options_of(options, context.log);
+  double best = held_out_loss(run_train_gate(gate_options, context));
   Json rounds = Json::array({{{"round", 0}, {"held_out_loss", best}, {"kept", true}}});
   int kept = 0;
   const int rounds_at_most = options.joint ? 1 : options.rounds;
   for (int round = 1; round <= rounds_at_most; ++round) {
-    const Snapshot before(options.registry);
-    Json entry = train_round(options, gate_options, datasets, before);
+    const Snapshot before(options.registry, context.log);
+    Json entry = train_round(options, gate_options, datasets, before, context);
     const auto loss = entry["held_out_loss"].get<double>();
     const bool better = loss < best;
     entry["round"] = round;
     entry["kept"] = better;
     rounds.push_back(entry);
-    print_note(fmt::format("round {}: held-out loss {:.4f}, before {:.4f}: {}", round, loss, best,
-                           better ? "kept" : "undone, and this is the end"));
+    context.log.note(fmt::format("round {}: held-out loss {:.4f}, before {:.4f}: {}", round, loss,
+                                 best, better ? "kept" : "undone, and this is the end"));
     if (!better) {
       before.restore(entry["experts"]);
       break;

@@ -161,7 +161,7 @@ training::TrainedExpert train_kind(const TrainExpertOptions& options,
   manifest.files = kind.manifest.files;
   const auto make = [&] {
     return pipeline::instantiate_untrained({kind.folder, manifest, kind.manifest_sha256},
-                                           pool.encoder(), pool.options().compute,
+                                           pool.encoder(), pool.options().compute, pool.context(),
                                            static_cast<int32_t>(manifest.task.labels.size()),
                                            Json::object(), options.seed, training.recipe.precision);
   };
@@ -187,7 +187,7 @@ training::TrainedExpert train_kind(const TrainExpertOptions& options,
       pipeline::features_of(pool, lesson.texts, request, "encoding " + manifest.task.domain),
       lesson.labels, lesson.held_out, lesson.weights};
   training.run = run_digest(manifest, kind, training, pool, set.weights);
-  return training::train_expert(make, set, training,
+  return training::train_expert(make, set, training, pool.context(),
                                 [&](const std::vector<training::EpochRecord>& history) {
                                   write_history(options.registry, options.name, history);
                                 });

@@ -60,7 +60,8 @@ Json parse_settings(const std::vector<std::string>& settings);
 using TextWeights = std::unordered_map<std::string, float>;
 
 // run_train_expert() with weighted texts (those not named: 1); empty: none has a weight.
-Json train_one_expert(const TrainExpertOptions& options, const TextWeights& weights);
+Json train_one_expert(const TrainExpertOptions& options, const RunContext& context,
+                      const TextWeights& weights);
 
 // Whether train-expert made this very package in this registry: its provenance says how, and its
 // answers on the held-out texts are there. Packages that were added say anything.

@@ -6,7 +6,6 @@
 #include <numeric>
 #include <set>
 
-#include "base/console.h"
 #include "base/error.h"
 #include "base/strings.h"
 #include "pipeline/instantiate.h"
@@ -34,20 +33,19 @@ InstalledExpert load_candidate(pipeline::Pool& pool, const registry::Package& pa
   const auto reasons = registry::check(package.manifest, pipeline::host_facts(pool.encoder()));
   if (!reasons.empty())
     throw Error(reasons.front().code, reasons.front().rule, reasons.front().hint);
-  auto expert = pipeline::instantiate(package, pool.encoder(), pool.options().compute);
+  auto expert =
+      pipeline::instantiate(package, pool.encoder(), pool.options().compute, pool.context());
   pipeline::check_probe(package, *expert, pool.encoder());
   return {name, package, std::move(expert), {}, {}};
 }
 
-void open_gate(pipeline::Pool& pool, Trial& trial, Json& notes) {
+void open_gate(pipeline::Pool& pool, Trial& trial, Log notes) {
   try {
-    pipeline::GateFile file = pipeline::read_gate(pool.options().registry);
+    pipeline::GateFile file = pipeline::read_gate(pool.options().registry, pool.context().log);
     trial.gate = pipeline::open_gate(file, pool);
     trial.gate_file = std::move(file);
   } catch (const Error& error) {
-    const std::string note = fmt::format("not judged under the fitted gate: {}", error.what());
-    print_note(note);
-    notes.push_back(note);
+    notes.note(fmt::format("not judged under the fitted gate: {}", error.what()));
   }
 }
 
@@ -93,7 +91,7 @@ std::optional<int> space_of(const pipeline::Pool& pool, const Trial& trial,
 }  // namespace
 
 std::unique_ptr<Trial> open_trial(pipeline::Pool& pool, const registry::Package& package,
-                                  Json& notes) {
+                                  Log notes) {
   std::unique_ptr<Trial> trial(
       new Trial{load_candidate(pool, package), pool.labels(), {}, {}, {}, {}});
   open_gate(pool, *trial, notes);
@@ -114,7 +112,7 @@ std::vector<training::ChosenTexts> choose(const pipeline::Pool& pool, const Tria
   for (const data::Dataset& dataset : datasets) {
     const auto space = space_of(pool, trial, dataset.domain);
     if (!space) {
-      print_note(fmt::format("domain {} has no expert: left out", dataset.domain));
+      pool.context().log.note(fmt::format("domain {} has no expert: left out", dataset.domain));
       continue;
     }
     std::vector<int64_t> examples(dataset.examples.size());

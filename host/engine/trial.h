@@ -23,10 +23,10 @@ struct Trial {
 };
 
 // Loads the package and runs its probe. Experts are at the temperatures of the gate, if one fits
-// what is installed; if none does, `notes` says why. Throws E_DESC_LABELS for a kind, E_CONFIG
-// for a package that is installed, and as a load of the package does.
+// what is installed; if none does, a note in `notes` says why. Throws E_DESC_LABELS for a kind,
+// E_CONFIG for a package that is installed, and as a load of the package does.
 std::unique_ptr<Trial> open_trial(pipeline::Pool& pool, const registry::Package& package,
-                                  Json& notes);
+                                  Log notes);
 
 // The texts of these files: the held-out ones in the seed's order, or all. Files of domains that no
 // expert knows are left out.

@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 #include <torch/headeronly/version.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <numeric>
@@ -329,18 +330,14 @@ Json train_overlap(const data::Dataset& dataset, const EvaluationContext& contex
   return overlap;
 }
 
-// Why figures that the design names are null in this report.
-Json notes_json(const Runs& runs, const pipeline::Collaboration& collaboration,
-                const EvaluationContext& context) {
-  Json notes = context.notes;
-  for (const DomainRun& run : runs) {
-    if (!run.uniform_gate.empty()) continue;
-    notes.push_back(fusion::is_task_agnostic(collaboration.fusion())
-                        ? "uniform_gate is null: some experts were not asked for every text"
-                        : "uniform_gate is null: this fusion has no answer over all labels");
-    break;
-  }
-  return notes;
+// Why figures of the texts are null in this report.
+void note_missing(const Runs& runs, const pipeline::Collaboration& collaboration,
+                  CollectingLog& notes) {
+  if (std::none_of(runs.begin(), runs.end(), [](auto& run) { return run.uniform_gate.empty(); }))
+    return;
+  notes.keep(fusion::is_task_agnostic(collaboration.fusion())
+                 ? "uniform_gate is null: some experts were not asked for every text"
+                 : "uniform_gate is null: this fusion has no answer over all labels");
 }
 
 Json provenance_json(pipeline::Pool& pool, const std::vector<data::Dataset>& datasets,
@@ -369,7 +366,8 @@ Json provenance_json(pipeline::Pool& pool, const std::vector<data::Dataset>& dat
 }  // namespace
 
 Json evaluate(pipeline::Collaboration& collaboration, const pipeline::GateFile& gate,
-              const std::vector<data::Dataset>& datasets, EvaluationContext& context) {
+              const std::vector<data::Dataset>& datasets, EvaluationContext& context,
+              CollectingLog& notes) {
   const auto start = std::chrono::steady_clock::now();
   Runs runs;
   for (const data::Dataset& dataset : datasets)
@@ -386,6 +384,7 @@ Json evaluate(pipeline::Collaboration& collaboration, const pipeline::GateFile& 
   Json domains = Json::object();
   for (const DomainRun& run : runs)
     domains[run.dataset->domain] = domain_json(run, space_of_expert, labels);
+  note_missing(runs, collaboration, notes);
   return {{"schema", "moecollab.report/1"},
           {"domains", domains},
           {"overall", overall_json(runs, domains, truncated(lengths))},
@@ -395,7 +394,7 @@ Json evaluate(pipeline::Collaboration& collaboration, const pipeline::GateFile& 
           {"training", context.training},
           {"compute", compute_json(runs, lengths, collaboration, seconds)},
           {"experts", experts_json(pool)},
-          {"notes", notes_json(runs, collaboration, context)},
+          {"notes", notes.texts()},
           {"provenance", provenance_json(pool, datasets, context)}};
 }
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "base/run_context.h"
 #include "data/dataset.h"
 #include "evaluation/run.h"
 #include "pipeline/collaboration.h"
@@ -19,14 +20,15 @@ struct EvaluationContext {
   std::map<std::string, std::string>
       training_files;  // domain -> file, to count texts seen in training
   Baselines baselines;
-  Json training = nullptr;         // training_json() of the registry's histories
-  std::vector<std::string> notes;  // why a figure is null, for the report
+  Json training = nullptr;  // training_json() of the registry's histories
 };
 
 // Evaluates on each domain's texts and gives the report of design page 6 ("moecollab.report/1");
-// what this version does not compute, or could not, is null, and `notes` says why. `gate` is the
-// file that the collaboration was made from.
+// what this version does not compute, or could not, is null. `notes` has what was said of the report
+// before; why figures are null here is added to it. `gate` is the file that the collaboration was
+// made from.
 Json evaluate(pipeline::Collaboration& collaboration, const pipeline::GateFile& gate,
-              const std::vector<data::Dataset>& datasets, EvaluationContext& context);
+              const std::vector<data::Dataset>& datasets, EvaluationContext& context,
+              CollectingLog& notes);
 
 }  // namespace moecollab::evaluation

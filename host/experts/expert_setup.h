@@ -3,7 +3,6 @@
 
 #include <ATen/ATen.h>
 
-#include <atomic>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -12,6 +11,7 @@
 
 #include "base/compute.h"
 #include "base/json.h"
+#include "base/run_context.h"
 #include "encoder/bert_config.h"
 #include "encoder/encoder.h"
 #include "experts/expert.h"
@@ -38,8 +38,8 @@ struct ExpertSetup {
   // The encoder's weights for moecollab.encoder/1; none: the expert cannot fork from it. Outlives
   // the expert.
   const encoder::Encoder* encoder_weights = nullptr;
-  // True asks the expert to end the call that it is in; none: nobody asks. Outlives the expert.
-  const std::atomic<bool>* stop = nullptr;
+  // Where its messages go, and whether it is to end the call that it is in.
+  RunContext context;
   // The manifest is not final yet: layers that the object names instead of those above are taken.
   bool adopt_layers = false;
 };

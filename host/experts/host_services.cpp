@@ -6,7 +6,6 @@
 
 #include <string_view>
 
-#include "base/console.h"
 #include "base/strings.h"
 #include "experts/abi_views.h"
 
@@ -55,23 +54,25 @@ void log(const moec_host* host, int32_t level, moec_string message) {
   const std::string text = fmt::format("expert {}: {}", escaped(services(host).name()),
                                        escaped(std::string_view(message.data, message.size), 500));
   if (level >= 2) {
-    print_warning(text);
+    services(host).context().log.warning(text);
   } else if (level == 1) {
-    print_note(text);
+    services(host).context().log.note(text);
   }
 }
 
 void progress(const moec_host*, int64_t, int64_t) {}  // the host shows its own progress, by rows
 
-int32_t should_stop(const moec_host* host) { return services(host).stop_requested() ? 1 : 0; }
+int32_t should_stop(const moec_host* host) {
+  return services(host).context().stop.requested() ? 1 : 0;
+}
 
 }  // namespace
 
 HostServices::HostServices(const ExpertSetup& setup)
     : name_(setup.name),
-      stop_(setup.stop),
       encoder_(setup.encoder_weights),
       training_(setup.training),
+      context_(setup.context),
       table_{sizeof(moec_host), MOEC_ABI_MAJOR, MOEC_ABI_MINOR, this,
              &get_extension,    &log,           &progress,      &should_stop} {}
 

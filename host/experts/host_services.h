@@ -13,23 +13,23 @@ namespace moecollab::experts {
 // it is. Thread-safe.
 class HostServices {
  public:
-  // Takes name (for log lines), stop token, encoder weights (none: a host without
-  // moecollab.encoder/1) and the precision of training (moecollab.draft.precision/1).
+  // Takes name (for log lines), context, encoder weights (none: a host without moecollab.encoder/1)
+  // and the precision of training (moecollab.draft.precision/1).
   explicit HostServices(const ExpertSetup& setup);
   HostServices(const HostServices&) = delete;
   HostServices& operator=(const HostServices&) = delete;
 
   const moec_host& table() const { return table_; }
   const std::string& name() const { return name_; }
-  bool stop_requested() const { return stop_ != nullptr && *stop_; }
   const encoder::Encoder* encoder() const { return encoder_; }
   Precision training() const { return training_; }
+  const RunContext& context() const { return context_; }
 
  private:
   std::string name_;
-  const std::atomic<bool>* stop_;
   const encoder::Encoder* encoder_;
   Precision training_;
+  RunContext context_;
   moec_host table_;
 };
 

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include "base/console.h"
 #include "base/digest.h"
 #include "base/error.h"
 #include "base/fields.h"
@@ -128,12 +127,12 @@ void keep_until_written(const fs::path& file) {
   write_file_atomic(kept_file(file.parent_path(), sha256_hex(bytes)), bytes);
 }
 
-fs::path with_digest(const fs::path& file, const std::string& sha256) {
+fs::path with_digest(const fs::path& file, const std::string& sha256, Log log) {
   const std::string seen = fs::exists(file) ? file_sha256_hex(file, "E_GATE") : "missing";
   if (seen == sha256) return file;
   const fs::path kept = kept_file(file.parent_path(), sha256);
   if (fs::exists(kept) && file_sha256_hex(kept, "E_GATE") == sha256) {
-    print_note("the last change of the gate was cut short: the gate before it counts");
+    log.note("the last change of the gate was cut short: the gate before it counts");
     return kept;
   }
   throw Error("E_GATE",
@@ -176,7 +175,7 @@ void write_gate(const fs::path& registry, const GateFile& file) {
   remove_kept_files(folder);
 }
 
-GateFile read_gate(const fs::path& registry) {
+GateFile read_gate(const fs::path& registry, Log log) {
   const fs::path folder = gate_folder(registry);
   if (!fs::exists(folder / kToml)) {
     throw Error("E_GATE",
@@ -219,7 +218,7 @@ GateFile read_gate(const fs::path& registry) {
   }
   fields.finish();
 
-  load_tensors(weights::Safetensors::open(with_digest(folder / kTensors, digest)),
+  load_tensors(weights::Safetensors::open(with_digest(folder / kTensors, digest, log)),
                static_cast<int64_t>(file.rows.size()), kind == "mlp", file.gate);
   return file;
 }

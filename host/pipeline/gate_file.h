@@ -50,9 +50,9 @@ void write_gate(const fs::path& registry, const GateFile& gate);
 void keep_until_written(const fs::path& file);
 // The file with that digest: `file`, or what it was before a change of the gate that was cut short
 // (said). Throws E_GATE where it is neither.
-fs::path with_digest(const fs::path& file, const std::string& sha256);
+fs::path with_digest(const fs::path& file, const std::string& sha256, Log log);
 
 // Throws E_GATE naming the file for a missing, damaged or contradictory gate.
-GateFile read_gate(const fs::path& registry);
+GateFile read_gate(const fs::path& registry, Log log);
 
 }  // namespace moecollab::pipeline

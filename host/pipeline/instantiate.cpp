@@ -6,7 +6,6 @@
 #include <algorithm>
 
 #include "base/error.h"
-#include "base/interrupt.h"
 #include "base/strings.h"
 #include "base/version.h"
 #include "encoder/tensor_io.h"
@@ -72,7 +71,8 @@ void check_fixed_labels(const registry::Package& package, const experts::Library
 }
 
 experts::ExpertSetup setup_of(const registry::Package& package, const encoder::Encoder* encoder,
-                              const Compute& compute, int32_t classes, const Json& config) {
+                              const Compute& compute, const RunContext& context, int32_t classes,
+                              const Json& config) {
   const registry::Manifest& manifest = package.manifest;
   if (manifest.input.layout != "ragged") {
     throw Error("E_DESC_LAYOUT",
@@ -86,7 +86,7 @@ experts::ExpertSetup setup_of(const registry::Package& package, const encoder::E
   setup.probabilities = manifest.output.kind == "probabilities";
   setup.inputs = experts::input_bits(manifest.input);
   setup.compute = compute;
-  setup.stop = &stop_requested();
+  setup.context = context;
   setup.max_batch = manifest.input.max_batch;
   setup.config = manifest.config;
   setup.config.update(config);
@@ -130,25 +130,27 @@ std::vector<std::pair<std::string, at::Tensor>> read_weights(const registry::Pac
 
 std::unique_ptr<experts::Expert> instantiate(const registry::Package& package,
                                              const encoder::Encoder* encoder,
-                                             const Compute& compute, const Json& config) {
+                                             const Compute& compute, const RunContext& context,
+                                             const Json& config) {
   registry::check_files(package);
   const experts::Library& library = load_library(package);
   const auto classes = static_cast<int32_t>(package.manifest.task.labels.size());
   check_fixed_labels(package, library, classes);
-  experts::ExpertSetup setup = setup_of(package, encoder, compute, classes, config);
+  experts::ExpertSetup setup = setup_of(package, encoder, compute, context, classes, config);
   setup.weights = read_weights(package);
   return std::make_unique<experts::InProcessExpert>(library, std::move(setup));
 }
 
 std::unique_ptr<experts::Expert> instantiate_untrained(const registry::Package& package,
                                                        const encoder::Encoder* encoder,
-                                                       const Compute& compute, int32_t classes,
+                                                       const Compute& compute,
+                                                       const RunContext& context, int32_t classes,
                                                        const Json& config, uint64_t seed,
                                                        Precision precision) {
   registry::check_files(package);
   const experts::Library& library = load_library(package);
   check_fixed_labels(package, library, classes);
-  experts::ExpertSetup setup = setup_of(package, encoder, compute, classes, config);
+  experts::ExpertSetup setup = setup_of(package, encoder, compute, context, classes, config);
   setup.seed = seed;
   setup.training = precision;
   setup.adopt_layers = true;

@@ -5,6 +5,7 @@
 
 #include "base/compute.h"
 #include "base/json.h"
+#include "base/run_context.h"
 #include "encoder/encoder.h"
 #include "experts/expert.h"
 #include "registry/package.h"
@@ -18,13 +19,14 @@ namespace moecollab::pipeline {
 // Library::load and InProcessExpert, E_DESC_MISMATCH, E_ST_….
 std::unique_ptr<experts::Expert> instantiate(const registry::Package& package,
                                              const encoder::Encoder* encoder,
-                                             const Compute& compute,
+                                             const Compute& compute, const RunContext& context,
                                              const Json& config = Json::object());
 
 // The same without the manifest's weights and with other labels: for training, in that precision.
 std::unique_ptr<experts::Expert> instantiate_untrained(const registry::Package& package,
                                                        const encoder::Encoder* encoder,
-                                                       const Compute& compute, int32_t classes,
+                                                       const Compute& compute,
+                                                       const RunContext& context, int32_t classes,
                                                        const Json& config, uint64_t seed,
                                                        Precision precision);
 

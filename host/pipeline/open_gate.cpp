@@ -4,7 +4,6 @@
 
 #include <algorithm>
 
-#include "base/console.h"
 #include "base/error.h"
 #include "base/strings.h"
 
@@ -40,7 +39,7 @@ void find_unrouted(Pool& pool, std::span<const std::string> growing, RoutedGate&
         std::find(growing.begin(), growing.end(), expert.name) != growing.end())
       continue;
     routed.unrouted.push_back(expert.name);
-    print_warning(fmt::format(
+    pool.context().log.warning(fmt::format(
         "expert {0} has no row in the gate and takes no part; fit it with `moecollab grow {0}`",
         expert.name));
   }
@@ -56,7 +55,7 @@ RoutedGate open_gate(const GateFile& file, Pool& pool, std::span<const std::stri
     const GateRow& row = file.rows[i];
     InstalledExpert* expert = find_expert(row, pool);
     if (expert == nullptr) {
-      print_warning(fmt::format(
+      pool.context().log.warning(fmt::format(
           "expert {} has a row in the gate but is not ready; the others share its weight",
           escaped(row.name)));
       routed.dropped.push_back(row.name);

@@ -7,7 +7,6 @@
 #include <numeric>
 
 #include "base/error.h"
-#include "base/interrupt.h"
 
 namespace moecollab::pipeline {
 namespace {
@@ -73,8 +72,9 @@ void complete(Pool& pool, InstalledExpert& expert, const encoder::Features& feat
   outputs.to_run = std::move(left);
   for (size_t first = 0; first < asked.size(); first += kKeptTogether) {
     if (first > 0) {
-      stop_if_requested("the experts' answers were interrupted",
-                        are_cached(pool, expert) ? "the same command goes on from the cache" : "");
+      pool.context().stop.throw_if_requested(
+          "the experts' answers were interrupted",
+          are_cached(pool, expert) ? "the same command goes on from the cache" : "");
     }
     const std::span part =
         std::span(asked).subspan(first, std::min(kKeptTogether, asked.size() - first));

@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <set>
 
-#include "base/console.h"
 #include "base/error.h"
 #include "base/strings.h"
 #include "pipeline/instantiate.h"
@@ -74,7 +73,7 @@ void Pool::open_encoder() {
   encoder::EncoderSettings settings = encoder_settings(registry_.encoder, options_.registry);
   if (options_.encoder) settings.folder = *options_.encoder;
   encoder_ = std::make_unique<encoder::Encoder>(settings, options_.compute, options_.batch_tokens,
-                                                options_.cache);
+                                                options_.cache, context());
   const std::string& stated = registry_.encoder.fingerprint;
   if (!stated.empty() && stated != encoder_->fingerprint()) {
     throw Error(
@@ -98,7 +97,7 @@ void Pool::admit(registry::Candidate& candidate) {
   InstalledExpert expert{
       candidate.name,
       package,
-      instantiate(package, encoder_.get(), options_.compute, candidate.entry->config),
+      instantiate(package, encoder_.get(), options_.compute, context(), candidate.entry->config),
       {},
       {}};
   const registry::ProbeRecord now = {package.manifest_sha256,
@@ -133,7 +132,7 @@ void Pool::apply_policy() const {
                               candidate.refusal->hint.empty() ? "mend it" : candidate.refusal->hint,
                               candidate.name));
     }
-    print_warning(what);
+    context().log.warning(what);
   }
 }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/compute.h"
+#include "base/run_context.h"
 #include "encoder/encoder.h"
 #include "experts/expert.h"
 #include "fusion/fusion.h"
@@ -27,6 +28,8 @@ struct PoolOptions {
   bool run_probes = false;  // `experts verify`: probe vectors whatever the lock records
   // `experts list` and `inspect`: keep refused experts as candidates instead of throwing.
   bool tolerate_refused = false;
+  RunContext
+      context;  // of the run that the pool is opened for; its encoder and experts have it too
 };
 
 // An expert that is ready: loaded, checked, and placed in the union of labels.
@@ -63,6 +66,7 @@ class Pool {
   encoder::Encoder* encoder() { return encoder_.get(); }
   const encoder::Encoder* encoder() const { return encoder_.get(); }
   const PoolOptions& options() const { return options_; }
+  const RunContext& context() const { return options_.context; }
 
   // The label space of a domain's data: [domains], else the one space of the experts of that
   // domain. Throws E_DATA listing the candidates otherwise.

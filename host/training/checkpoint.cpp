@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include "base/console.h"
 #include "base/digest.h"
 #include "base/error.h"
 #include "base/strings.h"
@@ -38,7 +37,7 @@ std::string content_digest(const std::string& facts,
 }
 
 // One slot's content; nullopt where there is none or it is damaged.
-std::optional<CheckpointState> read_slot(const fs::path& path) {
+std::optional<CheckpointState> read_slot(const fs::path& path, Log log) {
   if (!fs::exists(path)) return std::nullopt;
   try {
     const auto file = weights::Safetensors::open(path);
@@ -53,8 +52,8 @@ std::optional<CheckpointState> read_slot(const fs::path& path) {
     }
     return state;
   } catch (const std::exception& error) {
-    print_warning(fmt::format("checkpoint {} is damaged ({}); the one before it counts",
-                              escaped(path.string()), error.what()));
+    log.warning(fmt::format("checkpoint {} is damaged ({}); the one before it counts",
+                            escaped(path.string()), error.what()));
     return std::nullopt;
   }
 }
@@ -85,10 +84,10 @@ fs::path Checkpoints::slot(int64_t sequence) const {
   return folder_ / fmt::format("{}.safetensors", sequence % 2);
 }
 
-std::optional<CheckpointState> Checkpoints::load() {
+std::optional<CheckpointState> Checkpoints::load(Log log) {
   std::optional<CheckpointState> newest;
   for (const int64_t i : {0, 1}) {
-    std::optional<CheckpointState> state = read_slot(slot(i));
+    std::optional<CheckpointState> state = read_slot(slot(i), log);
     if (!state) continue;
     if (!newest ||
         state->facts["sequence"].get<int64_t>() > newest->facts["sequence"].get<int64_t>()) {

@@ -10,6 +10,7 @@
 
 #include "base/file_lock.h"
 #include "base/json.h"
+#include "base/run_context.h"
 
 namespace moecollab::training {
 
@@ -30,7 +31,7 @@ class Checkpoints {
 
   // The newest one that is whole (its content digest is checked; a damaged one is warned about), or
   // nullopt. Throws E_CKPT for one of another run.
-  std::optional<CheckpointState> load();
+  std::optional<CheckpointState> load(Log log);
   // Atomic; throws E_WRITE and leaves the others as they are.
   void save(const CheckpointState& state);
   // Removes the folder of a run that is done, what is large in it first, then all at once.

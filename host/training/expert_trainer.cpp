@@ -8,9 +8,7 @@
 #include <limits>
 #include <memory>
 
-#include "base/console.h"
 #include "base/error.h"
-#include "base/interrupt.h"
 
 namespace moecollab::training {
 namespace {
@@ -57,8 +55,9 @@ EpochRecord record_of(const Json& json) {
 class Run {
  public:
   Run(const MakeExpert& make, const TrainingSet& data, const ExpertTrainingOptions& options,
+      const RunContext& context,
       const std::function<void(const std::vector<EpochRecord>&)>& on_epoch)
-      : make_(make), data_(data), options_(options), on_epoch_(on_epoch) {
+      : make_(make), data_(data), options_(options), context_(context), on_epoch_(on_epoch) {
     for (int64_t row = 0; row < data.features.rows(); ++row) {
       all_.push_back(row);
       (data.held_out[static_cast<size_t>(row)] ? held_out_ : train_).push_back(row);
@@ -89,9 +88,9 @@ class Run {
 
  private:
   void resume() {
-    saved_ = checkpoints_->load();
+    saved_ = checkpoints_->load(context_.log);
     if (!saved_) {
-      print_note("there is no checkpoint to go on from: training starts anew");
+      context_.log.note("there is no checkpoint to go on from: training starts anew");
       return;
     }
     phase_ = saved_->facts["phase"].get<std::string>();
@@ -100,8 +99,8 @@ class Run {
     for (const auto& [name, tensor] : saved_->tensors) {
       if (name == kHeldOut) held_out_logits_ = tensor;
     }
-    print_note(fmt::format("going on in phase {}, epoch {}", phase_,
-                           saved_->facts["epoch"].get<int32_t>() + 1));
+    context_.log.note(fmt::format("going on in phase {}, epoch {}", phase_,
+                                  saved_->facts["epoch"].get<int32_t>() + 1));
   }
 
   // Restores the learner if the checkpoint is of this phase; the epochs that are done.
@@ -129,7 +128,7 @@ class Run {
 
   // Between two steps of the epoch behind `epochs_done`.
   void after_step(const Learner& learner, int32_t epochs_done) {
-    if (stop_requested()) {
+    if (context_.stop.requested()) {
       save(learner, epochs_done);
       const bool kept = checkpoints_ && learner.state();
       throw Error("E_INTERRUPTED", "training was interrupted; nothing was installed",
@@ -171,8 +170,7 @@ class Run {
         best = r;
     }
     int32_t number = restore(*learner);
-    Progress progress("epochs", epochs, "epochs");
-    if (number > 0) progress.advance(number);
+    Progress progress = context_.progress("epochs", "epoch", epochs, number);
     for (; number < epochs && learner->wants_more(); ++number) {
       if (best && number - best->epoch >= options_.patience) break;
       EpochRecord record = epoch(*learner, train_, number);
@@ -199,8 +197,7 @@ class Run {
   void train(experts::Expert& expert, const std::vector<int64_t>& rows) {
     const auto learner = make_learner(expert, options_.recipe, static_cast<int64_t>(rows.size()));
     int32_t number = restore(*learner);
-    Progress progress("refit", chosen_, "epochs");
-    if (number > 0) progress.advance(number);
+    Progress progress = context_.progress("refit", "epoch", chosen_, number);
     for (; number < chosen_; ++number) {
       EpochRecord record = epoch(*learner, rows, number);
       if (std::isinf(record.training.loss)) {
@@ -224,6 +221,7 @@ class Run {
   const MakeExpert& make_;
   const TrainingSet& data_;
   const ExpertTrainingOptions& options_;
+  const RunContext& context_;
   const std::function<void(const std::vector<EpochRecord>&)>& on_epoch_;
   std::vector<int64_t> all_, train_, held_out_;
   std::string phase_ = "choose";
@@ -282,10 +280,10 @@ void validate(const ExpertTrainingOptions& options) {
 }
 
 TrainedExpert train_expert(const MakeExpert& make, const TrainingSet& data,
-                           const ExpertTrainingOptions& options,
+                           const ExpertTrainingOptions& options, const RunContext& context,
                            const std::function<void(const std::vector<EpochRecord>&)>& on_epoch) {
   validate(options);
-  return Run(make, data, options, on_epoch).run();
+  return Run(make, data, options, context, on_epoch).run();
 }
 
 }  // namespace moecollab::training

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "base/run_context.h"
 #include "experts/expert.h"
 #include "training/checkpoint.h"
 #include "training/learner.h"
@@ -61,6 +62,7 @@ using MakeExpert = std::function<std::unique_ptr<experts::Expert>()>;
 // run that goes on from a checkpoint ends in the same bits.
 TrainedExpert train_expert(
     const MakeExpert& make, const TrainingSet& data, const ExpertTrainingOptions& options,
+    const RunContext& context,
     const std::function<void(const std::vector<EpochRecord>&)>& on_epoch = {});
 
 // Logits of the rows, in their order, asked for a thousand at a time.

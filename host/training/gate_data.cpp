@@ -3,7 +3,6 @@
 #include <ATen/core/grad_mode.h>
 #include <fmt/format.h>
 
-#include "base/console.h"
 #include "data/hold_out.h"
 #include "gate/gate.h"
 #include "pipeline/collaboration.h"
@@ -53,7 +52,7 @@ HonestLogits held_out_logits(const pipeline::Pool& pool, const pipeline::Install
     own.push_back(training[static_cast<size_t>(domain)].domain == expert.domain());
   HonestLogits known = known_logits(pool, expert, texts.texts, own);
   if (known.unknown > 0) {
-    print_warning(
+    pool.context().log.warning(
         fmt::format("expert {} has no held-out logits for {} texts of its own domain; it may have "
                     "trained on them, and then the gate trusts it too much",
                     expert.name, known.unknown));

@@ -8,7 +8,6 @@
 #include <stdexcept>
 
 #include "base/error.h"
-#include "base/interrupt.h"
 #include "base/strings.h"
 #include "training/shuffle.h"
 
@@ -102,11 +101,12 @@ at::Tensor prior_tensor(const GateTrainingOptions& options, int64_t experts) {
 }
 
 GateFitting::GateFitting(const GateProblem& problem, const GateTrainingOptions& options,
-                         std::vector<int64_t> rows)
+                         std::vector<int64_t> rows, StopToken stop)
     : problem_(problem),
       options_(options),
       prior_(prior_tensor(options, static_cast<int64_t>(problem.experts().size()))),
       rows_(std::move(rows)),
+      stop_(stop),
       gate_(problem.uniform_gate()),
       window_(options.objective.balance_window) {
   const auto m = static_cast<double>(problem.routing_texts());
@@ -265,7 +265,7 @@ GateTerms GateFitting::lbfgs_iteration() {
 }
 
 GateTerms GateFitting::epoch() {
-  stop_if_requested("fitting was interrupted; the old gate is unchanged");
+  stop_.throw_if_requested("fitting was interrupted; the old gate is unchanged");
   const GateTerms terms = lbfgs_ ? lbfgs_iteration() : adamw_epoch();
   ++epoch_;
   return terms;

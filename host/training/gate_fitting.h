@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/run_context.h"
 #include "gate/objective.h"
 #include "training/adamw.h"
 #include "training/gate_problem.h"
@@ -62,7 +63,7 @@ class GateFitting {
  public:
   // `rows` of the held-out texts are fitted (at least one).
   GateFitting(const GateProblem& problem, const GateTrainingOptions& options,
-              std::vector<int64_t> rows);
+              std::vector<int64_t> rows, StopToken stop);
   GateFitting(const GateFitting&) = delete;
   GateFitting& operator=(const GateFitting&) = delete;
 
@@ -98,6 +99,7 @@ class GateFitting {
   GateTrainingOptions options_;
   at::Tensor prior_;  // [E]
   std::vector<int64_t> rows_;
+  StopToken stop_;
   double routing_share_ = 0;
   gate::Gate gate_;
   gate::BalanceWindow window_;

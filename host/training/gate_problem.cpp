@@ -6,8 +6,6 @@
 #include <limits>
 #include <stdexcept>
 
-#include "base/console.h"
-
 namespace moecollab::training {
 namespace {
 
@@ -23,11 +21,11 @@ at::Tensor make_space_mask(const std::vector<fusion::ExpertLabels>& experts, int
   return mask;
 }
 
-at::Tensor finite_or_uniform(const at::Tensor& logits, size_t expert) {
+at::Tensor finite_or_uniform(const at::Tensor& logits, size_t expert, Log log) {
   const at::Tensor bad = logits.isfinite().all(1).logical_not();
   const auto count = bad.sum().item<int64_t>();
   if (count == 0) return logits;
-  print_warning(fmt::format(
+  log.warning(fmt::format(
       "expert {} of the gate answered {} held-out texts with NaN or infinity; the gate learns on "
       "them as if it knew nothing",
       expert + 1, count));
@@ -46,7 +44,7 @@ at::Tensor class_of_label(const fusion::ExpertLabels& expert, int labels) {
 
 GateProblem::GateProblem(const GateData& data, std::vector<fusion::ExpertLabels> experts,
                          fusion::LabelUnion labels, const std::vector<encoder::PooledKey>& features,
-                         fusion::Mode fusion, int64_t top_k)
+                         fusion::Mode fusion, int64_t top_k, Log log)
     : experts_(std::move(experts)),
       labels_(std::move(labels)),
       fusion_(fusion),
@@ -67,7 +65,7 @@ GateProblem::GateProblem(const GateData& data, std::vector<fusion::ExpertLabels>
     throw std::logic_error("GateProblem: texts, targets, domains and logits do not fit together");
   }
   for (size_t e = 0; e < data.logits.size(); ++e)
-    logits_.push_back(finite_or_uniform(data.logits[e], e));
+    logits_.push_back(finite_or_uniform(data.logits[e], e, log));
   if (fusion_ == fusion::Mode::kMixture) store_target_probabilities();
 }
 

@@ -5,6 +5,7 @@
 
 #include <vector>
 
+#include "base/run_context.h"
 #include "fusion/fusion.h"
 #include "gate/gate.h"
 #include "training/gate_data.h"
@@ -20,7 +21,7 @@ class GateProblem {
   // allow.
   GateProblem(const GateData& data, std::vector<fusion::ExpertLabels> experts,
               fusion::LabelUnion labels, const std::vector<encoder::PooledKey>& features,
-              fusion::Mode fusion, int64_t top_k);
+              fusion::Mode fusion, int64_t top_k, Log log);
 
   int64_t texts() const { return z_.size(0); }                  // N
   int64_t routing_texts() const { return routing_z_.size(0); }  // M; 0 under paper and masked

@@ -7,7 +7,6 @@
 #include <limits>
 #include <numeric>
 
-#include "base/console.h"
 #include "base/error.h"
 #include "training/shuffle.h"
 
@@ -36,13 +35,14 @@ GateEpoch run_epoch(GateFitting& fitting, const GateProblem& problem,
   return epoch;
 }
 
-void refit(const GateProblem& problem, const GateTrainingOptions& options, GateFit& fit) {
+void refit(const GateProblem& problem, const GateTrainingOptions& options,
+           const RunContext& context, GateFit& fit) {
   std::vector<int64_t> all(static_cast<size_t>(problem.texts()));
   std::iota(all.begin(), all.end(), int64_t{0});
   const std::vector<int64_t> validation =
       validation_split(problem.texts(), options.seed).validation;
-  GateFitting fitting(problem, options, all);
-  Progress progress("fitting the gate", fit.epochs, "epochs");
+  GateFitting fitting(problem, options, all, context.stop);
+  Progress progress = context.progress("fitting the gate", "epoch", fit.epochs);
   for (int32_t number = 1; number <= fit.epochs; ++number) {
     GateEpoch epoch = run_epoch(fitting, problem, options, validation);
     epoch.refit = true;
@@ -69,14 +69,14 @@ ValidationSplit validation_split(int64_t n, uint64_t seed) {
 }
 
 ChosenGate choose_gate(const GateProblem& problem, const GateTrainingOptions& options,
-                       const EpochSink& sink) {
+                       StopToken stop, const EpochSink& sink) {
   const auto [validation, rest] = validation_split(problem.texts(), options.seed);
   if (validation.empty()) {
     throw Error("E_DATA",
                 fmt::format("{} held-out texts are too few to choose on: at least 5 are needed",
                             problem.texts()));
   }
-  GateFitting fitting(problem, options, rest);
+  GateFitting fitting(problem, options, rest, stop);
   ChosenGate chosen;
   double best = std::numeric_limits<double>::infinity();
   for (int32_t number = 1; number <= options.epochs; ++number) {
@@ -101,22 +101,24 @@ ChosenGate choose_gate(const GateProblem& problem, const GateTrainingOptions& op
   return chosen;
 }
 
-GateFit fit_gate(const GateProblem& problem, const GateTrainingOptions& options) {
+GateFit fit_gate(const GateProblem& problem, const GateTrainingOptions& options,
+                 const RunContext& context) {
   validate(options);
   GateFit fit;
   fit.texts = problem.texts();
   fit.epochs = options.epochs;
   if (problem.texts() >= 5) {
-    Progress progress("choosing the epochs", options.epochs, "epochs");
-    const ChosenGate chosen = choose_gate(problem, options, [&](const GateEpoch& epoch) {
-      progress.advance(1, fmt::format("loss {:.4f}", epoch.judged->total));
-      fit.history.push_back(epoch);
-    });
+    Progress progress = context.progress("choosing the epochs", "epoch", options.epochs);
+    const ChosenGate chosen =
+        choose_gate(problem, options, context.stop, [&](const GateEpoch& epoch) {
+          progress.advance(1, fmt::format("loss {:.4f}", epoch.judged->total));
+          fit.history.push_back(epoch);
+        });
     fit.epochs = chosen.epochs;
     fit.validation_task = chosen.judged.task;
     fit.skipped_steps = chosen.skipped_steps;
   }
-  refit(problem, options, fit);
+  refit(problem, options, context, fit);
   return fit;
 }
 

@@ -54,7 +54,7 @@ using EpochSink = std::function<void(const GateEpoch&)>;
 // Fits on the four fifths until the objective on the validation fifth has not fallen for
 // `patience` epochs, and gives the best gate seen. Needs at least 5 texts.
 ChosenGate choose_gate(const GateProblem& problem, const GateTrainingOptions& options,
-                       const EpochSink& sink = {});
+                       StopToken stop, const EpochSink& sink = {});
 
 // From the uniform gate, by L = L_task ± λ1·H + λ2·KL and the further terms that are on. L_task is
 // the mean over all training texts of −log p(y|x) where the text is held out, and, under a
@@ -62,6 +62,7 @@ ChosenGate choose_gate(const GateProblem& problem, const GateTrainingOptions& op
 // not. A fifth of the texts, chosen by the seed, decides on the number of epochs; the gate is then
 // fitted on all of them. The problem must have the options' fusion and top_k. Throws
 // E_TRAIN_DIVERGED if ten steps in a row are not finite.
-GateFit fit_gate(const GateProblem& problem, const GateTrainingOptions& options);
+GateFit fit_gate(const GateProblem& problem, const GateTrainingOptions& options,
+                 const RunContext& context);
 
 }  // namespace moecollab::training

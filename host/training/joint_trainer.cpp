@@ -7,9 +7,7 @@
 #include <cmath>
 #include <optional>
 
-#include "base/console.h"
 #include "base/error.h"
-#include "base/interrupt.h"
 #include "experts/autograd.h"
 #include "training/adamw.h"
 #include "training/expert_trainer.h"
@@ -32,11 +30,12 @@ class JointFitting {
  public:
   JointFitting(const std::vector<JointExpert>& experts, const std::vector<JointDomain>& domains,
                const std::vector<encoder::PooledKey>& gate_features,
-               const fusion::LabelUnion& labels, const JointOptions& options)
+               const fusion::LabelUnion& labels, const JointOptions& options, StopToken stop)
       : experts_(experts),
         domains_(domains),
         labels_(labels),
         options_(options),
+        stop_(stop),
         prior_(at::full({static_cast<int64_t>(experts.size())},
                         1.0 / static_cast<double>(experts.size()))),
         window_(options.objective.balance_window) {
@@ -60,7 +59,7 @@ class JointFitting {
     JointEpoch result;
     double sum = 0, seen = 0;
     for (int64_t step = 0; step < steps; ++step) {
-      stop_if_requested("training was interrupted; nothing was installed");
+      stop_.throw_if_requested("training was interrupted; nothing was installed");
       std::vector<std::vector<int64_t>> rows(domains_.size());
       const int64_t first = step * options_.batch, last = std::min(n, first + options_.batch);
       for (int64_t i = first; i < last; ++i) {
@@ -189,6 +188,7 @@ class JointFitting {
   const std::vector<JointDomain>& domains_;
   const fusion::LabelUnion& labels_;
   const JointOptions& options_;
+  StopToken stop_;
   at::Tensor prior_;
   gate::BalanceWindow window_;
   std::vector<Place> texts_;
@@ -228,18 +228,19 @@ void validate(const JointOptions& options) {
 JointFit fit_jointly(const std::vector<JointExpert>& experts,
                      const std::vector<JointDomain>& domains,
                      const std::vector<encoder::PooledKey>& gate_features,
-                     const fusion::LabelUnion& labels, const JointOptions& options) {
+                     const fusion::LabelUnion& labels, const JointOptions& options,
+                     const RunContext& context) {
   validate(options);
   if (std::all_of(domains.begin(), domains.end(), [](const auto& d) { return d.judged.empty(); })) {
     throw Error("E_DATA", "no text is held out: there is nothing to choose the epoch on",
                 "a label needs two or more texts for one of them to be held out");
   }
-  JointFitting fitting(experts, domains, gate_features, labels, options);
+  JointFitting fitting(experts, domains, gate_features, labels, options, context.stop);
   JointFit fit;
   Values best;
   double best_loss = std::numeric_limits<double>::infinity();
   std::vector<std::vector<at::Tensor>> best_logits;
-  Progress progress("training jointly", options.epochs, "epochs");
+  Progress progress = context.progress("training jointly", "epoch", options.epochs);
   for (int32_t number = 0; number < options.epochs; ++number) {
     JointEpoch epoch = fitting.epoch(number);
     fitting.judge(epoch, fit);

@@ -4,6 +4,7 @@
 
 #include <vector>
 
+#include "base/run_context.h"
 #include "experts/expert.h"
 #include "fusion/fusion.h"
 #include "gate/gate.h"
@@ -57,6 +58,7 @@ struct JointFit {
 JointFit fit_jointly(const std::vector<JointExpert>& experts,
                      const std::vector<JointDomain>& domains,
                      const std::vector<encoder::PooledKey>& gate_features,
-                     const fusion::LabelUnion& labels, const JointOptions& options);
+                     const fusion::LabelUnion& labels, const JointOptions& options,
+                     const RunContext& context);
 
 }  // namespace moecollab::training

@@ -6,9 +6,7 @@
 #include <cmath>
 #include <limits>
 
-#include "base/console.h"
 #include "base/error.h"
-#include "base/interrupt.h"
 #include "training/adamw.h"
 #include "training/shuffle.h"
 
@@ -24,9 +22,10 @@ at::Tensor loss_of(const gate::Gate& linear, const HeadData& data, const at::Ten
 class Fitting {
  public:
   Fitting(const HeadData& data, const std::vector<encoder::PooledKey>& features, int64_t labels,
-          const HeadTrainingOptions& options, std::vector<int64_t> rows)
+          const HeadTrainingOptions& options, std::vector<int64_t> rows, StopToken stop)
       : data_(data),
         options_(options),
+        stop_(stop),
         rows_(std::move(rows)),
         linear_(gate::make_gate(features, data.z.index_select(0, encoder::index_tensor(rows_)),
                                 labels)),
@@ -47,7 +46,7 @@ class Fitting {
       optimiser_.step();
       sum += loss.item<double>() * static_cast<double>(count);
     }
-    stop_if_requested("training was interrupted; nothing was written");
+    stop_.throw_if_requested("training was interrupted; nothing was written");
     if (!std::isfinite(sum)) {
       throw Error("E_TRAIN_DIVERGED",
                   fmt::format("the head's loss is not finite in epoch {}", epoch_),
@@ -75,6 +74,7 @@ class Fitting {
 
   const HeadData& data_;
   const HeadTrainingOptions& options_;
+  StopToken stop_;
   std::vector<int64_t> rows_;
   gate::Gate linear_;
   AdamW optimiser_;
@@ -83,10 +83,10 @@ class Fitting {
 
 // Epochs with the lowest held-out loss, and the figures then.
 void choose_epochs(Fitting& fitting, const HeadData& data, const at::Tensor& held_out,
-                   const HeadTrainingOptions& options, HeadFit& fit) {
+                   const HeadTrainingOptions& options, const RunContext& context, HeadFit& fit) {
   fit.held_out_loss = std::numeric_limits<double>::infinity();
   const at::Tensor targets = data.targets.index_select(0, held_out);
-  Progress progress("choosing the epochs", options.epochs, "epochs");
+  Progress progress = context.progress("choosing the epochs", "epoch", options.epochs);
   for (int32_t epoch = 1; epoch <= options.epochs; ++epoch) {
     fitting.epoch();
     const at::NoGradGuard no_grad;
@@ -118,7 +118,7 @@ void validate(const HeadTrainingOptions& options) {
 }
 
 HeadFit fit_head(const HeadData& data, const std::vector<encoder::PooledKey>& features,
-                 int64_t labels, const HeadTrainingOptions& options) {
+                 int64_t labels, const HeadTrainingOptions& options, const RunContext& context) {
   validate(options);
   std::vector<int64_t> all, train, held_out;
   for (int64_t row = 0; row < data.z.size(0); ++row) {
@@ -130,11 +130,11 @@ HeadFit fit_head(const HeadData& data, const std::vector<encoder::PooledKey>& fe
   fit.epochs = options.epochs;
   fit.held_out_loss = fit.held_out_accuracy = std::numeric_limits<double>::quiet_NaN();
   if (!held_out.empty() && !train.empty()) {
-    Fitting fitting(data, features, labels, options, std::move(train));
-    choose_epochs(fitting, data, encoder::index_tensor(held_out), options, fit);
+    Fitting fitting(data, features, labels, options, std::move(train), context.stop);
+    choose_epochs(fitting, data, encoder::index_tensor(held_out), options, context, fit);
   }
-  Fitting fitting(data, features, labels, options, std::move(all));
-  Progress progress("fitting the head", fit.epochs, "epochs");
+  Fitting fitting(data, features, labels, options, std::move(all), context.stop);
+  Progress progress = context.progress("fitting the head", "epoch", fit.epochs);
   for (int32_t epoch = 0; epoch < fit.epochs; ++epoch) {
     fitting.epoch();
     progress.advance();

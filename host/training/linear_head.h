@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/files.h"
+#include "base/run_context.h"
 #include "fusion/label_space.h"
 #include "gate/gate.h"
 
@@ -41,9 +42,9 @@ struct HeadFit {
 
 // AdamW on the cross-entropy over all labels: first without the held-out texts, to find the epoch
 // with the lowest loss on them, then afresh on everything for as many epochs. Equal seeds give
-// equal bits. Throws E_TRAIN_DIVERGED if the loss stops being finite.
+// equal bits. Throws E_TRAIN_DIVERGED if the loss stops being finite, E_INTERRUPTED between epochs.
 HeadFit fit_head(const HeadData& data, const std::vector<encoder::PooledKey>& features,
-                 int64_t labels, const HeadTrainingOptions& options);
+                 int64_t labels, const HeadTrainingOptions& options, const RunContext& context);
 
 // registry/baselines/head.{toml,safetensors}.
 struct HeadFile {

@@ -102,9 +102,10 @@ std::string write_replay(const fs::path& registry, const KeptReplay& replay) {
   return file_sha256_hex(path, "E_GATE");
 }
 
-std::optional<KeptReplay> read_replay(const fs::path& registry, const std::string& sha256) {
+std::optional<KeptReplay> read_replay(const fs::path& registry, const std::string& sha256,
+                                      Log log) {
   if (sha256.empty() && !fs::exists(replay_path(registry))) return std::nullopt;
-  const fs::path path = pipeline::with_digest(replay_path(registry), sha256);
+  const fs::path path = pipeline::with_digest(replay_path(registry), sha256, log);
   const auto file = weights::Safetensors::open(path);
   KeptReplay replay;
   read_names(file, replay);

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/files.h"
+#include "base/run_context.h"
 #include "encoder/features.h"
 
 namespace moecollab::training {
@@ -36,6 +37,6 @@ std::string write_replay(const fs::path& registry, const KeptReplay& replay);
 
 // nullopt where there is no such file. Throws E_GATE naming the file for a damaged one: other bytes
 // than `sha256`, tensors that contradict each other.
-std::optional<KeptReplay> read_replay(const fs::path& registry, const std::string& sha256);
+std::optional<KeptReplay> read_replay(const fs::path& registry, const std::string& sha256, Log log);
 
 }  // namespace moecollab::training

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include "base/console.h"
 #include "base/error.h"
 #include "base/strings.h"
 #include "encoder/tensor_io.h"
@@ -26,8 +25,8 @@ const weights::TensorView* find(const weights::Safetensors& file, const char* ki
 }  // namespace
 
 std::optional<RoutingFeatures> read_routing(const registry::Package& package,
-                                            const encoder::Encoder& encoder,
-                                            const gate::Gate& gate) {
+                                            const encoder::Encoder& encoder, const gate::Gate& gate,
+                                            Log log) {
   if (!package.manifest.files.contains(kFile)) return std::nullopt;
   weights::ReadLimits limits;
   limits.require_finite = true;
@@ -71,7 +70,7 @@ std::optional<RoutingFeatures> read_routing(const registry::Package& package,
     parts.push_back(part.view({rows, hidden}));
   }
   if (!missing.empty()) {
-    print_warning(
+    log.warning(
         fmt::format("{} has no features of layers {}, which the gate reads too: they "
                     "count as average",
                     name, join(missing, ", ")));

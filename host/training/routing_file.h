@@ -6,6 +6,7 @@
 
 #include <optional>
 
+#include "base/run_context.h"
 #include "encoder/encoder.h"
 #include "gate/gate.h"
 #include "registry/package.h"
@@ -23,7 +24,7 @@ struct RoutingFeatures {
 // another encoder than the registry's, E_ST_… for a damaged file, E_ST_ROUTING for a contradictory
 // one.
 std::optional<RoutingFeatures> read_routing(const registry::Package& package,
-                                            const encoder::Encoder& encoder,
-                                            const gate::Gate& gate);
+                                            const encoder::Encoder& encoder, const gate::Gate& gate,
+                                            Log log);
 
 }  // namespace moecollab::training

@@ -15,14 +15,14 @@ namespace moecollab::training {
 namespace {
 
 SweepResult run_point(const GateProblem& problem, GateTrainingOptions options,
-                      const SweepPoint& point) {
+                      const SweepPoint& point, StopToken stop) {
   const auto start = std::chrono::steady_clock::now();
   options.objective.lambda1 = point.lambda1;
   options.objective.lambda2 = point.lambda2;
   SweepResult result;
   result.point = point;
   try {
-    const ChosenGate chosen = choose_gate(problem, options);
+    const ChosenGate chosen = choose_gate(problem, options, stop);
     result.judged = chosen.judged;
     result.epochs = chosen.epochs;
     result.skipped_steps = chosen.skipped_steps;
@@ -37,25 +37,25 @@ SweepResult run_point(const GateProblem& problem, GateTrainingOptions options,
 }  // namespace
 
 void run_sweep(const GateProblem& problem, const GateTrainingOptions& options,
-               std::span<const SweepPoint> points, int threads,
+               std::span<const SweepPoint> points, int threads, StopToken stop,
                const std::function<void(const SweepResult&)>& done) {
   std::atomic<size_t> next = 0;
-  std::atomic<bool> stop = false;
+  std::atomic<bool> over = false;
   std::mutex mutex;
   std::exception_ptr failure;
   const auto work = [&] {
     // Of this thread alone: OpenMP's and MKL's counts are a thread's own.
     at::set_num_threads(1);
     try {
-      for (size_t i = next++; i < points.size() && !stop; i = next++) {
-        const SweepResult result = run_point(problem, options, points[i]);
+      for (size_t i = next++; i < points.size() && !over; i = next++) {
+        const SweepResult result = run_point(problem, options, points[i], stop);
         const std::lock_guard lock(mutex);
-        if (!stop) done(result);
+        if (!over) done(result);
       }
     } catch (...) {
       const std::lock_guard lock(mutex);
       if (!failure) failure = std::current_exception();
-      stop = true;
+      over = true;
     }
   };
   std::vector<std::thread> workers;

@@ -30,7 +30,7 @@ struct SweepResult {
 // E_TRAIN_DIVERGED ends the sweep (the first is thrown again here, when the threads have ended), as
 // does a stop that was asked for (E_INTERRUPTED).
 void run_sweep(const GateProblem& problem, const GateTrainingOptions& options,
-               std::span<const SweepPoint> points, int threads,
+               std::span<const SweepPoint> points, int threads, StopToken stop,
                const std::function<void(const SweepResult&)>& done);
 
 }  // namespace moecollab::training

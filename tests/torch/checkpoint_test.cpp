@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 
 #include "base/error.h"
-#include "base/interrupt.h"
 #include "experts/in_process_expert.h"
 #include "pipeline/instantiate.h"
 #include "training/expert_trainer.h"
@@ -32,20 +31,21 @@ struct CheckpointTest : ::testing::Test {
 TEST_F(CheckpointTest, TheNewestOfTwoIsRead) {
   {
     Checkpoints checkpoints(folder, "run", true);
-    EXPECT_FALSE(checkpoints.load());
+    EXPECT_FALSE(checkpoints.load(Log()));
     for (const int64_t epoch : {1, 2, 3}) checkpoints.save(state(epoch));
   }
   Checkpoints checkpoints(folder, "run", true);
-  const auto found = checkpoints.load();
+  const auto found = checkpoints.load(Log());
   ASSERT_TRUE(found);
   EXPECT_EQ(found->facts["epoch"], 3);
   EXPECT_EQ(found->tensors.front().first, "w");
   EXPECT_TRUE(found->tensors.front().second.equal(at::full({2, 3}, 3.0)));
   checkpoints.save(state(4));
-  EXPECT_EQ(checkpoints.load()->facts["epoch"], 4);
+  EXPECT_EQ(checkpoints.load(Log())->facts["epoch"], 4);
 }
 
 TEST_F(CheckpointTest, ADamagedOneGivesWayToTheOneBefore) {
+  CollectingLog said{Log()};
   Checkpoints checkpoints(folder, "run", true);
   checkpoints.save(state(1));  // slot 0
   checkpoints.save(state(2));  // slot 1
@@ -55,18 +55,20 @@ TEST_F(CheckpointTest, ADamagedOneGivesWayToTheOneBefore) {
     std::string damaged = whole;
     damaged[at] = static_cast<char>(damaged[at] ^ 1);
     write_file_atomic(newest, damaged);
-    EXPECT_EQ(checkpoints.load()->facts["epoch"], 1) << at;
+    EXPECT_EQ(checkpoints.load(said.log())->facts["epoch"], 1) << at;
     write_file_atomic(newest, whole.substr(0, at));
-    EXPECT_EQ(checkpoints.load()->facts["epoch"], 1) << at;
+    EXPECT_EQ(checkpoints.load(said.log())->facts["epoch"], 1) << at;
   }
   write_file_atomic(newest, whole);
-  EXPECT_EQ(checkpoints.load()->facts["epoch"], 2);
+  EXPECT_EQ(checkpoints.load(Log())->facts["epoch"], 2);
+  EXPECT_EQ(said.texts().size(), 6U);
+  EXPECT_THAT(said.texts().front(), HasSubstr("1.safetensors is damaged"));
 }
 
 TEST_F(CheckpointTest, AnotherRunsIsRefused) {
   Checkpoints(folder, "one", true).save(state(1));
   Checkpoints checkpoints(folder, "two", true);
-  EXPECT_EQ(code_of([&] { checkpoints.load(); }), "E_CKPT");
+  EXPECT_EQ(code_of([&] { checkpoints.load(Log()); }), "E_CKPT");
 }
 
 // Killed before its first save, it must not find what another run left.
@@ -77,7 +79,7 @@ TEST_F(CheckpointTest, ARunThatStartsAnewHasAnEmptyFolder) {
     fs::create_directories(folder / "package");
   }
   { const Checkpoints anew(folder, "two", false); }
-  EXPECT_FALSE(Checkpoints(folder, "two", true).load());
+  EXPECT_FALSE(Checkpoints(folder, "two", true).load(Log()));
   EXPECT_FALSE(fs::exists(folder / "package"));
 }
 
@@ -115,7 +117,6 @@ struct ResumeTest : CheckpointTest {
       data.held_out.push_back(i % 5 == 0);
     }
   }
-  ~ResumeTest() override { stop_requested() = false; }
 
   std::unique_ptr<experts::Expert> make(bool probabilities = false) {
     const std::string file = MOECOLLAB_PLUGIN_FOLDER "/adapter/libadapter.so";
@@ -147,13 +148,16 @@ struct ResumeTest : CheckpointTest {
   }
   // Stops in the step behind `records` whole epochs, and goes on; the answers of the end.
   at::Tensor interrupted_after(size_t records, TrainedExpert* out = nullptr) {
-    const auto stop = [&](const std::vector<EpochRecord>& history) {
-      if (history.size() == records) stop_requested() = true;
+    const auto on_epoch = [&](const std::vector<EpochRecord>& history) {
+      if (history.size() == records) stop = true;
     };
-    EXPECT_EQ(code_of([&] { train_expert([&] { return make(); }, data, options(false), stop); }),
+    EXPECT_EQ(code_of([&] {
+                train_expert([&] { return make(); }, data, options(false), context, on_epoch);
+              }),
               "E_INTERRUPTED");
-    stop_requested() = false;
-    TrainedExpert done = train_expert([&] { return make(); }, data, options(true));
+    stop = false;
+    TrainedExpert done = train_expert([&] { return make(); }, data, options(true), context);
+    EXPECT_THAT(said.texts().back(), HasSubstr("going on in phase"));
     const at::Tensor answers = done.expert->forward(data.features);
     EXPECT_EQ(done.history.size(), static_cast<size_t>(8 + done.epochs));
     if (out != nullptr) out->held_out_logits = done.held_out_logits;
@@ -163,12 +167,15 @@ struct ResumeTest : CheckpointTest {
 
   encoder::BertConfig config;
   TrainingSet data;
+  std::atomic<bool> stop = false;
+  CollectingLog said{Log()};
+  RunContext context{said.log(), StopToken(stop)};
 };
 
 TEST_F(ResumeTest, AnInterruptedRunEndsInTheSameBits) {
   ExpertTrainingOptions whole = options(false);
   whole.checkpoints.clear();
-  TrainedExpert reference = train_expert([&] { return make(); }, data, whole);
+  TrainedExpert reference = train_expert([&] { return make(); }, data, whole, context);
   const at::Tensor expected = reference.expert->forward(data.features);
   // Within both phases: choosing (8 epochs) and refitting.
   for (const size_t records : {size_t{1}, size_t{5}, size_t{8}, size_t{9}}) {
@@ -178,20 +185,23 @@ TEST_F(ResumeTest, AnInterruptedRunEndsInTheSameBits) {
 }
 
 TEST_F(ResumeTest, OtherOptionsAreRefused) {
-  const auto stop = [&](const std::vector<EpochRecord>&) { stop_requested() = true; };
-  EXPECT_EQ(code_of([&] { train_expert([&] { return make(); }, data, options(false), stop); }),
+  const auto on_epoch = [&](const std::vector<EpochRecord>&) { stop = true; };
+  EXPECT_EQ(code_of([&] {
+              train_expert([&] { return make(); }, data, options(false), context, on_epoch);
+            }),
             "E_INTERRUPTED");
-  stop_requested() = false;
+  stop = false;
   ExpertTrainingOptions other = options(true);
   other.run = "another";
-  EXPECT_EQ(code_of([&] { train_expert([&] { return make(); }, data, other); }), "E_CKPT");
+  EXPECT_EQ(code_of([&] { train_expert([&] { return make(); }, data, other, context); }), "E_CKPT");
 }
 
 TEST_F(ResumeTest, StepsThatAreNotFiniteAreSkippedAndThenRefused) {
   data.features.pooled[{2, encoder::Pooling::kMean}].fill_(std::numeric_limits<float>::infinity());
   ExpertTrainingOptions o = options(false);
   o.checkpoints.clear();
-  EXPECT_EQ(code_of([&] { train_expert([&] { return make(); }, data, o); }), "E_TRAIN_DIVERGED");
+  EXPECT_EQ(code_of([&] { train_expert([&] { return make(); }, data, o, context); }),
+            "E_TRAIN_DIVERGED");
 }
 
 // o_e of an expert that answers with probabilities is ln p, in training and held out as everywhere.
@@ -204,7 +214,7 @@ TEST_F(ResumeTest, ProbabilitiesCountAsTheirLogarithms) {
   // The adapter's outputs taken as probabilities: a step must lower the loss that it is judged by.
   ExpertTrainingOptions o = options(false);
   o.checkpoints.clear();
-  const TrainedExpert trained = train_expert([&] { return make(true); }, data, o);
+  const TrainedExpert trained = train_expert([&] { return make(true); }, data, o, context);
   const double last = trained.history[7].training.loss, first = trained.history[0].training.loss;
   EXPECT_LT(last, first);
   EXPECT_NEAR(*trained.history[7].held_out_loss, last, 0.5 * first);
@@ -216,7 +226,7 @@ TEST_F(ResumeTest, TheLossOfSkippedStepsIsNotCountedAsZero) {
   o.checkpoints.clear();
   o.recipe.schedule.lr = 1e-9;
   const auto first_epoch = [&] {
-    return train_expert([&] { return make(); }, data, o).history[0].training;
+    return train_expert([&] { return make(); }, data, o, context).history[0].training;
   };
   const EpochFigures whole = first_epoch();
   data.features.pooled[{2, encoder::Pooling::kMean}][3].fill_(

@@ -39,9 +39,10 @@ Error error_of(Call&& call) {
 
 struct EncoderTest : ::testing::Test {
   Encoder open(int64_t batch_tokens = 2048, std::shared_ptr<FeatureCache> cache = nullptr) {
-    return Encoder({tiny.folder(), 16}, Compute{}, batch_tokens, std::move(cache));
+    return Encoder({tiny.folder(), 16}, Compute{}, batch_tokens, std::move(cache), context);
   }
   moecollab::testing::TinyEncoder tiny;
+  RunContext context;
   const FeatureRequest everything{
       {{0, Pooling::kMean}, {1, Pooling::kCls}, {2, Pooling::kMean}}, {0, 1, 2}, true};
 };
@@ -113,7 +114,7 @@ TEST_F(EncoderTest, EachMissingFileIsNamed) {
     moecollab::testing::TinyEncoder broken;
     fs::remove(broken.folder() / name);
     const Error error = error_of([&] {
-      Encoder({broken.folder(), 16}, Compute{}, 64, nullptr).load();
+      Encoder({broken.folder(), 16}, Compute{}, 64, nullptr, context).load();
     });
     EXPECT_THAT(error.what(), HasSubstr(name));
     EXPECT_EQ(exit_status(error.code()), 4) << error.code();
@@ -155,7 +156,7 @@ TEST_F(EncoderTest, VocabularyOfAnotherSizeIsRefused) {
 
 TEST_F(EncoderTest, MaxLengthBeyondThePositionsIsRefused) {
   EXPECT_EQ(error_of([&] {
-              Encoder({tiny.folder(), 41}, Compute{}, 64, nullptr);
+              Encoder({tiny.folder(), 41}, Compute{}, 64, nullptr, context);
             }).code(),
             "E_CONFIG");
 }
@@ -171,7 +172,7 @@ TEST_F(EncoderTest, FingerprintFollowsContent) {
 }
 
 TEST_F(EncoderTest, TruncationIsCounted) {
-  Encoder encoder({tiny.folder(), 4}, Compute{}, 64, nullptr);
+  Encoder encoder({tiny.folder(), 4}, Compute{}, 64, nullptr, context);
   const TextLengths lengths = encoder.lengths(kTexts);
   EXPECT_EQ(lengths.truncated, 3);  // of 6, 5 and 3 words: more than [CLS] + 2 + [SEP]
   EXPECT_EQ(lengths.tokens.size(), kTexts.size());
@@ -189,7 +190,7 @@ TEST(RealEncoder, PooledFeaturesEqualThoseOfTransformers) {
       parse_json(read_file(fs::path(MOECOLLAB_SOURCE_DIR) / "tests/golden/encoder.json", "E_TEST"));
   const auto texts = golden["texts"].get<std::vector<std::string>>();
   const std::vector<std::string_view> views(texts.begin(), texts.end());
-  Encoder encoder({folder, golden["max_length"].get<int>()}, Compute{}, 2048, nullptr);
+  Encoder encoder({folder, golden["max_length"].get<int>()}, Compute{}, 2048, nullptr, {});
   const PooledKey key{6, Pooling::kMean};
   const at::Tensor pooled = encoder.encode(views, {{key}, {}, false}).pooled.at(key);
   double worst = 0, least_cosine = 1;
@@ -209,7 +210,7 @@ TEST(RealEncoder, PooledFeaturesEqualThoseOfTransformers) {
 struct CacheTest : EncoderTest {
   std::shared_ptr<FeatureCache> cache(const std::string& engine = "one",
                                       uint64_t capacity = 1 << 30) {
-    return std::make_shared<FeatureCache>(folder.path() / "cache", engine, capacity);
+    return std::make_shared<FeatureCache>(folder.path() / "cache", engine, context.log, capacity);
   }
   fs::path only_file() {
     fs::path found;
@@ -243,7 +244,8 @@ TEST_F(CacheTest, AnotherEngineLayerPoolingLengthOrTextRecomputes) {
   EXPECT_EQ(forwards(open(2048, cache("two")), kTexts, request), 7);
   EXPECT_EQ(forwards(open(2048, cache()), kTexts, {{{1, Pooling::kMean}}, {}, false}), 7);
   EXPECT_EQ(forwards(open(2048, cache()), kTexts, {{{2, Pooling::kCls}}, {}, false}), 7);
-  EXPECT_EQ(forwards(Encoder({tiny.folder(), 15}, Compute{}, 64, cache()), kTexts, request), 7);
+  EXPECT_EQ(
+      forwards(Encoder({tiny.folder(), 15}, Compute{}, 64, cache(), context), kTexts, request), 7);
   EXPECT_EQ(forwards(open(2048, cache()), {"the film", "a new court"}, request), 1);
 }
 

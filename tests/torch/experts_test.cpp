@@ -174,6 +174,27 @@ TEST_F(AdapterTest, InputsThatTheLibraryWasNotBuiltForAreRefused) {
                Error);
 }
 
+TEST(HostServices, AnExpertTalksToItsOwnRun) {
+  std::atomic<bool> stop = false;
+  CollectingLog said{Log()};
+  ExpertSetup setup;
+  setup.name = "clauses";
+  setup.context = {said.log(), StopToken(stop)};
+  const HostServices services(setup);
+  const moec_host& host = services.table();
+  const auto say = [&](int32_t level, std::string_view text) {
+    host.log(&host, level, {text.data(), text.size()});
+  };
+  say(0, "debug");
+  say(1, "a note");
+  say(2, "a warning\n");
+  EXPECT_THAT(said.texts(),
+              ::testing::ElementsAre("expert clauses: a note", "expert clauses: a warning\\x0a"));
+  EXPECT_EQ(host.should_stop(&host), 0);
+  stop = true;
+  EXPECT_EQ(host.should_stop(&host), 1);
+}
+
 TEST_F(AdapterTest, TrainerChoosesAnEpochAndRefitsBitIdentically) {
   training::TrainingSet data;
   data.features = make_features(60);
@@ -188,7 +209,7 @@ TEST_F(AdapterTest, TrainerChoosesAnEpochAndRefitsBitIdentically) {
     return std::make_unique<InProcessExpert>(library(plugin("adapter"), "libadapter.so"),
                                              adapter_setup());
   };
-  const auto run = [&] { return training::train_expert(make_one, data, options); };
+  const auto run = [&] { return training::train_expert(make_one, data, options, {}); };
   training::TrainedExpert one = run(), two = run();
   EXPECT_EQ(one.held_out_rows.size(), 12U);
   EXPECT_EQ(one.held_out_logits.sizes(), (std::vector<int64_t>{12, kClasses}));
@@ -253,24 +274,14 @@ TEST_F(FaultyTest, R22_ThrownThingsBecomeErrors) {
 }
 TEST_F(FaultyTest, TheHonestOneIsFine) { EXPECT_EQ(code_of("nothing"), "none"); }
 
-TEST(HostServices, AMessageNamesItsExpert) {
-  ExpertSetup setup;
-  setup.name = "legal";
-  const HostServices services(setup);
-  ::testing::internal::CaptureStderr();
-  services.table().log(&services.table(), 2, to_abi("a clause is unknown"));
-  EXPECT_THAT(::testing::internal::GetCapturedStderr(),
-              HasSubstr("expert legal: a clause is unknown"));
-}
-
 TEST(HostServices, ATokenStopsTheExpertsThatHaveIt) {
   std::atomic<bool> stop = false;
-  const auto fit = [&](const std::atomic<bool>* token) -> std::string {
+  const auto fit = [&](StopToken token) -> std::string {
     ExpertSetup setup;
     setup.name = "lexical";
     setup.classes = 2;
     setup.inputs = MOEC_INPUT_TEXT;
-    setup.stop = token;
+    setup.context.stop = token;
     InProcessExpert expert(library(plugin("lexical"), "liblexical.so"), std::move(setup));
     encoder::Features rows;
     rows.texts = {"one", "two"};
@@ -285,10 +296,10 @@ TEST(HostServices, ATokenStopsTheExpertsThatHaveIt) {
     }
     return "none";
   };
-  EXPECT_EQ(fit(&stop), "none");
+  EXPECT_EQ(fit(StopToken(stop)), "none");
   stop = true;
-  EXPECT_EQ(fit(&stop), "E_INTERRUPTED");
-  EXPECT_EQ(fit(nullptr), "none");
+  EXPECT_EQ(fit(StopToken(stop)), "E_INTERRUPTED");
+  EXPECT_EQ(fit(StopToken()), "none");
 }
 
 }  // namespace

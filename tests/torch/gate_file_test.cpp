@@ -27,7 +27,7 @@ TEST(GateFile, AReloadedGateGivesTheSameProbabilities) {
   const TemporaryFolder folder;
   const GateFile written = sample_gate();
   write_gate(folder.path(), written);
-  const GateFile read = read_gate(folder.path());
+  const GateFile read = read_gate(folder.path(), Log());
   const at::Tensor z = at::sin(at::arange(20, at::kFloat).mul(0.7)).view({5, 4});
   const at::Tensor before = gate::routing_weights(written.gate.router_logits(z), 2);
   EXPECT_TRUE(gate::routing_weights(read.gate.router_logits(z), 2).equal(before));
@@ -44,7 +44,7 @@ TEST(GateFile, AHiddenLayerIsStoredAndRead) {
   gate::add_hidden_layer(written.gate, 5, 7);
   written.gate.weight = at::cos(at::arange(15, at::kFloat)).view({3, 5});
   write_gate(folder.path(), written);
-  const GateFile read = read_gate(folder.path());
+  const GateFile read = read_gate(folder.path(), Log());
   EXPECT_TRUE(read.gate.is_mlp());
   const at::Tensor z = at::sin(at::arange(20, at::kFloat).mul(0.7)).view({5, 4});
   EXPECT_TRUE(read.gate.router_logits(z).equal(written.gate.router_logits(z)));
@@ -73,9 +73,9 @@ TEST(GateFile, AChangeThatWasCutShortLeavesTheOldGate) {
   EXPECT_THROW(write_gate(folder.path(), file), Error);
   fs::remove(toml);
   write_file_atomic(toml, old_toml);
-  EXPECT_TRUE(read_gate(folder.path()).gate.weight.equal(old_weight));
+  EXPECT_TRUE(read_gate(folder.path(), Log()).gate.weight.equal(old_weight));
   write_gate(folder.path(), file);
-  EXPECT_TRUE(read_gate(folder.path()).gate.weight.equal(old_weight + 1));
+  EXPECT_TRUE(read_gate(folder.path(), Log()).gate.weight.equal(old_weight + 1));
   int64_t files = 0;
   for ([[maybe_unused]] const auto& entry : fs::directory_iterator(gate_folder(folder.path())))
     ++files;
@@ -87,23 +87,23 @@ TEST(GateFile, TheSettingsOfTheFitAreRead) {
   GateFile written = sample_gate();
   written.fit = {{"calibrate", true}, {"keep_replay", 64}, {"prior", "data"}};
   write_gate(folder.path(), written);
-  EXPECT_EQ(read_gate(folder.path()).fit, written.fit);
+  EXPECT_EQ(read_gate(folder.path(), Log()).fit, written.fit);
 }
 
 TEST(GateFile, AFileOfTheFirstVersionIsReadAsLinear) {
   const TemporaryFolder folder;
   write_gate(folder.path(), sample_gate());
   edit_toml(folder.path(), "gate = \"linear\"\n", "");
-  EXPECT_FALSE(read_gate(folder.path()).gate.is_mlp());
+  EXPECT_FALSE(read_gate(folder.path(), Log()).gate.is_mlp());
 }
 
 TEST(GateFile, AKindThatContradictsTheTensorsIsRefused) {
   const TemporaryFolder folder;
   write_gate(folder.path(), sample_gate());
   edit_toml(folder.path(), "gate = \"linear\"", "gate = \"mlp\"");
-  EXPECT_THROW(read_gate(folder.path()), Error);
+  EXPECT_THROW(read_gate(folder.path(), Log()), Error);
   edit_toml(folder.path(), "gate = \"mlp\"", "gate = \"deep\"");
-  EXPECT_THROW(read_gate(folder.path()), Error);
+  EXPECT_THROW(read_gate(folder.path(), Log()), Error);
 }
 
 TEST(GateFile, EveryTermOfTheObjectiveIsRecorded) {
@@ -117,7 +117,7 @@ TEST(GateFile, EveryTermOfTheObjectiveIsRecorded) {
   written.objective.z_loss = 1e-3;
   written.prior = {0.5, 0.25, 0.25};
   write_gate(folder.path(), written);
-  const GateFile read = read_gate(folder.path());
+  const GateFile read = read_gate(folder.path(), Log());
   EXPECT_EQ(read.objective.entropy_sign, gate::EntropySign::kExplore);
   EXPECT_EQ(read.objective.balance_window, 8);
   EXPECT_EQ(read.objective.free_bits, 0.25);
@@ -127,14 +127,14 @@ TEST(GateFile, EveryTermOfTheObjectiveIsRecorded) {
   EXPECT_EQ(read.prior, written.prior);
   written.prior.pop_back();
   write_gate(folder.path(), written);
-  EXPECT_THROW(read_gate(folder.path()), Error) << "two shares for three experts";
+  EXPECT_THROW(read_gate(folder.path(), Log()), Error) << "two shares for three experts";
 }
 
 TEST(GateFile, MissingDamagedAndContradictoryGatesAreRefused) {
   const TemporaryFolder folder;
   const auto code = [&] {
     try {
-      read_gate(folder.path());
+      read_gate(folder.path(), Log());
     } catch (const Error& error) {
       return error.code();
     }

@@ -34,7 +34,7 @@ struct GateToy {
   }
 
   GateProblem problem(fusion::Mode fusion = fusion::Mode::kMixture, int64_t top_k = 0) const {
-    return {data, experts, labels, {{2, encoder::Pooling::kMean}}, fusion, top_k};
+    return {data, experts, labels, {{2, encoder::Pooling::kMean}}, fusion, top_k, Log()};
   }
   // Options that settle quickly here.
   static GateTrainingOptions options() {

@@ -6,7 +6,6 @@
 #include <limits>
 
 #include "base/error.h"
-#include "base/interrupt.h"
 #include "gate_toy.h"
 
 namespace moecollab::training {
@@ -22,7 +21,7 @@ double accuracy(const GateProblem& problem, const gate::Gate& gate) {
 TEST(GateTrainer, GainsFromSeveralExpertsOfOneDomain) {
   const GateToy toy;
   const GateProblem problem = toy.problem();
-  const GateFit fit = fit_gate(problem, GateToy::options());
+  const GateFit fit = fit_gate(problem, GateToy::options(), {});
   EXPECT_GT(accuracy(problem, fit.gate), 0.95);
   // The best that one expert a domain can do: all of b and half of a.
   gate::Gate one = fit.gate;
@@ -39,7 +38,7 @@ TEST(GateTrainer, EqualSeedsGiveEqualBits) {
     options.optimizer = optimizer;
     options.gate = kind;
     options.hidden = 8;
-    return fit_gate(problem, options).gate;
+    return fit_gate(problem, options, {}).gate;
   };
   for (const GateOptimizer optimizer : {GateOptimizer::kAdamW, GateOptimizer::kLbfgs}) {
     for (const GateKind kind : {GateKind::kLinear, GateKind::kMlp}) {
@@ -53,10 +52,10 @@ TEST(GateTrainer, LbfgsReachesAtLeastTheLossOfAdamW) {
   const GateToy toy;
   const GateProblem problem = toy.problem();
   GateTrainingOptions options = GateToy::options();
-  const double adamw = fit_gate(problem, options).validation_task.value();
+  const double adamw = fit_gate(problem, options, {}).validation_task.value();
   options.optimizer = GateOptimizer::kLbfgs;
   options.weight_decay = 0;
-  const GateFit fit = fit_gate(problem, options);
+  const GateFit fit = fit_gate(problem, options, {});
   EXPECT_LE(fit.validation_task.value(), adamw + 0.01);
   EXPECT_GT(accuracy(problem, fit.gate), 0.95);
 }
@@ -73,9 +72,9 @@ TEST(GateTrainer, AHiddenLayerLearnsWhatALinearGateCannot) {
   GateTrainingOptions options = GateToy::options();
   options.epochs = 200;
   options.patience = 40;
-  const double linear = accuracy(problem, fit_gate(problem, options).gate);
+  const double linear = accuracy(problem, fit_gate(problem, options, {}).gate);
   options.gate = GateKind::kMlp;
-  const double mlp = accuracy(problem, fit_gate(problem, options).gate);
+  const double mlp = accuracy(problem, fit_gate(problem, options, {}).gate);
   EXPECT_LT(linear, 0.85);
   EXPECT_GT(mlp, linear + 0.08);
 }
@@ -89,7 +88,7 @@ TEST(GateTrainer, EveryFusionAndTopKCanBeFitted) {
       options.fusion = mode;
       options.top_k = top_k;
       options.epochs = 10;
-      const GateFit fit = fit_gate(toy.problem(mode, top_k), options);
+      const GateFit fit = fit_gate(toy.problem(mode, top_k), options, {});
       EXPECT_TRUE(std::isfinite(fit.task)) << fusion::name(mode) << top_k;
       EXPECT_LT(fit.history[9].terms.task, fit.history[0].terms.task)
           << fusion::name(mode) << top_k;
@@ -103,7 +102,7 @@ TEST(GateTrainer, HistoryTellsEveryEpoch) {
   options.epochs = 4;
   options.objective.lambda2 = 0.1;
   options.objective.z_loss = 0.01;
-  const GateFit fit = fit_gate(toy.problem(), options);
+  const GateFit fit = fit_gate(toy.problem(), options, {});
   ASSERT_EQ(fit.history.size(), 4U + static_cast<size_t>(fit.epochs));
   const GateEpoch& first = fit.history.front();
   EXPECT_FALSE(first.refit);
@@ -130,7 +129,7 @@ TEST(GateTrainer, APriorDrawsTheSharesToIt) {
   options.prior = {0.6, 0.3, 0.1};
   options.batch = 400;
   options.epochs = 200;
-  const GateFit fit = fit_gate(toy.problem(), options);
+  const GateFit fit = fit_gate(toy.problem(), options, {});
   const at::Tensor mean = gate::routing_weights(fit.gate.router_logits(toy.data.z), 0).mean(0);
   EXPECT_NEAR(mean[0].item<double>(), 0.6, 0.05);
   EXPECT_NEAR(mean[2].item<double>(), 0.1, 0.05);
@@ -153,7 +152,7 @@ TEST(GateTrainer, StepsThatAreNotFiniteAreSkippedAndCounted) {
   toy.data.routing_spaces = at::ones({400}, at::kLong);
   GateTrainingOptions options = GateToy::options();
   options.epochs = 5;
-  const GateFit fit = fit_gate(toy.problem(), options);
+  const GateFit fit = fit_gate(toy.problem(), options, {});
   EXPECT_GT(fit.skipped_steps, 0);
   EXPECT_LE(fit.skipped_steps, 10) << "at most one an epoch";
   EXPECT_TRUE(fit.gate.weight.isfinite().all().item<bool>());
@@ -163,20 +162,21 @@ TEST(GateTrainer, TenSuchStepsInARowStopTheFit) {
   GateToy toy;
   GateTrainingOptions options = GateToy::options();
   options.lr = 1e38;  // the first step throws the weights out of float's range
-  EXPECT_EQ(code_of([&] { fit_gate(toy.problem(), options); }), "E_TRAIN_DIVERGED");
+  EXPECT_EQ(code_of([&] { fit_gate(toy.problem(), options, {}); }), "E_TRAIN_DIVERGED");
   options.lr = 3e-2;
   toy.data.routing_z = at::full({400, 3}, std::numeric_limits<float>::quiet_NaN());
   toy.data.routing_spaces = at::ones({400}, at::kLong);
-  EXPECT_EQ(code_of([&] { fit_gate(toy.problem(), options); }), "E_TRAIN_DIVERGED");
+  EXPECT_EQ(code_of([&] { fit_gate(toy.problem(), options, {}); }), "E_TRAIN_DIVERGED");
   options.optimizer = GateOptimizer::kLbfgs;
-  EXPECT_EQ(code_of([&] { fit_gate(toy.problem(), options); }), "E_TRAIN_DIVERGED");
+  EXPECT_EQ(code_of([&] { fit_gate(toy.problem(), options, {}); }), "E_TRAIN_DIVERGED");
 }
 
 TEST(GateTrainer, AStopIsHeard) {
   const GateToy toy(50);
-  stop_requested() = true;
-  EXPECT_EQ(code_of([&] { fit_gate(toy.problem(), GateToy::options()); }), "E_INTERRUPTED");
-  stop_requested() = false;
+  const std::atomic<bool> stop = true;
+  const RunContext context{Log(), StopToken(stop)};
+  EXPECT_EQ(code_of([&] { fit_gate(toy.problem(), GateToy::options(), context); }),
+            "E_INTERRUPTED");
 }
 
 TEST(GateTrainer, RefusesOptionsOutsideTheirRange) {

@@ -45,7 +45,7 @@ at::Tensor features() {
       {{0, Pooling::kMean}, {1, Pooling::kMean}, {2, Pooling::kMean}}, {}, false};
   const int threads = at::get_num_threads();
   at::set_num_threads(1);
-  Encoder encoder({tiny.folder(), 16}, Compute{.threads = 1}, 2048, nullptr);
+  Encoder encoder({tiny.folder(), 16}, Compute{.threads = 1}, 2048, nullptr, {});
   const Features encoded = encoder.encode(texts, request);
   at::set_num_threads(threads);
   std::vector<at::Tensor> layers;

@@ -22,12 +22,12 @@ const std::vector<encoder::PooledKey> kFeatures = {{2, encoder::Pooling::kMean}}
 TEST(LinearHead, LearnsAndIsReproducible) {
   const HeadData data = sample_data();
   const HeadTrainingOptions options{.epochs = 80, .lr = 5e-2, .batch = 50, .seed = 3};
-  const HeadFit fit = fit_head(data, kFeatures, 3, options);
+  const HeadFit fit = fit_head(data, kFeatures, 3, options, {});
   EXPECT_GT(fit.held_out_accuracy, 0.9);
   EXPECT_EQ(fit.texts, 300);
   const at::Tensor right = fit.linear.router_logits(data.z).argmax(1).eq(data.targets);
   EXPECT_GT(right.to(at::kDouble).mean().item<double>(), 0.9);
-  EXPECT_TRUE(fit_head(data, kFeatures, 3, options).linear.weight.equal(fit.linear.weight));
+  EXPECT_TRUE(fit_head(data, kFeatures, 3, options, {}).linear.weight.equal(fit.linear.weight));
 }
 
 TEST(LinearHead, BadOptionsAreRefused) {

@@ -5,7 +5,6 @@
 #include <map>
 
 #include "base/error.h"
-#include "base/interrupt.h"
 #include "gate_toy.h"
 
 namespace moecollab::training {
@@ -15,9 +14,9 @@ const std::vector<SweepPoint> kPoints = {{0, 0}, {0.01, 0}, {0, 0.1}, {0.05, 0.5
 
 std::map<std::pair<double, double>, SweepResult> sweep(const GateProblem& problem,
                                                        const GateTrainingOptions& options,
-                                                       int threads) {
+                                                       int threads, StopToken stop = {}) {
   std::map<std::pair<double, double>, SweepResult> results;
-  run_sweep(problem, options, kPoints, threads, [&](const SweepResult& result) {
+  run_sweep(problem, options, kPoints, threads, stop, [&](const SweepResult& result) {
     results[{result.point.lambda1, result.point.lambda2}] = result;
   });
   return results;
@@ -45,8 +44,8 @@ TEST(Sweep, APointIsTheFitWithItsLambdas) {
   const auto results = sweep(problem, options, 2);
   options.objective.lambda1 = 0.05;
   options.objective.lambda2 = 0.5;
-  EXPECT_NEAR(choose_gate(problem, options).judged.total, results.at({0.05, 0.5}).judged->total,
-              1e-6);
+  EXPECT_NEAR(choose_gate(problem, options, StopToken()).judged.total,
+              results.at({0.05, 0.5}).judged->total, 1e-6);
   EXPECT_LT(results.at({2, 0}).judged->entropy, results.at({0, 0}).judged->entropy)
       << "the literal sign sharpens the gate";
 }
@@ -63,14 +62,13 @@ TEST(Sweep, APointThatDivergesIsAResult) {
 
 TEST(Sweep, AStopEndsIt) {
   const GateToy toy;
-  stop_requested() = true;
+  const std::atomic<bool> stop = true;
   try {
-    sweep(toy.problem(), GateToy::options(), 2);
+    sweep(toy.problem(), GateToy::options(), 2, StopToken(stop));
     ADD_FAILURE() << "went on";
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), "E_INTERRUPTED");
   }
-  stop_requested() = false;
 }
 
 }  // namespace

@@ -159,7 +159,7 @@ struct DeepAdapterTest : ::testing::Test {
   }
 
   testing::TinyEncoder tiny;
-  encoder::Encoder encoder{{tiny.folder(), 32, {}}, Compute{}, 64, nullptr};
+  encoder::Encoder encoder{{tiny.folder(), 32, {}}, Compute{}, 64, nullptr, {}};
   std::vector<std::string_view> texts = {"a b c d e", "b", "c a b", "e d c b a a b c", "d e"};
 };
 

@@ -189,7 +189,7 @@ struct WorkerExpertTest : ::testing::Test {
   }
 
   testing::TinyEncoder tiny;
-  encoder::Encoder encoder{{tiny.folder(), 32, {}}, Compute{}, 64, nullptr};
+  encoder::Encoder encoder{{tiny.folder(), 32, {}}, Compute{}, 64, nullptr, {}};
   std::vector<std::string_view> texts = {
       "good film",       "bad film",       "the song of a good film",
       "bad song",        "very good play", "not good",
@@ -231,8 +231,8 @@ TEST_F(WorkerExpertTest, TheTrainerEndsInTheSameBits) {
   for (size_t i = 0; i < texts.size(); ++i) data.held_out.push_back(i % 4 == 0);
   training::ExpertTrainingOptions options;
   options.recipe = {.epochs = 6, .batch = 4, .schedule = {.lr = 1e-2}, .seed = 4};
-  const auto mine = training::train_expert([&] { return here(); }, data, options);
-  const auto theirs = training::train_expert([&] { return there(); }, data, options);
+  const auto mine = training::train_expert([&] { return here(); }, data, options, {});
+  const auto theirs = training::train_expert([&] { return there(); }, data, options, {});
   ASSERT_EQ(theirs.history.size(), mine.history.size());
   for (size_t i = 0; i < mine.history.size(); ++i) {
     EXPECT_EQ(theirs.history[i].training.loss, mine.history[i].training.loss) << i;
@@ -246,7 +246,7 @@ TEST_F(WorkerExpertTest, TheTrainerEndsInTheSameBits) {
 // A registry of two adapters, and a gate over both.
 struct WorkerPoolTest : WorkerExpertTest {
   WorkerPoolTest() {
-    contribution::ensure_registry(registry.path(), encoder.settings());
+    contribution::ensure_registry(registry.path(), encoder.settings(), Log());
     for (const std::string domain : {"films", "courts"}) {
       const auto expert = here();
       expert->bind(weights.size() + 1);
@@ -269,7 +269,7 @@ struct WorkerPoolTest : WorkerExpertTest {
     contribution::install(registry.path(),
                           contribution::write_package(packages.path() / domain,
                                                       {manifest, kLibrary, learnt, false, {}}),
-                          domain);
+                          domain, Log());
   }
   pipeline::Answers answer() {
     gate::Gate gate =

@@ -99,7 +99,7 @@ TEST_F(FilesTest, WaitingForALockEndsWhenItIsFree) {
   {
     const FileLock held = FileLock::claim(lock, "");
     waiting = std::thread([&] {
-      const FileLock mine = FileLock::wait(lock);
+      const FileLock mine = FileLock::wait(lock, Log());
       EXPECT_TRUE(released);
     });
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
@@ -112,9 +112,9 @@ TEST_F(FilesTest, ALockOnAFileThatWasRemovedIsTakenOnItsSuccessor) {
   const fs::path lock = folder.path() / "lock";
   std::thread waiting;
   {
-    const FileLock held = FileLock::wait(lock);
+    const FileLock held = FileLock::wait(lock, Log());
     waiting = std::thread([&] {
-      const FileLock mine = FileLock::wait(lock);
+      const FileLock mine = FileLock::wait(lock, Log());
       EXPECT_TRUE(fs::exists(lock));
       EXPECT_THROW(FileLock::claim(lock, ""), Error);
     });

@@ -14,7 +14,7 @@ class DataLocation : public DataFiles {
   // "domain split path-below-the-folder" of each file found.
   std::vector<std::string> found(const DataOptions& options, const std::string& split) const {
     std::vector<std::string> all;
-    for (const DataFile& file : locate(options, split)) {
+    for (const DataFile& file : locate(options, split, said_.log())) {
       all.push_back(file.domain + " " + file.split + " " +
                     file.path.lexically_relative(folder()).string());
     }
@@ -26,6 +26,7 @@ class DataLocation : public DataFiles {
   DataOptions named(std::vector<std::string> files) const {
     return {{}, std::move(files), {}, Format::kAuto};
   }
+  mutable CollectingLog said_{Log()};
 };
 
 TEST_F(DataLocation, FindsTheSplitOfEveryDomainSorted) {
@@ -49,19 +50,15 @@ TEST_F(DataLocation, TestElseDevIsChosenDomainByDomain) {
 TEST_F(DataLocation, SplitOptionWinsAndLacksAreWarnedAbout) {
   write("a/test.jsonl", "");
   write("b/dev.jsonl", "");
-  testing::internal::CaptureStderr();
   EXPECT_THAT(found(in_folder("dev"), "test-else-dev"), ElementsAre("b dev b/dev.jsonl"));
-  EXPECT_THAT(testing::internal::GetCapturedStderr(),
-              HasSubstr("left out for want of dev.jsonl: a"));
+  EXPECT_THAT(said_.texts(), ElementsAre("left out for want of dev.jsonl: a"));
 }
 
 TEST_F(DataLocation, FormatDecidesTheExtension) {
   write("a/train.csv", "");
   write("b/train.tsv", "");
-  testing::internal::CaptureStderr();
   EXPECT_THAT(found(in_folder({}, Format::kCsv), "train"), ElementsAre("a train a/train.csv"));
   EXPECT_THAT(found(in_folder({}, Format::kTsv), "train"), ElementsAre("b train b/train.tsv"));
-  testing::internal::GetCapturedStderr();
 }
 
 TEST_F(DataLocation, NamedFilesJoinTheFolders) {
@@ -74,49 +71,54 @@ TEST_F(DataLocation, NamedFilesJoinTheFolders) {
 
 TEST_F(DataLocation, MissingFolder) {
   const DataOptions options{folder() / "none", {}, {}, Format::kAuto};
-  expect_refused([&] { locate(options, "train"); }, "E_DATA", "none cannot be read: No such file");
+  expect_refused([&] { locate(options, "train", Log()); }, "E_DATA",
+                 "none cannot be read: No such file");
   const DataOptions file{write("file", ""), {}, {}, Format::kAuto};
-  expect_refused([&] { locate(file, "train"); }, "E_DATA", "cannot be read: Not a directory");
+  expect_refused([&] { locate(file, "train", Log()); }, "E_DATA",
+                 "cannot be read: Not a directory");
 }
 
 TEST_F(DataLocation, NoDomainHasTheSplit) {
-  expect_refused([&] { locate(in_folder(), "train"); }, "E_DATA", "(folders seen: none)");
+  expect_refused([&] { locate(in_folder(), "train", Log()); }, "E_DATA", "(folders seen: none)");
   write("b/dev.jsonl", "");
   write("a/train.csv", "");
-  expect_refused([&] { locate(in_folder(), "train"); }, "E_DATA",
+  expect_refused([&] { locate(in_folder(), "train", Log()); }, "E_DATA",
                  "no domain has train.jsonl (folders seen: a, b)");
   fs::remove(folder() / "b/dev.jsonl");
-  expect_refused([&] { locate(in_folder(), "test-else-dev"); }, "E_DATA",
+  expect_refused([&] { locate(in_folder(), "test-else-dev", Log()); }, "E_DATA",
                  "no domain has test.jsonl or dev.jsonl");
 }
 
 TEST_F(DataLocation, NeitherFolderNorFile) {
-  expect_refused([] { locate({}, "train"); }, "E_CONFIG", "neither --data-dir nor --data");
+  expect_refused([] { locate({}, "train", Log()); }, "E_CONFIG", "neither --data-dir nor --data");
 }
 
 TEST_F(DataLocation, MalformedAssignment) {
   for (const char* text : {"emotion", "=file", "emotion=", "", "a/b=f", "a b=f", "\xFF=f"}) {
-    expect_refused([&] { locate(named({text}), "train"); }, "E_CONFIG", "DOMAIN=FILE is expected");
+    expect_refused([&] { locate(named({text}), "train", Log()); }, "E_CONFIG",
+                   "DOMAIN=FILE is expected");
   }
-  expect_refused([&] { locate(named({std::string(65, 'a') + "=f"}), "train"); }, "E_CONFIG",
+  expect_refused([&] { locate(named({std::string(65, 'a') + "=f"}), "train", Log()); }, "E_CONFIG",
                  "DOMAIN=FILE");
 }
 
 TEST_F(DataLocation, DomainGivenTwice) {
   expect_refused(
       [&] {
-        locate(named({"a=1.csv", "b=2.csv", "a=3.csv"}), "train");
+        locate(named({"a=1.csv", "b=2.csv", "a=3.csv"}), "train", Log());
       },
       "E_CONFIG", "domain `a` is given twice: 1.csv and 3.csv");
   write("a/train.jsonl", "");
   DataOptions options = in_folder();
   options.files = {"a=1.csv"};
-  expect_refused([&] { locate(options, "train"); }, "E_CONFIG", "domain `a` is given twice");
+  expect_refused([&] { locate(options, "train", Log()); }, "E_CONFIG", "domain `a` is given twice");
 }
 
 TEST_F(DataLocation, UnknownSplit) {
-  expect_refused([&] { locate(in_folder("tset"), "train"); }, "E_CONFIG", "did you mean `test`?");
-  expect_refused([&] { locate(in_folder("test-else-dev"), "train"); }, "E_CONFIG", "is no split");
+  expect_refused([&] { locate(in_folder("tset"), "train", Log()); }, "E_CONFIG",
+                 "did you mean `test`?");
+  expect_refused([&] { locate(in_folder("test-else-dev"), "train", Log()); }, "E_CONFIG",
+                 "is no split");
 }
 
 }  // namespace
