@@ -76,8 +76,7 @@ std::vector<double> forced_share(const std::vector<int>& spaces, const std::vect
 
 at::Tensor over_union(const at::Tensor& logits, const fusion::ExpertLabels& expert,
                       int64_t labels) {
-  const at::Tensor columns =
-      encoder::index_tensor(std::vector<int64_t>(expert.columns.begin(), expert.columns.end()));
+  const at::Tensor columns = fusion::label_columns(expert);
   return at::zeros({logits.size(0), labels})
       .index_copy(1, columns, at::softmax(logits.to(at::kFloat) / expert.temperature, -1));
 }

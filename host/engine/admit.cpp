@@ -13,7 +13,8 @@
 #include "pipeline/gate_file.h"
 #include "registry/trust.h"
 #include "training/calibration.h"
-#include "training/growth_data.h"
+#include "training/growth.h"
+#include "training/text_collection.h"
 
 namespace moecollab::engine {
 namespace {
@@ -21,13 +22,17 @@ namespace {
 using contribution::PairedChange;
 using pipeline::InstalledExpert;
 
-at::Tensor rows_of(const training::GrowthRows& rows, const std::string& domain, bool same = true) {
-  std::vector<int64_t> chosen;
-  for (size_t i = 0; i < rows.domain_of.size(); ++i) {
-    if ((rows.domains[static_cast<size_t>(rows.domain_of[i])] == domain) == same)
-      chosen.push_back(static_cast<int64_t>(i));
+at::Tensor rows_of(const training::AnsweredTexts& texts, const std::string& domain) {
+  return texts.rows_of(texts.index_of(domain));
+}
+
+at::Tensor rows_of_others(const training::AnsweredTexts& texts, const std::string& domain) {
+  std::vector<int64_t> rows;
+  const int left_out = texts.index_of(domain);
+  for (size_t i = 0; i < texts.domain_of.size(); ++i) {
+    if (texts.domain_of[i] != left_out) rows.push_back(static_cast<int64_t>(i));
   }
-  return encoder::index_tensor(chosen);
+  return encoder::index_tensor(rows);
 }
 
 Json change_json(const PairedChange& c) {
@@ -37,7 +42,7 @@ Json change_json(const PairedChange& c) {
 }
 
 // The whole and each domain.
-Json changes_json(const training::GrowthRows& rows, const at::Tensor& before,
+Json changes_json(const training::AnsweredTexts& rows, const at::Tensor& before,
                   const at::Tensor& after) {
   Json json = change_json(contribution::paired_change(before, after));
   for (const std::string& domain : rows.domains) {
@@ -54,17 +59,13 @@ struct OwnDomain {
 };
 
 // The candidate alone on its own domain, which it is told, and the most frequent label there.
-OwnDomain own_domain(const Trial& trial, const training::GrowthRows& rows) {
-  const at::Tensor index = rows_of(rows, trial.candidate.domain());
-  const at::Tensor targets = rows.texts.targets.index_select(0, index);
-  const fusion::ExpertLabels& own = trial.expert_labels.back();
-  const at::Tensor columns =
-      encoder::index_tensor(std::vector<int64_t>(own.columns.begin(), own.columns.end()));
-  const at::Tensor best = rows.texts.logits.back().index_select(0, index).argmax(1);
-  const auto n = static_cast<double>(index.numel());
-  return {index.numel(),
-          columns.index_select(0, best).eq(targets).to(at::kDouble).mean().item<double>(),
-          targets.bincount().max().item<double>() / n};
+OwnDomain own_domain(const Trial& trial, const training::AnsweredTexts& rows) {
+  const training::AnsweredTexts own = rows.select(rows_of(rows, trial.candidate.domain()));
+  const size_t e = trial.experts.size() - 1;
+  return {
+      own.rows(),
+      training::right_alone(own, e, trial.expert_labels[e]).to(at::kDouble).mean().item<double>(),
+      own.targets.bincount().max().item<double>() / static_cast<double>(own.rows())};
 }
 
 // Indices into trial.experts: the experts of the fitted gate, then the candidate.
@@ -78,17 +79,18 @@ std::vector<size_t> routed_experts(const Trial& trial) {
   return indices;
 }
 
-training::GrowthTexts of_experts(const training::GrowthTexts& all,
-                                 const std::vector<size_t>& experts) {
-  training::GrowthTexts texts{all.z, all.spaces, all.targets, {}};
-  for (const size_t e : experts) texts.logits.push_back(all.logits[e]);
+training::AnsweredTexts of_experts(training::AnsweredTexts texts,
+                                   const std::vector<size_t>& experts) {
+  std::vector<at::Tensor> logits;
+  for (const size_t e : experts) logits.push_back(texts.logits[e]);
+  texts.logits = std::move(logits);
   return texts;
 }
 
 // The candidate's row is fitted as `grow` would, but on texts of `fit` alone, N of them its own,
 // and with every old domain of the same weight; then it is judged on `judged`.
-Json under_fitted_gate(const Trial& trial, const training::GrowthRows& fit,
-                       const training::GrowthRows& judged, int64_t texts) {
+Json under_fitted_gate(const Trial& trial, const training::AnsweredTexts& fit,
+                       const training::AnsweredTexts& judged, int64_t texts) {
   const pipeline::GateFile& file = *trial.gate_file;
   const std::vector<size_t> experts = routed_experts(trial);
   training::GrowthSetting setting{trial.gate->gate, {}, trial.labels};
@@ -96,18 +98,15 @@ Json under_fitted_gate(const Trial& trial, const training::GrowthRows& fit,
 
   const at::Tensor own = rows_of(fit, trial.candidate.domain());
   const int64_t count = std::min(texts, own.numel());
-  at::Tensor others = rows_of(fit, trial.candidate.domain(), /*same=*/false);
+  at::Tensor others = rows_of_others(fit, trial.candidate.domain());
   if (file.data.contains(trial.candidate.domain()))
     others = at::cat({others, own.narrow(0, count, own.numel() - count)});
-  std::vector<int> domains;
-  for (int64_t i = 0; i < others.numel(); ++i)
-    domains.push_back(fit.domain_of[static_cast<size_t>(others[i].item<int64_t>())]);
-  const training::GrowthTexts all = of_experts(fit.texts, experts);
+  const training::AnsweredTexts all = of_experts(fit, experts);
   const training::NewRows row =
-      training::RowFit(setting, all.select(own.narrow(0, 0, count)), all.select(others), domains,
+      training::RowFit(setting, all.select(own.narrow(0, 0, count)), all.select(others),
                        fit.index_of(trial.candidate.domain()))
           .rows();
-  const training::GrowthTexts seen = of_experts(judged.texts, experts);
+  const training::AnsweredTexts seen = of_experts(judged, experts);
   const fusion::Mode fusion = fusion::Mode::kMixture;
   Json json = changes_json(
       judged, training::answered_right(setting.gate, setting, seen, fusion, file.top_k),
@@ -189,10 +188,10 @@ fs::path verdict_path(const AdmitOptions& options, const registry::Package& pack
 }
 
 // Texts that the candidate's row may be fitted on: the held-out training ones.
-std::optional<training::GrowthRows> fitting_rows(pipeline::Pool& pool, const Trial& trial,
-                                                 const AdmitOptions& options,
-                                                 const std::vector<encoder::PooledKey>& features,
-                                                 Log log) {
+std::optional<training::AnsweredTexts> fitting_rows(pipeline::Pool& pool, const Trial& trial,
+                                                    const AdmitOptions& options,
+                                                    const std::vector<encoder::PooledKey>& features,
+                                                    Log log) {
   if (options.data.dir.empty()) {
     log.note(
         "confidences are taken as they are, and the fitted gate is left out: both need training "
@@ -203,7 +202,7 @@ std::optional<training::GrowthRows> fitting_rows(pipeline::Pool& pool, const Tri
   location.dir = options.data.dir;
   location.format = options.data.format;
   const std::vector<data::Dataset> datasets = read_datasets(location, "train", pool.context().log);
-  training::GrowthRows rows = training::collect_growth_rows(
+  training::AnsweredTexts rows = training::collect_answered_texts(
       pool, trial.labels, trial.experts, features,
       choose(pool, trial, datasets, /*held_out_only=*/true, options.seed));
   if (rows.domain_of.empty()) {
@@ -224,17 +223,16 @@ struct Judgement {
 
 // Equal shares are equal only among experts that are as sure of themselves as they are right, so
 // every one answers at the temperature that `train-gate --calibrate` would give it on `fit`.
-Judgement judge(const Trial& trial, const training::GrowthRows& rows,
-                const std::optional<training::GrowthRows>& fit) {
+Judgement judge(const Trial& trial, const training::AnsweredTexts& rows,
+                const std::optional<training::AnsweredTexts>& fit) {
   std::vector<fusion::ExpertLabels> labels = trial.expert_labels;
   std::vector<int> spaces;
   for (const fusion::ExpertLabels& expert : labels) spaces.push_back(expert.space);
-  if (fit) training::calibrate(fit->texts.targets, fit->texts.logits, labels);
+  if (fit) training::calibrate(fit->targets, fit->logits, labels);
   std::vector<at::Tensor> answers;
   for (size_t e = 0; e < labels.size(); ++e)
-    answers.push_back(
-        contribution::over_union(rows.texts.logits[e], labels[e], trial.labels.size()));
-  Judgement j{{answers, spaces, rows.texts.targets}, {}, {}, {}, own_domain(trial, rows), {}};
+    answers.push_back(contribution::over_union(rows.logits[e], labels[e], trial.labels.size()));
+  Judgement j{{answers, spaces, rows.targets}, {}, {}, {}, own_domain(trial, rows), {}};
   std::vector<bool> present(trial.experts.size(), true);
   j.after = j.pool.right(present);
   present.back() = false;
@@ -272,12 +270,12 @@ Json provenance_json(pipeline::Pool& pool, const std::vector<training::ChosenTex
       {"command", options.command}};
 }
 
-void warn_of_seen_texts(const training::GrowthRows& rows, Log log) {
-  if (rows.unknown.back() == 0) return;
+void warn_of_seen_texts(const training::AnsweredTexts& rows, Log log) {
+  if (rows.seen.back() == 0) return;
   log.warning(
       fmt::format("the candidate has no held-out logits here: it may have trained on "
                   "{} of the texts of its own domain",
-                  rows.unknown.back()));
+                  rows.seen.back()));
 }
 
 }  // namespace
@@ -301,8 +299,8 @@ Json run_admit(const AdmitOptions& options, const RunContext& context) {
 
   const std::vector<encoder::PooledKey> features =
       trial.gate ? trial.gate->gate.features : std::vector<encoder::PooledKey>();
-  const training::GrowthRows rows =
-      training::collect_growth_rows(pool, trial.labels, trial.experts, features, chosen);
+  const training::AnsweredTexts rows =
+      training::collect_answered_texts(pool, trial.labels, trial.experts, features, chosen);
   if (training_files) warn_of_seen_texts(rows, notes.log());
   const auto fit = training_files ? std::optional(rows)
                                   : fitting_rows(pool, trial, options, features, notes.log());

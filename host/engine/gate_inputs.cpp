@@ -146,8 +146,8 @@ GateInputs prepare_gate(const TrainGateOptions& options, const RunContext& conte
   inputs.features = gate_features(options, pool.encoder()->config().layers);
   inputs.data = training::collect_gate_data(pool, inputs.datasets, inputs.features);
   if (options.calibrate) {
-    inputs.calibration =
-        training::calibrate(inputs.data.targets, inputs.data.logits, inputs.labels);
+    inputs.calibration = training::calibrate(inputs.data.held_out.targets,
+                                             inputs.data.held_out.logits, inputs.labels);
     report_calibration(inputs);
   }
   if (options.prior != "uniform") {

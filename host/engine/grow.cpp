@@ -14,9 +14,10 @@
 #include "engine/session.h"
 #include "engine/verbs.h"
 #include "pipeline/open_gate.h"
-#include "training/growth_data.h"
 #include "training/growth_guard.h"
+#include "training/replay_file.h"
 #include "training/routing_file.h"
+#include "training/text_collection.h"
 
 namespace moecollab::engine {
 namespace {
@@ -144,23 +145,23 @@ std::vector<data::Dataset> read_files(const GrowOptions& options, const pipeline
 
 // The texts by what they are for.
 struct Rows {
-  training::GrowthRows fresh;       // of the new domain, to fit on
+  training::AnsweredTexts fresh;    // of the new domain, to fit on
   int64_t fresh_held_out = 0;       // of these, the first ones
-  training::GrowthRows judged;      // of the new domain, held out and not among those
+  training::AnsweredTexts judged;   // of the new domain, held out and not among those
   bool judged_is_replayed = false;  // the gate knew the domain: they are in `replay` too
-  training::GrowthRows replay;      // of the old domains, held out from their experts
-  training::GrowthRows unseen;      // of the old domains, not seen by their rows; no answers
+  training::AnsweredTexts replay;   // of the old domains, held out from their experts
+  training::AnsweredTexts unseen;   // of the old domains, not seen by their rows; no answers
   std::string source;               // data, routing or mean: where `fresh` comes from
   std::set<std::string> unchecked;  // old domains without replay
 };
 
-void warn_of_unknown(const training::GrowthRows& rows, const Growth& growth, Log log) {
-  for (size_t e = 0; e < rows.unknown.size(); ++e) {
-    if (rows.unknown[e] == 0) continue;
+void warn_of_unknown(const training::AnsweredTexts& rows, const Growth& growth, Log log) {
+  for (size_t e = 0; e < rows.seen.size(); ++e) {
+    if (rows.seen[e] == 0) continue;
     log.warning(fmt::format(
         "expert {} may have trained on {} of the texts of its own domain, and then counts for more "
         "than it should",
-        growth.experts[e]->name, rows.unknown[e]));
+        growth.experts[e]->name, rows.seen[e]));
   }
 }
 
@@ -173,7 +174,7 @@ void collect_from_file(pipeline::Pool& pool, const Growth& growth, const data::D
   const auto& features = growth.setting.gate.features;
   const int space = pool.space_of_domain(dataset.domain);
   const auto collect = [&](int64_t first, int64_t last) {
-    return training::collect_growth_rows(
+    return training::collect_answered_texts(
         pool, pool.labels(), growth.experts, features,
         {{&dataset, space, {order.begin() + first, order.begin() + last}}});
   };
@@ -190,11 +191,11 @@ void collect_from_package(const pipeline::Pool& pool, const Growth& growth, Rows
                                                 growth.setting.gate, pool.context().log);
     if (!routing) continue;
     const int64_t m = routing->z.size(0);
-    rows.fresh.texts.z = routing->z;
-    rows.fresh.texts.spaces = at::full({m}, expert->labels.space, at::kLong);
-    rows.fresh.texts.targets = at::full({m}, -1, at::kLong);
+    rows.fresh.z = routing->z;
+    rows.fresh.spaces = at::full({m}, expert->labels.space, at::kLong);
+    rows.fresh.targets = at::full({m}, -1, at::kLong);
     for (const InstalledExpert* other : growth.experts)
-      rows.fresh.texts.logits.push_back(at::zeros({m, other->expert->classes()}));
+      rows.fresh.logits.push_back(at::zeros({m, other->expert->classes()}));
     rows.source = routing->mean_only ? "mean" : "routing";
     return;
   }
@@ -222,7 +223,7 @@ void collect_replay(pipeline::Pool& pool, const Growth& growth,
   }
   const auto& features = growth.setting.gate.features;
   rows.replay =
-      training::collect_growth_rows(pool, pool.labels(), growth.experts, features, chosen);
+      training::collect_answered_texts(pool, pool.labels(), growth.experts, features, chosen);
   if (growth.stored.data.contains(growth.domain) && !rows.judged.domain_of.empty()) {
     // Another expert for a domain that the gate knows: its other texts are old ones too.
     rows.replay = joined(rows.replay, rows.judged);
@@ -236,8 +237,8 @@ void collect_replay(pipeline::Pool& pool, const Growth& growth,
     for (const auto& [domain, sha256] : growth.stored.data) {
       if (!is_answered(pool, growth, domain)) left_out.insert(domain);
     }
-    const training::GrowthRows old =
-        training::kept_rows(*replay, pool, growth.experts, features, left_out);
+    const training::AnsweredTexts old =
+        training::kept_texts(*replay, pool, growth.experts, features, left_out);
     covered.insert(old.domains.begin(), old.domains.end());
     rows.replay = joined(rows.replay, old);
   }
@@ -261,8 +262,8 @@ void collect_unseen(pipeline::Pool& pool, const Growth& growth,
                       pool.space_of_domain(dataset.domain),
                       {order.begin() + held_out, order.begin() + last}});
   }
-  rows.unseen =
-      training::collect_unanswered_rows(pool, growth.experts, growth.setting.gate.features, chosen);
+  rows.unseen = training::collect_unanswered_texts(pool, growth.experts,
+                                                   growth.setting.gate.features, chosen);
 }
 
 Json accuracies(int64_t texts, double before, double after) {
@@ -271,17 +272,10 @@ Json accuracies(int64_t texts, double before, double after) {
 
 // The texts of other label spaces than the new experts': unlabelled, a text says only which space
 // should answer it, not which expert of that space.
-training::GrowthRows unlike(const training::GrowthRows& rows,
-                            const std::vector<InstalledExpert*>& newcomers) {
-  if (rows.domain_of.empty()) return rows;
-  const at::Tensor others =
-      rows.texts.spaces.ne(newcomers.front()->labels.space).nonzero().flatten();
-  training::GrowthRows out = rows;
-  out.texts = rows.texts.select(others);
-  out.domain_of.clear();
-  for (int64_t i = 0; i < others.numel(); ++i)
-    out.domain_of.push_back(rows.domain_of[static_cast<size_t>(others[i].item<int64_t>())]);
-  return out;
+training::AnsweredTexts unlike(const training::AnsweredTexts& texts,
+                               const std::vector<InstalledExpert*>& newcomers) {
+  if (texts.rows() == 0) return texts;
+  return texts.select(texts.spaces.ne(newcomers.front()->labels.space).nonzero().flatten());
 }
 
 // Of the old domains that counted more than a new one would.
@@ -317,19 +311,16 @@ void apply_guard(const training::GrowthGuard& guard, const gate::Gate& grown, co
       "give their training data with --data-dir, or fit with `train-gate --keep-replay N`");
 }
 
-// Of the e-th expert on the new domain's held-out texts; nullopt where there is none.
+// Of the e-th expert on the new domain's held-out texts; nullopt if there is none.
 std::optional<double> own_accuracy(const InstalledExpert& expert, size_t e, const Rows& rows) {
-  const at::Tensor columns = encoder::index_tensor(
-      std::vector<int64_t>(expert.labels.columns.begin(), expert.labels.columns.end()));
   int64_t right = 0, count = 0;
-  const auto add = [&](const training::GrowthTexts& texts, int64_t n) {
+  const auto add = [&](const training::AnsweredTexts& texts, int64_t n) {
     if (n == 0) return;
-    const at::Tensor best = texts.logits[e].narrow(0, 0, n).argmax(1);
-    right += columns.index_select(0, best).eq(texts.targets.narrow(0, 0, n)).sum().item<int64_t>();
+    right += training::right_alone(texts, e, expert.labels).narrow(0, 0, n).sum().item<int64_t>();
     count += n;
   };
-  add(rows.fresh.texts, rows.fresh_held_out);
-  add(rows.judged.texts, rows.judged.texts.rows());
+  add(rows.fresh, rows.fresh_held_out);
+  add(rows.judged, rows.judged.rows());
   if (count == 0) return std::nullopt;
   return static_cast<double>(right) / static_cast<double>(count);
 }
@@ -353,9 +344,9 @@ void measure_entropies(const gate::Gate& grown, const Rows& rows, Log log,
     return;
   }
   std::vector<at::Tensor> z;
-  for (const training::GrowthRows* part : {&rows.fresh, &rows.replay, &rows.judged}) {
+  for (const training::AnsweredTexts* part : {&rows.fresh, &rows.replay, &rows.judged}) {
     const bool twice = part == &rows.judged && rows.judged_is_replayed;
-    if (part->texts.rows() > 0 && !twice) z.push_back(part->texts.z);
+    if (part->rows() > 0 && !twice) z.push_back(part->z);
   }
   file.metrics["entropy_percentiles"] = gate::entropy_percentiles(grown, at::cat(z));
 }
@@ -371,8 +362,8 @@ pipeline::GateFile grown_file(const Growth& growth, const training::NewRows& fit
     const InstalledExpert& expert = *growth.newcomers[i];
     const size_t e = growth.experts.size() - growth.newcomers.size() + i;
     const registry::Manifest& manifest = expert.package.manifest;
-    const bool known = rows.source == "data" && rows.fresh.unknown[e] == 0 &&
-                       (rows.judged.unknown.empty() || rows.judged.unknown[e] == 0);
+    const bool known = rows.source == "data" && rows.fresh.seen[e] == 0 &&
+                       (rows.judged.seen.empty() || rows.judged.seen[e] == 0);
     file.rows.push_back({expert.name, manifest.expert.id, manifest.expert.version.text(),
                          expert.sha256(), expert.labels.temperature, known});
     if (rows.source == "data") {
@@ -391,7 +382,7 @@ void keep_replay(const Growth& growth, const pipeline::Pool& pool, const Rows& r
   const auto kept = training::read_replay(
       options.registry, file.metrics.value("replay_sha256", std::string()), pool.context().log);
   if (!kept || rows.source != "data") return;
-  const training::GrowthRows old = training::kept_rows(
+  const training::AnsweredTexts old = training::kept_texts(
       *kept, pool, growth.experts, growth.setting.gate.features, {growth.domain});
   file.metrics["replay_sha256"] = training::write_replay(
       options.registry,
@@ -428,12 +419,11 @@ Json run_grow(const GrowOptions& options, const RunContext& context) {
   training::NewRows fitted;
   Json old_weights = Json::object();
   if (prototype) {
-    fitted = training::prototype_rows(growth.setting, rows.fresh.texts.z);
+    fitted = training::prototype_rows(growth.setting, rows.fresh.z);
   } else {
-    const training::GrowthRows old = joined(rows.replay, unlike(rows.unseen, growth.newcomers));
+    const training::AnsweredTexts old = joined(rows.replay, unlike(rows.unseen, growth.newcomers));
     std::vector<double> weights;
-    training::RowFit fit(growth.setting, rows.fresh.texts, old.texts, old.domain_of,
-                         old.index_of(growth.domain));
+    training::RowFit fit(growth.setting, rows.fresh, old, old.index_of(growth.domain));
     fitted = guard.sparing(fit, old.domains, weights);
     old_weights = weights_of(old.domains, weights);
   }
@@ -446,7 +436,7 @@ Json run_grow(const GrowOptions& options, const RunContext& context) {
   for (const auto& change : guard.changes(grown))
     domains[change.domain] = accuracies(change.texts, change.before, change.after);
   Json judged = nullptr;  // texts that nothing was fitted on: of a known domain they are replayed
-  const training::GrowthTexts& texts = rows.judged.texts;
+  const training::AnsweredTexts& texts = rows.judged;
   if (texts.rows() > 0 && !rows.judged_is_replayed) {
     judged = accuracies(texts.rows(), guard.right(growth.setting.gate, texts).mean().item<double>(),
                         guard.right(grown, texts).mean().item<double>());
@@ -455,13 +445,13 @@ Json run_grow(const GrowOptions& options, const RunContext& context) {
 
   const Json record = {{"experts", options.names},
                        {"domain", growth.domain},
-                       {"texts", rows.fresh.texts.rows()},
+                       {"texts", rows.fresh.rows()},
                        {"source", rows.source},
                        {"method", prototype ? "prototype" : "fit"},
                        {"old_weights", old_weights},
                        {"lowered_by", lowered_by},
                        {"seed", options.seed},
-                       {"replay", rows.replay.texts.rows()},
+                       {"replay", rows.replay.rows()},
                        {"guard", rows.unchecked.empty() ? "passed" : "not checked"},
                        {"unchecked", rows.unchecked}};
   pipeline::GateFile file = grown_file(growth, fitted, rows, record, datasets);

@@ -10,29 +10,25 @@
 #include "engine/gate_inputs.h"
 #include "engine/session.h"
 #include "engine/verbs.h"
-#include "training/growth_data.h"
+#include "training/replay_file.h"
 #include "training/shuffle.h"
 
 namespace moecollab::engine {
 namespace {
 
-// Accuracy of each expert on the held-out texts of its own domains: what decides who is the best
-// one.
-Json expert_accuracies(pipeline::Pool& pool, const training::GateData& data) {
+// Accuracy of each expert on the held-out texts of its own label space: what decides who is the
+// best one.
+Json expert_accuracies(pipeline::Pool& pool, const training::AnsweredTexts& texts) {
   Json accuracies = Json::object();
   for (size_t e = 0; e < pool.experts().size(); ++e) {
     const pipeline::InstalledExpert& expert = pool.experts()[e];
-    const fusion::LabelUnion::Range range = pool.labels().range(expert.labels.space);
-    const at::Tensor own =
-        (data.targets >= range.offset).logical_and(data.targets < range.offset + range.count);
-    const at::Tensor rows = own.nonzero().flatten();
-    if (rows.numel() == 0) continue;
-    const at::Tensor columns = encoder::index_tensor(
-        std::vector<int64_t>(expert.labels.columns.begin(), expert.labels.columns.end()));
-    const at::Tensor answers =
-        columns.index_select(0, data.logits[e].index_select(0, rows).argmax(1));
-    accuracies[expert.name] =
-        answers.eq(data.targets.index_select(0, rows)).to(at::kDouble).mean().item<double>();
+    const at::Tensor own = texts.spaces.eq(expert.labels.space).nonzero().flatten();
+    if (own.numel() == 0) continue;
+    accuracies[expert.name] = training::right_alone(texts, e, expert.labels)
+                                  .index_select(0, own)
+                                  .to(at::kDouble)
+                                  .mean()
+                                  .item<double>();
   }
   return accuracies;
 }
@@ -54,19 +50,20 @@ pipeline::GateFile gate_file(const TrainGateOptions& options, const GateInputs& 
     const registry::Manifest& manifest = expert.package.manifest;
     file.rows.push_back({expert.name, manifest.expert.id, manifest.expert.version.text(),
                          expert.sha256(), inputs.labels[e].temperature,
-                         inputs.data.heldout_known[e]});
+                         inputs.data.held_out.seen[e] == 0});
   }
   for (const data::Dataset& dataset : inputs.datasets) file.data[dataset.domain] = dataset.sha256;
-  file.metrics = {{"texts", fit.texts},
-                  {"epochs", fit.epochs},
-                  {"optimizer", training::name(inputs.training.optimizer)},
-                  {"skipped_steps", fit.skipped_steps},
-                  {"task", fit.task},
-                  {"entropy", fit.entropy},
-                  {"balance", fit.balance},
-                  {"total", fit.total},
-                  {"expert_accuracy", accuracies},
-                  {"entropy_percentiles", gate::entropy_percentiles(fit.gate, inputs.data.z)}};
+  file.metrics = {
+      {"texts", fit.texts},
+      {"epochs", fit.epochs},
+      {"optimizer", training::name(inputs.training.optimizer)},
+      {"skipped_steps", fit.skipped_steps},
+      {"task", fit.task},
+      {"entropy", fit.entropy},
+      {"balance", fit.balance},
+      {"total", fit.total},
+      {"expert_accuracy", accuracies},
+      {"entropy_percentiles", gate::entropy_percentiles(fit.gate, inputs.data.held_out.z)}};
   if (fit.validation_task) file.metrics["validation_task"] = *fit.validation_task;
   return file;
 }
@@ -74,7 +71,6 @@ pipeline::GateFile gate_file(const TrainGateOptions& options, const GateInputs& 
 // --keep-replay N: what `grow` needs of these domains when their data is gone. Returns the file's
 // SHA-256, or "" where nothing is kept; rows kept of an earlier gate go.
 std::string keep_replay(const GateInputs& inputs, const TrainGateOptions& options) {
-  const training::GateData& data = inputs.data;
   const fs::path path = training::replay_path(options.registry);
   if (options.keep_replay == 0) {
     pipeline::keep_until_written(path);
@@ -82,21 +78,14 @@ std::string keep_replay(const GateInputs& inputs, const TrainGateOptions& option
       inputs.pool->context().log.note("the rows kept for `grow` were of the old gate: removed");
     return "";
   }
+  const training::AnsweredTexts& held_out = inputs.data.held_out;
   const at::Tensor order =
-      encoder::index_tensor(training::shuffled(data.z.size(0), options.seed, /*epoch=*/-2));
-  training::GrowthRows rows;
-  rows.texts.z = data.z.index_select(0, order);
-  rows.texts.targets = data.targets.index_select(0, order);
-  for (const at::Tensor& logits : data.logits)
-    rows.texts.logits.push_back(logits.index_select(0, order));
-  for (const data::Dataset& dataset : inputs.datasets) rows.domains.push_back(dataset.domain);
-  for (int64_t i = 0; i < order.numel(); ++i)
-    rows.domain_of.push_back(data.domains[static_cast<size_t>(order[i].item<int64_t>())]);
+      encoder::index_tensor(training::shuffled(held_out.rows(), options.seed, /*epoch=*/-2));
   std::vector<pipeline::InstalledExpert*> experts;
   for (pipeline::InstalledExpert& expert : inputs.pool->experts()) experts.push_back(&expert);
-  return training::write_replay(
-      options.registry,
-      training::to_replay(rows, *inputs.pool, experts, inputs.features, options.keep_replay));
+  return training::write_replay(options.registry,
+                                training::to_replay(held_out.select(order), *inputs.pool, experts,
+                                                    inputs.features, options.keep_replay));
 }
 
 // history.jsonl: a line an epoch. Written before the gate, so that a gate always has its history.
@@ -138,7 +127,7 @@ Json run_train_gate(const TrainGateOptions& options, const RunContext& context) 
   const training::GateFit fit = training::fit_gate(inputs.problem(), inputs.training, context);
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  const Json accuracies = expert_accuracies(*inputs.pool, inputs.data);
+  const Json accuracies = expert_accuracies(*inputs.pool, inputs.data.held_out);
   pipeline::GateFile file = gate_file(options, inputs, fit, accuracies);
   for (const data::Dataset& dataset : inputs.datasets) data::require_unchanged(dataset);
   const FileLock lock = contribution::lock_registry(options.registry, context.log);

@@ -8,7 +8,7 @@
 
 #include "base/json.h"
 #include "pipeline/open_gate.h"
-#include "training/growth_data.h"
+#include "training/text_collection.h"
 
 namespace moecollab::engine {
 

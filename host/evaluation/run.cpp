@@ -25,10 +25,6 @@ std::vector<double> to_doubles(const at::Tensor& tensor) {
   return {data, data + doubles.numel()};
 }
 
-at::Tensor columns_tensor(const std::vector<int>& columns) {
-  return encoder::index_tensor(std::vector<int64_t>(columns.begin(), columns.end()));
-}
-
 // Index of the domain's best expert among the gate's rows; the first of equal ones.
 size_t best_expert(const pipeline::Collaboration& collaboration, const pipeline::GateFile& gate,
                    int space) {
@@ -60,7 +56,7 @@ std::vector<int> alone(pipeline::Pool& pool, pipeline::InstalledExpert& expert,
   const std::vector<int64_t> left = known.to_run;
   pipeline::complete(pool, expert, features, left, known);
   expert.calls = calls;
-  return to_ints(columns_tensor(expert.labels.columns).index_select(0, known.logits.argmax(1)));
+  return to_ints(fusion::label_columns(expert.labels).index_select(0, known.logits.argmax(1)));
 }
 
 // The paper's baseline: the pretrained encoder under a head that was never trained.

@@ -103,6 +103,10 @@ Mode parse_mode(std::string_view text) {
 
 bool is_task_agnostic(Mode mode) { return mode == Mode::kMixture || mode == Mode::kLogitUnion; }
 
+at::Tensor label_columns(const ExpertLabels& expert) {
+  return at::tensor(std::vector<int64_t>(expert.columns.begin(), expert.columns.end()), at::kLong);
+}
+
 at::Tensor fuse(Mode mode, const at::Tensor& weights, const std::vector<at::Tensor>& logits,
                 const std::vector<ExpertLabels>& experts, const LabelUnion& labels) {
   if (mode == Mode::kPaper) return paper(weights, logits, experts, labels);

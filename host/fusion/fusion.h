@@ -29,6 +29,9 @@ struct ExpertLabels {
   double temperature = 1.0;  // > 0, divides the logits
 };
 
+// Global id of each of the expert's classes [C_e] int64.
+at::Tensor label_columns(const ExpertLabels& expert);
+
 // Fuses logits[e] [n, C_e] (rows of experts with weight 0 may hold anything finite) by weights [n,
 // E], rows summing to 1. Differentiable in both. Gives log-probabilities over Y [n, |Y|] (mixture,
 // logit-union; below −60 where no selected expert knows the label), log-probabilities over

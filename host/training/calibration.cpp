@@ -19,8 +19,7 @@ double slope(const at::Tensor& logits, const at::Tensor& own, double inverse) {
 // Rows whose label the expert has, and that label's class: both [n] int64.
 std::pair<at::Tensor, at::Tensor> own_texts(const at::Tensor& targets, const at::Tensor& logits,
                                             const fusion::ExpertLabels& expert) {
-  const at::Tensor columns =
-      encoder::index_tensor(std::vector<int64_t>(expert.columns.begin(), expert.columns.end()));
+  const at::Tensor columns = fusion::label_columns(expert);
   const at::Tensor match = targets.unsqueeze(1).eq(columns.unsqueeze(0));  // [N, C]
   const at::Tensor usable = match.any(1).logical_and(logits.isfinite().all(1));
   const at::Tensor rows = usable.nonzero().flatten();

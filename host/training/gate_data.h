@@ -9,18 +9,16 @@
 #include "data/dataset.h"
 #include "encoder/features.h"
 #include "pipeline/pool.h"
+#include "training/answered_texts.h"
 
 namespace moecollab::training {
 
 struct GateData {
-  at::Tensor z;                     // [N, D] features that the gate reads
-  std::vector<at::Tensor> logits;   // per expert of the pool [N, C_e]
-  at::Tensor targets;               // [N] int64, global label ids
-  std::vector<int> domains;         // [N] index into the datasets
-  std::vector<bool> heldout_known;  // per expert: its logits on its own domain come from stacking
-  // The other training texts. Experts may have trained on them, so their answers say nothing here;
-  // which label space they belong to does. [M, D] and [M] int64; M may be 0.
-  at::Tensor routing_z, routing_spaces;
+  AnsweredTexts
+      held_out;  // by all experts of the pool; domains are those of the datasets, in order
+  // The other training texts, without answers: experts may have trained on them, so what they say
+  // means nothing here; which label space a text belongs to does. May be none.
+  AnsweredTexts others;
 };
 
 // Collects the held-out part of each domain's training file for all experts of the pool, and the

@@ -19,8 +19,8 @@ std::vector<double> share_of_data(const std::vector<std::string>& names,
                                   const std::vector<fusion::ExpertLabels>& experts,
                                   const fusion::LabelUnion& labels, const GateData& data) {
   std::vector<double> texts(labels.spaces().size(), 0.0), sharing = texts, prior;
-  const int64_t* target = data.targets.const_data_ptr<int64_t>();
-  for (int64_t i = 0; i < data.targets.numel(); ++i)
+  const int64_t* target = data.held_out.targets.const_data_ptr<int64_t>();
+  for (int64_t i = 0; i < data.held_out.targets.numel(); ++i)
     texts[static_cast<size_t>(labels.space_of(static_cast<int>(target[i])))] += 1;
   for (const fusion::ExpertLabels& expert : experts)
     sharing[static_cast<size_t>(expert.space)] += 1;

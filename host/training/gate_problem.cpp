@@ -49,23 +49,24 @@ GateProblem::GateProblem(const GateData& data, std::vector<fusion::ExpertLabels>
       labels_(std::move(labels)),
       fusion_(fusion),
       top_k_(top_k),
-      uniform_gate_(gate::make_gate(features, data.z, static_cast<int64_t>(experts_.size()))),
-      z_(uniform_gate_.standardised(data.z)),
-      targets_(data.targets),
-      domains_(data.domains),
+      uniform_gate_(
+          gate::make_gate(features, data.held_out.z, static_cast<int64_t>(experts_.size()))),
+      z_(uniform_gate_.standardised(data.held_out.z)),
+      targets_(data.held_out.targets),
+      domains_(data.held_out.domain_of),
       space_mask_(make_space_mask(experts_, static_cast<int64_t>(labels_.spaces().size()))) {
   const at::NoGradGuard no_grad;
   gate::routing_weights(at::zeros({1, uniform_gate_.experts()}), top_k);  // refuses a bad top_k
-  const int64_t others = fusion::is_task_agnostic(fusion) ? data.routing_z.size(0) : 0;
-  routing_z_ = uniform_gate_.standardised(data.routing_z.narrow(0, 0, others));
-  routing_spaces_ = data.routing_spaces.narrow(0, 0, others);
+  const bool routes_others = fusion::is_task_agnostic(fusion) && data.others.rows() > 0;
+  routing_z_ = routes_others ? uniform_gate_.standardised(data.others.z) : z_.narrow(0, 0, 0);
+  routing_spaces_ = routes_others ? data.others.spaces : targets_.narrow(0, 0, 0);
   if (domains_.empty()) domains_.assign(static_cast<size_t>(texts()), 0);
   if (static_cast<int64_t>(domains_.size()) != texts() || targets_.size(0) != texts() ||
-      data.logits.size() != experts_.size()) {
+      data.held_out.logits.size() != experts_.size()) {
     throw std::logic_error("GateProblem: texts, targets, domains and logits do not fit together");
   }
-  for (size_t e = 0; e < data.logits.size(); ++e)
-    logits_.push_back(finite_or_uniform(data.logits[e], e, log));
+  for (size_t e = 0; e < data.held_out.logits.size(); ++e)
+    logits_.push_back(finite_or_uniform(data.held_out.logits[e], e, log));
   if (fusion_ == fusion::Mode::kMixture) store_target_probabilities();
 }
 

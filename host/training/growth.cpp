@@ -38,7 +38,7 @@ at::Tensor class_of(const fusion::ExpertLabels& expert, const at::Tensor& target
 
 // [n, E]: what each expert's share of the gate is worth to a text, p_e(y|x) where label and answer
 // are known (see RowFit for the others). Float64.
-at::Tensor worth(const GrowthSetting& setting, const GrowthTexts& texts) {
+at::Tensor worth(const GrowthSetting& setting, const AnsweredTexts& texts) {
   const int64_t labels = setting.labels.size();
   std::vector<at::Tensor> columns, guessed;
   for (size_t e = 0; e < setting.experts.size(); ++e) {
@@ -86,7 +86,7 @@ at::Tensor text_weights(int64_t fresh, const std::vector<int>& replay_domains,
 class RowLoss {
  public:
   // scores [n, K]; `pull` towards `start`, both [K + k].
-  RowLoss(const GrowthSetting& setting, const GrowthTexts& texts, at::Tensor scores,
+  RowLoss(const GrowthSetting& setting, const AnsweredTexts& texts, at::Tensor scores,
           at::Tensor start, at::Tensor pull)
       : directions_(scores.size(1)),
         rows_(setting.new_rows()),
@@ -121,15 +121,6 @@ class RowLoss {
   at::Tensor scores_, start_, pull_, old_, old_useful_, new_log_worth_;
 };
 
-GrowthTexts joined(const GrowthTexts& a, const GrowthTexts& b) {
-  if (b.rows() == 0) return a;
-  GrowthTexts out{
-      at::cat({a.z, b.z}), at::cat({a.spaces, b.spaces}), at::cat({a.targets, b.targets}), {}};
-  for (size_t e = 0; e < a.logits.size(); ++e)
-    out.logits.push_back(at::cat({a.logits[e], b.logits[e]}));
-  return out;
-}
-
 // What all new rows share: how far a text lies along each direction.
 struct Lines {
   at::Tensor directions;   // [K, D]
@@ -139,7 +130,7 @@ struct Lines {
   at::Tensor pull;         // [K + k], towards `start`
 };
 
-Lines along_prototype(const GrowthSetting& setting, const GrowthTexts& fresh) {
+Lines along_prototype(const GrowthSetting& setting, const AnsweredTexts& fresh) {
   const NewRows prototype = prototype_rows(setting, fresh.z);
   const at::Tensor w = prototype.weight.narrow(0, 0, 1).to(at::kDouble),
                    one = at::ones({1}, at::kDouble), b = prototype.bias.to(at::kDouble);
@@ -151,9 +142,9 @@ Lines along_prototype(const GrowthSetting& setting, const GrowthTexts& fresh) {
           kPull * at::cat({w.square().sum().unsqueeze(0), at::ones_like(b)})};
 }
 
-Lines along_discriminants(const GrowthSetting& setting, const GrowthTexts& fresh,
-                          const GrowthTexts& replay, const std::vector<int>& domains,
-                          int own_domain) {
+Lines along_discriminants(const GrowthSetting& setting, const AnsweredTexts& fresh,
+                          const AnsweredTexts& replay, int own_domain) {
+  const std::vector<int>& domains = replay.domain_of;
   std::vector<bool> is_other(
       static_cast<size_t>(*std::max_element(domains.begin(), domains.end())) + 1, true);
   if (own_domain >= 0 && own_domain < static_cast<int>(is_other.size()))
@@ -184,7 +175,7 @@ at::Tensor to_tensor(const std::vector<double>& values) {
 }
 
 // Over the text's own label space only.
-at::Tensor right_in_own_space(const at::Tensor& fused, const GrowthTexts& texts,
+at::Tensor right_in_own_space(const at::Tensor& fused, const AnsweredTexts& texts,
                               const fusion::LabelUnion& labels, fusion::Mode fusion) {
   at::Tensor right = at::zeros({texts.rows()}, at::kBool);
   for (size_t s = 0; s < labels.spaces().size(); ++s) {
@@ -198,13 +189,6 @@ at::Tensor right_in_own_space(const at::Tensor& fused, const GrowthTexts& texts,
 }
 
 }  // namespace
-
-GrowthTexts GrowthTexts::select(const at::Tensor& index) const {
-  GrowthTexts out{
-      z.index_select(0, index), spaces.index_select(0, index), targets.index_select(0, index), {}};
-  for (const at::Tensor& all : logits) out.logits.push_back(all.index_select(0, index));
-  return out;
-}
 
 NewRows prototype_rows(const GrowthSetting& setting, const at::Tensor& z) {
   const gate::Gate& gate = setting.gate;
@@ -230,19 +214,18 @@ struct RowFit::State {
   std::vector<double> x;  // in the lines' units
 };
 
-RowFit::RowFit(const GrowthSetting& setting, const GrowthTexts& fresh, const GrowthTexts& replay,
-               const std::vector<int>& replay_domains, int own_domain) {
+RowFit::RowFit(const GrowthSetting& setting, const AnsweredTexts& fresh,
+               const AnsweredTexts& replay, int own_domain) {
   require_linear(setting.gate);
   if (fresh.rows() == 0)
     throw Error("E_DATA", "there is no text of the new domain to fit its rows on",
                 "give some with --data or --data-dir");
-  Lines lines = replay.rows() == 0
-                    ? along_prototype(setting, fresh)
-                    : along_discriminants(setting, fresh, replay, replay_domains, own_domain);
+  Lines lines = replay.rows() == 0 ? along_prototype(setting, fresh)
+                                   : along_discriminants(setting, fresh, replay, own_domain);
   RowLoss loss(setting, joined(fresh, replay), lines.scores, lines.start, lines.pull);
   std::vector<double> start = to_vector(lines.start);
   state_ = std::make_unique<State>(
-      State{fresh.rows(), replay_domains, std::move(lines), std::move(loss), std::move(start)});
+      State{fresh.rows(), replay.domain_of, std::move(lines), std::move(loss), std::move(start)});
 }
 
 RowFit::~RowFit() = default;
@@ -285,7 +268,7 @@ gate::Gate extended(const gate::Gate& gate, const NewRows& rows) {
 }
 
 at::Tensor answered_right(const gate::Gate& gate, const GrowthSetting& setting,
-                          const GrowthTexts& texts, fusion::Mode fusion, int64_t top_k) {
+                          const AnsweredTexts& texts, fusion::Mode fusion, int64_t top_k) {
   const auto experts = static_cast<size_t>(gate.experts());
   at::Tensor weights = gate::routing_weights(gate.router_logits(texts.z), top_k);
   at::Tensor unknown = at::zeros({texts.rows()});  // mass of experts whose answer is not known

@@ -9,21 +9,9 @@
 
 #include "fusion/fusion.h"
 #include "gate/gate.h"
+#include "training/answered_texts.h"
 
 namespace moecollab::training {
-
-// Texts that rows are fitted or judged on. Experts are those of the gate's rows and then the new
-// ones, E in all.
-struct GrowthTexts {
-  at::Tensor z;        // [n, D] what the gate reads
-  at::Tensor spaces;   // [n] int64, the text's own label space
-  at::Tensor targets;  // [n] int64, global label ids; −1 where the label is not known
-  // Per expert [n, C_e]; a row of NaN where its answer is not known.
-  std::vector<at::Tensor> logits;
-
-  int64_t rows() const { return z.defined() ? z.size(0) : 0; }
-  GrowthTexts select(const at::Tensor& index) const;
-};
 
 // What the new rows count for: the experts behind the rows, and the union that they answer in.
 struct GrowthSetting {
@@ -57,11 +45,11 @@ NewRows prototype_rows(const GrowthSetting& setting, const at::Tensor& z);
 // the mean of the others of the space.
 class RowFit {
  public:
-  // replay_domains [n] numbers the replay's domains; own_domain is the number of the new one among
-  // them, or -1. Where the replay has no other domain, biases alone are fitted. Throws E_DATA
-  // without a new text. Keeps nothing of the setting.
-  RowFit(const GrowthSetting& setting, const GrowthTexts& fresh, const GrowthTexts& replay,
-         const std::vector<int>& replay_domains, int own_domain);
+  // own_domain is the number of the new domain among the replay's, or -1. Where the replay has no
+  // other domain, biases alone are fitted. Throws E_DATA without a new text. Keeps nothing of the
+  // setting.
+  RowFit(const GrowthSetting& setting, const AnsweredTexts& fresh, const AnsweredTexts& replay,
+         int own_domain);
   ~RowFit();
   RowFit(const RowFit&) = delete;
   RowFit& operator=(const RowFit&) = delete;
@@ -83,6 +71,6 @@ gate::Gate extended(const gate::Gate& gate, const NewRows& rows);
 // expert whose answer is not known counts, under `mixture`, as sure of a wrong label; under other
 // fusions that is E_CONFIG. Texts need their labels.
 at::Tensor answered_right(const gate::Gate& gate, const GrowthSetting& setting,
-                          const GrowthTexts& texts, fusion::Mode fusion, int64_t top_k);
+                          const AnsweredTexts& texts, fusion::Mode fusion, int64_t top_k);
 
 }  // namespace moecollab::training

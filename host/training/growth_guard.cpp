@@ -12,12 +12,10 @@ namespace {
 constexpr double kStep = 0.25, kLowest = 3.0;  // nats
 constexpr int kRounds = 5;
 
-std::vector<at::Tensor> by_domain(const GrowthRows& rows) {
-  std::vector<std::vector<int64_t>> indices(rows.domains.size());
-  for (size_t i = 0; i < rows.domain_of.size(); ++i)
-    indices[static_cast<size_t>(rows.domain_of[i])].push_back(static_cast<int64_t>(i));
+std::vector<at::Tensor> by_domain(const AnsweredTexts& rows) {
   std::vector<at::Tensor> tensors;
-  for (const auto& of_domain : indices) tensors.push_back(encoder::index_tensor(of_domain));
+  for (size_t d = 0; d < rows.domains.size(); ++d)
+    tensors.push_back(rows.rows_of(static_cast<int>(d)));
   return tensors;
 }
 
@@ -28,7 +26,7 @@ double mean_of(const at::Tensor& values, const at::Tensor& rows) {
 }  // namespace
 
 GrowthGuard::GrowthGuard(GrowthSetting setting, fusion::Mode fusion, int64_t top_k,
-                         GrowthRows replay, GrowthRows unseen)
+                         AnsweredTexts replay, AnsweredTexts unseen)
     : setting_(std::move(setting)),
       fusion_(fusion),
       top_k_(top_k),
@@ -36,7 +34,7 @@ GrowthGuard::GrowthGuard(GrowthSetting setting, fusion::Mode fusion, int64_t top
       unseen_(std::move(unseen)),
       replay_of_(by_domain(replay_)),
       unseen_of_(by_domain(unseen_)) {
-  if (!replay_of_.empty()) answered_ = right(setting_.gate, replay_.texts);
+  if (!replay_of_.empty()) answered_ = right(setting_.gate, replay_);
   if (unseen_of_.empty()) return;
   routed_ = routed(setting_.gate);
   worth_ = at::ones_like(routed_);
@@ -49,7 +47,7 @@ GrowthGuard::GrowthGuard(GrowthSetting setting, fusion::Mode fusion, int64_t top
   }
 }
 
-at::Tensor GrowthGuard::right(const gate::Gate& gate, const GrowthTexts& texts) const {
+at::Tensor GrowthGuard::right(const gate::Gate& gate, const AnsweredTexts& texts) const {
   return answered_right(gate, setting_, texts, fusion_, top_k_).to(at::kDouble);
 }
 
@@ -58,17 +56,17 @@ at::Tensor GrowthGuard::routed(const gate::Gate& gate) const {
   std::vector<int64_t> spaces;
   for (int64_t e = 0; e < gate.experts(); ++e)
     spaces.push_back(setting_.experts[static_cast<size_t>(e)].space);
-  const at::Tensor g = at::softmax(gate.router_logits(unseen_.texts.z), 1);
+  const at::Tensor g = at::softmax(gate.router_logits(unseen_.z), 1);
   const auto count = static_cast<int64_t>(setting_.labels.spaces().size());
   const at::Tensor mass =
       at::zeros({g.size(0), count}).index_add(1, encoder::index_tensor(spaces), g);
-  return mass.argmax(1).eq(unseen_.texts.spaces).to(at::kDouble);
+  return mass.argmax(1).eq(unseen_.spaces).to(at::kDouble);
 }
 
 std::vector<GrowthGuard::Change> GrowthGuard::changes(const gate::Gate& grown) const {
   std::vector<Change> all;
   if (replay_of_.empty()) return all;
-  const at::Tensor after = right(grown, replay_.texts);
+  const at::Tensor after = right(grown, replay_);
   for (size_t d = 0; d < replay_of_.size(); ++d) {
     all.push_back({replay_.domains[d], replay_of_[d].numel(), mean_of(answered_, replay_of_[d]),
                    mean_of(after, replay_of_[d])});

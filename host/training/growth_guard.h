@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "training/growth_data.h"
+#include "training/growth.h"
 
 namespace moecollab::training {
 
@@ -18,8 +18,8 @@ class GrowthGuard {
   // rows are surer of the texts that they were fitted on, the replay, than of others. The gate
   // before is the setting's. Judged as fused by `fusion` with the top_k experts
   // (0: all).
-  GrowthGuard(GrowthSetting setting, fusion::Mode fusion, int64_t top_k, GrowthRows replay,
-              GrowthRows unseen);
+  GrowthGuard(GrowthSetting setting, fusion::Mode fusion, int64_t top_k, AnsweredTexts replay,
+              AnsweredTexts unseen);
 
   // A domain's accuracy on the replay before and with the grown gate.
   struct Change {
@@ -54,7 +54,7 @@ class GrowthGuard {
   NewRows lowered(NewRows rows, double& by) const;
 
   // Whether each text is answered with its own label [n] float64.
-  at::Tensor right(const gate::Gate& gate, const GrowthTexts& texts) const;
+  at::Tensor right(const gate::Gate& gate, const AnsweredTexts& texts) const;
 
  private:
   at::Tensor routed(const gate::Gate& gate) const;
@@ -62,7 +62,7 @@ class GrowthGuard {
   GrowthSetting setting_;
   fusion::Mode fusion_;
   int64_t top_k_;
-  GrowthRows replay_, unseen_;
+  AnsweredTexts replay_, unseen_;
   std::vector<at::Tensor> replay_of_, unseen_of_;  // each domain's rows
   at::Tensor answered_, routed_;                   // before
   at::Tensor worth_;                               // of an unseen text: its domain's accuracy

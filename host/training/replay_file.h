@@ -5,8 +5,8 @@
 
 #include <ATen/ATen.h>
 
-#include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -14,20 +14,17 @@
 #include "base/files.h"
 #include "base/run_context.h"
 #include "encoder/features.h"
+#include "pipeline/pool.h"
+#include "training/answered_texts.h"
 
 namespace moecollab::training {
 
 struct KeptReplay {
   std::string encoder_fingerprint;
   std::vector<encoder::PooledKey> features;                 // what z is made of
-  std::vector<std::string> domains;                         // names
   std::vector<std::pair<std::string, std::string>> labels;  // label space and label
-  std::vector<int64_t> domain_of, label_of;                 // [n] indices into these
-  at::Tensor z;                                             // [n, D]
-  // By package SHA-256 [n, C]; a row of NaN where the expert was not asked.
-  std::map<std::string, at::Tensor> logits;
-
-  int64_t rows() const { return static_cast<int64_t>(domain_of.size()); }
+  std::vector<std::string> experts;                         // package SHA-256 of texts.logits[e]
+  AnsweredTexts texts;  // targets are indices into `labels`; spaces are undefined
 };
 
 fs::path replay_path(const fs::path& registry);
@@ -38,5 +35,17 @@ std::string write_replay(const fs::path& registry, const KeptReplay& replay);
 // nullopt where there is no such file. Throws E_GATE naming the file for a damaged one: other bytes
 // than `sha256`, tensors that contradict each other.
 std::optional<KeptReplay> read_replay(const fs::path& registry, const std::string& sha256, Log log);
+
+// The kept texts of domains that `covered` does not name, for these experts. Throws E_GATE for
+// texts of another encoder or other features, or of labels that the pool's union does not hold.
+AnsweredTexts kept_texts(const KeptReplay& kept, const pipeline::Pool& pool,
+                         const std::vector<pipeline::InstalledExpert*>& experts,
+                         const std::vector<encoder::PooledKey>& features,
+                         const std::set<std::string>& covered);
+
+// What a file keeps of these texts, at most `most` per domain, in their order.
+KeptReplay to_replay(const AnsweredTexts& texts, const pipeline::Pool& pool,
+                     const std::vector<pipeline::InstalledExpert*>& experts,
+                     const std::vector<encoder::PooledKey>& features, int64_t most);
 
 }  // namespace moecollab::training

@@ -34,7 +34,8 @@ TEST(Calibration, StopsAtTheBoundsWhereThereIsNoMinimum) {
 
 TEST(Calibration, JudgesEachExpertOnItsOwnLabelsOnly) {
   GateToy toy;
-  const std::vector<Calibration> fitted = calibrate(toy.data.targets, toy.data.logits, toy.experts);
+  const std::vector<Calibration> fitted =
+      calibrate(toy.data.held_out.targets, toy.data.held_out.logits, toy.experts);
   ASSERT_EQ(fitted.size(), 3U);
   EXPECT_EQ(fitted[0].texts + fitted[2].texts, 400);
   EXPECT_EQ(fitted[0].texts, fitted[1].texts);
@@ -46,9 +47,10 @@ TEST(Calibration, JudgesEachExpertOnItsOwnLabelsOnly) {
 
 TEST(Calibration, AnExpertWithoutTextsKeepsItsTemperature) {
   GateToy toy;
-  toy.data.targets = at::zeros({400}, at::kLong);
+  toy.data.held_out.targets = at::zeros({400}, at::kLong);
   toy.experts[2].temperature = 1.25;
-  EXPECT_EQ(calibrate(toy.data.targets, toy.data.logits, toy.experts)[2].texts, 0);
+  EXPECT_EQ(calibrate(toy.data.held_out.targets, toy.data.held_out.logits, toy.experts)[2].texts,
+            0);
   EXPECT_EQ(toy.experts[2].temperature, 1.25);
 }
 

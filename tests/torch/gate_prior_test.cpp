@@ -22,12 +22,12 @@ TEST(GatePrior, UniformIsOneOverE) {
 // 30 texts of a/1 for two experts, 10 of b/1 for one: (15, 15, 10) / 40.
 TEST(GatePrior, DataSharesASpacesTextsAmongItsExperts) {
   GateToy toy(40);
-  toy.data.targets = at::cat({at::zeros({30}, at::kLong), at::full({10}, 3, at::kLong)});
+  toy.data.held_out.targets = at::cat({at::zeros({30}, at::kLong), at::full({10}, 3, at::kLong)});
   const std::vector<double> prior = prior_of(toy, "data");
   EXPECT_NEAR(prior[0], 0.375, 1e-12);
   EXPECT_NEAR(prior[1], 0.375, 1e-12);
   EXPECT_NEAR(prior[2], 0.25, 1e-12);
-  toy.data.targets = at::zeros({40}, at::kLong);
+  toy.data.held_out.targets = at::zeros({40}, at::kLong);
   EXPECT_THROW(prior_of(toy, "data"), Error) << "nothing of b/1: the KL would be infinite";
 }
 

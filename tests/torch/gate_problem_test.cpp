@@ -20,7 +20,7 @@ at::Tensor some_router_logits() {
 TEST(GateProblem, StoredProbabilitiesGiveWhatFusionGives) {
   GateToy toy;
   toy.experts[1] = {0, {1}, 2.5};  // partial: knows y alone, and is cooled down
-  toy.data.logits[1] = at::zeros({400, 1});
+  toy.data.held_out.logits[1] = at::zeros({400, 1});
   for (const int64_t top_k : {0, 1, 2}) {
     const GateProblem problem = toy.problem(fusion::Mode::kMixture, top_k);
     at::Tensor fast = some_router_logits().requires_grad_(true);
@@ -40,7 +40,7 @@ TEST(GateProblem, TaskLossIsTheMixturesByHand) {
   const GateToy toy;
   const GateProblem problem = toy.problem();
   int64_t row = 0;
-  while (toy.data.targets[row].item<int64_t>() < 2) ++row;
+  while (toy.data.held_out.targets[row].item<int64_t>() < 2) ++row;
   const at::Tensor router = at::tensor({0.2F, 0.3F, 0.5F}).log().view({1, 3});
   EXPECT_NEAR(problem.task_loss(router, at::tensor({row}, at::kLong)).item<double>(),
               -std::log(0.5 * std::exp(3.0) / (std::exp(3.0) + 1)), 1e-6);
@@ -49,8 +49,8 @@ TEST(GateProblem, TaskLossIsTheMixturesByHand) {
 // −log(.2 + .3) for a text of a/1, −log .5 for one of b/1.
 TEST(GateProblem, RoutingLossIsTheMassOnTheOwnSpace) {
   GateToy toy;
-  toy.data.routing_z = at::ones({2, 3});
-  toy.data.routing_spaces = at::tensor({0, 1}, at::kLong);
+  toy.data.others.z = at::ones({2, 3});
+  toy.data.others.spaces = at::tensor({0, 1}, at::kLong);
   const GateProblem problem = toy.problem();
   const at::Tensor router = at::tensor({0.2F, 0.3F, 0.5F}).log().expand({2, 3});
   EXPECT_NEAR(problem.routing_loss(router, at::arange(2)).item<double>(), -std::log(0.5), 1e-6);
@@ -60,11 +60,11 @@ TEST(GateProblem, RoutingLossIsTheMassOnTheOwnSpace) {
 
 TEST(GateProblem, AnswersThatAreNotFiniteCountAsKnowingNothing) {
   GateToy toy;
-  toy.data.logits[0][3][1] = std::numeric_limits<float>::quiet_NaN();
+  toy.data.held_out.logits[0][3][1] = std::numeric_limits<float>::quiet_NaN();
   const GateProblem problem = toy.problem();
   const at::Tensor row = at::tensor({3}, at::kLong);
   const at::Tensor only_first = at::tensor({50.0F, 0.0F, 0.0F}).view({1, 3});
-  const bool own = toy.data.targets[3].item<int64_t>() < 2;
+  const bool own = toy.data.held_out.targets[3].item<int64_t>() < 2;
   EXPECT_NEAR(problem.task_loss(only_first, row).item<double>(),
               own ? std::log(2.0) : -std::log(1e-12), 1e-3);
 }
@@ -87,7 +87,7 @@ TEST(GateJudge, CountsAccuracyAndUseByHand) {
   // Mass (2/3, 1/3) over the spaces: exp(H).
   EXPECT_NEAR(judged.n_eff, std::exp(-(2.0 / 3 * std::log(2.0 / 3) + std::log(1.0 / 3) / 3)), 1e-6);
   double in_b = 0;
-  for (const int64_t row : rows) in_b += toy.data.domains[static_cast<size_t>(row)];
+  for (const int64_t row : rows) in_b += toy.data.held_out.domain_of[static_cast<size_t>(row)];
   const double p = in_b / 10;
   EXPECT_NEAR(judged.n_eff_target, std::exp(-(p * std::log(p) + (1 - p) * std::log(1 - p))), 1e-6);
   ASSERT_EQ(judged.domain_accuracy.size(), 2U);

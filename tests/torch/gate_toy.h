@@ -17,20 +17,22 @@ struct GateToy {
     experts = {{0, {0, 1}, 1.0}, {0, {0, 1}, 1.0}, {1, {2, 3}, 1.0}};
     // Sines of unrelated rates: no two columns move together.
     const at::Tensor i = at::arange(texts, at::kFloat).unsqueeze(1);
-    data.z = at::sin(i * at::tensor({2.3F, 1.7F, 0.9F}) + at::tensor({0.0F, 1.0F, 2.0F}));
-    const at::Tensor in_b = data.z.select(1, 0).gt(0), late = data.z.select(1, 1).gt(0);
+    data.held_out.z = at::sin(i * at::tensor({2.3F, 1.7F, 0.9F}) + at::tensor({0.0F, 1.0F, 2.0F}));
+    const at::Tensor in_b = data.held_out.z.select(1, 0).gt(0),
+                     late = data.held_out.z.select(1, 1).gt(0);
     const at::Tensor second = at::arange(texts).remainder(2);  // which of the space's labels
-    data.targets = in_b.to(at::kLong) * 2 + second;
+    data.held_out.targets = in_b.to(at::kLong) * 2 + second;
     const auto answers = [&](const at::Tensor& right) {
       const at::Tensor chosen = at::where(right, second, 1 - second);
       return at::one_hot(chosen, 2).to(at::kFloat) * 3;  // softmax(3, 0) = (.953, .047)
     };
-    data.logits = {answers(late.logical_not()), answers(late), answers(in_b)};
+    data.held_out.logits = {answers(late.logical_not()), answers(late), answers(in_b)};
     for (int64_t row = 0; row < texts; ++row)
-      data.domains.push_back(static_cast<int>(in_b[row].item<bool>()));
-    data.heldout_known = {true, true, true};
-    data.routing_z = at::zeros({0, 3});
-    data.routing_spaces = at::zeros({0}, at::kLong);
+      data.held_out.domain_of.push_back(static_cast<int>(in_b[row].item<bool>()));
+    data.held_out.domains = {"a", "b"};
+    data.held_out.seen = {0, 0, 0};
+    data.others.z = at::zeros({0, 3});
+    data.others.spaces = at::zeros({0}, at::kLong);
   }
 
   GateProblem problem(fusion::Mode fusion = fusion::Mode::kMixture, int64_t top_k = 0) const {

@@ -63,11 +63,12 @@ TEST(GateTrainer, LbfgsReachesAtLeastTheLossOfAdamW) {
 // Which expert of a/1 is right depends on the product of two features: no linear gate sees it.
 TEST(GateTrainer, AHiddenLayerLearnsWhatALinearGateCannot) {
   GateToy toy(800);
-  const at::Tensor early = (toy.data.z.select(1, 1) * toy.data.z.select(1, 2)).lt(0).unsqueeze(1);
-  const at::Tensor a = toy.data.logits[0], b = toy.data.logits[1];
-  const at::Tensor right = at::where(toy.data.z.select(1, 1).gt(0).unsqueeze(1), b, a);
-  toy.data.logits[0] = at::where(early, right, right.flip(1));
-  toy.data.logits[1] = at::where(early, right.flip(1), right);
+  const at::Tensor early =
+      (toy.data.held_out.z.select(1, 1) * toy.data.held_out.z.select(1, 2)).lt(0).unsqueeze(1);
+  const at::Tensor a = toy.data.held_out.logits[0], b = toy.data.held_out.logits[1];
+  const at::Tensor right = at::where(toy.data.held_out.z.select(1, 1).gt(0).unsqueeze(1), b, a);
+  toy.data.held_out.logits[0] = at::where(early, right, right.flip(1));
+  toy.data.held_out.logits[1] = at::where(early, right.flip(1), right);
   const GateProblem problem = toy.problem();
   GateTrainingOptions options = GateToy::options();
   options.epochs = 200;
@@ -130,7 +131,8 @@ TEST(GateTrainer, APriorDrawsTheSharesToIt) {
   options.batch = 400;
   options.epochs = 200;
   const GateFit fit = fit_gate(toy.problem(), options, {});
-  const at::Tensor mean = gate::routing_weights(fit.gate.router_logits(toy.data.z), 0).mean(0);
+  const at::Tensor mean =
+      gate::routing_weights(fit.gate.router_logits(toy.data.held_out.z), 0).mean(0);
   EXPECT_NEAR(mean[0].item<double>(), 0.6, 0.05);
   EXPECT_NEAR(mean[2].item<double>(), 0.1, 0.05);
 }
@@ -147,9 +149,9 @@ std::string code_of(const std::function<void()>& call) {
 // One text outside the hold-out has no finite features: the steps that meet it are skipped.
 TEST(GateTrainer, StepsThatAreNotFiniteAreSkippedAndCounted) {
   GateToy toy;
-  toy.data.routing_z = at::ones({400, 3});
-  toy.data.routing_z[7][0] = std::numeric_limits<float>::quiet_NaN();
-  toy.data.routing_spaces = at::ones({400}, at::kLong);
+  toy.data.others.z = at::ones({400, 3});
+  toy.data.others.z[7][0] = std::numeric_limits<float>::quiet_NaN();
+  toy.data.others.spaces = at::ones({400}, at::kLong);
   GateTrainingOptions options = GateToy::options();
   options.epochs = 5;
   const GateFit fit = fit_gate(toy.problem(), options, {});
@@ -164,8 +166,8 @@ TEST(GateTrainer, TenSuchStepsInARowStopTheFit) {
   options.lr = 1e38;  // the first step throws the weights out of float's range
   EXPECT_EQ(code_of([&] { fit_gate(toy.problem(), options, {}); }), "E_TRAIN_DIVERGED");
   options.lr = 3e-2;
-  toy.data.routing_z = at::full({400, 3}, std::numeric_limits<float>::quiet_NaN());
-  toy.data.routing_spaces = at::ones({400}, at::kLong);
+  toy.data.others.z = at::full({400, 3}, std::numeric_limits<float>::quiet_NaN());
+  toy.data.others.spaces = at::ones({400}, at::kLong);
   EXPECT_EQ(code_of([&] { fit_gate(toy.problem(), options, {}); }), "E_TRAIN_DIVERGED");
   options.optimizer = GateOptimizer::kLbfgs;
   EXPECT_EQ(code_of([&] { fit_gate(toy.problem(), options, {}); }), "E_TRAIN_DIVERGED");

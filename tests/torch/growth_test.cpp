@@ -28,14 +28,16 @@ class Growth : public ::testing::Test {
     setting_.experts = {{0, {0, 1}, 1.0}, {1, {2, 3}, 1.0}};
   }
   // n texts around (side, 0), of the old space and label x where side < 0, else new and u.
-  GrowthTexts texts(int64_t n, float side) const {
-    GrowthTexts out;
+  AnsweredTexts texts(int64_t n, float side) const {
+    AnsweredTexts out;
     out.z = at::sin(at::arange(n * 2, at::kFloat).mul(1.7)).view({n, 2}).mul(0.5);
     out.z.select(1, 0).add_(side);
     out.spaces = at::full({n}, side < 0 ? 0 : 1, at::kLong);
     out.targets = at::full({n}, side < 0 ? 0 : 2, at::kLong);
     const at::Tensor sure = at::tensor({2.0F, 0.0F}).expand({n, 2}).contiguous();
     out.logits = {sure, sure};
+    out.domains = {side < 0 ? "old" : "new"};
+    out.domain_of.assign(static_cast<size_t>(n), 0);
     return out;
   }
 
@@ -71,8 +73,8 @@ TEST_F(Growth, OldRowsStayBitIdentical) {
 
 TEST_F(Growth, FittedRowTakesTheNewTextsAndLeavesTheOld) {
   gate_.weight = at::zeros({1, 2});
-  const GrowthTexts fresh = texts(16, 2), replay = texts(200, -2);
-  const NewRows rows = RowFit(setting_, fresh, replay, std::vector<int>(200, 0), -1).rows();
+  const AnsweredTexts fresh = texts(16, 2), replay = texts(200, -2);
+  const NewRows rows = RowFit(setting_, fresh, replay, -1).rows();
   const gate::Gate grown = extended(gate_, rows);
   EXPECT_EQ(grown.router_logits(fresh.z).argmax(1).min().item<int64_t>(), 1);
   EXPECT_EQ(grown.router_logits(replay.z).argmax(1).max().item<int64_t>(), 0);
@@ -81,20 +83,18 @@ TEST_F(Growth, FittedRowTakesTheNewTextsAndLeavesTheOld) {
   EXPECT_TRUE(answered_right(grown, setting_, fresh, fusion::Mode::kMixture, 0).all().item<bool>());
   EXPECT_FALSE(answered_right(gate_, setting_, fresh, fusion::Mode::kMixture, 0).any().item<bool>())
       << "before, nobody knew the new labels";
-  EXPECT_TRUE(RowFit(setting_, fresh, replay, std::vector<int>(200, 0), -1)
-                  .rows()
-                  .weight.equal(rows.weight));
+  EXPECT_TRUE(RowFit(setting_, fresh, replay, -1).rows().weight.equal(rows.weight));
 }
 
 // At the minimum the gradient of what fusion calls the task loss is zero in the row's bias and
 // along its direction: the row's own loss is the mixture's. Old domain and new text weigh one half
 // each. A single new text is scored as it lies.
 TEST_F(Growth, TheLossIsTheMixturesTaskLoss) {
-  const GrowthTexts fresh = texts(1, 0.1F), replay = texts(24, -0.1F);
-  const NewRows rows = RowFit(setting_, fresh, replay, std::vector<int>(24, 0), -1).rows();
+  const AnsweredTexts fresh = texts(1, 0.1F), replay = texts(24, -0.1F);
+  const NewRows rows = RowFit(setting_, fresh, replay, -1).rows();
   at::Tensor w = rows.weight.clone().requires_grad_(true), b = rows.bias.clone();
   b.requires_grad_(true);
-  const auto task = [&](const GrowthTexts& t) {
+  const auto task = [&](const AnsweredTexts& t) {
     const at::Tensor router = at::cat({gate_.router_logits(t.z), t.z.matmul(w.t()) + b}, 1);
     const at::Tensor fused = fusion::fuse(fusion::Mode::kMixture, at::softmax(router, 1), t.logits,
                                           setting_.experts, labels_);
@@ -111,19 +111,15 @@ TEST_F(Growth, TheLossIsTheMixturesTaskLoss) {
 // The same with two old domains of weights 1 and 3: three directions span the plane, so that the
 // whole gradient in w is zero, but for the ridge on two of them.
 TEST_F(Growth, DomainsCountByTheirWeights) {
-  const GrowthTexts fresh = texts(1, 0.1F), left = texts(24, -0.1F);
-  GrowthTexts above = texts(24, -0.2F), replay;
+  const AnsweredTexts fresh = texts(1, 0.1F), left = texts(24, -0.1F);
+  AnsweredTexts above = texts(24, -0.2F);
   above.z.select(1, 1).add_(0.2F);
-  replay = {at::cat({left.z, above.z}),
-            at::cat({left.spaces, above.spaces}),
-            at::cat({left.targets, above.targets}),
-            {left.logits[0].repeat({2, 1}), left.logits[1].repeat({2, 1})}};
-  std::vector<int> domains(24, 0);
-  domains.resize(48, 1);
-  const NewRows rows = RowFit(setting_, fresh, replay, domains, -1).rows({1.0, 3.0});
+  above.domains = {"above"};
+  const AnsweredTexts replay = joined(left, above);
+  const NewRows rows = RowFit(setting_, fresh, replay, -1).rows({1.0, 3.0});
   const at::Tensor w = rows.weight.clone().requires_grad_(true),
                    b = rows.bias.clone().requires_grad_(true);
-  const auto task = [&](const GrowthTexts& t) {
+  const auto task = [&](const AnsweredTexts& t) {
     const at::Tensor router = at::cat({gate_.router_logits(t.z), t.z.matmul(w.t()) + b}, 1);
     const at::Tensor fused = fusion::fuse(fusion::Mode::kMixture, at::softmax(router, 1), t.logits,
                                           setting_.experts, labels_);
@@ -139,8 +135,8 @@ TEST_F(Growth, DomainsCountByTheirWeights) {
 
 // An old domain's weight is worth mass, and a weight of 1 is none.
 TEST_F(Growth, AnOldDomainsWeightMovesMassToIt) {
-  const GrowthTexts fresh = texts(16, 0.3F), replay = texts(64, -0.3F);
-  RowFit fit(setting_, fresh, replay, std::vector<int>(64, 0), -1);
+  const AnsweredTexts fresh = texts(16, 0.3F), replay = texts(64, -0.3F);
+  RowFit fit(setting_, fresh, replay, -1);
   const NewRows plain = fit.rows();
   const auto mass = [&](const NewRows& rows) {
     return at::softmax(extended(gate_, rows).router_logits(replay.z), 1)
@@ -156,13 +152,13 @@ TEST_F(Growth, AnOldDomainsWeightMovesMassToIt) {
 // own discriminant points straight up. The old row says 3x + 4y, so the left domain is lost to a
 // row that says nothing of x; only the directions between old domains let it lean to the right.
 TEST_F(Growth, DirectionsBetweenOldDomainsCount) {
-  GrowthTexts fresh = texts(16, 1), replay = texts(128, -2);
+  AnsweredTexts fresh = texts(16, 1), replay = texts(128, -2);
   fresh.z.sub_(fresh.z.mean(0)).select(1, 1).add_(0.3F);
   replay.z.narrow(0, 0, 64).sub_(replay.z.narrow(0, 0, 64).mean(0)).select(1, 0).sub_(2);
   replay.z.narrow(0, 64, 64).copy_(-replay.z.narrow(0, 0, 64));
-  std::vector<int> domains(64, 0);
-  domains.resize(128, 1);
-  const at::Tensor w = RowFit(setting_, fresh, replay, domains, -1).rows().weight[0];
+  replay.domains = {"left", "right"};
+  std::fill(replay.domain_of.begin() + 64, replay.domain_of.end(), 1);
+  const at::Tensor w = RowFit(setting_, fresh, replay, -1).rows().weight[0];
   EXPECT_GT(w[0].item<double>(), 1);
 }
 
@@ -170,16 +166,12 @@ TEST_F(Growth, DirectionsBetweenOldDomainsCount) {
 // the other, which is far away, is not. One text alone is no reason.
 TEST_F(Growth, DomainsThatLoseWeighMore) {
   gate_.weight = at::zeros({1, 2});
-  const GrowthTexts fresh = texts(16, 0.3F), far = texts(64, -4), near = texts(64, -0.3F);
-  GrowthRows old;
-  old.texts = {at::cat({far.z, near.z}),
-               at::cat({far.spaces, near.spaces}),
-               at::cat({far.targets, near.targets}),
-               {far.logits[0].repeat({2, 1}), far.logits[1].repeat({2, 1})}};
-  old.domains = {"far", "near"};
-  old.domain_of = std::vector<int>(64, 0);
-  old.domain_of.resize(128, 1);
-  RowFit fit(setting_, fresh, old.texts, old.domain_of, -1);
+  const AnsweredTexts fresh = texts(16, 0.3F);
+  AnsweredTexts far = texts(64, -4), near = texts(64, -0.3F);
+  far.domains = {"far"};
+  near.domains = {"near"};
+  const AnsweredTexts old = joined(far, near);
+  RowFit fit(setting_, fresh, old, -1);
   const GrowthGuard guard(setting_, fusion::Mode::kMixture, 0, old, {});
   const NewRows plain = fit.rows();
   EXPECT_FALSE(guard.spares(extended(gate_, plain)));
@@ -201,9 +193,9 @@ TEST_F(Growth, DomainsThatLoseWeighMore) {
 
 // Without a replay nothing holds the row back but the prototype that it starts from.
 TEST_F(Growth, WithoutReplayTheRowStaysNearThePrototype) {
-  const GrowthTexts fresh = texts(8, 2);
+  const AnsweredTexts fresh = texts(8, 2);
   const NewRows prototype = prototype_rows(setting_, fresh.z);
-  const NewRows fitted = RowFit(setting_, fresh, {}, {}, -1).rows();
+  const NewRows fitted = RowFit(setting_, fresh, {}, -1).rows();
   EXPECT_LT((fitted.weight - prototype.weight).norm().item<double>(),
             0.5 * prototype.weight.norm().item<double>());
   EXPECT_TRUE(at::isfinite(fitted.weight).all().item<bool>());
@@ -212,9 +204,9 @@ TEST_F(Growth, WithoutReplayTheRowStaysNearThePrototype) {
 // With features only, every text of the new space counts, whatever its label.
 TEST_F(Growth, FeaturesWithoutLabelsAreEnough) {
   gate_.weight = at::zeros({1, 2});
-  GrowthTexts fresh = texts(16, 2);
+  AnsweredTexts fresh = texts(16, 2);
   fresh.targets.fill_(-1);
-  const NewRows rows = RowFit(setting_, fresh, texts(200, -2), std::vector<int>(200, 0), -1).rows();
+  const NewRows rows = RowFit(setting_, fresh, texts(200, -2), -1).rows();
   EXPECT_EQ(extended(gate_, rows).router_logits(fresh.z).argmax(1).min().item<int64_t>(), 1);
 }
 
@@ -222,42 +214,34 @@ TEST_F(Growth, FeaturesWithoutLabelsAreEnough) {
 TEST_F(Growth, LabelsDecideBetweenTwoNewExperts) {
   gate_.weight = at::zeros({1, 2});
   setting_.experts.push_back({1, {2, 3}, 1.0});
-  GrowthTexts fresh = texts(16, 2), replay = texts(64, -2);
+  AnsweredTexts fresh = texts(16, 2), replay = texts(64, -2);
   fresh.logits.push_back(at::tensor({0.0F, 2.0F}).expand({16, 2}).contiguous());
   replay.logits.push_back(at::zeros({64, 2}));
-  const NewRows rows = RowFit(setting_, fresh, replay, std::vector<int>(64, 0), -1).rows();
+  const NewRows rows = RowFit(setting_, fresh, replay, -1).rows();
   const at::Tensor router = extended(gate_, rows).router_logits(fresh.z);
   EXPECT_GT((router.select(1, 1) - router.select(1, 2)).min().item<double>(), 1.0);
 }
 
 TEST_F(Growth, WithoutANewTextThereIsNothingToFit) {
-  EXPECT_THROW(RowFit(setting_, texts(0, 2), texts(8, -2), std::vector<int>(8, 0), -1), Error);
+  EXPECT_THROW(RowFit(setting_, texts(0, 2), texts(8, -2), -1), Error);
 }
 
 // Another domain of the same label space is another domain all the same: the row still points away
 // from it. A replay of the new domain alone leaves biases.
 TEST_F(Growth, DomainsOfOneSpaceAreToldApart) {
-  const GrowthTexts fresh = texts(16, 2);
-  GrowthTexts replay = texts(64, -2);
+  const AnsweredTexts fresh = texts(16, 2);
+  AnsweredTexts replay = texts(64, -2);
   replay.spaces.fill_(1);
   replay.targets.fill_(2);
-  EXPECT_GT(RowFit(setting_, fresh, replay, std::vector<int>(64, 0), -1)
-                .rows()
-                .weight.norm()
-                .item<double>(),
-            0.0);
-  EXPECT_EQ(RowFit(setting_, fresh, replay, std::vector<int>(64, 0), 0)
-                .rows()
-                .weight.norm()
-                .item<double>(),
-            0.0);
+  EXPECT_GT(RowFit(setting_, fresh, replay, -1).rows().weight.norm().item<double>(), 0.0);
+  EXPECT_EQ(RowFit(setting_, fresh, replay, 0).rows().weight.norm().item<double>(), 0.0);
 }
 
 // The old expert gives its own label .9. With .6 of the gate's mass it is .54, against .06 and .4
 // of an expert whose answer is not known: right whatever that says. With .5 it is .45 against at
 // worst .05 + .5.
 TEST_F(Growth, AnUnknownAnswerCountsAsWrong) {
-  GrowthTexts text = texts(1, -1);
+  AnsweredTexts text = texts(1, -1);
   text.z = at::zeros({1, 2});
   text.logits = {at::tensor({.9F, .1F}).log().view({1, 2}), at::full({1, 2}, kUnknown)};
   const auto right = [&](double mass) {
@@ -277,16 +261,14 @@ TEST_F(Growth, AnUnknownAnswerCountsAsWrong) {
 // first that brings the new row below the old one.
 TEST_F(Growth, RowsAreLoweredUntilTheOldDomainsAreSpared) {
   gate_.weight = at::zeros({1, 2});
-  GrowthRows replay;
-  replay.texts = texts(4, -2);
-  replay.domains = {"old"};
-  replay.domain_of = {0, 0, 0, 0};
-  GrowthRows unseen = replay;
-  unseen.texts.targets = at::full({4}, -1, at::kLong);
+  AnsweredTexts replay;
+  replay = texts(4, -2);
+  AnsweredTexts unseen = replay;
+  unseen.targets = at::full({4}, -1, at::kLong);
   const NewRows rows{at::zeros({1, 2}), at::full({1}, 0.6), 0, 0};
   for (const bool routing : {false, true}) {
-    const GrowthGuard guard(setting_, fusion::Mode::kMixture, 0, routing ? GrowthRows{} : replay,
-                            routing ? unseen : GrowthRows{});
+    const GrowthGuard guard(setting_, fusion::Mode::kMixture, 0, routing ? AnsweredTexts{} : replay,
+                            routing ? unseen : AnsweredTexts{});
     EXPECT_FALSE(guard.spares(extended(gate_, rows)));
     double by = -1;
     const NewRows lower = guard.lowered(rows, by);
@@ -312,9 +294,9 @@ TEST_F(Growth, RowsAreLoweredUntilTheOldDomainsAreSpared) {
 }
 
 TEST_F(Growth, TaskAwareFusionsAreJudgedInTheOwnSpace) {
-  const GrowthTexts replay = texts(5, -1);
+  const AnsweredTexts replay = texts(5, -1);
   EXPECT_TRUE(answered_right(gate_, setting_, replay, fusion::Mode::kMasked, 0).all().item<bool>());
-  GrowthTexts wrong = replay;
+  AnsweredTexts wrong = replay;
   wrong.targets.fill_(1);
   EXPECT_FALSE(answered_right(gate_, setting_, wrong, fusion::Mode::kMasked, 0).any().item<bool>());
 }
@@ -324,24 +306,25 @@ TEST(ReplayFile, RoundTripsWithUnknownRowsAndRefusesDamage) {
   KeptReplay kept;
   kept.encoder_fingerprint = std::string(64, 'e');
   kept.features = {{0, encoder::Pooling::kMean}, {2, encoder::Pooling::kCls}};
-  kept.domains = {"news", "legal"};
   kept.labels = {{"news/1", "a\"b"}, {"legal/1", "ü"}};
-  kept.domain_of = {1, 0, 1};
-  kept.label_of = {1, 0, 1};
-  kept.z = at::arange(12, at::kFloat).view({3, 4});
-  kept.logits[std::string(64, 'a')] =
-      at::tensor({1.0F, 2.0F, kUnknown, kUnknown, 5.0F, 6.0F}).view({3, 2});
+  kept.experts = {std::string(64, 'a')};
+  kept.texts.domains = {"news", "legal"};
+  kept.texts.domain_of = {1, 0, 1};
+  kept.texts.targets = at::tensor({1, 0, 1}, at::kLong);
+  kept.texts.z = at::arange(12, at::kFloat).view({3, 4});
+  kept.texts.logits = {at::tensor({1.0F, 2.0F, kUnknown, kUnknown, 5.0F, 6.0F}).view({3, 2})};
   EXPECT_FALSE(read_replay(folder.path(), "", Log())) << "nothing kept";
   const std::string sha256 = write_replay(folder.path(), kept);
   const auto read = read_replay(folder.path(), sha256, Log());
   ASSERT_TRUE(read);
-  EXPECT_EQ(read->domains, kept.domains);
+  EXPECT_EQ(read->texts.domains, kept.texts.domains);
   EXPECT_EQ(read->labels, kept.labels);
   EXPECT_EQ(read->features, kept.features);
-  EXPECT_EQ(read->domain_of, kept.domain_of);
-  EXPECT_EQ(read->label_of, kept.label_of);
-  EXPECT_TRUE(read->z.equal(kept.z));
-  const at::Tensor logits = read->logits.at(std::string(64, 'a'));
+  EXPECT_EQ(read->texts.domain_of, kept.texts.domain_of);
+  EXPECT_TRUE(read->texts.targets.equal(kept.texts.targets));
+  EXPECT_TRUE(read->texts.z.equal(kept.texts.z));
+  EXPECT_EQ(read->experts, kept.experts);
+  const at::Tensor& logits = read->texts.logits.at(0);
   EXPECT_EQ(logits[2][1].item<float>(), 6.0F);
   EXPECT_TRUE(std::isnan(logits[1][0].item<float>()));
 
