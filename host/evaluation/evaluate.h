@@ -1,4 +1,5 @@
-// Judging a collaboration: every figure of the report, from one pass over the texts.
+// Judging a collaboration: every figure of the report, from one pass over the texts. What reads
+// LibTorch's and the pipeline's types ends here: sections make JSON of plain figures (figures.h).
 #pragma once
 
 #include <map>
@@ -8,6 +9,7 @@
 #include "base/json.h"
 #include "base/run_context.h"
 #include "data/dataset.h"
+#include "evaluation/figures.h"
 #include "evaluation/run.h"
 #include "pipeline/collaboration.h"
 #include "pipeline/gate_file.h"
@@ -23,12 +25,12 @@ struct EvaluationContext {
   Json training = nullptr;  // training_json() of the registry's histories
 };
 
-// Evaluates on each domain's texts and gives the report of design page 6 ("moecollab.report/1");
-// what this version does not compute, or could not, is null. `notes` has what was said of the report
-// before; why figures are null here is added to it. `gate` is the file that the collaboration was
-// made from.
+// Evaluates on each domain's texts and gives the report ("moecollab.report/1", report.h); what this
+// version does not compute, or could not, is null. `notes` says why, as far as it was said before;
+// why figures of the texts are null is added. `gate` is the file that the collaboration was made
+// from.
 Json evaluate(pipeline::Collaboration& collaboration, const pipeline::GateFile& gate,
               const std::vector<data::Dataset>& datasets, EvaluationContext& context,
-              CollectingLog& notes);
+              const CollectingLog& notes);
 
 }  // namespace moecollab::evaluation

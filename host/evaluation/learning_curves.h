@@ -2,24 +2,14 @@
 // of the experts and accuracy of the domains over the epochs), and each expert's own curve.
 #pragma once
 
-#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/json.h"
+#include "evaluation/chart.h"
 
 namespace moecollab::evaluation {
-
-struct Series {
-  std::string name;
-  std::vector<std::optional<double>> values;  // by epoch, from 1
-};
-
-struct Chart {
-  std::string title;
-  std::string note;  // how to read it; may be empty
-  std::vector<Series> series;
-};
 
 // `training` of a report from the lines of gate/history.jsonl and of history/<expert>.jsonl: per
 // epoch of the phase that chose them, what the charts show, and each expert's cost.
@@ -31,8 +21,5 @@ Json training_json(const std::vector<Json>& gate_history,
 
 // Of report["training"]; charts without a value are left out.
 std::vector<Chart> learning_charts(const Json& report);
-
-// One chart as SVG with a legend, in HTML. Text is escaped by `html_text`.
-std::string html_chart(const Chart& chart, std::string (*html_text)(std::string_view));
 
 }  // namespace moecollab::evaluation

@@ -1,20 +1,25 @@
-// A report as a person reads it. All three throw E_DATA unless `report` has the schema
-// "moecollab.report/1", and show an absent or null value as "–"; see report_tables.h.
+// A report: from figures to JSON, and from JSON to what a person reads. Its sections are the rows
+// of a list (report_sections.h). What renders throws E_DATA unless `report` has the schema
+// "moecollab.report/1", and shows an absent or null value as "–".
 #pragma once
 
 #include <string>
 
 #include "base/json.h"
+#include "evaluation/report_sections.h"
 
 namespace moecollab::evaluation {
+
+// The document of `eval --report`: "schema", then each section's key in the order of the list.
+Json report_json(const Figures& figures, const Sections& sections = report_sections());
 
 // The headline table, aligned, one line a row, ending in a newline.
 std::string terminal_table(const Json& report);
 
-// All tables as a Markdown document.
-std::string to_markdown(const Json& report);
+// All parts as a Markdown document.
+std::string to_markdown(const Json& report, const Sections& sections = report_sections());
 
-// All tables as one self-contained HTML page: no scripts, nothing loaded from elsewhere.
-std::string to_html(const Json& report);
+// All parts as one self-contained HTML page: no scripts, nothing loaded from elsewhere.
+std::string to_html(const Json& report, const Sections& sections = report_sections());
 
 }  // namespace moecollab::evaluation

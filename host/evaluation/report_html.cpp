@@ -1,11 +1,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "base/strings.h"
-#include "evaluation/learning_curves.h"
 #include "evaluation/report.h"
-#include "evaluation/report_tables.h"
 #include "evaluation/report_values.h"
 
 namespace moecollab::evaluation {
@@ -139,7 +138,7 @@ std::string html_cell(const Cell& cell, const Column& column, bool first) {
 }
 
 // A row whose first cell is empty continues the one above.
-std::string html_row(const std::vector<Cell>& row, const std::vector<Column>& columns) {
+std::string html_row(const Row& row, const std::vector<Column>& columns) {
   std::string out = row[0].text.empty() ? "<tr class=\"more\">" : "<tr>";
   for (size_t i = 0; i < row.size(); ++i) out += html_cell(row[i], columns[i], i == 0);
   return out + "</tr>\n";
@@ -152,16 +151,8 @@ std::string html_table(const Table& table) {
                        html_text(column.title));
   }
   out += "</tr></thead>\n<tbody>\n";
-  for (const std::vector<Cell>& row : table.rows) out += html_row(row, table.columns);
+  for (const Row& row : table.rows) out += html_row(row, table.columns);
   return out + "</tbody>\n</table></div>\n";
-}
-
-std::string html_section(const Table& table) {
-  if (table.rows.empty()) return "";
-  const std::string note =
-      table.note.empty() ? "" : fmt::format("<p>{}</p>\n", html_text(table.note));
-  return fmt::format("<section>\n<h2>{}</h2>\n{}{}</section>\n", html_text(table.title), note,
-                     html_table(table));
 }
 
 std::string html_header(const Json& report) {
@@ -180,49 +171,61 @@ std::string html_header(const Json& report) {
                      html_text(join(parts, " · ")));
 }
 
-std::string html_figures(const Json& report) {
+std::string html_heading(const Part& part) {
+  const std::string note =
+      part.note.empty() ? "" : fmt::format("<p>{}</p>\n", html_text(part.note));
+  return fmt::format("<h2>{}</h2>\n{}", html_text(part.heading), note);
+}
+
+// One for each kind of content.
+
+std::string html(const Part& part, const Table& table) {
+  if (table.rows.empty()) return "";
+  return fmt::format("<section>\n{}{}</section>\n", html_heading(part), html_table(table));
+}
+
+std::string html(const Part& part, const std::vector<FoldedTable>& tables) {
+  if (tables.empty()) return "";
+  std::string out = "<section>\n" + html_heading(part);
+  for (const FoldedTable& folded : tables) {
+    out += fmt::format("<details>\n<summary>{}</summary>\n{}</details>\n", html_text(folded.title),
+                       html_table(folded.table));
+  }
+  return out + "</section>\n";
+}
+
+std::string html(const Part&, const std::vector<Chart>& charts) {
+  std::string out;
+  for (const Chart& chart : charts) out += html_chart(chart, html_text);
+  return out;
+}
+
+std::string html(const Part&, const std::vector<KeyFigure>& figures) {
+  if (figures.empty()) return "";
   std::string out = "<dl class=\"figures\">\n";
-  for (const Figure& figure : key_figures(report)) {
+  for (const KeyFigure& figure : figures) {
     out += fmt::format("<div><dt>{}</dt><dd>{}</dd><dd>{}</dd></div>\n", html_text(figure.title),
                        html_text(figure.value), html_text(figure.note));
   }
   return out + "</dl>\n";
 }
 
-std::string html_confusions(const Json& report) {
-  const std::vector<Table> tables = confusion_tables(report);
-  if (tables.empty()) return "";
-  std::string out =
-      "<section>\n<h2>Confusion matrices</h2>\n<p>Rows are the texts’ own labels, columns the "
-      "answers.</p>\n";
-  for (const Table& table : tables) {
-    out += fmt::format("<details>\n<summary>{}</summary>\n{}</details>\n", html_text(table.title),
-                       html_table(table));
-  }
-  return out + "</section>\n";
-}
-
-std::string html_charts(const Json& report) {
-  std::string out;
-  for (const Chart& chart : learning_charts(report)) out += html_chart(chart, html_text);
-  return out.empty() ? out : fmt::format("<div class=\"pair\">\n{}</div>\n", out);
+std::string side_by_side(const std::string& parts) {
+  return parts.empty() ? "" : fmt::format("<div class=\"pair\">\n{}</div>\n", parts);
 }
 
 }  // namespace
 
-std::string to_html(const Json& report) {
+std::string to_html(const Json& report, const Sections& sections) {
   require_report(report);
-  std::string out = kHead + html_header(report) + html_figures(report);
-  for (const Table& table : {headline_table(report), comparison_table(report), paired_table(report),
-                             experts_table(report), specialisation_table(report)}) {
-    out += html_section(table);
+  std::string out = kHead + html_header(report);
+  std::string row;  // parts that stand beside each other
+  for (const Part* part : in_order(sections, &Placement::html)) {
+    if (!part->place.beside) out += side_by_side(std::exchange(row, ""));
+    (part->place.beside ? row : out) +=
+        std::visit([&](const auto& content) { return html(*part, content); }, part->show(report));
   }
-  out += html_charts(report) + html_section(training_table(report));
-  out += html_confusions(report);
-  out += fmt::format("<div class=\"pair\">\n{}{}</div>\n", html_section(gate_table(report)),
-                     html_section(compute_table(report)));
-  out += html_section(provenance_table(report));
-  return out + kFoot;
+  return out + side_by_side(row) + kFoot;
 }
 
 }  // namespace moecollab::evaluation

@@ -38,6 +38,15 @@ std::string scaled_by(double value, double step, std::initializer_list<const cha
 
 }  // namespace
 
+void require_report(const Json& report) {
+  const auto schema = report.is_object() ? text_at(report, {"schema"}) : std::nullopt;
+  if (schema == kReportSchema) return;
+  throw Error("E_DATA",
+              fmt::format("not a report: the schema is `{}`, expected `{}`",
+                          escaped(schema.value_or("absent"), 60), kReportSchema),
+              "write one with `moecollab eval --report FILE.json`");
+}
+
 const Json& value_at(const Json& root, Path path) {
   const Json* value = &root;
   for (const std::string_view key : path) {

@@ -12,6 +12,10 @@
 namespace moecollab::evaluation {
 
 inline constexpr char kNoValue[] = "–";
+inline constexpr char kReportSchema[] = "moecollab.report/1";
+
+// Throws E_DATA unless `report` is an object of that schema.
+void require_report(const Json& report);
 
 using Path = std::initializer_list<std::string_view>;
 

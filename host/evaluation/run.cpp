@@ -96,13 +96,13 @@ std::vector<int> most_frequent(const std::vector<int>& truth) {
 
 }  // namespace
 
-DomainRun run_domain(pipeline::Collaboration& collaboration, const pipeline::GateFile& gate,
-                     const data::Dataset& dataset, Baselines& baselines, uint64_t seed) {
+DomainFigures run_domain(pipeline::Collaboration& collaboration, const pipeline::GateFile& gate,
+                         const data::Dataset& dataset, Baselines& baselines, uint64_t seed) {
   const at::NoGradGuard no_grad;
   pipeline::Pool& pool = collaboration.pool();
   const fusion::LabelUnion& labels = pool.labels();
-  DomainRun run;
-  run.dataset = &dataset;
+  DomainFigures run;
+  run.domain = dataset.domain;
   run.space = pool.space_of_domain(dataset.domain);
   run.truth = pipeline::target_ids(dataset, labels, run.space);
   const size_t best = best_expert(collaboration, gate, run.space);

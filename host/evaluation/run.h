@@ -1,11 +1,11 @@
-// The raw outcome of an evaluation: what every system said of every text.
+// Runs a collaboration, and the systems beside it, over one domain's texts.
 #pragma once
 
 #include <optional>
-#include <string>
 #include <vector>
 
 #include "data/dataset.h"
+#include "evaluation/figures.h"
 #include "pipeline/collaboration.h"
 #include "pipeline/gate_file.h"
 #include "training/linear_head.h"
@@ -20,29 +20,10 @@ struct Baselines {
   std::optional<pipeline::InstalledExpert> deep;
 };
 
-// One domain's texts, all vectors [n].
-struct DomainRun {
-  const data::Dataset* dataset = nullptr;
-  int space = 0;
-  std::vector<int> truth;
-  std::vector<int> answer;         // over the union; empty where the fusion has no such answer
-  std::vector<int> answer_aware;   // over the domain's own space
-  std::vector<double> confidence;  // of `answer`
-  std::vector<double> gate;        // [n, E]
-  std::string best_expert;         // of the domain, by accuracy on held-out training texts
-  std::vector<int> expert_answer;  // that expert alone
-  std::vector<int> baseline;       // untrained head on the gate's features
-  std::vector<int> majority;       // the label most frequent in these texts
-  // Every expert the same share, through the same fusion, over the union. Empty where an expert's
-  // answers are missing (top-k) or the fusion has no such answer.
-  std::vector<int> uniform_gate;
-  // Over the union; empty where there is no such model.
-  std::vector<int> multi_task_head, multi_task_deep;
-};
-
 // Runs the collaboration and the systems beside it. The calls of experts are those that the
 // collaboration made; an expert that top-k left out is still run for `expert_answer`, uncounted.
-DomainRun run_domain(pipeline::Collaboration& collaboration, const pipeline::GateFile& gate,
-                     const data::Dataset& dataset, Baselines& baselines, uint64_t seed);
+// Leaves `sha256`, `train_overlap` and `truncated` to the caller.
+DomainFigures run_domain(pipeline::Collaboration& collaboration, const pipeline::GateFile& gate,
+                         const data::Dataset& dataset, Baselines& baselines, uint64_t seed);
 
 }  // namespace moecollab::evaluation

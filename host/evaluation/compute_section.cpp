@@ -1,0 +1,54 @@
+// What the evaluation cost.
+#include "evaluation/report_sections.h"
+#include "evaluation/report_values.h"
+
+namespace moecollab::evaluation {
+namespace {
+
+// Real tokens through the encoder, and through each expert that the gate sent the texts to (whether
+// it ran or its answer was cached), beside one encoder for each expert and the gate.
+Json compute_json(const Figures& figures) {
+  const ComputeFigures& cost = figures.compute;
+  size_t texts = 0;
+  for (const DomainFigures& domain : figures.domains) texts += domain.truth.size();
+  const auto n = static_cast<double>(texts);
+  const double passes = static_cast<double>(cost.forwards + cost.cache_hits) / n;
+  const double ours = (cost.encoder_flops * passes + cost.expert_flops) / n + cost.gate_flops;
+  const double separate =
+      (cost.encoder_flops * (cost.encoder_experts + 1) + cost.all_experts_flops) / n +
+      cost.gate_flops;
+  return {{"encoder_forwards_per_text", passes},
+          {"cache_hits", cost.cache_hits},
+          {"flops_per_text", ours},
+          {"flops_b0_per_text", separate},
+          {"saved", 1 - ours / separate},
+          {"tokens", cost.tokens},
+          {"seconds", cost.seconds},
+          {"texts_per_second", n / cost.seconds},
+          {"peak_rss_bytes", cost.peak_rss_bytes}};
+}
+
+Content compute(const Json& report) {
+  const Json& cost = object_at(report, {"compute"});
+  const auto value = [&](std::string_view key) { return number_at(cost, {key}); };
+  return Table{{{"What"}, {"Value"}},
+               {{{"Encoder passes per text"}, {decimal(value("encoder_forwards_per_text"), 2)}},
+                {{"Encoder passes from the cache"}, {count(value("cache_hits"))}},
+                {{"Operations per text"}, {scaled(value("flops_per_text"), "FLOP")}},
+                {{"Operations per text, one encoder for each"},
+                 {scaled(value("flops_b0_per_text"), "FLOP")}},
+                {{"Saved"}, {percent(value("saved")), "", {}, Tone::kStrong}},
+                {{"Tokens"}, {count(value("tokens"))}},
+                {{"Seconds"}, {decimal(value("seconds"), 2)}},
+                {{"Texts per second"}, {decimal(value("texts_per_second"), 1)}},
+                {{"Peak memory"}, {bytes(value("peak_rss_bytes"))}}}};
+}
+
+constexpr Part kParts[] = {
+    {"Compute", "", &compute, {.markdown = 100, .html = 110, .beside = true}}};
+
+}  // namespace
+
+Section compute_section() { return {"compute", &compute_json, kParts}; }
+
+}  // namespace moecollab::evaluation

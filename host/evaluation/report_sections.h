@@ -1,0 +1,27 @@
+// The list of the report's sections, in the order of its JSON. Each is defined in the file of its
+// name; a new one is such a file, and its two lines here.
+#pragma once
+
+#include "evaluation/section.h"
+
+namespace moecollab::evaluation {
+
+Section domains_section();
+Section overall_section();
+Section gate_section();
+Section specialisation_section();
+Section training_section();
+Section compute_section();
+Section experts_section();
+Section notes_section();
+Section provenance_section();
+
+inline Sections report_sections() {
+  return {
+      domains_section(),        overall_section(),  gate_section(),
+      specialisation_section(), training_section(), compute_section(),
+      experts_section(),        notes_section(),    provenance_section(),
+  };
+}
+
+}  // namespace moecollab::evaluation

@@ -1,0 +1,133 @@
+// From figures to the report's JSON.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "evaluation/report.h"
+#include "unit/metrics/sample_figures.h"
+
+namespace moecollab::evaluation {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+std::vector<std::string> opponents(const Json& report) {
+  std::vector<std::string> names;
+  for (const Json& test : report["overall"]["mcnemar"]) names.push_back(test["vs"]);
+  return names;
+}
+
+TEST(ReportFigures, JudgeEverySystemOnEachDomain) {
+  const Json report = report_json(sample_figures());
+  const Json& moods = report["domains"]["moods"];
+  EXPECT_EQ(moods["n"], 4);
+  EXPECT_EQ(moods["label_space"], "mood/1");
+  EXPECT_EQ(moods["expert"]["name"], "feel");
+  EXPECT_EQ(moods["moe"]["accuracy"], 0.5);
+  // sad: tp 1, fp 1, fn 1; glad: tp 1, fp 0, fn 1: (2/4 + 2/3)/2.
+  EXPECT_DOUBLE_EQ(moods["moe"]["macro_f1"], (0.5 + 2.0 / 3) / 2);
+  EXPECT_EQ(moods["moe"]["accuracy_task_aware"], 0.75);
+  EXPECT_EQ(moods["oracle"]["accuracy"], 1.0);
+  EXPECT_EQ(moods["majority"]["accuracy"], 0.5);
+  EXPECT_TRUE(moods["multi_task_head"].is_null());
+  EXPECT_EQ(moods["routing_accuracy"], 0.75);
+  EXPECT_EQ(moods["confusion"]["labels"], (Json{"sad", "glad"}));
+  EXPECT_EQ(moods["confusion"]["matrix"], (Json{{1, 0}, {1, 1}}));
+  EXPECT_EQ(moods["confusion"]["outside"], (Json{1, 0}));
+  EXPECT_EQ(report["domains"]["topics"]["routing_accuracy"], 1.0);
+}
+
+TEST(ReportFigures, JudgeAllTextsTogether) {
+  const Json report = report_json(sample_figures());
+  const Json& overall = report["overall"];
+  EXPECT_DOUBLE_EQ(overall["accuracy"], 4.0 / 6);
+  EXPECT_DOUBLE_EQ(overall["domain_mean"], (0.5 + 1) / 2);
+  EXPECT_DOUBLE_EQ(overall["oracle_accuracy"], 5.0 / 6);
+  EXPECT_DOUBLE_EQ(overall["gap_to_oracle"], 5.0 / 6 - 4.0 / 6);
+  EXPECT_DOUBLE_EQ(overall["routing_accuracy"], 5.0 / 6);
+  // The three surest of six (0.95, 0.9, 0.8) are right.
+  EXPECT_EQ(overall["coverage"]["0.5"], 1.0);
+  EXPECT_EQ(overall["truncated"], 3);
+  EXPECT_THAT(opponents(report), ElementsAre("expert", "oracle", "majority", "uniform_gate"));
+  // The oracle is right on texts 3 and 4 of moods, the answer on text 2 of topics.
+  EXPECT_EQ(overall["mcnemar"][1]["fixed"], 1);
+  EXPECT_EQ(overall["mcnemar"][1]["broke"], 2);
+}
+
+// Mean shares (0.9 + 0.8 + 0.7 + 0.4 + 0.1 + 0.2)/6 = 3.1/6 and 2.9/6; ideal 4/6 and 2/6.
+TEST(ReportFigures, SayHowTheGateIsUsed) {
+  const Json report = report_json(sample_figures());
+  const Json& gate = report["gate"];
+  EXPECT_EQ(gate["fusion"], "mixture");
+  EXPECT_EQ(gate["fitted_fusion"], "masked");
+  EXPECT_EQ(gate["top_k"], 2);
+  EXPECT_NEAR(gate["load"]["feel"], 3.1 / 4, 1e-12);
+  EXPECT_NEAR(gate["load_space"]["topic/1"], 2.9 / 2, 1e-12);
+  EXPECT_EQ(gate["dead"], Json::array());
+  EXPECT_EQ(gate["objective"], (Json{{"lambda1", 0.5}, {"lambda2", 0.25}}));
+  // Means of the domains: feel 0.7 and 0.15.
+  EXPECT_NEAR(report["specialisation"]["matrix"]["feel"]["moods"], 0.7 / 0.85, 1e-12);
+}
+
+// Six texts: (600·1 + 60)/6 + 5 operations each, against (600·3 + 120)/6 + 5.
+TEST(ReportFigures, SayWhatTheTextsCost) {
+  const Json cost = report_json(sample_figures())["compute"];
+  EXPECT_EQ(cost["encoder_forwards_per_text"], 1.0);
+  EXPECT_EQ(cost["flops_per_text"], 115.0);
+  EXPECT_EQ(cost["flops_b0_per_text"], 325.0);
+  EXPECT_DOUBLE_EQ(cost["saved"], 1 - 115.0 / 325);
+  EXPECT_EQ(cost["texts_per_second"], 2.0);
+}
+
+TEST(ReportFigures, LeaveNullWhatIsNotKnown) {
+  const Json report = report_json(sample_figures());
+  EXPECT_EQ(report["experts"][0]["version"], "1.2.3");
+  EXPECT_TRUE(report["experts"][0]["code"].is_null());
+  EXPECT_TRUE(report["experts"][1]["sha256"].is_null());
+  EXPECT_EQ(report["experts"][1]["code"], "E_REG_MISSING");
+  EXPECT_TRUE(report["training"].is_null());
+  EXPECT_TRUE(report["provenance"]["registry_lock_sha256"].is_null());
+  EXPECT_EQ(report["provenance"]["train_overlap"], (Json{{"moods", 1}, {"topics", nullptr}}));
+  EXPECT_EQ(report["notes"], (Json{"multi_task_head is null: there is none"}));
+}
+
+TEST(ReportFigures, SayWhyThereIsNoUniformGate) {
+  Figures figures = sample_figures();
+  figures.domains[1].uniform_gate.clear();
+  const Json report = report_json(figures);
+  EXPECT_TRUE(report["domains"]["topics"]["uniform_gate"].is_null());
+  EXPECT_THAT(opponents(report), ElementsAre("expert", "oracle", "majority"));
+  ASSERT_EQ(report["notes"].size(), 2u);
+  EXPECT_THAT(report["notes"][1].get<std::string>(), HasSubstr("not asked for every text"));
+}
+
+TEST(ReportFigures, KeepToTheOwnSpaceUnderAFusionThatAnswersNoOther) {
+  Figures figures = sample_figures();
+  for (DomainFigures& domain : figures.domains) {
+    domain.answer.clear();
+    domain.confidence.clear();
+    domain.uniform_gate.clear();
+  }
+  const Json report = report_json(figures);
+  const Json& moods = report["domains"]["moods"];
+  EXPECT_TRUE(moods["moe"]["accuracy"].is_null());
+  EXPECT_EQ(moods["moe"]["accuracy_task_aware"], 0.75);
+  EXPECT_TRUE(moods["confusion"].is_null());
+  for (const char* key :
+       {"accuracy", "domain_mean", "macro_f1", "gap_to_oracle", "ece", "coverage"})
+    EXPECT_TRUE(report["overall"][key].is_null()) << key;
+  EXPECT_EQ(opponents(report), std::vector<std::string>());
+  EXPECT_DOUBLE_EQ(report["overall"]["accuracy_task_aware"], 5.0 / 6);
+  ASSERT_EQ(report["notes"].size(), 2u);
+  EXPECT_THAT(report["notes"][1].get<std::string>(), HasSubstr("no answer over all labels"));
+}
+
+TEST(ReportFigures, CanBeShownAsTheyAre) {
+  const Json report = report_json(sample_figures());
+  EXPECT_THAT(terminal_table(report), HasSubstr("0.667"));
+  EXPECT_THAT(to_markdown(report), HasSubstr("| **mixture** (the gate was fitted under masked)"));
+  EXPECT_THAT(to_html(report), HasSubstr("E_REG_MISSING"));
+}
+
+}  // namespace
+}  // namespace moecollab::evaluation
