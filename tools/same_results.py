@@ -37,8 +37,8 @@ IGNORED = [
     Ignored("*.json*", rf'("peak_rss_bytes": ?){NUMBER}', "memory"),
     Ignored("report.md", rf"(\| (?:Seconds|Texts per second) \| ){NUMBER}", "time and speed of the evaluation"),
     Ignored("report.html", rf'(<th scope="row">(?:Seconds|Texts per second)</th><td>){NUMBER}', "time and speed of the evaluation"),
-    Ignored("report.md", rf"(\| ){NUMBER}(?= \| [0-9]+ \| {MEMORY})", "time of an expert's training"),
-    Ignored("report.html", rf'(<td class="n">){NUMBER}(?=</td><td class="n">[0-9]+</td><td class="n">{MEMORY})', "time of an expert's training"),
+    Ignored("report.md", rf"(\| ){NUMBER}(?= \| [0-9,]+ \| {MEMORY})", "time of an expert's training"),
+    Ignored("report.html", rf'(<td class="n">){NUMBER}(?=</td><td class="n">[0-9,]+</td><td class="n">{MEMORY})', "time of an expert's training"),
     Ignored("report.*", rf"(\| |>){MEMORY}", "memory"),
     Ignored("sweep/sweep.csv", rf"(?m)(,){NUMBER}(?=\r$)", "time: the last column"),
     Ignored("sweep/sweep.html", rf"( held-out texts, in ){NUMBER}(?= s)", "time"),
@@ -172,7 +172,8 @@ def compare(folder_a, folder_b):
     a, b = Results(folder_a), Results(folder_b)
     other = a.program != b.program
     ignored = [rule for rule in IGNORED if other or not rule.other_program]
-    names = sorted(name for name in a.names | b.names if not any(not rule.value and fnmatch.fnmatch(name, rule.files) for rule in ignored))
+    names = [name for name in a.names | b.names if not any(not rule.value and fnmatch.fnmatch(name, rule.files) for rule in ignored)]
+    names.sort(key=lambda name: (name.startswith("cache/"), name))  # what follows from the others comes last
     found = []
     for name in names:
         if name not in a.names or name not in b.names:

@@ -1,23 +1,29 @@
 """tools/same_results.py: two folders of results are equal, or the first thing that differs is named."""
 import hashlib
+import os
 import pathlib
 import re
 import shutil
 import subprocess
 import sys
 
-from harness import PROGRAM, ROOT, EndToEnd
+from harness import PROGRAM, ROOT, EndToEnd, run
+
+sys.path.insert(0, str(ROOT / "tests" / "data"))
+from make_registry import write_data, write_encoder  # noqa: E402
 
 
 class SameResults(EndToEnd):
+    @classmethod
+    def build_shared(cls, folder):
+        super().build_shared(folder)
+        done = run("eval", *cls.data("dev"), "--registry", folder / "registry", "--cache-dir", folder / "cache", "--quiet", "--report", folder / "report.json")
+        assert done.returncode == 0, done.stderr
+
     def setUp(self):
         super().setUp()
-        done = self.eval(self.registry(), "--report", self.folder / "report.json")
-        self.assertEqual(done.returncode, 0, done.stderr)
-        (self.folder / "a").mkdir()
-        for name in ("registry", "report.json"):
-            shutil.move(self.folder / name, self.folder / "a" / name)
-        shutil.copytree(self.folder / "a", self.folder / "b")
+        for name in ("a", "b"):
+            shutil.copytree(self.shared, self.folder / name, ignore=shutil.ignore_patterns("cache"))
         self.b = self.folder / "b"
 
     def compare(self):
@@ -118,12 +124,23 @@ class SameResults(EndToEnd):
         self.replace("report.json", hashlib.sha256(lock.read_bytes()).hexdigest(), before)
         self.assertDiffers("report.json: provenance.registry_lock_sha256: ")
 
+    def drive(self, *arguments, **environment):
+        return subprocess.run([ROOT / "tools" / "same_results.sh", *arguments], capture_output=True, text=True,
+                              env={**os.environ, "OUT": str(self.folder / "out"), **environment})
+
+    def test_the_driver_compares_what_two_programs_write(self):
+        write_data(self.folder / "data")
+        shutil.rmtree(self.folder / "data" / "music")
+        write_encoder(self.folder / "encoder", positions=256)
+        done = self.drive(PROGRAM, PROGRAM, self.folder / "data", KINDS="lexical", THREADS="1", MOECOLLAB_ENCODER=str(self.folder / "encoder"))
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertRegex(done.stdout, "^equal: 1[0-9][0-9] files")
+
     def test_the_driver_refuses_what_it_cannot_run(self):
-        driver = ROOT / "tools" / "same_results.sh"
         failing = pathlib.Path(shutil.which("false")).resolve()
         for arguments, status, fragment in (([], 2, "OLD_PROGRAM"), ([PROGRAM, self.folder / "none"], 2, "there is no"),
                                             ([PROGRAM, PROGRAM, self.folder / "a"], 2, "train.jsonl"), ([failing, PROGRAM], 1, "version ended with 1")):
             with self.subTest(arguments):
-                done = subprocess.run([driver, *arguments], capture_output=True, text=True, env={"PATH": "/usr/bin:/bin", "OUT": str(self.folder / "out")})
+                done = self.drive(*arguments)
                 self.assertEqual(done.returncode, status, done.stderr)
                 self.assertIn(fragment, done.stderr)
