@@ -7,13 +7,12 @@
 #include "data/text_source.h"
 #include "engine/session.h"
 #include "engine/verbs.h"
-#include "pipeline/collaboration.h"
+#include "pipeline/predictor.h"
 
 namespace moecollab::engine {
 namespace {
 
 constexpr double kShownWeight = 0.001;  // experts below it are left out of a line
-constexpr int64_t kAlternatives = 3;
 
 double rounded(double value) { return std::round(value * 1e6) / 1e6; }
 
@@ -53,66 +52,25 @@ class Batcher {
   StopToken stop_;
 };
 
-class Predictor {
- public:
-  Predictor(pipeline::Collaboration& collaboration, double unknown_entropy)
-      : collaboration_(collaboration), unknown_entropy_(unknown_entropy) {}
+Json to_json(const pipeline::Prediction::Candidate& candidate) {
+  return {{"label", candidate.label},
+          {"label_space", candidate.space},
+          {"probability", rounded(candidate.probability)}};
+}
 
-  // A JSON line for each text.
-  std::vector<std::string> lines(const std::vector<const data::TextRecord*>& records) {
-    std::vector<std::string_view> texts;
-    for (const data::TextRecord* record : records) texts.push_back(record->text);
-    const pipeline::Answers answers = collaboration_.answer(texts);
-    const at::Tensor p = answers.fused.exp();
-    const auto [values, ids] = p.topk(std::min<int64_t>(kAlternatives + 1, p.size(1)), 1);
-    const at::Tensor log_g = at::log_softmax(answers.router_logits, -1);
-    const at::Tensor entropy = -(log_g.exp() * log_g).sum(-1);
-    std::vector<std::string> lines;
-    for (size_t i = 0; i < records.size(); ++i) {
-      const auto row = static_cast<int64_t>(i);
-      Json line = {{"text_id", records[i]->id.is_null() ? Json(records[i]->line) : records[i]->id}};
-      line.update(candidate(ids[row], values[row], 0));
-      line["experts"] = weights(answers.weights[row]);
-      line["unknown_domain"] = entropy[row].item<double>() > unknown_entropy_;
-      line["alternatives"] = Json::array();
-      for (int64_t k = 1; k < values.size(1); ++k)
-        line["alternatives"].push_back(candidate(ids[row], values[row], k));
-      lines.push_back(to_line(line));
-    }
-    return lines;
+std::string answer_line(const Json& id, const pipeline::Prediction& prediction,
+                        const std::vector<std::string>& experts) {
+  Json line = {{"text_id", id}};
+  line.update(to_json(prediction.answer));
+  line["experts"] = Json::object();
+  for (size_t e = 0; e < experts.size(); ++e) {
+    if (prediction.shares[e] >= kShownWeight)
+      line["experts"][experts[e]] = rounded(prediction.shares[e]);
   }
-
- private:
-  Json candidate(const at::Tensor& ids, const at::Tensor& values, int64_t k) const {
-    const fusion::LabelUnion& labels = collaboration_.pool().labels();
-    const int id = static_cast<int>(ids[k].item<int64_t>());
-    return {{"label", labels.label(id)},
-            {"label_space", labels.spaces()[static_cast<size_t>(labels.space_of(id))].name},
-            {"probability", rounded(values[k].item<double>())}};
-  }
-  Json weights(const at::Tensor& row) const {
-    Json shown = Json::object();
-    for (size_t e = 0; e < collaboration_.experts().size(); ++e) {
-      const auto weight = row[static_cast<int64_t>(e)].item<double>();
-      if (weight >= kShownWeight) shown[collaboration_.experts()[e]->name] = rounded(weight);
-    }
-    return shown;
-  }
-
-  pipeline::Collaboration& collaboration_;
-  double unknown_entropy_;
-};
-
-// Entropy above which a text's domain counts as unknown: that percentile of the held-out texts.
-double unknown_threshold(const pipeline::GateFile& gate, double risk) {
-  if (!(risk >= 0 && risk <= 1))
-    throw Error("E_CONFIG", fmt::format("--unknown-risk is {}, expected 0 to 1", risk));
-  const Json percentiles = gate.metrics.value("entropy_percentiles", Json::array());
-  if (percentiles.size() != 101) {
-    throw Error("E_GATE", "gate.toml has no entropy_percentiles, which unknown_domain needs",
-                "fit it again with `moecollab train-gate`");
-  }
-  return percentiles[static_cast<size_t>(std::lround(100 * (1 - risk)))].get<double>();
+  line["unknown_domain"] = prediction.unknown_domain;
+  line["alternatives"] = Json::array();
+  for (const auto& next : prediction.alternatives) line["alternatives"].push_back(to_json(next));
+  return to_line(line);
 }
 
 std::string error_line(const data::BadRecord& bad) {
@@ -134,28 +92,21 @@ Json run_predict(const PredictOptions& options, const RunContext& context,
   pipeline::Pool pool(pool_options(options, context, /*cached=*/false));
   pool.require_experts();
   const LoadedGate gate = load_gate(options.registry, options.fusion, options.top_k, context.log);
-  if (!fusion::is_task_agnostic(gate.fusion)) {
-    throw Error(
-        "E_CONFIG",
-        fmt::format(
-            "{} fusion can only be read where the domain is known, and predict does not know it",
-            fusion::name(gate.fusion)),
-        "use --fusion mixture or logit-union");
-  }
-  const double threshold = unknown_threshold(gate.file, options.unknown_risk);
   pipeline::Collaboration collaboration(pool, pipeline::open_gate(gate.file, pool), gate.fusion,
                                         gate.top_k);
-  Predictor predictor(collaboration, threshold);
+  pipeline::Predictor predictor(collaboration, {.batch = options.batch,
+                                                .unknown_entropy = pipeline::unknown_entropy(
+                                                    gate.file, options.unknown_risk)});
   Batcher batcher(source, options.batch, options.max_latency_ms, context.stop);
 
   int64_t texts = 0, errors = 0;
   for (std::vector<data::TextItem> items = batcher.next(); !items.empty(); items = batcher.next()) {
-    std::vector<const data::TextRecord*> records;
-    for (const data::TextItem& item : items) {
-      if (const auto* record = std::get_if<data::TextRecord>(&item)) records.push_back(record);
+    std::vector<std::string> batch;
+    for (data::TextItem& item : items) {
+      if (auto* record = std::get_if<data::TextRecord>(&item))
+        batch.push_back(std::move(record->text));
     }
-    const std::vector<std::string> lines =
-        records.empty() ? std::vector<std::string>() : predictor.lines(records);
+    const std::vector<pipeline::Prediction> answers = predictor.submit(std::move(batch)).get();
     size_t next = 0;
     for (const data::TextItem& item : items) {
       if (const auto* bad = std::get_if<data::BadRecord>(&item)) {
@@ -164,7 +115,9 @@ Json run_predict(const PredictOptions& options, const RunContext& context,
         emit(error_line(*bad));
         ++errors;
       } else {
-        emit(lines[next++]);
+        const auto& record = std::get<data::TextRecord>(item);
+        const Json id = record.id.is_null() ? Json(record.line) : record.id;
+        emit(answer_line(id, answers[next++], predictor.experts()));
         ++texts;
       }
     }

@@ -1,0 +1,129 @@
+#include "pipeline/predictor.h"
+
+#include <ATen/Parallel.h>
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "base/error.h"
+
+namespace moecollab::pipeline {
+
+double unknown_entropy(const GateFile& gate, double risk) {
+  if (!(risk >= 0 && risk <= 1))
+    throw Error("E_CONFIG", fmt::format("unknown_risk is {}, expected 0 to 1", risk));
+  const Json percentiles = gate.metrics.value("entropy_percentiles", Json::array());
+  if (percentiles.size() != 101) {
+    throw Error("E_GATE", "gate.toml has no entropy_percentiles, which unknown_domain needs",
+                kRefit);
+  }
+  return percentiles[static_cast<size_t>(std::lround(100 * (1 - risk)))].get<double>();
+}
+
+Predictor::Predictor(Collaboration& collaboration, PredictorOptions options)
+    : collaboration_(collaboration), options_(options) {
+  if (!fusion::is_task_agnostic(collaboration.fusion())) {
+    throw Error("E_CONFIG",
+                fmt::format("{} fusion can only be read where the domain is known, and predict "
+                            "does not know it",
+                            fusion::name(collaboration.fusion())),
+                "use --fusion mixture or logit-union");
+  }
+  for (const InstalledExpert* expert : collaboration.experts()) experts_.push_back(expert->name);
+  thread_ = std::thread([this] { run(); });
+}
+
+Predictor::~Predictor() {
+  {
+    const std::lock_guard lock(mutex_);
+    ending_ = true;
+  }
+  changed_.notify_one();
+  thread_.join();
+}
+
+std::future<std::vector<Prediction>> Predictor::submit(std::vector<std::string> texts) {
+  Request request{std::move(texts), {}};
+  std::future<std::vector<Prediction>> future = request.promise.get_future();
+  {
+    const std::lock_guard lock(mutex_);
+    waiting_.push_back(std::move(request));
+  }
+  changed_.notify_one();
+  return future;
+}
+
+void Predictor::run() {
+  // OpenMP keeps the number per thread.
+  at::set_num_threads(collaboration_.pool().options().compute.threads);
+  for (std::vector<Request> batch = next_batch(); !batch.empty(); batch = next_batch())
+    answer(batch);
+}
+
+// Waits for requests; empty at the end.
+std::vector<Predictor::Request> Predictor::next_batch() {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [this] { return ending_ || !waiting_.empty(); });
+  std::vector<Request> batch;
+  size_t texts = 0;
+  while (!waiting_.empty()) {
+    texts += waiting_.front().texts.size();
+    if (!batch.empty() && texts > static_cast<size_t>(options_.batch)) break;
+    batch.push_back(std::move(waiting_.front()));
+    waiting_.pop_front();
+  }
+  return batch;
+}
+
+void Predictor::answer(std::vector<Request>& batch) {
+  std::vector<std::string_view> texts;
+  for (const Request& request : batch)
+    texts.insert(texts.end(), request.texts.begin(), request.texts.end());
+  try {
+    std::vector<Prediction> all = predictions(texts);
+    auto next = std::make_move_iterator(all.begin());
+    for (Request& request : batch) {
+      const auto end = next + static_cast<ptrdiff_t>(request.texts.size());
+      request.promise.set_value({next, end});
+      next = end;
+    }
+  } catch (...) {
+    for (Request& request : batch) request.promise.set_exception(std::current_exception());
+  }
+}
+
+std::vector<Prediction> Predictor::predictions(const std::vector<std::string_view>& texts) {
+  if (texts.empty()) return {};
+  const Answers answers = collaboration_.answer(texts);
+  const at::Tensor p = answers.fused.exp();
+  const auto [values, ids] = p.topk(std::min<int64_t>(options_.alternatives + 1, p.size(1)), 1);
+  const at::Tensor log_g = at::log_softmax(answers.router_logits, -1);
+  const at::Tensor entropy = -(log_g.exp() * log_g).sum(-1);
+  std::vector<Prediction> all;
+  for (int64_t row = 0; row < p.size(0); ++row) {
+    Prediction prediction;
+    for (int64_t k = 0; k < values.size(1); ++k) {
+      Prediction::Candidate next =
+          candidate(ids[row][k].item<int64_t>(), values[row][k].item<double>());
+      if (k == 0) {
+        prediction.answer = std::move(next);
+      } else {
+        prediction.alternatives.push_back(std::move(next));
+      }
+    }
+    for (int64_t e = 0; e < answers.weights.size(1); ++e)
+      prediction.shares.push_back(answers.weights[row][e].item<double>());
+    prediction.unknown_domain = entropy[row].item<double>() > options_.unknown_entropy;
+    all.push_back(std::move(prediction));
+  }
+  return all;
+}
+
+Prediction::Candidate Predictor::candidate(int64_t id, double probability) const {
+  const fusion::LabelUnion& labels = collaboration_.pool().labels();
+  const int label = static_cast<int>(id);
+  return {labels.label(label), labels.spaces()[static_cast<size_t>(labels.space_of(label))].name,
+          probability};
+}
+
+}  // namespace moecollab::pipeline

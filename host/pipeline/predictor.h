@@ -1,0 +1,79 @@
+// Answers as values: one thread answers, a queue stands in front of it.
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <future>
+#include <limits>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "pipeline/collaboration.h"
+
+namespace moecollab::pipeline {
+
+struct Prediction {
+  struct Candidate {
+    std::string label, space;
+    double probability = 0;
+  };
+  Candidate answer;
+  std::vector<Candidate> alternatives;  // the next best ones, the likelier first
+  std::vector<double> shares;           // [E] of the experts, as Predictor::experts() names them
+  bool unknown_domain = false;          // no installed expert seems to know the text's domain
+};
+
+struct PredictorOptions {
+  int64_t batch = 128;       // texts answered together, unless one request alone has more
+  int64_t alternatives = 3;  // per text, at most
+  // The gate's entropy in nats above which a text's domain counts as unknown.
+  double unknown_entropy = std::numeric_limits<double>::infinity();
+};
+
+// The entropy that only a share of `risk` of the held-out texts exceeds. Throws E_CONFIG for a risk
+// outside [0, 1], E_GATE for a gate file without those percentiles.
+double unknown_entropy(const GateFile& gate, double risk);
+
+// The collaboration on a thread of its own, which borrows it: nobody else may use it meanwhile.
+class Predictor {
+ public:
+  // Throws E_CONFIG for a fusion that can only be read if the domain is known.
+  Predictor(Collaboration& collaboration, PredictorOptions options);
+  // Answers what waits, then ends the thread.
+  ~Predictor();
+  Predictor(const Predictor&) = delete;
+  Predictor& operator=(const Predictor&) = delete;
+
+  // A prediction per text, in their order. Requests are answered first come, first served; small
+  // ones that wait together share a batch, and none is split. The future throws what answering
+  // threw, which all requests of the batch share. Thread-safe.
+  std::future<std::vector<Prediction>> submit(std::vector<std::string> texts);
+
+  const std::vector<std::string>& experts() const { return experts_; }
+
+ private:
+  struct Request {
+    std::vector<std::string> texts;
+    std::promise<std::vector<Prediction>> promise;
+  };
+
+  void run();
+  std::vector<Request> next_batch();
+  void answer(std::vector<Request>& batch);
+  std::vector<Prediction> predictions(const std::vector<std::string_view>& texts);
+  Prediction::Candidate candidate(int64_t id, double probability) const;
+
+  Collaboration& collaboration_;
+  PredictorOptions options_;
+  std::vector<std::string> experts_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<Request> waiting_;
+  bool ending_ = false;
+  std::thread thread_;  // the last member: it uses all others
+};
+
+}  // namespace moecollab::pipeline
