@@ -96,10 +96,10 @@ int parse_and_run(Program& program, std::vector<std::string> arguments) {
   try {
     program.app.parse(arguments);
   } catch (const CLI::CallForHelp&) {
-    fmt::print("{}{}", program.examples[&verb], verb.help());
+    write_to_stdout(program.examples[&verb] + verb.help());
     return 0;
   } catch (const CLI::CallForVersion& version) {
-    fmt::print("{}\n", version.what());
+    write_to_stdout(fmt::format("{}\n", version.what()));
     return 0;
   } catch (const CLI::ExtrasError&) {
     refuse_unknown(verb, program.app.remaining(/*recurse=*/true));
@@ -123,7 +123,7 @@ void report(const Error& error, bool json) {
       to_line({{"error",
                 {{"code", error.code()}, {"message", error.what()}, {"hint", error.hint()}}}}) +
       "\n";
-  std::fwrite(line.data(), 1, line.size(), stdout);
+  write_to_stdout(line);
 }
 
 }  // namespace
@@ -135,7 +135,8 @@ int run(const std::vector<std::string>& arguments) {
   try {
     build(program);
     const int status = parse_and_run(program, arguments);
-    if (std::fflush(stdout) != 0) throw Error("E_WRITE", "standard output could not be written");
+    if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0)
+      throw Error("E_WRITE", "standard output could not be written");
     return status;
   } catch (const Error& error) {
     report(error, program.json);

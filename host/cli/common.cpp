@@ -1,7 +1,5 @@
 #include <fmt/format.h>
 
-#include <cstdio>
-
 #include "base/error.h"
 #include "cli/verb.h"
 
@@ -86,8 +84,7 @@ void add_data(CLI::App& verb, data::DataOptions& options) {
 }
 
 void print_result(const Program& program, const Json& result, const std::string& text) {
-  const std::string out = program.json ? to_line(result) + "\n" : text;
-  std::fwrite(out.data(), 1, out.size(), stdout);
+  write_to_stdout(program.json ? to_line(result) + "\n" : text);
 }
 
 }  // namespace moecollab::cli

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <chrono>
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <ctime>
 
@@ -106,6 +107,8 @@ std::string progress_line(const ProgressTask& task, int64_t done, double seconds
   if (!detail.empty()) line += fmt::format(", {}", detail);
   return line;
 }
+
+void write_to_stdout(std::string_view text) { std::fwrite(text.data(), 1, text.size(), stdout); }
 
 void write_to_stderr(std::string_view text) { write_what_can_be_written(STDERR_FILENO, text); }
 

@@ -1,4 +1,4 @@
-// Messages and progress on stderr; stdout is for data. What cannot be written is dropped.
+// Messages and progress on stderr; stdout is for data. A message that cannot be written is dropped.
 #pragma once
 
 #include <string>
@@ -37,6 +37,9 @@ class Console final : public LogSink, public ProgressDisplays {
 std::string progress_line(const ProgressTask& task, int64_t done, double seconds,
                           std::string_view detail);
 
+// Buffered. What went wrong shows at the end of the run: then a result that was not written whole
+// is an error.
+void write_to_stdout(std::string_view text);
 void write_to_stderr(std::string_view text);
 // Writes as much as it can. The caller hears of no error, and of no SIGPIPE.
 void write_what_can_be_written(int fd, std::string_view text);

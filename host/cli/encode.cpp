@@ -1,7 +1,6 @@
 // The verbs encode and tokenize.
 #include <fmt/format.h>
 
-#include <cstdio>
 #include <memory>
 
 #include "base/error.h"
@@ -43,7 +42,7 @@ int tokenize(const engine::CommonOptions& options, const std::vector<fs::path>& 
       line = {{"ids", ids}, {"tokens", Json::array()}};
       for (const int32_t id : ids) line["tokens"].push_back(tokenizer.token(id));
     }
-    fmt::print("{}\n", to_line(line));
+    write_to_stdout(to_line(line) + "\n");
   }
   return status;
 }

@@ -47,7 +47,8 @@ struct Check {
 std::span<const Check> load_checks();
 std::span<const Check> contract_checks();
 std::span<const Check> numeric_checks();
-std::span<const Check> training_checks();
+std::span<const Check> gradient_checks();
+std::span<const Check> learning_checks();
 std::span<const Check> stress_checks();
 
 // Every check, by level.

@@ -255,8 +255,8 @@ std::span<const Check> stress_checks() { return kChecks; }
 
 std::vector<Check> all_checks() {
   std::vector<Check> all;
-  for (const auto& checks :
-       {load_checks(), contract_checks(), numeric_checks(), training_checks(), stress_checks()})
+  for (const auto& checks : {load_checks(), contract_checks(), numeric_checks(), gradient_checks(),
+                             learning_checks(), stress_checks()})
     all.insert(all.end(), checks.begin(), checks.end());
   return all;
 }

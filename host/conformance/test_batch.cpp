@@ -29,31 +29,9 @@ TestBatch::TestBatch(const std::vector<Row>& rows, uint32_t inputs, size_t layer
   row_ids_ = std::make_unique<GuardedMemory>("row_ids", n * sizeof(int64_t));
   for (size_t i = 0; i < n; ++i) static_cast<int64_t*>(row_ids_->data())[i] = rows[i].id;
   view_.row_ids = static_cast<const int64_t*>(row_ids_->data());
-  if (inputs & MOEC_INPUT_TEXT) {
-    // One behind the other without a 0 between, the last one ending where memory ends.
-    size_t size = 0;
-    for (const Row& row : rows) size += row.text.size();
-    text_bytes_ = std::make_unique<GuardedMemory>("texts", size, /*alignment=*/1);
-    texts_ = std::make_unique<GuardedMemory>("the array of texts", n * sizeof(moec_string));
-    auto* to = static_cast<char*>(text_bytes_->data());
-    auto* views = static_cast<moec_string*>(texts_->data());
-    for (size_t i = 0; i < n; ++i) {
-      views[i] = {to, rows[i].text.size()};
-      to = std::copy(rows[i].text.begin(), rows[i].text.end(), to);
-    }
-    view_.texts = views;
-  }
-  int64_t total = 0;
-  if (inputs & (MOEC_INPUT_TOKENS | MOEC_INPUT_HIDDEN)) {
-    offsets_ = std::make_unique<GuardedMemory>("row_offsets", (n + 1) * sizeof(int32_t));
-    auto* offsets = static_cast<int32_t*>(offsets_->data());
-    for (size_t i = 0; i < n; ++i) {
-      offsets[i] = static_cast<int32_t>(total);
-      total += static_cast<int64_t>(rows[i].tokens.size());
-    }
-    offsets[n] = static_cast<int32_t>(total);
-    view_.row_offsets = offsets;
-  }
+  if (inputs & MOEC_INPUT_TEXT) add_texts(rows);
+  const int64_t total =
+      inputs & (MOEC_INPUT_TOKENS | MOEC_INPUT_HIDDEN) ? add_row_offsets(rows) : 0;
   if (inputs & MOEC_INPUT_TOKENS) {
     tokens_ = std::make_unique<GuardedTensor>("token_ids", std::vector<int64_t>{total}, MOEC_INT);
     int32_t* to = tokens_->ints();
@@ -61,23 +39,59 @@ TestBatch::TestBatch(const std::vector<Row>& rows, uint32_t inputs, size_t layer
     view_.token_ids = &tokens_->view;
   }
   if (inputs & (MOEC_INPUT_HIDDEN | MOEC_INPUT_POOLED)) view_.layer_count = layers;
-  for (size_t l = 0; l < layers && (inputs & MOEC_INPUT_HIDDEN); ++l) {
-    GuardedTensor& tensor =
-        hidden_.emplace_back(fmt::format("hidden[{}]", l), std::vector<int64_t>{total, hidden});
-    float* to = tensor.floats();
-    for (const Row& row : rows) to = std::copy(row.hidden[l].begin(), row.hidden[l].end(), to);
-    hidden_views_.push_back(&tensor.view);
+  if (inputs & MOEC_INPUT_HIDDEN)
+    view_.hidden =
+        add_layers("hidden", rows, &Row::hidden, layers, {total, hidden}, hidden_, hidden_views_);
+  if (inputs & MOEC_INPUT_POOLED)
+    view_.pooled = add_layers("pooled", rows, &Row::pooled, layers, {view_.rows, hidden}, pooled_,
+                              pooled_views_);
+  if (read_only) make_read_only();
+}
+
+// One behind the other without a 0 between, the last one ending where memory ends.
+void TestBatch::add_texts(const std::vector<Row>& rows) {
+  size_t size = 0;
+  for (const Row& row : rows) size += row.text.size();
+  text_bytes_ = std::make_unique<GuardedMemory>("texts", size, /*alignment=*/1);
+  texts_ = std::make_unique<GuardedMemory>("the array of texts", rows.size() * sizeof(moec_string));
+  auto* to = static_cast<char*>(text_bytes_->data());
+  auto* views = static_cast<moec_string*>(texts_->data());
+  for (size_t i = 0; i < rows.size(); ++i) {
+    views[i] = {to, rows[i].text.size()};
+    to = std::copy(rows[i].text.begin(), rows[i].text.end(), to);
   }
-  for (size_t l = 0; l < layers && (inputs & MOEC_INPUT_POOLED); ++l) {
-    GuardedTensor& tensor = pooled_.emplace_back(
-        fmt::format("pooled[{}]", l), std::vector<int64_t>{static_cast<int64_t>(n), hidden});
-    float* to = tensor.floats();
-    for (const Row& row : rows) to = std::copy(row.pooled[l].begin(), row.pooled[l].end(), to);
-    pooled_views_.push_back(&tensor.view);
+  view_.texts = views;
+}
+
+int64_t TestBatch::add_row_offsets(const std::vector<Row>& rows) {
+  offsets_ = std::make_unique<GuardedMemory>("row_offsets", (rows.size() + 1) * sizeof(int32_t));
+  auto* offsets = static_cast<int32_t*>(offsets_->data());
+  int64_t total = 0;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    offsets[i] = static_cast<int32_t>(total);
+    total += static_cast<int64_t>(rows[i].tokens.size());
   }
-  if (!hidden_views_.empty()) view_.hidden = hidden_views_.data();
-  if (!pooled_views_.empty()) view_.pooled = pooled_views_.data();
-  if (!read_only) return;
+  offsets[rows.size()] = static_cast<int32_t>(total);
+  view_.row_offsets = offsets;
+  return total;
+}
+
+const moec_tensor* const* TestBatch::add_layers(const char* name, const std::vector<Row>& rows,
+                                                std::vector<std::vector<float>> Row::*values,
+                                                size_t layers, const std::vector<int64_t>& shape,
+                                                std::deque<GuardedTensor>& tensors,
+                                                std::vector<const moec_tensor*>& views) {
+  for (size_t l = 0; l < layers; ++l) {
+    GuardedTensor& tensor = tensors.emplace_back(fmt::format("{}[{}]", name, l), shape);
+    float* to = tensor.floats();
+    for (const Row& row : rows)
+      to = std::copy((row.*values)[l].begin(), (row.*values)[l].end(), to);
+    views.push_back(&tensor.view);
+  }
+  return views.empty() ? nullptr : views.data();
+}
+
+void TestBatch::make_read_only() {
   row_ids_->make_read_only();
   if (texts_) texts_->make_read_only();
   if (text_bytes_) text_bytes_->make_read_only();

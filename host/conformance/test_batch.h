@@ -43,6 +43,16 @@ class TestBatch {
   std::vector<GuardedTensor*> float_inputs();
 
  private:
+  void add_texts(const std::vector<Row>& rows);
+  int64_t add_row_offsets(const std::vector<Row>& rows);  // the number of tokens
+  // The views of a tensor per layer; nullptr if there are no layers.
+  static const moec_tensor* const* add_layers(const char* name, const std::vector<Row>& rows,
+                                              std::vector<std::vector<float>> Row::*values,
+                                              size_t layers, const std::vector<int64_t>& shape,
+                                              std::deque<GuardedTensor>& tensors,
+                                              std::vector<const moec_tensor*>& views);
+  void make_read_only();
+
   std::unique_ptr<GuardedMemory> text_bytes_, texts_, offsets_, row_ids_;
   std::unique_ptr<GuardedTensor> tokens_;
   std::deque<GuardedTensor> hidden_, pooled_;

@@ -181,26 +181,56 @@ void Encoder::settle(std::span<const int64_t> rows, Features& out) {
   }
 }
 
+void Encoder::allocate_ragged(const FeatureRequest& request, const Tokens& tokens,
+                              Features& out) const {
+  out.row_offsets.assign(1, 0);
+  for (const int32_t length : tokens.lengths)
+    out.row_offsets.push_back(out.row_offsets.back() + length);
+  for (const int layer : request.hidden)
+    out.hidden[layer] = at::empty({out.row_offsets.back(), config_.hidden}, at::kFloat);
+  if (!request.tokens) return;
+  out.token_ids = at::empty({out.row_offsets.back()}, at::kInt);
+  int32_t* destination = out.token_ids.mutable_data_ptr<int32_t>();
+  for (const auto& ids : tokens.ids) destination = std::copy(ids.begin(), ids.end(), destination);
+}
+
+void Encoder::run_batch(std::span<const int64_t> batch, const at::Tensor& targets,
+                        const FeatureRequest& request, const std::set<int>& layers,
+                        const Tokens& tokens, Features& out) {
+  std::vector<int32_t> lengths;
+  int64_t total = 0;
+  for (const int64_t i : batch) {
+    lengths.push_back(tokens.lengths[static_cast<size_t>(i)]);
+    total += lengths.back();
+  }
+  at::Tensor ids = at::empty({total}, at::kInt);
+  int32_t* destination = ids.mutable_data_ptr<int32_t>();
+  for (const int64_t i : batch) {
+    const auto& own = tokens.ids[static_cast<size_t>(i)];
+    destination = std::copy(own.begin(), own.end(), destination);
+  }
+  const std::map<int, at::Tensor> states = model_->forward(ids, lengths, layers);
+  for (const PooledKey& key : request.pooled)
+    out.pooled.at(key).index_copy_(0, targets, pool(states.at(key.layer), lengths, key.pooling));
+  for (const int layer : request.hidden) {
+    const at::Tensor state = states.at(layer).cpu();
+    int64_t token = 0;
+    for (size_t i = 0; i < batch.size(); ++i) {
+      out.hidden.at(layer)
+          .narrow(0, out.row_offsets[static_cast<size_t>(batch[i])], lengths[i])
+          .copy_(state.narrow(0, token, lengths[i]));
+      token += lengths[i];
+    }
+  }
+}
+
 void Encoder::run_model(std::span<const int64_t> rows, const FeatureRequest& request,
                         const Tokens& tokens, Features& out, std::string_view progress_label) {
   load();
   std::set<int> layers = request.hidden;
   for (const PooledKey& key : request.pooled) layers.insert(key.layer);
-  const bool ragged = request.tokens || !request.hidden.empty();  // then no row came from the cache
-  if (ragged) {
-    out.row_offsets.assign(1, 0);
-    for (const int32_t length : tokens.lengths)
-      out.row_offsets.push_back(out.row_offsets.back() + length);
-    for (const int layer : request.hidden) {
-      out.hidden[layer] = at::empty({out.row_offsets.back(), config_.hidden}, at::kFloat);
-    }
-    if (request.tokens) {
-      out.token_ids = at::empty({out.row_offsets.back()}, at::kInt);
-      int32_t* destination = out.token_ids.mutable_data_ptr<int32_t>();
-      for (const auto& ids : tokens.ids)
-        destination = std::copy(ids.begin(), ids.end(), destination);
-    }
-  }
+  // A ragged request takes no row from the cache.
+  if (request.tokens || !request.hidden.empty()) allocate_ragged(request, tokens, out);
 
   std::optional<Progress> progress;
   if (!progress_label.empty())
@@ -217,35 +247,9 @@ void Encoder::run_model(std::span<const int64_t> rows, const FeatureRequest& req
       throw Error("E_INTERRUPTED", "encoding was interrupted",
                   cache_ ? "the same command goes on: what was encoded is in the cache" : "");
     }
-    std::vector<int32_t> lengths;
     std::vector<int64_t> targets;
-    for (const int64_t i : batch) {
-      lengths.push_back(tokens.lengths[static_cast<size_t>(i)]);
-      targets.push_back(rows[static_cast<size_t>(i)]);
-    }
-    int64_t total = 0;
-    for (const int32_t length : lengths) total += length;
-    at::Tensor ids = at::empty({total}, at::kInt);
-    int32_t* destination = ids.mutable_data_ptr<int32_t>();
-    for (const int64_t i : batch) {
-      const auto& own = tokens.ids[static_cast<size_t>(i)];
-      destination = std::copy(own.begin(), own.end(), destination);
-    }
-    const std::map<int, at::Tensor> states = model_->forward(ids, lengths, layers);
-    const at::Tensor index = index_tensor(targets);
-    for (const PooledKey& key : request.pooled) {
-      out.pooled.at(key).index_copy_(0, index, pool(states.at(key.layer), lengths, key.pooling));
-    }
-    for (const int layer : request.hidden) {
-      const at::Tensor state = states.at(layer).cpu();
-      int64_t token = 0;
-      for (size_t i = 0; i < batch.size(); ++i) {
-        out.hidden.at(layer)
-            .narrow(0, out.row_offsets[static_cast<size_t>(batch[i])], lengths[i])
-            .copy_(state.narrow(0, token, lengths[i]));
-        token += lengths[i];
-      }
-    }
+    for (const int64_t i : batch) targets.push_back(rows[static_cast<size_t>(i)]);
+    run_batch(batch, index_tensor(targets), request, layers, tokens, out);
     unsettled.insert(unsettled.end(), targets.begin(), targets.end());
     if (progress) progress->advance(static_cast<int64_t>(batch.size()));
   }

@@ -4,6 +4,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -88,6 +89,13 @@ class Encoder {
                                        const FeatureRequest& request, Features& out);
   void run_model(std::span<const int64_t> rows, const FeatureRequest& request, const Tokens& tokens,
                  Features& out, std::string_view progress_label);
+  // Room for the token ids and token states of all texts.
+  void allocate_ragged(const FeatureRequest& request, const Tokens& tokens, Features& out) const;
+  // One forward pass of texts, by their index among `tokens`; their pooled features go to the rows
+  // `targets`.
+  void run_batch(std::span<const int64_t> batch, const at::Tensor& targets,
+                 const FeatureRequest& request, const std::set<int>& layers, const Tokens& tokens,
+                 Features& out);
   // What the rows hold becomes what the cache holds for their texts.
   void settle(std::span<const int64_t> rows, Features& out);
 

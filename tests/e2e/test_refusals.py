@@ -325,11 +325,12 @@ class Output(EndToEnd):
         self.assertRefused(done, 7, "E_WRITE", "none")
 
     def test_a_full_standard_output_is_an_error(self):
-        with open("/dev/full", "w") as full:
-            done = subprocess.run([str(__import__("harness").PROGRAM), "tokenize", "--encoder", str(ENCODER), "-"], input="hello\n", stdout=full,
-                                  stderr=subprocess.PIPE, text=True)
-        self.assertEqual(done.returncode, 7, done.stderr)
-        self.assertIn("E_WRITE", done.stderr)
+        tokenize = ["tokenize", "--encoder", ENCODER, "--format", "lines", "-"]
+        many = "hello\n" * 1000  # more than is buffered
+        for arguments, stdin in ((tokenize, "hello\n"), (tokenize, many), ([*tokenize, "--json"], many), (["validate", "--list"], ""), (["--help"], "")):
+            with open("/dev/full", "w") as full:
+                done = subprocess.run([str(PROGRAM), *map(str, arguments)], input=stdin, stdout=full, stderr=subprocess.PIPE, text=True)
+            self.assertRefused(done, 7, "E_WRITE")
 
     def test_a_read_only_registry_stops_training_before_it_starts(self):
         if os.geteuid() == 0:
