@@ -4,8 +4,8 @@
 
 #include <algorithm>
 #include <array>
-#include <chrono>
 
+#include "base/measure.h"
 #include "base/strings.h"
 #include "conformance/check.h"
 #include "conformance/elf_facts.h"
@@ -150,13 +150,11 @@ void check_entry(Subject& subject, Findings& findings) {
 }
 
 void check_scan_time(Subject& subject, Findings& findings) {
-  const auto start = std::chrono::steady_clock::now();
+  const Stopwatch watch;
   facts_of(subject);
-  const double scan =
-      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  const double scan = watch.seconds();
   subject.library();
-  const double all =
-      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  const double all = watch.seconds();
   findings.note(
       fmt::format("scanned in {:.1f} ms, loaded in {:.1f} ms", scan * 1e3, (all - scan) * 1e3));
   if (scan > kScanSeconds)

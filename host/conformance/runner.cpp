@@ -15,6 +15,7 @@
 #include <cstring>
 
 #include "base/json.h"
+#include "base/measure.h"
 #include "base/strings.h"
 
 namespace moecollab::conformance {
@@ -150,6 +151,7 @@ void fill(Outcome& outcome, const std::string& text, bool in_time, int status,
 
 Outcome run_check(const Check& check, Subject& subject, std::chrono::milliseconds deadline) {
   const auto start = std::chrono::steady_clock::now();
+  const Stopwatch watch;
   int pipe[2];
   if (::pipe2(pipe, O_CLOEXEC) != 0)
     throw Error("E_INTERNAL", fmt::format("no pipe for a check: {}", std::strerror(errno)));
@@ -180,7 +182,7 @@ Outcome run_check(const Check& check, Subject& subject, std::chrono::millisecond
     }
   }
   fill(outcome, text, in_time, status, deadline);
-  outcome.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  outcome.seconds = watch.seconds();
   return outcome;
 }
 

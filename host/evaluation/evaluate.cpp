@@ -1,13 +1,12 @@
 #include "evaluation/evaluate.h"
 
 #include <ATen/Parallel.h>
-#include <sys/resource.h>
 #include <torch/headeronly/version.h>
 
-#include <chrono>
 #include <set>
 
 #include "base/digest.h"
+#include "base/measure.h"
 #include "base/version.h"
 #include "evaluation/report.h"
 #include "pipeline/targets.h"
@@ -73,9 +72,7 @@ void add_counters(pipeline::Collaboration& collaboration, ComputeFigures& sums) 
   for (const pipeline::InstalledExpert* expert : collaboration.experts()) {
     if (!expert->expert->request().empty()) ++sums.encoder_experts;
   }
-  rusage usage{};
-  ::getrusage(RUSAGE_SELF, &usage);
-  sums.peak_rss_bytes = int64_t{usage.ru_maxrss} * 1024;
+  sums.peak_rss_bytes = peak_rss_bytes();
 }
 
 std::vector<ExpertFigures> expert_figures(pipeline::Pool& pool) {
@@ -121,13 +118,12 @@ Figures collect(pipeline::Collaboration& collaboration, const pipeline::GateFile
                 const std::vector<data::Dataset>& datasets, EvaluationContext& context,
                 const CollectingLog& notes) {
   Figures figures;
-  const auto start = std::chrono::steady_clock::now();
+  const Stopwatch watch;
   for (const data::Dataset& dataset : datasets) {
     figures.domains.push_back(
         run_domain(collaboration, gate, dataset, context.baselines, context.seed));
   }
-  figures.compute.seconds =
-      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  figures.compute.seconds = watch.seconds();
 
   pipeline::Pool& pool = collaboration.pool();
   for (size_t d = 0; d < datasets.size(); ++d) {

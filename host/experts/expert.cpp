@@ -1,9 +1,11 @@
 #include "experts/expert.h"
 
+#include "base/probability.h"
+
 namespace moecollab::experts {
 
 at::Tensor Expert::to_logits(const at::Tensor& output) const {
-  return facts().probabilities ? output.clamp_min(1e-12).log() : output;
+  return facts().probabilities ? output.clamp_min(kLeastProbability).log() : output;
 }
 
 void Expert::round_to_bfloat16() {

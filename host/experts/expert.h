@@ -73,7 +73,7 @@ class Expert {
   // [n, classes] float32 for n >= 1 rows, as the expert wrote them (not checked for NaN).
   virtual at::Tensor forward(const encoder::Features& rows) = 0;
   // The logits o_e of what forward() or forward_train() gave: logits as they are, ln p of
-  // probabilities (at least 1e-12).
+  // probabilities (p at least kLeastProbability).
   at::Tensor to_logits(const at::Tensor& output) const;
 
   // --- Training with the host's optimiser, if trainable()

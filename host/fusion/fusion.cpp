@@ -8,6 +8,7 @@
 #include <stdexcept>
 
 #include "base/error.h"
+#include "base/probability.h"
 #include "base/strings.h"
 
 namespace moecollab::fusion {
@@ -125,7 +126,7 @@ at::Tensor task_loss(Mode mode, const at::Tensor& fused, const at::Tensor& targe
   if (mode == Mode::kPaper) return at::cross_entropy_loss(fused, to_positions(targets, labels));
   const at::Tensor column = mode == Mode::kMasked ? to_positions(targets, labels) : targets;
   // A label that no selected expert knows must not make the loss infinite.
-  return -fused.gather(1, column.unsqueeze(1)).clamp_min(std::log(1e-12)).mean();
+  return -fused.gather(1, column.unsqueeze(1)).clamp_min(std::log(kLeastProbability)).mean();
 }
 
 at::Tensor predict(Mode mode, const at::Tensor& fused, const LabelUnion& labels,

@@ -1,31 +1,19 @@
 #include "training/expert_trainer.h"
 
 #include <fmt/format.h>
-#include <sys/resource.h>
 
-#include <chrono>
 #include <cmath>
 #include <limits>
 #include <memory>
 
 #include "base/error.h"
+#include "base/measure.h"
 
 namespace moecollab::training {
 namespace {
 
-using Clock = std::chrono::steady_clock;
 constexpr int64_t kForwardBatch = 1024;
 constexpr const char* kHeldOut = "held_out_logits";
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
-int64_t peak_rss_bytes() {
-  rusage usage{};
-  ::getrusage(RUSAGE_SELF, &usage);
-  return int64_t{usage.ru_maxrss} * 1024;
-}
 
 at::Tensor targets_of(const TrainingSet& data, const std::vector<int64_t>& rows) {
   std::vector<int64_t> targets;
@@ -120,10 +108,10 @@ class Run {
     state->facts.update({{"phase", phase_},
                          {"chosen", chosen_},
                          {"epoch", epochs_done},
-                         {"seconds", seconds_before_ + seconds_since(epoch_start_)},
+                         {"seconds", seconds_before_ + epoch_watch_.seconds()},
                          {"history", history_json()}});
     checkpoints_->save(*state);
-    last_save_ = Clock::now();
+    last_save_.restart();
   }
 
   // Between two steps of the epoch behind `epochs_done`.
@@ -134,17 +122,17 @@ class Run {
       throw Error("E_INTERRUPTED", "training was interrupted; nothing was installed",
                   kept ? "go on with the same command and --resume" : "");
     }
-    if (seconds_since(last_save_) >= options_.checkpoint_seconds) save(learner, epochs_done);
+    if (last_save_.seconds() >= options_.checkpoint_seconds) save(learner, epochs_done);
   }
 
   EpochRecord epoch(Learner& learner, const std::vector<int64_t>& rows, int32_t number) {
-    epoch_start_ = Clock::now();
+    epoch_watch_.restart();
     EpochRecord record;
     record.phase = phase_;
     record.epoch = number + 1;
     record.precision = options_.recipe.precision;
     record.training = learner.epoch(data_, rows, number, [&] { after_step(learner, number); });
-    record.seconds = std::exchange(seconds_before_, 0.0) + seconds_since(epoch_start_);
+    record.seconds = std::exchange(seconds_before_, 0.0) + epoch_watch_.seconds();
     record.peak_rss_bytes = peak_rss_bytes();
     return record;
   }
@@ -230,7 +218,7 @@ class Run {
   at::Tensor held_out_logits_;
   std::unique_ptr<Checkpoints> checkpoints_;
   std::optional<CheckpointState> saved_;
-  Clock::time_point last_save_ = Clock::now(), epoch_start_ = last_save_;
+  Stopwatch last_save_, epoch_watch_;
   double seconds_before_ = 0;  // of this epoch, in the run that was interrupted
 };
 

@@ -14,7 +14,6 @@
 namespace moecollab::training {
 namespace {
 
-constexpr int64_t kBadStepsInARow = 10;
 // A stream of shuffles apart from that of the held-out rows, whose epochs count from 0.
 constexpr int64_t kRoutingStream = int64_t{1} << 40;
 
@@ -164,13 +163,11 @@ at::Tensor GateFitting::loss(const Batch& batch, gate::BalanceWindow* window, do
 }
 
 void GateFitting::count_bad_step() {
-  ++skipped_;
-  if (++bad_in_a_row_ >= kBadStepsInARow) {
-    throw_diverged(
-        fmt::format("{} steps in a row had a loss or gradient that is not finite, in "
-                    "epoch {} of the gate",
-                    bad_in_a_row_, epoch_));
-  }
+  if (!guard_.skipped()) return;
+  throw_diverged(
+      fmt::format("{} steps in a row had a loss or gradient that is not finite, in "
+                  "epoch {} of the gate",
+                  guard_.in_a_row(), epoch_));
 }
 
 bool GateFitting::finite_step(const at::Tensor& loss) {
@@ -178,7 +175,7 @@ bool GateFitting::finite_step(const at::Tensor& loss) {
   for (at::Tensor* tensor : gate_.parameters())
     finite = finite && tensor->grad().isfinite().all().item<bool>();
   if (finite) {
-    bad_in_a_row_ = 0;
+    guard_.taken();
     return true;
   }
   for (at::Tensor* tensor : gate_.parameters()) tensor->mutable_grad().zero_();
@@ -257,7 +254,7 @@ GateTerms GateFitting::lbfgs_iteration() {
   if (!std::isfinite(lbfgs_->value())) throw_diverged("the loss of the uniform gate is not finite");
   converged_ = !lbfgs_->step();
   for (int64_t i = before; i < lbfgs_->not_finite(); ++i) count_bad_step();
-  bad_in_a_row_ = 0;
+  guard_.taken();
   // A search may end elsewhere than at its best point.
   std::vector<double> gradient(lbfgs_->x().size());
   evaluate(lbfgs_->x(), gradient);

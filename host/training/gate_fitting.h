@@ -14,6 +14,7 @@
 #include "training/adamw.h"
 #include "training/gate_problem.h"
 #include "training/lbfgs.h"
+#include "training/step_guard.h"
 
 namespace moecollab::training {
 
@@ -77,7 +78,7 @@ class GateFitting {
   bool converged() const { return converged_; }
   // A copy that later epochs do not change.
   gate::Gate gate() const;
-  int64_t skipped_steps() const { return skipped_; }
+  int64_t skipped_steps() const { return guard_.count(); }
 
  private:
   struct Batch {
@@ -109,7 +110,8 @@ class GateFitting {
   GateTerms last_terms_;  // L-BFGS: of the last evaluation
   at::Tensor routing_order_;
   int64_t routing_next_ = 0, routing_pass_ = 0;
-  int64_t epoch_ = 0, skipped_ = 0, bad_in_a_row_ = 0;
+  int64_t epoch_ = 0;
+  StepGuard guard_;
   bool converged_ = false;
 };
 

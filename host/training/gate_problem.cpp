@@ -6,12 +6,13 @@
 #include <limits>
 #include <stdexcept>
 
+#include "base/probability.h"
+
 namespace moecollab::training {
 namespace {
 
 // As fusion::task_loss has it: a label that no selected expert knows must not make the loss
 // infinite.
-constexpr double kLeastProbability = 1e-12;
 
 at::Tensor make_space_mask(const std::vector<fusion::ExpertLabels>& experts, int64_t spaces) {
   at::Tensor mask = at::full({spaces, static_cast<int64_t>(experts.size())},

@@ -1,28 +1,21 @@
 #include "training/gate_trainer.h"
 
 #include <fmt/format.h>
-#include <sys/resource.h>
 
-#include <chrono>
 #include <limits>
 #include <numeric>
 
 #include "base/error.h"
+#include "base/measure.h"
 #include "training/shuffle.h"
 
 namespace moecollab::training {
 namespace {
 
-int64_t peak_rss_bytes() {
-  rusage usage{};
-  ::getrusage(RUSAGE_SELF, &usage);
-  return int64_t{usage.ru_maxrss} * 1024;
-}
-
 // One epoch of `fitting`, judged and timed.
 GateEpoch run_epoch(GateFitting& fitting, const GateProblem& problem,
                     const GateTrainingOptions& options, std::span<const int64_t> validation) {
-  const auto start = std::chrono::steady_clock::now();
+  const Stopwatch watch;
   GateEpoch epoch;
   epoch.terms = fitting.epoch();
   if (!validation.empty()) {
@@ -30,7 +23,7 @@ GateEpoch run_epoch(GateFitting& fitting, const GateProblem& problem,
     epoch.judged = judge(problem, fitting.gate(), options.objective, prior, validation);
   }
   epoch.skipped_steps = fitting.skipped_steps();
-  epoch.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  epoch.seconds = watch.seconds();
   epoch.peak_rss_bytes = peak_rss_bytes();
   return epoch;
 }

@@ -7,6 +7,7 @@
 #include <map>
 
 #include "base/error.h"
+#include "base/probability.h"
 #include "encoder/features.h"
 #include "training/discriminant.h"
 #include "training/lbfgs.h"
@@ -14,7 +15,7 @@
 namespace moecollab::training {
 namespace {
 
-constexpr double kFloor = 1e-12;  // of a probability whose logarithm is taken
+constexpr double kLeastLength = 1e-12;  // of a mean that is divided by
 constexpr int32_t kIterations = 200;
 constexpr double kPull = 1e-2;  // towards the prototype, where nothing else holds the rows
 constexpr double kTilt = 1e-4;  // towards the new texts' own discriminant
@@ -93,7 +94,7 @@ class RowLoss {
         scores_(std::move(scores)),
         start_(std::move(start)),
         pull_(std::move(pull)) {
-    const at::Tensor log_worth = worth(setting, texts).clamp_min(kFloor).log(),
+    const at::Tensor log_worth = worth(setting, texts).clamp_min(kLeastProbability).log(),
                      old = setting.gate.router_logits(texts.z).to(at::kDouble);
     old_ = old.logsumexp(1, true);
     old_useful_ = (old + log_worth.narrow(1, 0, old.size(1))).logsumexp(1, true);
@@ -196,7 +197,7 @@ NewRows prototype_rows(const GrowthSetting& setting, const at::Tensor& z) {
   const int64_t k = setting.new_rows();
   const at::Tensor mean = gate.standardised(z).mean(0);
   const double length = gate.weight.norm(2, 1).mean().item<double>();
-  const at::Tensor w = mean * (length / std::max(mean.norm().item<double>(), kFloor));
+  const at::Tensor w = mean * (length / std::max(mean.norm().item<double>(), kLeastLength));
   const at::Tensor halfway = mean / 2;
   const double others = (gate.weight.matmul(halfway) + gate.bias).logsumexp(0).item<double>();
   const double b = others - w.dot(halfway).item<double>() - std::log(static_cast<double>(k));

@@ -14,6 +14,7 @@
 #include "training/learner.h"
 #include "training/schedule.h"
 #include "training/shuffle.h"
+#include "training/step_guard.h"
 
 namespace moecollab::training {
 namespace {
@@ -167,7 +168,7 @@ class JointFitting {
       skip(number);
       return std::nullopt;
     }
-    skipped_in_a_row_ = 0;
+    guard_.taken();
     optimiser_->clip(norm, options_.clip);
     optimiser_->step();
     for (const JointExpert& expert : experts_) expert.expert->params_changed();
@@ -176,11 +177,11 @@ class JointFitting {
 
   void skip(int64_t number) {
     optimiser_->zero_grad();
-    if (++skipped_in_a_row_ < kMostSkippedInARow) return;
+    if (!guard_.skipped()) return;
     throw Error("E_TRAIN_DIVERGED",
                 fmt::format("the gradient was not finite in {} steps in a row, the last being step "
                             "{}; nothing was installed",
-                            skipped_in_a_row_, number + 1),
+                            guard_.in_a_row(), number + 1),
                 "train the experts with a smaller --lr first: --joint takes their rates");
   }
 
@@ -196,7 +197,7 @@ class JointFitting {
   std::vector<at::Tensor> z_;  // by domain, standardised
   std::vector<fusion::ExpertLabels> labels_of_;
   std::optional<AdamW> optimiser_;
-  int skipped_in_a_row_ = 0;
+  StepGuard guard_;
 };
 
 using Values = std::vector<at::Tensor>;

@@ -9,6 +9,7 @@
 #include "experts/autograd.h"
 #include "training/adamw.h"
 #include "training/shuffle.h"
+#include "training/step_guard.h"
 
 namespace moecollab::training {
 namespace {
@@ -66,7 +67,7 @@ class GradientLearner final : public Learner {
                    {"loss", figures_.loss},
                    {"tokens", figures_.tokens},
                    {"skipped", figures_.skipped},
-                   {"skipped_in_a_row", skipped_in_a_row_}};
+                   {"skipped_in_a_row", guard_.in_a_row()}};
     return state;
   }
 
@@ -88,7 +89,7 @@ class GradientLearner final : public Learner {
     optimiser_.set_steps(saved.facts["steps"].get<int64_t>());
     figures_ = {saved.facts["loss"].get<double>(), saved.facts["tokens"].get<int64_t>(),
                 saved.facts["skipped"].get<int64_t>()};
-    skipped_in_a_row_ = saved.facts["skipped_in_a_row"].get<int>();
+    guard_.set_in_a_row(saved.facts["skipped_in_a_row"].get<int>());
   }
 
  private:
@@ -111,7 +112,7 @@ class GradientLearner final : public Learner {
     for (const int64_t row : rows) figures_.tokens += data.features.tokens(row);
     const double value = loss.item<double>(), norm = optimiser_.grad_norm();
     if (!std::isfinite(value) || !std::isfinite(norm)) return skip(number);
-    skipped_in_a_row_ = 0;
+    guard_.taken();
     figures_.loss += value * static_cast<double>(rows.size());
     rows_seen_ += static_cast<int64_t>(rows.size());
     if (recipe_.clip > 0) optimiser_.clip(norm, recipe_.clip);
@@ -123,12 +124,12 @@ class GradientLearner final : public Learner {
   void skip(int64_t number) {
     optimiser_.zero_grad();
     ++figures_.skipped;
-    if (++skipped_in_a_row_ < kMostSkippedInARow) return;
+    if (!guard_.skipped()) return;
     throw Error(
         "E_TRAIN_DIVERGED",
         fmt::format("expert {}: loss or gradient was not finite in {} steps in a row, the last "
                     "being step {}",
-                    expert_.name(), skipped_in_a_row_, number + 1),
+                    expert_.name(), guard_.in_a_row(), number + 1),
         "use a smaller --lr");
   }
 
@@ -139,7 +140,7 @@ class GradientLearner final : public Learner {
   int64_t cursor_ = 0;     // steps done of the epoch at hand
   EpochFigures figures_;   // of these; the loss as a sum over rows
   int64_t rows_seen_ = 0;  // of steps that were not skipped
-  int skipped_in_a_row_ = 0;
+  StepGuard guard_;
 };
 
 class FitLearner final : public Learner {

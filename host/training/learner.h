@@ -17,8 +17,6 @@
 
 namespace moecollab::training {
 
-inline constexpr int kMostSkippedInARow = 10;  // steps that are not finite, before a run stops
-
 // How one expert is trained. A kind's manifest states its own under [training].
 struct Recipe {
   int32_t epochs = 60;  // at most, and what the schedule's length is

@@ -4,19 +4,19 @@
 
 #include <algorithm>
 #include <atomic>
-#include <chrono>
 #include <exception>
 #include <mutex>
 #include <thread>
 
 #include "base/error.h"
+#include "base/measure.h"
 
 namespace moecollab::training {
 namespace {
 
 SweepResult run_point(const GateProblem& problem, GateTrainingOptions options,
                       const SweepPoint& point, StopToken stop) {
-  const auto start = std::chrono::steady_clock::now();
+  const Stopwatch watch;
   options.objective.lambda1 = point.lambda1;
   options.objective.lambda2 = point.lambda2;
   SweepResult result;
@@ -30,7 +30,7 @@ SweepResult run_point(const GateProblem& problem, GateTrainingOptions options,
     if (error.code() != "E_TRAIN_DIVERGED") throw;
     result.failure = error.what();
   }
-  result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  result.seconds = watch.seconds();
   return result;
 }
 
