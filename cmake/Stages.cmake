@@ -5,8 +5,10 @@
 # A stage links and includes stages to its left (or of its own rank) only, and a stage that is not
 # marked TORCH reaches LibTorch through none of them; configure fails otherwise.
 
-# Ranks, left to right. A sub-library (metrics) has the rank of its folder. Stages of one rank stand
-# between bars (a semicolon would make each an element, and so a rank, of its own).
+# The one list of stages: ranks, left to right. host/CMakeLists.txt adds these folders, the layer rule
+# follows their order, and host/README.md shows it (the test `layers` compares). A sub-library (metrics)
+# has the rank of its folder. Stages of one rank stand between bars (a semicolon would make each an
+# element, and so a rank, of its own).
 set(MOECOLLAB_RANKS
     "base" "text|weights|data|registry" "encoder|experts" "gate|fusion" "pipeline"
     "training|evaluation" "conformance|contribution" "engine" "cli" "app")

@@ -44,3 +44,13 @@ configure(unknown_stage "#include \"nowhere/x.h\"" "harmless" "is no stage of th
 configure(heavy_header "#include <torch/torch.h>" "harmless" "includes <torch/torch.h>")
 configure(direct_torch "#include <string>" "LibTorch::LibTorch" "text is torch-free, but reaches LibTorch::LibTorch")
 configure(torch_over_another_target "#include <string>" "sneaky" "text is torch-free, but reaches LibTorch::LibTorch")
+
+# The list as host/README.md shows it.
+include(${ROOT}/cmake/Stages.cmake)
+string(REPLACE "|" ", " shown "${MOECOLLAB_RANKS}")
+list(JOIN shown " | " shown)
+file(STRINGS ${ROOT}/host/README.md line REGEX "^`base \\| ")
+if(NOT line STREQUAL "`${shown}`")
+  message(FATAL_ERROR "host/README.md shows the stages as\n${line}\ncmake/Stages.cmake has\n`${shown}`")
+endif()
+message(STATUS "stages of host/README.md: ok")
