@@ -5,13 +5,12 @@
 
 #include "base/error.h"
 #include "base/strings.h"
-#include "contribution/install.h"
-#include "contribution/package_writer.h"
 #include "experts/autograd.h"
 #include "experts/in_process_expert.h"
 #include "pipeline/collaboration.h"
 #include "plugin/throwaway_worker.h"
 #include "torch/tiny_encoder.h"
+#include "torch/toy_registry.h"
 #include "training/expert_trainer.h"
 
 namespace moecollab::experts {
@@ -243,67 +242,30 @@ TEST_F(WorkerExpertTest, TheTrainerEndsInTheSameBits) {
   expect_equal(theirs.expert->learnt(), mine.expert->learnt());
 }
 
-// A registry of two adapters, and a gate over both.
 struct WorkerPoolTest : WorkerExpertTest {
-  WorkerPoolTest() {
-    contribution::ensure_registry(registry.path(), encoder.settings(), Log());
-    for (const std::string domain : {"films", "courts"}) {
-      const auto expert = here();
-      expert->bind(weights.size() + 1);
-      install(domain, weights.emplace_back(expert->learnt()));
-    }
-    pipeline::PoolOptions options;
-    options.registry = registry.path();
-    pool.emplace(options);
-  }
-  void install(const std::string& domain, const Weights& learnt) {
-    registry::Manifest manifest = registry::open_package(kLibrary.parent_path()).manifest;
-    manifest.expert.id += "." + domain;
-    manifest.expert.name = domain;
-    manifest.task.domain = domain;
-    manifest.task.label_space = domain + "/1";
-    manifest.task.labels = {"no", "yes"};
-    manifest.input.encoder_fingerprint = encoder.fingerprint();
-    manifest.config["bottleneck"] = 8;
-    make_folder(packages.path() / domain);
-    contribution::install(registry.path(),
-                          contribution::write_package(packages.path() / domain,
-                                                      {manifest, kLibrary, learnt, false, {}}),
-                          domain, Log());
-  }
   pipeline::Answers answer() {
-    gate::Gate gate =
-        gate::make_gate({{2, encoder::Pooling::kMean}}, at::randn({9, tiny.kHidden}), 2);
-    gate.weight = at::sin(at::arange(2 * tiny.kHidden, at::kFloat)).view({2, tiny.kHidden});
-    gate.mean.zero_();
-    gate.std.fill_(1);
-    pipeline::RoutedGate routed{gate, {}, {}, {}, {}, {}};
-    for (pipeline::InstalledExpert& expert : pool->experts()) {
-      routed.experts.push_back(&expert);
-      routed.labels.push_back(expert.labels);
-    }
-    pipeline::Collaboration collaboration(*pool, std::move(routed), fusion::Mode::kMixture, 0);
+    pipeline::Collaboration collaboration(pool, pipeline::open_gate(toy.gate_for(pool), pool),
+                                          fusion::Mode::kMixture, 0);
     return collaboration.answer(texts);
   }
 
-  TemporaryFolder registry, packages;
-  std::vector<Weights> weights;
-  std::optional<pipeline::Pool> pool;
+  testing::ToyRegistry toy{tiny};
+  pipeline::Pool pool{toy.options()};
 };
 
 TEST_F(WorkerPoolTest, TheCollaborationAnswersWithTheSameBits) {
   const pipeline::Answers expected = answer();
-  for (size_t e = 0; e < 2; ++e) pool->experts()[e].expert = there(weights[e]);
+  for (size_t e = 0; e < 2; ++e) pool.experts()[e].expert = there(toy.weights[e]);
   const pipeline::Answers seen = answer();
   for (size_t e = 0; e < 2; ++e) EXPECT_TRUE(seen.logits[e].equal(expected.logits[e])) << e;
   EXPECT_TRUE(seen.fused.equal(expected.fused));
-  EXPECT_EQ(pool->experts()[1].calls, 2 * static_cast<int64_t>(texts.size()));
+  EXPECT_EQ(pool.experts()[1].calls, 2 * static_cast<int64_t>(texts.size()));
 }
 
 TEST_F(WorkerPoolTest, AProcessThatIsGoneIsAnErrorOfItsExpert) {
-  auto worker = there(weights[0]);
+  auto worker = there(toy.weights[0]);
   worker->end_process();
-  pool->experts()[0].expert = std::move(worker);
+  pool.experts()[0].expert = std::move(worker);
   for (int i = 0; i < 2; ++i)
     EXPECT_EQ(refusal([&] { answer(); }), "E_OUT: expert films: the worker is gone");
 }

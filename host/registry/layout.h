@@ -1,0 +1,54 @@
+// Where everything of a registry lies.
+#pragma once
+
+#include <string>
+
+#include "base/files.h"
+
+namespace moecollab::registry {
+
+inline constexpr const char* kRegistryFile = "registry.toml";
+inline constexpr const char* kLockFile = "registry.lock.toml";
+inline constexpr const char* kExpertsFolder = "experts";
+inline constexpr const char* kHistoryFolder = "history";
+
+// Held by who changes the folder.
+inline fs::path change_lock(const fs::path& registry) { return registry / ".lock"; }
+
+// The fitted gate, its tensors, an epoch per line of its fit, and the rows kept for growth.
+inline fs::path gate_folder(const fs::path& registry) { return registry / "gate"; }
+inline fs::path gate_file(const fs::path& registry) { return gate_folder(registry) / "gate.toml"; }
+inline fs::path gate_tensors(const fs::path& registry) {
+  return gate_folder(registry) / "gate.safetensors";
+}
+inline fs::path gate_history(const fs::path& registry) {
+  return gate_folder(registry) / "history.jsonl";
+}
+inline fs::path replay_file(const fs::path& registry) {
+  return gate_folder(registry) / "replay.safetensors";
+}
+
+// A package's logits on the texts that it did not train on.
+inline fs::path held_out_file(const fs::path& registry, const std::string& package_sha256) {
+  return registry / "heldout" / (package_sha256 + ".safetensors");
+}
+// The verdict over a candidate.
+inline fs::path admission_file(const fs::path& registry, const std::string& package_sha256) {
+  return registry / "admission" / (package_sha256 + ".json");
+}
+// An epoch per line of an expert's training.
+inline fs::path expert_history(const fs::path& registry, const std::string& name) {
+  return registry / kHistoryFolder / (name + ".jsonl");
+}
+// An unfinished training.
+inline fs::path checkpoint_folder(const fs::path& registry, const std::string& name) {
+  return registry / "checkpoints" / name;
+}
+// The models that a collaboration is compared with.
+inline fs::path head_baseline(const fs::path& registry) {
+  return registry / "baselines" / "head.toml";
+}
+inline fs::path deep_baseline(const fs::path& registry) { return registry / "baselines" / "deep"; }
+inline fs::path sweep_folder(const fs::path& registry) { return registry / "sweep"; }
+
+}  // namespace moecollab::registry

@@ -1,0 +1,84 @@
+#include "pipeline/open_gate.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "base/error.h"
+#include "torch/toy_registry.h"
+
+namespace moecollab::pipeline {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+struct OpenGateTest : ::testing::Test {
+  std::string code_of(const GateFile& gate) {
+    try {
+      open_gate(gate, pool);
+    } catch (const Error& error) {
+      return error.code();
+    }
+    return "none";
+  }
+
+  moecollab::testing::TinyEncoder tiny;
+  moecollab::testing::ToyRegistry toy{tiny};
+  CollectingLog said{Log()};
+  Pool pool{toy.options({said.log(), {}})};
+  GateFile file = toy.gate_for(pool);
+};
+
+TEST_F(OpenGateTest, AllRowsWithTheirExpertsAtTheirTemperatures) {
+  const RoutedGate routed = open_gate(file, pool);
+  EXPECT_EQ(routed.experts[1], &pool.experts()[1]);
+  EXPECT_EQ(routed.rows[1].name, pool.experts()[1].name);
+  EXPECT_EQ(routed.labels[1].temperature, 2.0);
+  EXPECT_TRUE(routed.gate.weight.equal(file.gate.weight));
+  EXPECT_THAT(routed.dropped, IsEmpty());
+  EXPECT_THAT(routed.unrouted, IsEmpty());
+  EXPECT_THAT(said.texts(), IsEmpty());
+}
+
+TEST_F(OpenGateTest, NeitherFileNorPoolIsChanged) {
+  file.rows[0].name = "gone";
+  const at::Tensor weight = file.gate.weight.clone();
+  open_gate(file, pool);
+  EXPECT_EQ(file.rows.size(), 2U);
+  EXPECT_TRUE(file.gate.weight.equal(weight));
+  for (const InstalledExpert& expert : pool.experts()) EXPECT_EQ(expert.labels.temperature, 1.0);
+}
+
+TEST_F(OpenGateTest, ARowWithoutAnExpertIsDroppedAndAnExpertWithoutARowIsUnrouted) {
+  file.rows[0].name = "gone";
+  const RoutedGate routed = open_gate(file, pool);
+  EXPECT_THAT(routed.dropped, ElementsAre("gone"));
+  EXPECT_THAT(routed.unrouted, ElementsAre(pool.experts()[0].name));
+  ASSERT_EQ(routed.experts.size(), 1U);
+  EXPECT_EQ(routed.experts[0], &pool.experts()[1]);
+  EXPECT_TRUE(routed.gate.weight.equal(file.gate.weight.narrow(0, 1, 1)));
+  EXPECT_TRUE(routed.gate.bias.equal(file.gate.bias.narrow(0, 1, 1)));
+  EXPECT_THAT(said.texts(), ElementsAre(HasSubstr("gone has a row in the gate but is not ready"),
+                                        HasSubstr("has no row in the gate")));
+}
+
+TEST_F(OpenGateTest, AnExpertThatIsAboutToGrowIsNotUnrouted) {
+  file.rows[0].name = "gone";
+  const std::vector<std::string> growing = {pool.experts()[0].name};
+  EXPECT_THAT(open_gate(file, pool, growing).unrouted, IsEmpty());
+}
+
+TEST_F(OpenGateTest, WhatTheGateWasNotFittedForIsRefused) {
+  EXPECT_EQ(code_of(file), "none");
+  GateFile other_package = file, other_encoder = file, nobody = file;
+  other_package.rows[1].sha256[0] ^= 1;
+  EXPECT_EQ(code_of(other_package), "E_GATE");
+  other_encoder.encoder_fingerprint[0] ^= 1;
+  EXPECT_EQ(code_of(other_encoder), "E_GATE");
+  for (GateRow& row : nobody.rows) row.name = "gone";
+  EXPECT_EQ(code_of(nobody), "E_GATE");
+}
+
+}  // namespace
+}  // namespace moecollab::pipeline
