@@ -54,7 +54,8 @@ void add_common(CLI::App& verb, Program& program, engine::CommonOptions& options
 }
 
 void add_output(CLI::App& verb, Program& program) {
-  verb.add_flag("--json", program.json, "Print the result as JSON");
+  // Before any other option is looked at, whose refusal is then printed as JSON too.
+  verb.add_flag("--json", program.json, "Print the result as JSON")->trigger_on_parse();
   verb.add_flag("--quiet", program.quiet, "Warnings and errors only");
   verb.add_option("--config",
                   "TOML file with any of these options as keys; flags and environment win")
@@ -81,6 +82,11 @@ void add_data(CLI::App& verb, data::DataOptions& options) {
           [&options](const std::string& name) { options.format = data::parse_format(name); },
           "auto, jsonl, csv, tsv or lines")
       ->default_str("auto");
+}
+
+void add_fusion(CLI::App& verb, std::optional<fusion::Mode>& mode, const std::string& help) {
+  verb.add_option_function<std::string>(
+      "--fusion", [&mode](const std::string& word) { mode = fusion::parse_mode(word); }, help);
 }
 
 void print_result(const Program& program, const Json& result, const std::string& text) {

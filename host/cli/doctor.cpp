@@ -80,9 +80,15 @@ void add_bench(Program& program) {
   CLI::App& verb =
       add_verb(program, program.app, "bench", "Measures the encoder and every installed expert",
                "moecollab bench --stage encode");
-  verb.add_option("--stage", options->stage, "encode, expert or all")
+  static const std::map<std::string, engine::BenchStage> kStages = {
+      {"encode", engine::BenchStage::kEncode},
+      {"expert", engine::BenchStage::kExpert},
+      {"all", engine::BenchStage::kAll}};
+  verb.add_option_function<std::string>(
+          "--stage", [options](const std::string& word) { options->stage = kStages.at(word); },
+          "encode, expert or all")
       ->check(CLI::IsMember({"encode", "expert", "all"}))
-      ->capture_default_str();
+      ->default_str("all");
   verb.add_option("--texts", options->texts, "Texts to encode")->capture_default_str();
   add_common(verb, program, *options);
   verb.callback([&program, options] {

@@ -39,8 +39,7 @@ void add_eval(Program& program) {
       add_verb(program, program.app, "eval",
                "Evaluates the installed experts, gate and fusion, and prints the comparison table",
                "moecollab eval --data-dir samples/data --report report.json --html report.html");
-  verb.add_option("--fusion", options->fusion,
-                  "mixture, logit-union, masked or paper (default: the gate's)");
+  add_fusion(verb, options->fusion, "mixture, logit-union, masked or paper (default: the gate's)");
   verb.add_option("--top-k", options->top_k,
                   "Experts run for a text; 0: all (default: the gate's)");
   verb.add_option("--report", outputs->json, "Write the report as JSON");

@@ -3,39 +3,53 @@
 namespace moecollab::cli {
 namespace {
 
-void add_objective(CLI::App& verb, engine::TrainGateOptions& options) {
-  verb.add_option("--entropy-sign", options.entropy_sign,
-                  "literal: lambda1 times the entropy is added, as the paper prints it; explore: "
-                  "subtracted")
-      ->capture_default_str();
-  verb.add_option("--prior", options.prior,
+// An option whose value is one of some words; the parser refuses others, naming the option.
+template <typename Value>
+void add_word(CLI::App& verb, const char* option, Value& value,
+              Value (*parse)(std::string_view text, std::string_view what), const char* help) {
+  verb.add_option_function<std::string>(
+          option, [option, &value, parse](const std::string& word) { value = parse(word, option); },
+          help)
+      ->default_str(std::string(name(value)));
+}
+
+void add_objective(CLI::App& verb, training::GateTrainingOptions& options) {
+  add_word(verb, "--entropy-sign", options.objective.entropy_sign, gate::parse_entropy_sign,
+           "literal: lambda1 times the entropy is added, as the paper prints it; explore: "
+           "subtracted");
+  verb.add_option("--prior", options.prior_source,
                   "What the balance term draws the experts' shares to: uniform, data, or a TOML or "
                   "JSON file of expert = share")
       ->capture_default_str();
-  verb.add_option("--balance-window", options.balance_window,
+  verb.add_option("--balance-window", options.objective.balance_window,
                   "Batches that the balance term looks back on; 0: one")
       ->capture_default_str();
-  verb.add_option("--free-bits", options.free_bits, "Nats of the balance term that cost nothing")
+  verb.add_option("--free-bits", options.objective.free_bits,
+                  "Nats of the balance term that cost nothing")
       ->capture_default_str();
-  verb.add_option("--switch", options.switch_load,
+  verb.add_option("--switch", options.objective.switch_load,
                   "Weight of the Switch Transformer's load balancing term")
       ->capture_default_str();
-  verb.add_option("--importance-cv2", options.importance_cv2,
+  verb.add_option("--importance-cv2", options.objective.importance_cv2,
                   "Weight of the squared coefficient of variation of the experts' importance")
       ->capture_default_str();
-  verb.add_option("--z-loss", options.z_loss, "Weight of the mean squared logsumexp of the gate")
+  verb.add_option("--z-loss", options.objective.z_loss,
+                  "Weight of the mean squared logsumexp of the gate")
       ->capture_default_str();
 }
 
 }  // namespace
 
-void add_gate_fit(CLI::App& verb, engine::TrainGateOptions& options) {
-  verb.add_option("--fusion", options.fusion, "mixture, logit-union, masked or paper")
-      ->capture_default_str();
+void add_gate_fit(CLI::App& verb, training::GateTrainingOptions& options) {
+  verb.add_option_function<std::string>(
+          "--fusion",
+          [&options](const std::string& word) { options.fusion = fusion::parse_mode(word); },
+          "mixture, logit-union, masked or paper")
+      ->default_str(std::string(name(options.fusion)));
   verb.add_option("--top-k", options.top_k, "Experts run for a text; 0: all")
       ->capture_default_str();
-  verb.add_option("--gate", options.gate, "linear, or mlp: one hidden layer")
-      ->capture_default_str();
+  add_word(verb, "--gate", options.gate, training::parse_gate_kind,
+           "linear, or mlp: one hidden layer");
   verb.add_option("--gate-hidden", options.hidden, "Units of the mlp gate's hidden layer")
       ->capture_default_str();
   verb.add_flag("--calibrate", options.calibrate,
@@ -43,9 +57,8 @@ void add_gate_fit(CLI::App& verb, engine::TrainGateOptions& options) {
   add_objective(verb, options);
   verb.add_option("--layers", options.layers,
                   "Encoder layers whose means the gate reads (default: first, middle, last)");
-  verb.add_option("--optimizer", options.optimizer,
-                  "adamw, or lbfgs: all texts at once; it finds its own step")
-      ->capture_default_str();
+  add_word(verb, "--optimizer", options.optimizer, training::parse_gate_optimizer,
+           "adamw, or lbfgs: all texts at once; it finds its own step");
   verb.add_option("--epochs", options.epochs,
                   "Epochs (of lbfgs: iterations) at most; the best on a fifth of the texts counts")
       ->capture_default_str();

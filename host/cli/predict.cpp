@@ -14,7 +14,7 @@ void add_predict(Program& program) {
                             "echo 'the match went to extra time' | moecollab predict -");
   verb.add_option("files", options->files,
                   "JSONL, CSV, TSV or plain lines; - is standard input (the default)");
-  verb.add_option("--fusion", options->fusion, "mixture or logit-union (default: the gate's)");
+  add_fusion(verb, options->fusion, "mixture or logit-union (default: the gate's)");
   verb.add_option("--top-k", options->top_k,
                   "Experts run for a text; 0: all (default: the gate's)");
   verb.add_option("--max-latency-ms", options->max_latency_ms,

@@ -19,7 +19,7 @@ void add_sweep(Program& program) {
   verb.add_option("--out", options->out,
                   "Folder of points.jsonl, sweep.json, sweep.csv and sweep.html; finished points "
                   "found there are not fitted again (default: REGISTRY/sweep)");
-  add_gate_fit(verb, *options);
+  add_gate_fit(verb, options->gate);
   learns_from_data(verb, program, options, [&program](const auto& o) {
     const Json result = open_engine().sweep(o, program.context());
     print_result(program, result, evaluation::sweep_text(result));

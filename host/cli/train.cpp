@@ -110,12 +110,14 @@ void add_train_gate(Program& program) {
   CLI::App& verb =
       add_verb(program, program.app, "train-gate", "Fits the gate on held-out training texts",
                "moecollab train-gate --data-dir samples/data --lambda1 0.01 --lambda2 0.01");
-  verb.add_option("--lambda1", options->lambda1, "Weight of the entropy term of eq 3")
+  verb.add_option("--lambda1", options->gate.objective.lambda1,
+                  "Weight of the entropy term of eq 3")
       ->capture_default_str();
-  verb.add_option("--lambda2", options->lambda2, "Weight of the balance term of eq 3")
+  verb.add_option("--lambda2", options->gate.objective.lambda2,
+                  "Weight of the balance term of eq 3")
       ->capture_default_str();
-  add_gate_fit(verb, *options);
-  verb.add_option("--keep-replay", options->keep_replay,
+  add_gate_fit(verb, options->gate);
+  verb.add_option("--keep-replay", options->gate.keep_replay,
                   "Texts of each domain whose features, labels and logits are kept for `grow`")
       ->capture_default_str();
   learns_from_data(verb, program, options, [&program](const auto& o) {

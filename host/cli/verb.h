@@ -40,7 +40,10 @@ void add_seed(CLI::App& verb, engine::CommonOptions& options);
 void add_cache(CLI::App& verb, engine::CommonOptions& options);
 void add_data(CLI::App& verb, data::DataOptions& options);
 // Everything that a fit of the gate takes but --lambda1 and --lambda2.
-void add_gate_fit(CLI::App& verb, engine::TrainGateOptions& options);
+void add_gate_fit(CLI::App& verb, training::GateTrainingOptions& options);
+
+// --fusion where it is the gate's unless given.
+void add_fusion(CLI::App& verb, std::optional<fusion::Mode>& mode, const std::string& help);
 
 // A verb of the program whose help begins with an example.
 CLI::App& add_verb(Program& program, CLI::App& parent, const std::string& name,

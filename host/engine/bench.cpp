@@ -95,8 +95,8 @@ Json run_bench(const BenchOptions& options, const RunContext& context) {
   const std::vector<std::string> texts = bench_texts(options.texts);
   const std::vector<std::string_view> views(texts.begin(), texts.end());
   Json result = {{"threads", pool.options().compute.threads}, {"texts", options.texts}};
-  if (options.stage != "expert") result["encode"] = bench_encode(pool, views);
-  if (options.stage != "encode") {
+  if (options.stage != BenchStage::kExpert) result["encode"] = bench_encode(pool, views);
+  if (options.stage != BenchStage::kEncode) {
     result["experts"] = Json::array();
     for (pipeline::InstalledExpert& expert : pool.experts())
       result["experts"].push_back(bench_expert(pool, expert, views));

@@ -10,6 +10,8 @@
 #include "base/files.h"
 #include "base/json.h"
 #include "data/data_location.h"
+#include "fusion/mode.h"
+#include "training/gate_training_options.h"
 
 namespace moecollab::engine {
 
@@ -49,24 +51,7 @@ struct TrainExpertOptions : CommonOptions {
 
 struct TrainGateOptions : CommonOptions {
   data::DataOptions data;
-  std::string fusion = "mixture";
-  int64_t top_k = 0;
-  double lambda1 = 0.0, lambda2 = 0.0;
-  std::vector<int64_t> layers;  // whose means the gate reads; empty: the default
-  int epochs = 200;
-  double lr = 3e-3;
-  double weight_decay = 0.05;
-  int64_t batch = 256;
-  int64_t keep_replay = 0;               // texts of each domain whose rows are kept for `grow`
-  std::string entropy_sign = "literal";  // or explore
-  std::string prior = "uniform";         // or data, or a TOML or JSON file of shares
-  int64_t balance_window = 0;            // batches
-  double free_bits = 0.0;                // nats
-  double switch_load = 0.0, importance_cv2 = 0.0, z_loss = 0.0;  // weights
-  std::string optimizer = "adamw";                               // or lbfgs
-  std::string gate = "linear";                                   // or mlp
-  int64_t hidden = 64;                                           // units of the mlp gate
-  bool calibrate = false;  // fit the experts' temperatures first
+  training::GateTrainingOptions gate;  // its seed is the common one
 };
 
 struct TrainBaselineOptions : CommonOptions {
@@ -113,14 +98,14 @@ struct SweepOptions : TrainGateOptions {
 
 struct EvalOptions : CommonOptions {
   data::DataOptions data;
-  std::optional<std::string> fusion;  // none: the gate's own
+  std::optional<fusion::Mode> fusion;  // none: the gate's own
   std::optional<int64_t> top_k;
 };
 
 struct PredictOptions : CommonOptions {
   std::vector<fs::path> files;  // none: standard input
   data::Format format = data::Format::kAuto;
-  std::optional<std::string> fusion;
+  std::optional<fusion::Mode> fusion;
   std::optional<int64_t> top_k;
   int max_latency_ms = 20;  // how long a text may wait for others to share its batch
   int64_t batch = 128;      // texts answered together at most
@@ -134,8 +119,10 @@ struct EncodeOptions : CommonOptions {
   std::optional<int> hidden;  // --hidden L: also the token states of layer L
 };
 
+enum class BenchStage { kAll, kEncode, kExpert };
+
 struct BenchOptions : CommonOptions {
-  std::string stage = "all";  // encode, expert or all
+  BenchStage stage = BenchStage::kAll;
   int64_t texts = 512;
 };
 

@@ -57,12 +57,12 @@ std::vector<data::Dataset> read_datasets(const data::DataOptions& options,
   return datasets;
 }
 
-LoadedGate load_gate(const fs::path& registry, const std::optional<std::string>& fusion,
-                     const std::optional<int64_t>& top_k, Log log) {
+LoadedGate load_gate(const fs::path& registry, std::optional<fusion::Mode> fusion,
+                     std::optional<int64_t> top_k, Log log) {
   LoadedGate gate{pipeline::read_gate(registry, log), {}, 0};
   const registry::GateEntry entry = registry::read_registry(registry).gate;
-  const std::optional<std::string>& mode = fusion ? fusion : entry.fusion;
-  gate.fusion = mode ? fusion::parse_mode(*mode) : gate.file.fusion;
+  if (!fusion && entry.fusion) fusion = fusion::parse_mode(*entry.fusion);
+  gate.fusion = fusion.value_or(gate.file.fusion);
   gate.top_k = top_k.value_or(entry.top_k.value_or(gate.file.top_k));
   if (gate.fusion != gate.file.fusion) {
     log.note(fmt::format("the gate was fitted through {} fusion and is used through {}",

@@ -29,8 +29,8 @@ struct LoadedGate {
   fusion::Mode fusion;
   int64_t top_k;
 };
-LoadedGate load_gate(const fs::path& registry, const std::optional<std::string>& fusion,
-                     const std::optional<int64_t>& top_k, Log log);
+LoadedGate load_gate(const fs::path& registry, std::optional<fusion::Mode> fusion,
+                     std::optional<int64_t> top_k, Log log);
 
 // Refuses --top-k above the number of [[expert]] entries: known once registry.toml is read, before
 // any library.

@@ -7,7 +7,6 @@
 #include "base/error.h"
 #include "base/strings.h"
 #include "contribution/install.h"
-#include "engine/gate_inputs.h"
 #include "engine/joint_round.h"
 #include "engine/session.h"
 #include "engine/training_run.h"
@@ -16,6 +15,7 @@
 #include "pipeline/gate_file.h"
 #include "pipeline/targets.h"
 #include "registry/lock.h"
+#include "training/gate_fit_record.h"
 
 namespace moecollab::engine {
 namespace {
@@ -163,11 +163,12 @@ void train_experts(const TrainRoundsOptions& options, const std::vector<data::Da
 TrainGateOptions gate_options_of(const TrainRoundsOptions& options, Log log) {
   TrainGateOptions gate;
   if (fs::exists(pipeline::gate_folder(options.registry) / "gate.toml"))
-    restore_gate_options(pipeline::read_gate(options.registry, log), log, gate);
+    gate.gate = training::settings_of(pipeline::read_gate(options.registry, log), log);
   static_cast<CommonOptions&>(gate) = options;
   gate.data = options.data;
-  gate.lambda1 = options.lambda1.value_or(gate.lambda1);
-  gate.lambda2 = options.lambda2.value_or(gate.lambda2);
+  gate::ObjectiveOptions& objective = gate.gate.objective;
+  objective.lambda1 = options.lambda1.value_or(objective.lambda1);
+  objective.lambda2 = options.lambda2.value_or(objective.lambda2);
   return gate;
 }
 

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "pipeline/targets.h"
+#include "training/gate_fit_record.h"
 
 namespace moecollab::evaluation {
 namespace {
@@ -27,14 +28,19 @@ std::vector<double> to_doubles(const at::Tensor& tensor) {
 
 // Index of the domain's best expert among the gate's rows; the first of equal ones.
 size_t best_expert(const pipeline::Collaboration& collaboration, const pipeline::GateFile& gate,
-                   int space) {
-  const Json accuracies = gate.metrics.value("expert_accuracy", Json::object());
+                   const fusion::LabelUnion& labels, int space) {
+  const auto accuracies = training::read_record(gate).expert_accuracy;
+  const auto accuracy_of = [&](const std::string& name) {
+    const auto found = std::find_if(accuracies.begin(), accuracies.end(),
+                                    [&](const auto& known) { return known.first == name; });
+    return found == accuracies.end() ? 0.0 : found->second;
+  };
   std::optional<size_t> best;
   double best_accuracy = -1;
   for (size_t e = 0; e < collaboration.experts().size(); ++e) {
     const pipeline::InstalledExpert& expert = *collaboration.experts()[e];
     if (expert.labels.space != space) continue;
-    const double accuracy = accuracies.value(expert.name, 0.0);
+    const double accuracy = accuracy_of(expert.name);
     if (accuracy > best_accuracy) {
       best_accuracy = accuracy;
       best = e;
@@ -43,7 +49,7 @@ size_t best_expert(const pipeline::Collaboration& collaboration, const pipeline:
   if (!best) {
     throw Error("E_GATE",
                 fmt::format("no expert of the gate answers in label space {}",
-                            collaboration.experts().front()->package.manifest.task.label_space),
+                            labels.spaces()[static_cast<size_t>(space)].name),
                 "add an expert for the domain and fit the gate again, or leave the domain out");
   }
   return *best;
@@ -105,7 +111,7 @@ DomainFigures run_domain(pipeline::Collaboration& collaboration, const pipeline:
   run.domain = dataset.domain;
   run.space = pool.space_of_domain(dataset.domain);
   run.truth = pipeline::target_ids(dataset, labels, run.space);
-  const size_t best = best_expert(collaboration, gate, run.space);
+  const size_t best = best_expert(collaboration, gate, labels, run.space);
 
   const std::vector<std::string_view> texts = pipeline::text_views(dataset);
   std::vector<pipeline::Outputs> known = collaboration.recall_outputs(texts);

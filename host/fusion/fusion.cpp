@@ -1,20 +1,13 @@
 #include "fusion/fusion.h"
 
-#include <fmt/format.h>
-
-#include <array>
 #include <cmath>
 #include <limits>
 #include <stdexcept>
 
-#include "base/error.h"
 #include "base/probability.h"
-#include "base/strings.h"
 
 namespace moecollab::fusion {
 namespace {
-
-constexpr std::array kModes = {Mode::kPaper, Mode::kMasked, Mode::kMixture, Mode::kLogitUnion};
 
 at::Tensor long_tensor(const std::vector<int>& values) {
   at::Tensor tensor = at::empty({static_cast<int64_t>(values.size())}, at::kLong);
@@ -75,34 +68,6 @@ at::Tensor to_positions(const at::Tensor& targets, const LabelUnion& labels) {
 }
 
 }  // namespace
-
-std::string_view name(Mode mode) {
-  switch (mode) {
-    case Mode::kPaper:
-      return "paper";
-    case Mode::kMasked:
-      return "masked";
-    case Mode::kMixture:
-      return "mixture";
-    case Mode::kLogitUnion:
-      return "logit-union";
-  }
-  throw std::logic_error("no such fusion mode");
-}
-
-Mode parse_mode(std::string_view text) {
-  std::vector<std::string> names;
-  for (const Mode mode : kModes) {
-    if (text == name(mode)) return mode;
-    names.emplace_back(name(mode));
-  }
-  throw Error(
-      "E_CONFIG",
-      fmt::format("fusion \"{}\" is unknown{}", escaped(text, 40), did_you_mean(text, names)),
-      "known are " + join(names, ", "));
-}
-
-bool is_task_agnostic(Mode mode) { return mode == Mode::kMixture || mode == Mode::kLogitUnion; }
 
 at::Tensor label_columns(const ExpertLabels& expert) {
   return at::tensor(std::vector<int64_t>(expert.columns.begin(), expert.columns.end()), at::kLong);

@@ -8,37 +8,11 @@
 
 #include <cstdint>
 #include <string>
-#include <string_view>
 #include <vector>
 
+#include "gate/objective_options.h"
+
 namespace moecollab::gate {
-
-// Whether λ1·H is added as the paper prints it (sharp gates are rewarded), or subtracted as its
-// prose has it (spreading is rewarded).
-enum class EntropySign { kLiteral, kExplore };
-
-// "literal", "explore".
-std::string_view name(EntropySign sign);
-// Throws E_CONFIG for another word.
-EntropySign parse_entropy_sign(std::string_view text);
-
-// A weight above this is a mistake of units: the objective would be nothing but that term.
-inline constexpr double kMaxTermWeight = 1e6;
-
-struct ObjectiveOptions {
-  double lambda1 = 0.0;  // weight of the entropy term, 0 to kMaxTermWeight
-  double lambda2 = 0.0;  // weight of the balance term, likewise
-  EntropySign entropy_sign = EntropySign::kLiteral;
-  int64_t balance_window = 0;   // batches that ḡ of the balance term looks back on; 0: this one
-  double free_bits = 0.0;       // nats of KL(ḡ ‖ π) that cost nothing, >= 0
-  double switch_load = 0.0;     // weight of switch_load(), called α there
-  double importance_cv2 = 0.0;  // weight of importance_cv2()
-  double z_loss = 0.0;          // weight of z_loss()
-};
-
-// Throws E_CONFIG for a weight that is negative, not finite or above kMaxTermWeight, for negative
-// free bits, and for a window outside 0 to 1e6 batches.
-void validate(const ObjectiveOptions& options);
 
 // ḡ as an exponential window over batches: ḡ_t ∝ Σ_i (1 − 1/N)^(t − i)·mean_i. Small batches rarely
 // hold every domain; held against the prior one by one, they would force each domain to spread.

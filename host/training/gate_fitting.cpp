@@ -8,7 +8,6 @@
 #include <stdexcept>
 
 #include "base/error.h"
-#include "base/strings.h"
 #include "training/shuffle.h"
 
 namespace moecollab::training {
@@ -16,11 +15,6 @@ namespace {
 
 // A stream of shuffles apart from that of the held-out rows, whose epochs count from 0.
 constexpr int64_t kRoutingStream = int64_t{1} << 40;
-
-[[noreturn]] void refuse_word(const char* option, std::string_view text, const char* expected) {
-  throw Error("E_CONFIG",
-              fmt::format("--{} is \"{}\", expected {}", option, escaped(text, 40), expected));
-}
 
 [[noreturn]] void throw_diverged(const std::string& what) {
   throw Error("E_TRAIN_DIVERGED", what + "; nothing was written",
@@ -52,45 +46,6 @@ void scale(GateTerms& terms, double by) {
 }
 
 }  // namespace
-
-std::string_view name(GateOptimizer optimizer) {
-  return optimizer == GateOptimizer::kAdamW ? "adamw" : "lbfgs";
-}
-
-GateOptimizer parse_gate_optimizer(std::string_view text) {
-  if (text == "adamw") return GateOptimizer::kAdamW;
-  if (text == "lbfgs") return GateOptimizer::kLbfgs;
-  refuse_word("optimizer", text, "adamw or lbfgs");
-}
-
-std::string_view name(GateKind kind) { return kind == GateKind::kLinear ? "linear" : "mlp"; }
-
-GateKind parse_gate_kind(std::string_view text) {
-  if (text == "linear") return GateKind::kLinear;
-  if (text == "mlp") return GateKind::kMlp;
-  refuse_word("gate", text, "linear or mlp");
-}
-
-void validate(const GateTrainingOptions& options) {
-  gate::validate(options.objective);
-  const auto refuse = [](const char* option, auto value, const char* expected) {
-    throw Error("E_CONFIG", fmt::format("--{} is {}, expected {}", option, value, expected));
-  };
-  if (options.epochs < 1 || options.epochs > 100'000)
-    refuse("epochs", options.epochs, "1 to 100000");
-  if (!(options.lr > 0) || !std::isfinite(options.lr)) refuse("lr", options.lr, "a number > 0");
-  if (!(options.weight_decay >= 0) || !std::isfinite(options.weight_decay)) {
-    refuse("weight-decay", options.weight_decay, "a number >= 0");
-  }
-  if (options.batch < 1) refuse("batch", options.batch, "at least 1");
-  if (options.top_k < 0) refuse("top-k", options.top_k, "0 (all) or more");
-  if (options.hidden < 1 || options.hidden > 65'536)
-    refuse("gate-hidden", options.hidden, "1 to 65536 units");
-  if (options.optimizer == GateOptimizer::kLbfgs && options.objective.balance_window > 1) {
-    refuse("balance-window", options.objective.balance_window,
-           "0 under lbfgs, whose one batch is all the texts");
-  }
-}
 
 at::Tensor prior_tensor(const GateTrainingOptions& options, int64_t experts) {
   if (options.prior.empty()) return at::full({experts}, 1.0 / static_cast<double>(experts));

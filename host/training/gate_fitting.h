@@ -6,46 +6,17 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "base/run_context.h"
 #include "gate/objective.h"
 #include "training/adamw.h"
 #include "training/gate_problem.h"
+#include "training/gate_training_options.h"
 #include "training/lbfgs.h"
 #include "training/step_guard.h"
 
 namespace moecollab::training {
-
-enum class GateOptimizer { kAdamW, kLbfgs };
-enum class GateKind { kLinear, kMlp };
-
-// "adamw", "lbfgs"; "linear", "mlp". The parsers throw E_CONFIG for another word.
-std::string_view name(GateOptimizer optimizer);
-GateOptimizer parse_gate_optimizer(std::string_view text);
-std::string_view name(GateKind kind);
-GateKind parse_gate_kind(std::string_view text);
-
-struct GateTrainingOptions {
-  gate::ObjectiveOptions objective;
-  fusion::Mode fusion = fusion::Mode::kMixture;
-  int64_t top_k = 0;      // 0: dense
-  int32_t epochs = 200;   // at most; the best on a fifth of the texts counts, then all are fitted
-  int32_t patience = 10;  // epochs without a lower loss on that fifth before it stops
-  double lr = 3e-3;       // of AdamW
-  // AdamW: decoupled. L-BFGS: the term wd·‖W‖²/(2N), a Gaussian prior over N texts.
-  double weight_decay = 0.05;
-  int64_t batch = 256;  // texts of a step of AdamW; also what ḡ of eq 3 is a mean over
-  uint64_t seed = 1;
-  GateOptimizer optimizer = GateOptimizer::kAdamW;  // an epoch of L-BFGS is one iteration
-  GateKind gate = GateKind::kLinear;
-  int64_t hidden = 64;        // units of the mlp gate's hidden layer
-  std::vector<double> prior;  // π of eq 3 [E], summing to 1; empty: uniform
-};
-
-// Throws E_CONFIG for a value outside its range.
-void validate(const GateTrainingOptions& options);
 
 // π as a float tensor [E].
 at::Tensor prior_tensor(const GateTrainingOptions& options, int64_t experts);

@@ -250,6 +250,8 @@ class Options(EndToEnd):
             with self.subTest(arguments):
                 self.assertRefused(self.gate(*arguments), 2, "E_CONFIG", *fragments)
         self.assertRefused(self.eval(self.folder / "registry", "--top-k", 9), 2, "E_CONFIG", "9")
+        words = self.gate("--fusion", "mixtur", "--json")
+        self.assertEqual(json.loads(words.stdout)["error"]["code"], "E_CONFIG", "a refused word is JSON too, wherever --json stands")
 
     def test_the_demo_names_a_folder_without_training_files(self):
         (self.folder / "data" / "notes").mkdir(parents=True)

@@ -1,11 +1,15 @@
-#include "engine/gate_history.h"
+#include "training/gate_history.h"
 
 #include <cmath>
 
-namespace moecollab::engine {
+#include "pipeline/gate_file.h"
+
+namespace moecollab::training {
 namespace {
 
-Json usage_json(const training::GateJudgement& judged, const std::vector<std::string>& experts) {
+Json number_or_null(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
+
+Json usage_json(const GateJudgement& judged, const std::vector<std::string>& experts) {
   Json load = Json::object();
   for (size_t e = 0; e < judged.load.size(); ++e) load[experts[e]] = number_or_null(judged.load[e]);
   return {{"entropy", judged.entropy},
@@ -21,9 +25,7 @@ Json usage_json(const training::GateJudgement& judged, const std::vector<std::st
 
 }  // namespace
 
-Json number_or_null(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
-
-Json to_json(const training::GateJudgement& judged, const std::vector<std::string>& domains,
+Json to_json(const GateJudgement& judged, const std::vector<std::string>& domains,
              const std::vector<std::string>& experts) {
   Json by_domain = Json::object();
   for (size_t d = 0; d < judged.domain_accuracy.size(); ++d) {
@@ -41,7 +43,7 @@ Json to_json(const training::GateJudgement& judged, const std::vector<std::strin
   return json;
 }
 
-Json to_json(const training::GateEpoch& epoch, const std::vector<std::string>& domains,
+Json to_json(const GateEpoch& epoch, const std::vector<std::string>& domains,
              const std::vector<std::string>& experts) {
   Json terms = {{"task", epoch.terms.task},
                 {"routing", epoch.terms.routing},
@@ -65,4 +67,14 @@ Json to_json(const training::GateEpoch& epoch, const std::vector<std::string>& d
   return json;
 }
 
-}  // namespace moecollab::engine
+void write_history(const fs::path& registry, const std::vector<GateEpoch>& history,
+                   const std::vector<std::string>& domains,
+                   const std::vector<std::string>& experts) {
+  std::string lines;
+  for (const GateEpoch& epoch : history) lines += to_line(to_json(epoch, domains, experts)) + "\n";
+  const fs::path folder = pipeline::gate_folder(registry);
+  make_folder(folder);
+  write_file_atomic(folder / "history.jsonl", lines);
+}
+
+}  // namespace moecollab::training

@@ -4,23 +4,26 @@
 #include <string>
 #include <vector>
 
+#include "base/files.h"
 #include "base/json.h"
 #include "training/gate_trainer.h"
 
-namespace moecollab::engine {
+namespace moecollab::training {
 
 // {"accuracy", "accuracy_task_aware", "domains": {domain: {…}}, "task", …, "load": {expert: …},
 // "n_eff", "n_eff_target", "n_eff_ratio", "n_eff_experts", "utilisation": {"soft", "hard"}}; a
 // figure that is not defined is null.
-Json to_json(const training::GateJudgement& judged, const std::vector<std::string>& domains,
+Json to_json(const GateJudgement& judged, const std::vector<std::string>& domains,
              const std::vector<std::string>& experts);
 
 // An epoch's line of history.jsonl. `held_out` is null in the refit, whose texts are all fitted;
 // there `usage` alone speaks of the same texts.
-Json to_json(const training::GateEpoch& epoch, const std::vector<std::string>& domains,
+Json to_json(const GateEpoch& epoch, const std::vector<std::string>& domains,
              const std::vector<std::string>& experts);
 
-// A finite number, else null.
-Json number_or_null(double value);
+// gate/history.jsonl of the registry: a line an epoch.
+void write_history(const fs::path& registry, const std::vector<GateEpoch>& history,
+                   const std::vector<std::string>& domains,
+                   const std::vector<std::string>& experts);
 
-}  // namespace moecollab::engine
+}  // namespace moecollab::training

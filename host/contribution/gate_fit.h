@@ -1,0 +1,31 @@
+// From experts and training files to the registry's gate.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "data/dataset.h"
+#include "pipeline/gate_file.h"
+#include "pipeline/pool.h"
+#include "training/calibration.h"
+#include "training/gate_fit_record.h"
+#include "training/gate_trainer.h"
+
+namespace moecollab::contribution {
+
+struct FittedGate {
+  pipeline::GateFile file;         // as it was written
+  training::GateFitRecord record;  // its settings and figures
+  std::vector<training::GateEpoch> history;
+  std::vector<training::Calibration> calibration;  // of each row; empty without
+  double seconds = 0;                              // of the fit itself
+};
+
+// Fits a gate over all experts of the pool and writes it into the pool's registry, with its history
+// and the rows kept for `grow`, as one change under the registry's lock, which it takes when the
+// fit is done. Nothing is written before. Throws as collect_gate_inputs() and fit_gate(), E_DATA
+// where a training file has changed meanwhile, and E_WRITE.
+FittedGate fit_and_write_gate(pipeline::Pool& pool, const std::vector<data::Dataset>& datasets,
+                              const training::GateTrainingOptions& settings);
+
+}  // namespace moecollab::contribution

@@ -1,0 +1,48 @@
+#include "registry/candidate_view.h"
+
+#include <fmt/format.h>
+
+namespace moecollab::registry {
+
+CandidateView view_of(const Candidate& candidate) {
+  CandidateView view{candidate.name,
+                     candidate.state,
+                     candidate.refusal,
+                     candidate.package,
+                     candidate.entry.has_value(),
+                     std::nullopt};
+  if (view.refusal && view.refusal->hint.empty() && view.package) {
+    view.refusal->hint = fmt::format("`moecollab validate {}` shows what is wrong with it",
+                                     view.package->folder.string());
+  }
+  return view;
+}
+
+Json CandidateView::to_json() const {
+  Json json = {{"name", name},      {"state", to_text(state)}, {"code", nullptr},
+               {"reason", nullptr}, {"hint", nullptr},         {"version", nullptr},
+               {"id", nullptr},     {"domain", nullptr},       {"label_space", nullptr},
+               {"sha256", nullptr}, {"entry", entry}};
+  if (refusal) {
+    json["reason"] = refusal->rule;
+    json["hint"] = refusal->hint;
+    if (!refusal->code.empty()) {
+      json["code"] = refusal->code;
+      json["expected"] = refusal->expected;
+      json["seen"] = refusal->seen;
+    }
+  }
+  if (package) {
+    const Manifest& manifest = package->manifest;
+    json["version"] = manifest.expert.version.text();
+    json["id"] = manifest.expert.id;
+    json["domain"] = manifest.task.domain;
+    json["label_space"] = manifest.task.label_space;
+    json["labels"] = manifest.task.labels;
+    json["sha256"] = package->manifest_sha256;
+  }
+  if (probed) json["probe"] = *probed ? "passed" : "none";
+  return json;
+}
+
+}  // namespace moecollab::registry

@@ -1,0 +1,26 @@
+// A candidate as `experts list` and `experts verify` show it.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "base/json.h"
+#include "registry/resolution.h"
+
+namespace moecollab::registry {
+
+struct CandidateView {
+  std::string name;
+  State state = State::kFound;
+  std::optional<Refusal> refusal;  // why it takes no part; no code: it breaks no rule
+  std::optional<Package> package;  // none where it could not be read
+  bool entry = false;              // whether registry.toml has it
+  std::optional<bool> probed;  // where asked for: whether its probe vectors passed, or it has none
+
+  Json to_json() const;
+};
+
+// A refusal without a way on gets one.
+CandidateView view_of(const Candidate& candidate);
+
+}  // namespace moecollab::registry

@@ -1,0 +1,115 @@
+#include "training/gate_fit_record.h"
+
+#include "base/fields.h"
+
+namespace moecollab::training {
+namespace {
+
+Json fit_json(const GateTrainingOptions& settings) {
+  return {{"epochs", settings.epochs},
+          {"lr", settings.lr},
+          {"weight_decay", settings.weight_decay},
+          {"batch", settings.batch},
+          {"optimizer", name(settings.optimizer)},
+          {"hidden", settings.hidden},
+          {"prior", settings.prior_source},
+          {"calibrate", settings.calibrate},
+          {"keep_replay", settings.keep_replay}};
+}
+
+Json metrics_json(const GateFitRecord& record) {
+  Json accuracies = Json::object();
+  for (const auto& [expert, accuracy] : record.expert_accuracy) accuracies[expert] = accuracy;
+  Json json = {{"texts", record.texts},
+               {"epochs", record.epochs},
+               {"optimizer", name(record.settings.optimizer)},
+               {"skipped_steps", record.skipped_steps},
+               {"task", record.task},
+               {"entropy", record.entropy},
+               {"balance", record.balance},
+               {"total", record.total},
+               {"expert_accuracy", accuracies},
+               {"entropy_percentiles", record.entropy_percentiles}};
+  if (record.validation_task) json["validation_task"] = *record.validation_task;
+  if (!record.replay_sha256.empty()) json["replay_sha256"] = record.replay_sha256;
+  return json;
+}
+
+// A table of gate.toml; earlier versions wrote fewer keys, and `grow` adds some, so none must be
+// there and more may be.
+Fields table_of(const Json& table, const char* path) {
+  return {table.is_object() ? table : Json::object(), {"gate.toml", "E_GATE"}, path};
+}
+
+void read_fit(Fields fields, GateTrainingOptions& settings) {
+  settings.epochs = static_cast<int32_t>(fields.value_or<int64_t>("epochs", settings.epochs));
+  settings.lr = fields.value_or("lr", settings.lr);
+  settings.weight_decay = fields.value_or("weight_decay", settings.weight_decay);
+  settings.batch = fields.value_or("batch", settings.batch);
+  if (const auto word = fields.optional<std::string>("optimizer"))
+    settings.optimizer = parse_gate_optimizer(*word);
+  settings.hidden = fields.value_or("hidden", settings.hidden);
+  settings.prior_source = fields.value_or("prior", settings.prior_source);
+  settings.calibrate = fields.value_or("calibrate", settings.calibrate);
+  settings.keep_replay = fields.value_or("keep_replay", settings.keep_replay);
+}
+
+void read_metrics(Fields fields, GateFitRecord& record) {
+  record.texts = fields.value_or<int64_t>("texts", 0);
+  record.epochs = static_cast<int32_t>(fields.value_or<int64_t>("epochs", 0));
+  record.skipped_steps = fields.value_or<int64_t>("skipped_steps", 0);
+  record.task = fields.value_or("task", 0.0);
+  record.entropy = fields.value_or("entropy", 0.0);
+  record.balance = fields.value_or("balance", 0.0);
+  record.total = fields.value_or("total", 0.0);
+  if (auto accuracies = fields.table("expert_accuracy")) {
+    for (const std::string& expert : accuracies->keys())
+      record.expert_accuracy.emplace_back(expert, accuracies->required<double>(expert));
+  }
+  for (const Json& value : fields.any("entropy_percentiles")) {
+    if (!value.is_number()) fields.fail("entropy_percentiles", "must hold numbers");
+    record.entropy_percentiles.push_back(value.get<double>());
+  }
+  record.validation_task = fields.optional<double>("validation_task");
+  record.replay_sha256 = fields.value_or<std::string>("replay_sha256", "");
+}
+
+}  // namespace
+
+void write_record(const GateFitRecord& record, pipeline::GateFile& file) {
+  const GateTrainingOptions& settings = record.settings;
+  file.fusion = settings.fusion;
+  file.top_k = settings.top_k;
+  file.objective = settings.objective;
+  file.prior = settings.prior;
+  file.seed = settings.seed;
+  file.fit = fit_json(settings);
+  file.metrics = metrics_json(record);
+}
+
+GateFitRecord read_record(const pipeline::GateFile& file) {
+  GateFitRecord record;
+  GateTrainingOptions& settings = record.settings;
+  settings.fusion = file.fusion;
+  settings.top_k = file.top_k;
+  settings.objective = file.objective;
+  settings.prior = file.prior;
+  settings.seed = file.seed;
+  settings.gate = file.gate.is_mlp() ? GateKind::kMlp : GateKind::kLinear;
+  for (const encoder::PooledKey& feature : file.gate.features)
+    settings.layers.push_back(feature.layer);
+  read_fit(table_of(file.fit, "fit"), settings);
+  read_metrics(table_of(file.metrics, "metrics"), record);
+  return record;
+}
+
+GateTrainingOptions settings_of(const pipeline::GateFile& file, Log log) {
+  if (file.fit.empty()) {
+    log.warning(
+        "gate.toml is of an earlier version, which did not record --calibrate, --prior, "
+        "--keep-replay and the optimiser's settings: the defaults are taken");
+  }
+  return read_record(file).settings;
+}
+
+}  // namespace moecollab::training

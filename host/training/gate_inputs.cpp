@@ -1,0 +1,76 @@
+#include "training/gate_inputs.h"
+
+#include <fmt/format.h>
+
+#include "base/error.h"
+#include "training/gate_prior.h"
+
+namespace moecollab::training {
+namespace {
+
+std::vector<encoder::PooledKey> gate_features(const GateTrainingOptions& options, int64_t layers) {
+  if (options.layers.empty()) return gate::default_features(layers);
+  std::vector<encoder::PooledKey> features;
+  for (const int64_t layer : options.layers) {
+    if (layer < 0 || layer > layers) {
+      throw Error(
+          "E_CONFIG",
+          fmt::format("layers has {}, the encoder has layers 0 (embeddings) to {}", layer, layers));
+    }
+    features.push_back({static_cast<int>(layer), encoder::Pooling::kMean});
+  }
+  return features;
+}
+
+void report_calibration(const GateInputs& inputs, Log log) {
+  for (size_t e = 0; e < inputs.experts.size(); ++e) {
+    const Calibration& c = inputs.calibration[e];
+    if (c.texts == 0) {
+      log.warning(fmt::format(
+          "expert {} has no held-out text of its own labels; its temperature stays {:g}",
+          inputs.experts[e], c.temperature));
+    } else if (c.temperature == kMinTemperature || c.temperature == kMaxTemperature) {
+      log.warning(fmt::format(
+          "expert {}: the best temperature lies beyond {:g}, where the search ends ({} texts)",
+          inputs.experts[e], c.temperature, c.texts));
+    }
+  }
+}
+
+}  // namespace
+
+GateProblem GateInputs::problem(Log log) const {
+  return {data, labels, all_labels, features, options.fusion, options.top_k, log};
+}
+
+GateInputs collect_gate_inputs(pipeline::Pool& pool, const std::vector<data::Dataset>& datasets,
+                               const GateTrainingOptions& options) {
+  validate(options);
+  pool.require_experts();
+  if (pool.encoder() == nullptr) {
+    throw Error("E_ENCODER", "the gate reads encoder features, but registry.toml names no encoder",
+                "set [encoder] path in registry.toml");
+  }
+  GateInputs inputs;
+  inputs.options = options;
+  inputs.all_labels = pool.labels();
+  for (const pipeline::InstalledExpert& expert : pool.experts()) {
+    inputs.experts.push_back(expert.name);
+    inputs.labels.push_back(expert.labels);
+  }
+  inputs.features = gate_features(options, pool.encoder()->config().layers);
+  inputs.data = collect_gate_data(pool, datasets, inputs.features);
+  if (options.calibrate) {
+    inputs.calibration =
+        calibrate(inputs.data.held_out.targets, inputs.data.held_out.logits, inputs.labels);
+    report_calibration(inputs, pool.context().log);
+  }
+  inputs.options.prior.clear();
+  if (options.prior_source != "uniform") {
+    inputs.options.prior = make_prior(options.prior_source, inputs.experts, inputs.labels,
+                                      inputs.all_labels, inputs.data);
+  }
+  return inputs;
+}
+
+}  // namespace moecollab::training

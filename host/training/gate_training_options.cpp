@@ -1,0 +1,60 @@
+#include "training/gate_training_options.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "base/error.h"
+#include "base/strings.h"
+
+namespace moecollab::training {
+namespace {
+
+[[noreturn]] void refuse_word(std::string_view what, std::string_view text, const char* expected) {
+  throw Error("E_CONFIG",
+              fmt::format("{} is \"{}\", expected {}", what, escaped(text, 40), expected));
+}
+
+}  // namespace
+
+std::string_view name(GateOptimizer optimizer) {
+  return optimizer == GateOptimizer::kAdamW ? "adamw" : "lbfgs";
+}
+
+GateOptimizer parse_gate_optimizer(std::string_view text, std::string_view what) {
+  if (text == "adamw") return GateOptimizer::kAdamW;
+  if (text == "lbfgs") return GateOptimizer::kLbfgs;
+  refuse_word(what, text, "adamw or lbfgs");
+}
+
+std::string_view name(GateKind kind) { return kind == GateKind::kLinear ? "linear" : "mlp"; }
+
+GateKind parse_gate_kind(std::string_view text, std::string_view what) {
+  if (text == "linear") return GateKind::kLinear;
+  if (text == "mlp") return GateKind::kMlp;
+  refuse_word(what, text, "linear or mlp");
+}
+
+void validate(const GateTrainingOptions& options) {
+  gate::validate(options.objective);
+  const auto refuse = [](const char* option, auto value, const char* expected) {
+    throw Error("E_CONFIG", fmt::format("{} is {}, expected {}", option, value, expected));
+  };
+  if (options.epochs < 1 || options.epochs > 100'000)
+    refuse("epochs", options.epochs, "1 to 100000");
+  if (!(options.lr > 0) || !std::isfinite(options.lr)) refuse("lr", options.lr, "a number > 0");
+  if (!(options.weight_decay >= 0) || !std::isfinite(options.weight_decay)) {
+    refuse("weight-decay", options.weight_decay, "a number >= 0");
+  }
+  if (options.batch < 1) refuse("batch", options.batch, "at least 1");
+  if (options.top_k < 0) refuse("top-k", options.top_k, "0 (all) or more");
+  if (options.hidden < 1 || options.hidden > 65'536)
+    refuse("gate-hidden", options.hidden, "1 to 65536 units");
+  if (options.keep_replay < 0) refuse("keep-replay", options.keep_replay, "0 or more");
+  if (options.optimizer == GateOptimizer::kLbfgs && options.objective.balance_window > 1) {
+    refuse("balance-window", options.objective.balance_window,
+           "0 under lbfgs, whose one batch is all the texts");
+  }
+}
+
+}  // namespace moecollab::training

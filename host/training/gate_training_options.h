@@ -1,0 +1,48 @@
+// What a fit of the gate is asked for.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "fusion/mode.h"
+#include "gate/objective_options.h"
+
+namespace moecollab::training {
+
+enum class GateOptimizer { kAdamW, kLbfgs };
+enum class GateKind { kLinear, kMlp };
+
+// "adamw", "lbfgs"; "linear", "mlp". The parsers throw E_CONFIG for another word; `what` names
+// where it stood.
+std::string_view name(GateOptimizer optimizer);
+GateOptimizer parse_gate_optimizer(std::string_view text, std::string_view what = "optimizer");
+std::string_view name(GateKind kind);
+GateKind parse_gate_kind(std::string_view text, std::string_view what = "gate");
+
+struct GateTrainingOptions {
+  gate::ObjectiveOptions objective;
+  fusion::Mode fusion = fusion::Mode::kMixture;
+  int64_t top_k = 0;            // experts run for a text; 0: dense
+  std::vector<int64_t> layers;  // whose means the gate reads; empty: gate::default_features()
+  int32_t epochs = 200;   // at most; the best on a fifth of the texts counts, then all are fitted
+  int32_t patience = 10;  // epochs without a lower loss on that fifth before it stops
+  double lr = 3e-3;       // of AdamW
+  // AdamW: decoupled. L-BFGS: the term wd·‖W‖²/(2N), a Gaussian prior over N texts.
+  double weight_decay = 0.05;
+  int64_t batch = 256;  // texts of a step of AdamW; also what ḡ of eq 3 is a mean over
+  uint64_t seed = 1;
+  GateOptimizer optimizer = GateOptimizer::kAdamW;  // an epoch of L-BFGS is one iteration
+  GateKind gate = GateKind::kLinear;
+  int64_t hidden = 64;                   // units of the mlp gate's hidden layer
+  std::string prior_source = "uniform";  // of π in eq 3: uniform, data, or a file of shares
+  std::vector<double> prior;             // π [E], made from it, summing to 1; empty: uniform
+  bool calibrate = false;                // fit the experts' temperatures first
+  int64_t keep_replay = 0;               // texts of each domain whose rows are kept for `grow`
+};
+
+// Throws E_CONFIG for a value outside its range.
+void validate(const GateTrainingOptions& options);
+
+}  // namespace moecollab::training

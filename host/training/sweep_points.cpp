@@ -1,0 +1,178 @@
+#include "training/sweep_points.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/digest.h"
+#include "base/error.h"
+#include "base/strings.h"
+#include "base/version.h"
+#include "pipeline/instantiate.h"
+#include "training/gate_history.h"
+
+namespace moecollab::training {
+namespace {
+
+constexpr uint64_t kMaxBytes = 64 << 20;  // of points.jsonl
+constexpr size_t kMostPoints = 10'000;
+
+const std::vector<double> kDefaultLambdas = {0,    0.001, 0.01, 0.02, 0.03, 0.04,
+                                             0.05, 0.06,  0.07, 0.08, 0.09, 0.10};
+
+// Sorted, each once.
+std::vector<double> values(const char* name, const std::vector<double>& given) {
+  std::vector<double> values = given.empty() ? kDefaultLambdas : given;
+  for (const double value : values) {
+    if (!(value >= 0 && value <= gate::kMaxTermWeight)) {
+      throw Error("E_CONFIG", fmt::format("{} has {}, expected numbers from 0 to {:g}", name, value,
+                                          gate::kMaxTermWeight));
+    }
+  }
+  std::sort(values.begin(), values.end());
+  values.erase(std::unique(values.begin(), values.end()), values.end());
+  return values;
+}
+
+Json settings_json(const GateTrainingOptions& options) {
+  return {{"fusion", fusion::name(options.fusion)},
+          {"top_k", options.top_k},
+          {"epochs", options.epochs},
+          {"lr", options.lr},
+          {"weight_decay", options.weight_decay},
+          {"batch", options.batch},
+          {"seed", options.seed},
+          {"entropy_sign", gate::name(options.objective.entropy_sign)},
+          {"prior", options.prior},
+          {"balance_window", options.objective.balance_window},
+          {"free_bits", options.objective.free_bits},
+          {"switch", options.objective.switch_load},
+          {"importance_cv2", options.objective.importance_cv2},
+          {"z_loss", options.objective.z_loss},
+          {"optimizer", name(options.optimizer)},
+          {"gate", name(options.gate)},
+          {"hidden", options.hidden}};
+}
+
+Json line_of(const SweepResult& result, const GateInputs& inputs) {
+  Json json = {{"lambda1", result.point.lambda1},
+               {"lambda2", result.point.lambda2},
+               {"epochs", result.epochs},
+               {"skipped_steps", result.skipped_steps},
+               {"seconds", result.seconds},
+               {"failure", result.judged ? Json(nullptr) : Json(result.failure)},
+               {"held_out", nullptr}};
+  if (result.judged) json["held_out"] = to_json(*result.judged, inputs.domains(), inputs.experts);
+  return json;
+}
+
+std::pair<double, double> key_of(const SweepPoint& point) { return {point.lambda1, point.lambda2}; }
+
+}  // namespace
+
+std::vector<SweepPoint> sweep_grid(const std::vector<double>& lambdas1,
+                                   const std::vector<double>& lambdas2) {
+  const std::vector<double> first = values("lambda1", lambdas1);
+  const std::vector<double> second = values("lambda2", lambdas2);
+  if (first.size() * second.size() > kMostPoints) {
+    throw Error("E_CONFIG", fmt::format("{} × {} points are more than the {} that a sweep takes",
+                                        first.size(), second.size(), kMostPoints));
+  }
+  std::vector<SweepPoint> points;
+  for (const double lambda1 : first) {
+    for (const double lambda2 : second) points.push_back({lambda1, lambda2});
+  }
+  const bool reference = first.front() == 0 && second.front() == 0;
+  if (!reference) points.insert(points.begin(), {0, 0});
+  return points;
+}
+
+std::string sweep_digest(pipeline::Pool& pool, const std::vector<data::Dataset>& datasets,
+                         const GateInputs& inputs) {
+  Json key = {{"version", kVersion},
+              {"engine", pipeline::engine_version(pool.options().compute)},
+              {"encoder", pool.encoder()->fingerprint()}};
+  key.update(settings_json(inputs.options));
+  key["data"] = Json::array();
+  key["experts"] = Json::array();
+  key["features"] = Json::array();
+  for (const data::Dataset& dataset : datasets)
+    key["data"].push_back({dataset.domain, dataset.sha256});
+  for (size_t e = 0; e < inputs.labels.size(); ++e) {
+    const pipeline::InstalledExpert& expert = pool.experts()[e];
+    key["experts"].push_back({expert.name, expert.sha256(), inputs.labels[e].temperature});
+  }
+  for (const encoder::PooledKey& feature : inputs.features)
+    key["features"].push_back({feature.layer, encoder::name(feature.pooling)});
+  return sha256_hex(to_line(key));
+}
+
+FinishedPoints::FinishedPoints(fs::path file, std::string digest, Log log)
+    : file_(std::move(file)), digest_(std::move(digest)) {
+  if (!fs::exists(file_)) return;
+  const std::string bytes = read_file(file_, "E_CKPT", kMaxBytes);
+  size_t others = 0;
+  for (size_t at = 0; at < bytes.size();) {
+    const size_t end = std::min(bytes.find('\n', at), bytes.size());
+    others += read_line(std::string_view(bytes).substr(at, end - at)) ? 0 : 1;
+    at = end + 1;
+  }
+  if (others > 0) {
+    log.note(
+        fmt::format("{}: {} points are of other data, experts or options and are computed anew",
+                    escaped(file_.string()), others));
+  }
+  if (!points_.empty()) log.note(fmt::format("{} points are there already", points_.size()));
+}
+
+bool FinishedPoints::contains(const SweepPoint& point) const {
+  return points_.contains(key_of(point));
+}
+
+Json FinishedPoints::at(const SweepPoint& point) const {
+  Json line = points_.at(key_of(point));
+  line.erase("digest");
+  return line;
+}
+
+void FinishedPoints::add(const SweepResult& result, const GateInputs& inputs) {
+  Json line = line_of(result, inputs);
+  line["digest"] = digest_;
+  points_[key_of(result.point)] = std::move(line);
+  std::string lines;
+  for (const auto& [key, finished] : points_) lines += to_line(finished) + "\n";
+  write_file_atomic(file_, lines);
+}
+
+bool FinishedPoints::read_line(std::string_view line) {
+  try {
+    Json json = parse_json(line);
+    if (json.at("digest").get<std::string>() != digest_) return false;
+    const std::pair point(json.at("lambda1").get<double>(), json.at("lambda2").get<double>());
+    points_[point] = std::move(json);
+    return true;
+  } catch (const std::exception& error) {
+    throw Error("E_CKPT",
+                fmt::format("{}: a line is no finished point: {}", escaped(file_.string()),
+                            escaped(error.what())),
+                "remove the file, or sweep into another folder");
+  }
+}
+
+void finish_points(const GateInputs& inputs, const std::vector<SweepPoint>& points, int threads,
+                   const RunContext& context, FinishedPoints& finished) {
+  std::vector<SweepPoint> missing;
+  for (const SweepPoint& point : points) {
+    if (!finished.contains(point)) missing.push_back(point);
+  }
+  if (missing.empty()) return;
+  const GateProblem problem = inputs.problem(context.log);
+  Progress progress = context.progress("sweeping", "point", static_cast<int64_t>(missing.size()));
+  run_sweep(problem, inputs.options, missing, threads, context.stop,
+            [&](const SweepResult& result) {
+              finished.add(result, inputs);
+              progress.advance();
+            });
+}
+
+}  // namespace moecollab::training

@@ -1,0 +1,56 @@
+// The points of a sweep: which there are, and those that are finished, on disk.
+#pragma once
+
+#include <map>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/files.h"
+#include "base/json.h"
+#include "base/run_context.h"
+#include "data/dataset.h"
+#include "pipeline/pool.h"
+#include "training/gate_inputs.h"
+#include "training/sweep.h"
+
+namespace moecollab::training {
+
+// All pairs of these λ1 and λ2, ascending, and (0, 0), which every change is told against. Empty:
+// the paper's range with λ = 0. Throws E_CONFIG for a λ outside 0 to gate::kMaxTermWeight, or for
+// more than 10,000 pairs.
+std::vector<SweepPoint> sweep_grid(const std::vector<double>& lambdas1,
+                                   const std::vector<double>& lambdas2);
+
+// SHA-256 of all that a point's figures depend on beside its λ: what makes two points comparable.
+std::string sweep_digest(pipeline::Pool& pool, const std::vector<data::Dataset>& datasets,
+                         const GateInputs& inputs);
+
+// points.jsonl: a line a finished point, each with the digest of the sweep that it belongs to.
+class FinishedPoints {
+ public:
+  // Reads the file if it is there; lines of other sweeps are left out (said). Throws E_CKPT for a
+  // line that is no finished point.
+  FinishedPoints(fs::path file, std::string digest, Log log);
+
+  bool contains(const SweepPoint& point) const;
+  // The line of a point that it contains, without the digest.
+  Json at(const SweepPoint& point) const;
+  // Writes the whole file again: a sweep that is killed leaves whole lines only.
+  void add(const SweepResult& result, const GateInputs& inputs);
+
+ private:
+  bool read_line(std::string_view line);  // false for a line of another sweep
+
+  fs::path file_;
+  std::string digest_;
+  std::map<std::pair<double, double>, Json> points_;
+};
+
+// Fits those of the points that are not finished, `threads` at a time, and adds each as it ends.
+// Throws as run_sweep().
+void finish_points(const GateInputs& inputs, const std::vector<SweepPoint>& points, int threads,
+                   const RunContext& context, FinishedPoints& finished);
+
+}  // namespace moecollab::training
