@@ -3,6 +3,8 @@
 
 #include <memory>
 
+#include "base/error.h"
+#include "base/strings.h"
 #include "cli/verb.h"
 
 namespace moecollab::cli {
@@ -28,46 +30,89 @@ std::string gate_text(const Json& r) {
       r["encoder_forwards"].get<int64_t>(), r["cache_hits"].get<int64_t>());
 }
 
+// Flags of train-expert that are read when all arguments are known.
+struct RecipeWords {
+  std::vector<std::string> settings;
+  std::optional<std::string> schedule;
+  std::string class_weights = name(contribution::ClassWeights::kNone);
+  std::string weights = name(contribution::WeightType::kF32);
+  bool no_refit = false;
+};
+
+void read_words(const RecipeWords& words, contribution::ExpertOptions& expert) {
+  contribution::RecipeOverrides& recipe = expert.recipe;
+  recipe.class_weights = contribution::parse_class_weights(words.class_weights, "--class-weights");
+  recipe.weights = contribution::parse_weight_type(words.weights, "--weights");
+  if (words.schedule)
+    recipe.schedule = contribution::parse_rate_schedule(*words.schedule, "--schedule");
+  recipe.refit = !words.no_refit;
+  expert.config = parse_settings(words.settings);
+}
+
+void add_recipe(CLI::App& verb, contribution::RecipeOverrides& recipe, RecipeWords& words) {
+  verb.add_option("--set", words.settings, "A setting of the kind's [config]; repeatable")
+      ->type_name("KEY=VALUE");
+  verb.add_option("--layers", recipe.layers,
+                  "Encoder layers that it reads (0: embeddings, -1: last)");
+  verb.add_option("--pooling", recipe.pooling, "mean or cls");
+  verb.add_option("--epochs", recipe.epochs,
+                  "Epochs at most (default of this and the next: the kind's [training])");
+  verb.add_option("--lr", recipe.lr, "Learning rate of AdamW");
+  verb.add_option("--batch", recipe.batch, "Texts a step");
+  verb.add_option("--patience", recipe.patience, "Epochs without a better one before it stops");
+  verb.add_option("--warmup", recipe.warmup, "Share of the steps over which the rate rises");
+  verb.add_option("--schedule", words.schedule, "constant, or linear: the rate falls to 0");
+  verb.add_option("--clip", recipe.clip, "Largest norm of a step's gradients; 0: any");
+  verb.add_option("--class-weights", words.class_weights,
+                  "none, or balanced: rare labels count more")
+      ->capture_default_str();
+}
+
 }  // namespace
+
+Json parse_settings(const std::vector<std::string>& settings) {
+  Json config = Json::object();
+  for (const std::string& setting : settings) {
+    const size_t equals = setting.find('=');
+    if (equals == std::string::npos || equals == 0) {
+      throw Error("E_CONFIG", fmt::format("--set {} is not KEY=VALUE", escaped(setting, 80)));
+    }
+    const std::string value = setting.substr(equals + 1);
+    try {
+      config[setting.substr(0, equals)] = parse_json(value);
+    } catch (const std::invalid_argument&) {
+      config[setting.substr(0, equals)] = value;
+    }
+  }
+  return config;
+}
 
 void add_train_expert(Program& program) {
   auto options = std::make_shared<engine::TrainExpertOptions>();
+  auto words = std::make_shared<RecipeWords>();
+  contribution::ExpertOptions& expert = options->expert;
   CLI::App& verb = add_verb(
       program, program.app, "train-expert", "Trains one expert on one domain and installs it",
       "moecollab train-expert news-words --kind lexical --domain news --data-dir samples/data");
-  verb.add_option("name", options->name, "Name of the expert: a-z, 0-9, _ and -")->required();
-  verb.add_option("--kind", options->kind,
+  verb.add_option("name", expert.name, "Name of the expert: a-z, 0-9, _ and -")->required();
+  verb.add_option("--kind", expert.kind,
                   "adapter, deep-adapter, lexical, or a trainable package (folder or FILE.moec)")
       ->required();
-  verb.add_option("--domain", options->domain, "Domain whose training file is used")->required();
-  verb.add_option("--set", options->settings, "A setting of the kind's [config]; repeatable")
-      ->type_name("KEY=VALUE");
-  verb.add_option("--layers", options->layers,
-                  "Encoder layers that it reads (0: embeddings, -1: last)");
-  verb.add_option("--pooling", options->pooling, "mean or cls");
-  verb.add_option("--epochs", options->epochs,
-                  "Epochs at most (default of this and the next: the kind's [training])");
-  verb.add_option("--lr", options->lr, "Learning rate of AdamW");
-  verb.add_option("--batch", options->batch, "Texts a step");
-  verb.add_option("--patience", options->patience, "Epochs without a better one before it stops");
-  verb.add_option("--warmup", options->warmup, "Share of the steps over which the rate rises");
-  verb.add_option("--schedule", options->schedule, "constant, or linear: the rate falls to 0");
-  verb.add_option("--clip", options->clip, "Largest norm of a step's gradients; 0: any");
-  verb.add_option("--class-weights", options->class_weights,
-                  "none, or balanced: rare labels count more")
-      ->capture_default_str();
+  verb.add_option("--domain", expert.domain, "Domain whose training file is used")->required();
+  add_recipe(verb, expert.recipe, *words);
   verb.add_option("--max-length", options->max_length, "Tokens a text, of a new registry")
       ->capture_default_str();
-  verb.add_option("--weights", options->weights, "Type of the package's weights: f32, or bf16")
+  verb.add_option("--weights", words->weights, "Type of the package's weights: f32, or bf16")
       ->capture_default_str();
-  verb.add_flag("--no-refit", options->no_refit,
+  verb.add_flag("--no-refit", words->no_refit,
                 "Leave the held-out texts out of the installed expert");
-  verb.add_flag("--force", options->force, "Install the next version if the expert exists");
-  verb.add_flag("--resume", options->resume, "Go on from where an interrupted run was");
-  verb.add_option("--checkpoint-seconds", options->checkpoint_seconds,
+  verb.add_flag("--force", expert.force, "Install the next version if the expert exists");
+  verb.add_flag("--resume", expert.checkpoints.resume, "Go on from where an interrupted run was");
+  verb.add_option("--checkpoint-seconds", expert.checkpoints.seconds,
                   "How often a checkpoint is written")
       ->capture_default_str();
-  learns_from_data(verb, program, options, [&program](const auto& o) {
+  learns_from_data(verb, program, options, [&program, words](auto& o) {
+    read_words(*words, o.expert);
     const Json result = open_engine().train_expert(o, program.context());
     print_result(program, result, expert_text(result));
     program.suggest(
@@ -82,13 +127,14 @@ void add_train_rounds(Program& program) {
       program, program.app, "train",
       "Alternates: experts learn again on what the gate sends them, then the gate is fitted",
       "moecollab train --rounds 3 --data-dir samples/data");
-  verb.add_option("--rounds", options->rounds,
+  verb.add_option("--rounds", options->alternation.rounds,
                   "Rounds at most; it stops at the first that does not help")
       ->capture_default_str();
   auto* joint =
-      verb.add_flag("--joint", options->joint,
+      verb.add_flag("--joint", options->alternation.joint,
                     "One round, in which experts and a gate learn from the start, end to end");
-  verb.add_option("--epochs", options->epochs, "Epochs of --joint; the best held-out one counts")
+  verb.add_option("--epochs", options->alternation.epochs,
+                  "Epochs of --joint; the best held-out one counts")
       ->capture_default_str()
       ->needs(joint);
   verb.add_option("--lambda1", options->lambda1,

@@ -45,6 +45,10 @@ void add_gate_fit(CLI::App& verb, training::GateTrainingOptions& options);
 // --fusion where it is the gate's unless given.
 void add_fusion(CLI::App& verb, std::optional<fusion::Mode>& mode, const std::string& help);
 
+// KEY=VALUE of --set, the value read as JSON where it is some and as a string else. Throws
+// E_CONFIG.
+Json parse_settings(const std::vector<std::string>& settings);
+
 // A verb of the program whose help begins with an example.
 CLI::App& add_verb(Program& program, CLI::App& parent, const std::string& name,
                    const std::string& description, const std::string& example);

@@ -143,4 +143,12 @@ void update_lock(const pipeline::Pool& pool, std::vector<pipeline::InstalledExpe
   registry::write_lock(pool.options().registry, lock);
 }
 
+void refresh_lock(pipeline::PoolOptions open) {
+  const FileLock lock = lock_registry(open.registry, open.context.log);
+  open.cache = nullptr;
+  open.tolerate_refused = true;
+  pipeline::Pool pool(open);
+  update_lock(pool, pool.experts());
+}
+
 }  // namespace moecollab::contribution

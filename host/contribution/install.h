@@ -34,4 +34,7 @@ void install(const fs::path& registry_folder, const registry::Package& package,
 // caller has the lock since before the pool was opened.
 void update_lock(const pipeline::Pool& pool, std::vector<pipeline::InstalledExpert>& experts);
 
+// Opens the registry again, without its cache, and writes what it finds into the lock.
+void refresh_lock(pipeline::PoolOptions open);
+
 }  // namespace moecollab::contribution

@@ -4,7 +4,6 @@
 #include "base/strings.h"
 #include "contribution/install.h"
 #include "engine/session.h"
-#include "engine/stock_plugins.h"
 #include "engine/verbs.h"
 #include "pipeline/expert_list.h"
 #include "pipeline/instantiate.h"
@@ -70,7 +69,7 @@ Json run_experts_add(const CommonOptions& options, const RunContext& context,
     probed = pipeline::check_probe(package, *expert, pool.encoder());
   }
   contribution::install(options.registry, package, name, context.log);
-  refresh_lock(options, context);
+  contribution::refresh_lock(pool_options(options, context, /*cached=*/false));
   return {{"name", name},
           {"version", package.manifest.expert.version.text()},
           {"sha256", package.manifest_sha256},

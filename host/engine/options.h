@@ -9,6 +9,8 @@
 #include "base/compute.h"
 #include "base/files.h"
 #include "base/json.h"
+#include "contribution/alternation_options.h"
+#include "contribution/expert_options.h"
 #include "data/data_location.h"
 #include "fusion/mode.h"
 #include "training/gate_training_options.h"
@@ -29,24 +31,7 @@ struct CommonOptions {
 
 struct TrainExpertOptions : CommonOptions {
   data::DataOptions data;
-  std::string name, kind, domain;
-  std::vector<std::string> settings;  // --set KEY=VALUE over the manifest's [config]
-  std::vector<int64_t>
-      layers;           // --layers: which encoder layers it reads; empty: the kind's default
-  std::string pooling;  // --pooling: mean or cls; empty: the kind's default
-  // None: what the kind's manifest says under [training], or else the host's own default.
-  std::optional<int> epochs, patience;
-  std::optional<double> lr, warmup, clip;
-  std::optional<int64_t> batch;
-  std::optional<std::string> schedule;  // constant or linear
-  std::string class_weights = "none";   // none or balanced
-  bool no_refit = false;
-  bool force = false;
-  bool resume = false;
-  double checkpoint_seconds = 30;
-  std::string weights = "f32";  // or bf16: of the package
-  // Of training; none: what the kind's [training] precision says, resolved on this CPU.
-  std::optional<Precision> training_precision;
+  contribution::ExpertOptions expert;  // but for its seed, which is CommonOptions'
 };
 
 struct TrainGateOptions : CommonOptions {
@@ -54,17 +39,18 @@ struct TrainGateOptions : CommonOptions {
   training::GateTrainingOptions gate;  // its seed is the common one
 };
 
+enum class BaselineKind { kHead, kDeep };
+
 struct TrainBaselineOptions : CommonOptions {
   data::DataOptions data;
-  std::string kind;  // head or deep
+  BaselineKind kind = BaselineKind::kHead;
   // None: training::HeadTrainingOptions' for the head, the kind's [training] for the deep model.
   std::optional<int> epochs;
   std::optional<double> lr;
   std::optional<int64_t> batch;
-  std::optional<double> weight_decay;  // head
-  std::vector<std::string> settings;   // the rest: deep, as train-expert's
-  bool resume = false;
-  double checkpoint_seconds = 30;
+  std::optional<double> weight_decay;           // head
+  Json config = Json::object();                 // deep: over the kind's [config]
+  contribution::CheckpointOptions checkpoints;  // deep
 };
 
 struct GrowOptions : CommonOptions {
@@ -84,10 +70,8 @@ struct AdmitOptions : CommonOptions {
 
 struct TrainRoundsOptions : CommonOptions {
   data::DataOptions data;
-  int rounds = 3;
-  bool joint = false;                      // one round, in which experts and gate learn end to end
-  int epochs = 10;                         // of it
-  std::optional<double> lambda1, lambda2;  // none: those of the gate that is there
+  contribution::AlternationOptions alternation;  // but for its seed, which is CommonOptions'
+  std::optional<double> lambda1, lambda2;        // none: those of the gate that is there
 };
 
 // sweep: the gate's options, but for lambda1 and lambda2, which it tries in every combination.

@@ -7,6 +7,7 @@
 #include <cstdlib>
 
 #include "base/error.h"
+#include "base/installation.h"
 #include "base/strings.h"
 #include "pipeline/instantiate.h"
 
@@ -46,6 +47,15 @@ pipeline::PoolOptions pool_options(const CommonOptions& options, const RunContex
         pipeline::engine_version(options.compute), context.log);
   }
   return pool;
+}
+
+encoder::EncoderSettings new_registry_encoder(const CommonOptions& options) {
+  encoder::EncoderSettings settings;
+  settings.folder = options.encoder
+                        ? *options.encoder
+                        : installed_encoder().value_or(".deps/encoder/all-MiniLM-L6-v2");
+  settings.max_length = options.max_length;
+  return settings;
 }
 
 std::vector<data::Dataset> read_datasets(const data::DataOptions& options,

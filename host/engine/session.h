@@ -18,6 +18,9 @@ void prepare(const CommonOptions& options);
 pipeline::PoolOptions pool_options(const CommonOptions& options, const RunContext& context,
                                    bool cached = true);
 
+// The encoder of a registry that has to be made: --encoder, or the set-up's.
+encoder::EncoderSettings new_registry_encoder(const CommonOptions& options);
+
 // A training file for each domain, read whole.
 std::vector<data::Dataset> read_datasets(const data::DataOptions& options,
                                          const std::string& default_split, Log log);

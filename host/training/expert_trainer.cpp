@@ -83,7 +83,7 @@ class Run {
     }
     phase_ = saved_->facts["phase"].get<std::string>();
     chosen_ = saved_->facts["chosen"].get<int32_t>();
-    for (const Json& record : saved_->facts["history"]) history_.push_back(record_of(record));
+    history_ = history_from_json(saved_->facts["history"]);
     for (const auto& [name, tensor] : saved_->tensors) {
       if (name == kHeldOut) held_out_logits_ = tensor;
     }
@@ -109,7 +109,7 @@ class Run {
                          {"chosen", chosen_},
                          {"epoch", epochs_done},
                          {"seconds", seconds_before_ + epoch_watch_.seconds()},
-                         {"history", history_json()}});
+                         {"history", to_json(history_)}});
     checkpoints_->save(*state);
     last_save_.restart();
   }
@@ -200,12 +200,6 @@ class Run {
     learner->finish();
   }
 
-  Json history_json() const {
-    Json list = Json::array();
-    for (const EpochRecord& record : history_) list.push_back(to_json(record));
-    return list;
-  }
-
   const MakeExpert& make_;
   const TrainingSet& data_;
   const ExpertTrainingOptions& options_;
@@ -238,6 +232,18 @@ Json to_json(const EpochRecord& r) {
           {"tokens", r.training.tokens},
           {"skipped_steps", r.training.skipped},
           {"peak_rss_bytes", r.peak_rss_bytes}};
+}
+
+Json to_json(const std::vector<EpochRecord>& history) {
+  Json list = Json::array();
+  for (const EpochRecord& record : history) list.push_back(to_json(record));
+  return list;
+}
+
+std::vector<EpochRecord> history_from_json(const Json& list) {
+  std::vector<EpochRecord> history;
+  for (const Json& record : list) history.push_back(record_of(record));
+  return history;
 }
 
 at::Tensor forward_rows(experts::Expert& expert, const encoder::Features& features,

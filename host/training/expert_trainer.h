@@ -41,6 +41,8 @@ struct EpochRecord {
   int64_t peak_rss_bytes = 0;
 };
 Json to_json(const EpochRecord& record);
+Json to_json(const std::vector<EpochRecord>& history);
+std::vector<EpochRecord> history_from_json(const Json& list);
 
 struct TrainedExpert {
   std::unique_ptr<experts::Expert> expert;  // with what it learnt

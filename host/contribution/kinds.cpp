@@ -1,4 +1,4 @@
-#include "engine/stock_plugins.h"
+#include "contribution/kinds.h"
 
 #include <fmt/format.h>
 
@@ -7,10 +7,9 @@
 #include "base/error.h"
 #include "base/installation.h"
 #include "base/strings.h"
-#include "contribution/install.h"
-#include "engine/session.h"
+#include "registry/manifest.h"
 
-namespace moecollab::engine {
+namespace moecollab::contribution {
 
 fs::path find_kind(const std::string& kind) {
   if (kind.find('/') != std::string::npos) return kind;
@@ -29,21 +28,4 @@ fs::path find_kind(const std::string& kind) {
                           join(kinds, ", ")));
 }
 
-encoder::EncoderSettings new_registry_encoder(const CommonOptions& options) {
-  encoder::EncoderSettings settings;
-  settings.folder = options.encoder
-                        ? *options.encoder
-                        : installed_encoder().value_or(".deps/encoder/all-MiniLM-L6-v2");
-  settings.max_length = options.max_length;
-  return settings;
-}
-
-void refresh_lock(const CommonOptions& options, const RunContext& context) {
-  const FileLock lock = contribution::lock_registry(options.registry, context.log);
-  pipeline::PoolOptions open = pool_options(options, context, /*cached=*/false);
-  open.tolerate_refused = true;
-  pipeline::Pool pool(open);
-  contribution::update_lock(pool, pool.experts());
-}
-
-}  // namespace moecollab::engine
+}  // namespace moecollab::contribution

@@ -1,4 +1,4 @@
-#include "engine/joint_round.h"
+#include "contribution/joint_round.h"
 
 #include <fmt/format.h>
 
@@ -6,10 +6,9 @@
 
 #include "base/error.h"
 #include "contribution/install.h"
+#include "contribution/recipe.h"
+#include "contribution/trained_package.h"
 #include "data/hold_out.h"
-#include "engine/session.h"
-#include "engine/stock_plugins.h"
-#include "engine/training_run.h"
 #include "pipeline/collaboration.h"
 #include "pipeline/gate_file.h"
 #include "pipeline/instantiate.h"
@@ -17,41 +16,38 @@
 #include "training/held_out_file.h"
 #include "training/joint_trainer.h"
 
-namespace moecollab::engine {
+namespace moecollab::contribution {
 namespace {
 
 // An installed expert, and its successor that learns from the start.
 struct Learner {
   const pipeline::InstalledExpert* installed;
   fusion::ExpertLabels labels;  // at the gate's temperature
-  TrainExpertOptions options;   // as it was trained
+  ExpertRecipe recipe;          // by which it was trained; its precision is stated
   std::unique_ptr<experts::Expert> expert;
 };
 
-std::vector<Learner> make_learners(const TrainRoundsOptions& options, pipeline::Pool& pool,
+std::vector<Learner> make_learners(uint64_t seed, pipeline::Pool& pool,
                                    const pipeline::RoutedGate& routed,
                                    const std::vector<data::Dataset>& datasets) {
   std::vector<Learner> learners;
   for (size_t row = 0; row < routed.experts.size(); ++row) {
     const pipeline::InstalledExpert* expert = routed.experts[row];
-    const registry::Manifest& manifest = expert->package.manifest;
     const bool has_data =
         std::any_of(datasets.begin(), datasets.end(),
                     [&](const data::Dataset& d) { return d.domain == expert->domain(); });
-    if (!has_data || !was_trained_here(*expert, options.registry) ||
+    if (!has_data || !was_trained_here(*expert, pool.options().registry) ||
         !expert->expert->learns_parameters_only())
       continue;
-    TrainExpertOptions training;
-    static_cast<CommonOptions&>(training) = options;
-    restore_recipe(manifest, training);
+    ExpertRecipe recipe = recipe_from_json(expert->package.manifest.provenance["recipe"]);
     // Packages of earlier versions do not say.
-    const Precision precision = training.training_precision.value_or(Precision::kFp32);
-    training.training_precision = precision;
-    learners.push_back({expert, routed.labels[row], std::move(training),
+    const Precision precision = recipe.precision.value_or(Precision::kFp32);
+    recipe.precision = precision;
+    learners.push_back({expert, routed.labels[row], std::move(recipe),
                         pipeline::instantiate_untrained(
                             expert->package, pool.encoder(), pool.options().compute, pool.context(),
-                            expert->expert->classes(), Json::object(), options.seed, precision)});
-    learners.back().expert->bind(options.seed);
+                            expert->expert->classes(), Json::object(), seed, precision)});
+    learners.back().expert->bind(seed);
   }
   if (learners.empty()) {
     throw Error("E_TRAIN_UNSUPPORTED",
@@ -86,15 +82,14 @@ training::JointDomain joint_domain(pipeline::Pool& pool, const data::Dataset& da
 
 // The learner as the next version of its expert, with its answers on the held-out texts of all
 // domains of its label space.
-registry::Version install_learner(const TrainRoundsOptions& options, pipeline::Pool& pool,
-                                  Learner& learner,
+registry::Version install_learner(pipeline::Pool& pool, Learner& learner,
                                   const std::vector<const training::JointDomain*>& domains,
                                   const std::vector<at::Tensor>& logits, int32_t epochs) {
   const registry::Package& old = learner.installed->package;
   registry::Manifest manifest = old.manifest;
   ++manifest.expert.version.patch;
   manifest.provenance["joint_epochs"] = epochs;
-  manifest.provenance["recipe"]["precision"] = name(*learner.options.training_precision);
+  manifest.provenance["recipe"]["precision"] = name(*learner.recipe.precision);
   training::HeldOutLogits held_out;
   std::vector<std::string_view> texts;
   for (const training::JointDomain* domain : domains) {
@@ -106,70 +101,70 @@ registry::Version install_learner(const TrainRoundsOptions& options, pipeline::P
   training::TrainedExpert trained{std::move(learner.expert), epochs, {}, {}, {}, {}};
   const TemporaryFolder staging("moecollab-package");
   const registry::Package package =
-      write_trained(staging.path(), learner.options, manifest, old, trained, pool, texts);
-  training::write_held_out(training::held_out_path(options.registry, package.manifest_sha256),
-                           held_out);
-  contribution::install(options.registry, package, learner.installed->name, pool.context().log);
+      write_trained(staging.path(), manifest, old, learner.recipe.weights, trained, pool, texts);
+  const fs::path& registry = pool.options().registry;
+  training::write_held_out(training::held_out_path(registry, package.manifest_sha256), held_out);
+  install(registry, package, learner.installed->name, pool.context().log);
   return manifest.expert.version;
 }
 
-Json history_json(const training::JointFit& fit) {
-  Json history = Json::array();
-  for (const training::JointEpoch& epoch : fit.history) {
-    history.push_back({{"train_loss", epoch.train_loss},
-                       {"held_out_loss", epoch.held_out_loss},
-                       {"held_out_accuracy", epoch.held_out_accuracy},
-                       {"skipped_steps", epoch.skipped_steps}});
-  }
-  return history;
-}
-
-}  // namespace
-
-Json train_jointly(const TrainRoundsOptions& options, const std::vector<data::Dataset>& datasets,
-                   const RunContext& context, Json& installed) {
-  training::JointOptions joint;
-  joint.epochs = options.epochs;
-  joint.seed = options.seed;
-  training::validate(joint);
-  pipeline::Pool pool(pool_options(options, context));
-  const LoadedGate gate = load_gate(options.registry, std::nullopt, std::nullopt, context.log);
-  joint.objective = gate.file.objective;
-  std::vector<Learner> learners =
-      make_learners(options, pool, pipeline::open_gate(gate.file, pool), datasets);
+// The texts of each dataset that an expert learns jointly; others are left out (said).
+std::vector<training::JointDomain> joint_domains(
+    pipeline::Pool& pool, const std::vector<data::Dataset>& datasets,
+    const std::vector<Learner>& learners, const std::vector<encoder::PooledKey>& gate_features) {
   std::vector<training::JointDomain> domains;
   for (const data::Dataset& dataset : datasets) {
     const int space = pool.space_of_domain(dataset.domain);
     if (std::none_of(learners.begin(), learners.end(),
                      [&](const Learner& l) { return l.labels.space == space; })) {
-      context.log.note(
+      pool.context().log.note(
           fmt::format("domain {} has no expert that learns jointly: left out", dataset.domain));
       continue;
     }
-    domains.push_back(joint_domain(pool, dataset, learners, gate.file.gate.features));
+    domains.push_back(joint_domain(pool, dataset, learners, gate_features));
   }
+  return domains;
+}
+
+}  // namespace
+
+JointRound train_jointly(const AlternationOptions& options,
+                         const std::vector<data::Dataset>& datasets,
+                         const pipeline::PoolOptions& open, RegistrySnapshot& before) {
+  const RunContext& context = open.context;
+  training::JointOptions joint;
+  joint.epochs = options.epochs;
+  joint.seed = options.seed;
+  training::validate(joint);
+  pipeline::Pool pool(open);
+  const pipeline::GateFile gate = pipeline::read_gate(open.registry, context.log);
+  joint.objective = gate.objective;
+  std::vector<Learner> learners =
+      make_learners(options.seed, pool, pipeline::open_gate(gate, pool), datasets);
+  const std::vector<training::JointDomain> domains =
+      joint_domains(pool, datasets, learners, gate.gate.features);
   std::vector<training::JointExpert> joint_experts;
-  for (Learner& learner : learners) {
-    joint_experts.push_back(
-        {learner.expert.get(), learner.labels, learner.options.lr.value_or(3e-4)});
-  }
-  const training::JointFit fit = training::fit_jointly(
-      joint_experts, domains, gate.file.gate.features, pool.labels(), joint, context);
+  for (Learner& learner : learners)
+    joint_experts.push_back({learner.expert.get(), learner.labels, learner.recipe.lr});
+  const training::JointFit fit = training::fit_jointly(joint_experts, domains, gate.gate.features,
+                                                       pool.labels(), joint, context);
   for (const data::Dataset& dataset : datasets) data::require_unchanged(dataset);
 
+  JointRound round{{fit.epochs, fit.history}, {}};
   for (size_t e = 0; e < learners.size(); ++e) {
     std::vector<const training::JointDomain*> own;
     for (const training::JointDomain& domain : domains) {
       if (domain.space == learners[e].labels.space && !domain.judged.empty())
         own.push_back(&domain);
     }
-    installed[learners[e].installed->name] = {{"version", nullptr}};
+    const std::string& name = learners[e].installed->name;
+    before.will_change(name);
     const registry::Version version =
-        install_learner(options, pool, learners[e], own, fit.held_out_logits[e], fit.epochs);
-    installed[learners[e].installed->name] = {{"version", version.text()}};
+        install_learner(pool, learners[e], own, fit.held_out_logits[e], fit.epochs);
+    round.experts.push_back({name, version.text(), std::nullopt});
   }
-  refresh_lock(options, context);
-  return {{"epochs", fit.epochs}, {"history", history_json(fit)}};
+  refresh_lock(open);
+  return round;
 }
 
-}  // namespace moecollab::engine
+}  // namespace moecollab::contribution

@@ -1,18 +1,15 @@
-#include "engine/deep_baseline.h"
+#include "contribution/deep_baseline.h"
 
 #include <fmt/format.h>
 
 #include "base/error.h"
 #include "base/strings.h"
 #include "contribution/install.h"
-#include "engine/session.h"
-#include "engine/stock_plugins.h"
-#include "engine/training_run.h"
-#include "pipeline/collaboration.h"
+#include "contribution/trained_package.h"
 #include "pipeline/instantiate.h"
 #include "pipeline/targets.h"
 
-namespace moecollab::engine {
+namespace moecollab::contribution {
 namespace {
 
 constexpr const char* kKind = "deep-adapter";
@@ -22,27 +19,9 @@ std::string qualified(const fusion::LabelUnion& labels, int id) {
   return labels.spaces()[static_cast<size_t>(labels.space_of(id))].name + ":" + labels.label(id);
 }
 
-TrainExpertOptions expert_options(const TrainBaselineOptions& options) {
-  TrainExpertOptions expert;
-  static_cast<CommonOptions&>(expert) = options;
-  expert.name = kName;
-  expert.kind = kKind;
-  expert.settings = options.settings;
-  expert.epochs = options.epochs;
-  expert.lr = options.lr;
-  expert.batch = options.batch;
-  expert.resume = options.resume;
-  expert.checkpoint_seconds = options.checkpoint_seconds;
-  return expert;
-}
-
-registry::Manifest manifest_of(const registry::Manifest& kind, const TrainExpertOptions& options,
-                               const pipeline::Pool& pool,
+registry::Manifest manifest_of(const ExpertPlan& plan, const pipeline::Pool& pool,
                                const std::vector<data::Dataset>& datasets) {
-  registry::Manifest manifest = kind;
-  manifest.training = kept_training(kind.training);
-  manifest.expert.id = kind.expert.id + "." + kName;
-  manifest.expert.name = kName;
+  registry::Manifest manifest = begin_manifest(plan);
   manifest.expert.version = registry::Version{1, 0, 0, {}};
   manifest.expert.description = "one model over the labels of all domains, to compare with";
   manifest.task.domain = manifest.expert.name;
@@ -50,10 +29,10 @@ registry::Manifest manifest_of(const registry::Manifest& kind, const TrainExpert
   for (int id = 0; id < pool.labels().size(); ++id)
     manifest.task.labels.push_back(qualified(pool.labels(), id));
   manifest.input.encoder_fingerprint = pool.encoder()->fingerprint();
-  manifest.config.update(parse_settings(options.settings));
-  manifest.provenance = {{"seed", options.seed}, {"kind", options.kind}};
+  manifest.provenance = {{"seed", plan.asked.seed}, {"kind", plan.asked.kind}};
   for (const data::Dataset& dataset : datasets)
     manifest.provenance["data"][dataset.domain] = dataset.sha256;
+  manifest.provenance["recipe"] = to_json(plan.recipe);
   return manifest;
 }
 
@@ -78,36 +57,33 @@ Lesson lesson_of(const pipeline::Pool& pool, const std::vector<data::Dataset>& d
 
 fs::path deep_baseline_folder(const fs::path& registry) { return registry / "baselines" / "deep"; }
 
-Json train_deep_baseline(const TrainBaselineOptions& options, const RunContext& context) {
-  const TrainExpertOptions expert = expert_options(options);
-  const registry::Package kind = registry::open_package(find_kind(kKind));
-  const training::ExpertTrainingOptions training =
-      training_options(expert, kind.manifest.training);  // refuses before anything is read
-  const std::vector<data::Dataset> datasets = read_datasets(options.data, "train", context.log);
-  pipeline::Pool pool(pool_options(options, context));
-  pool.require_experts();
-  if (pool.encoder() == nullptr) {
-    throw Error("E_ENCODER", "the model forks from the encoder, but registry.toml names none",
-                "set [encoder] path in registry.toml");
-  }
-  require_writable(options.registry / registry::kLockFile);
-  registry::Manifest manifest = manifest_of(kind.manifest, expert, pool, datasets);
-  manifest.provenance["recipe"] = recipe_json(expert, training);
+ExpertPlan plan_deep_baseline(ExpertOptions asked) {
+  asked.name = kName;
+  asked.kind = kKind;
+  return plan_expert(asked);
+}
+
+DeepBaselineTrained train_deep_baseline(const ExpertPlan& plan,
+                                        const std::vector<data::Dataset>& datasets,
+                                        pipeline::Pool& pool) {
+  const fs::path& registry = pool.options().registry;
+  registry::Manifest manifest = manifest_of(plan, pool, datasets);
   const Lesson lesson = lesson_of(pool, datasets);
-  training::TrainedExpert trained = train_kind(expert, training, pool, kind, manifest, lesson);
+  training::TrainedExpert trained = train_kind(plan, pool, manifest, lesson);
   for (const data::Dataset& dataset : datasets) data::require_unchanged(dataset);
-  const fs::path folder = deep_baseline_folder(options.registry);
-  contribution::place_package(options.registry,
-                              write_trained(checkpoint_folder(expert) / "package", expert, manifest,
-                                            kind, trained, pool, lesson.texts),
-                              folder, context.log);
+  const registry::Package package =
+      write_trained(checkpoint_folder(registry, kName) / "package", manifest, plan.kind,
+                    plan.recipe.weights, trained, pool, lesson.texts);
+  const fs::path folder = deep_baseline_folder(registry);
+  place_package(registry, package, folder, pool.context().log);
   trained.checkpoints->finish();
-  double seconds = 0;
-  for (const training::EpochRecord& epoch : trained.history) seconds += epoch.seconds;
-  return {{"baseline", "deep"},           {"file", folder.string()},
-          {"texts", lesson.texts.size()}, {"labels", pool.labels().size()},
-          {"epochs", trained.epochs},     {"held_out_loss", nullptr},
-          {"held_out_accuracy", nullptr}, {"fit_seconds", seconds}};
+  DeepBaselineTrained result{.folder = folder,
+                             .texts = static_cast<int64_t>(lesson.texts.size()),
+                             .labels = pool.labels().size(),
+                             .epochs = trained.epochs,
+                             .seconds = 0};
+  for (const training::EpochRecord& epoch : trained.history) result.seconds += epoch.seconds;
+  return result;
 }
 
 pipeline::InstalledExpert open_deep_baseline(const pipeline::Pool& pool) {
@@ -132,4 +108,4 @@ pipeline::InstalledExpert open_deep_baseline(const pipeline::Pool& pool) {
   return {kName, std::move(package), std::move(expert), {0, std::move(columns), 1.0}, {}};
 }
 
-}  // namespace moecollab::engine
+}  // namespace moecollab::contribution

@@ -1,0 +1,28 @@
+// What is asked of the training of one expert. Torch-free.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "base/json.h"
+#include "contribution/recipe.h"
+
+namespace moecollab::contribution {
+
+struct CheckpointOptions {
+  bool resume = false;  // go on from where an interrupted run was
+  double seconds = 30;  // how often one is written
+};
+
+struct ExpertOptions {
+  std::string name;              // of the expert, in the registry
+  std::string kind;              // as find_kind() takes it
+  std::string domain;            // whose training file it learns from
+  Json config = Json::object();  // over the manifest's [config]
+  RecipeOverrides recipe;
+  CheckpointOptions checkpoints;
+  bool force = false;  // if the expert is installed, install its next version
+  uint64_t seed = 1;
+};
+
+}  // namespace moecollab::contribution

@@ -1,0 +1,176 @@
+#include "contribution/expert_training.h"
+
+#include <fmt/format.h>
+
+#include <span>
+
+#include "base/digest.h"
+#include "base/error.h"
+#include "base/strings.h"
+#include "contribution/kinds.h"
+#include "gate/gate.h"
+#include "pipeline/collaboration.h"
+#include "pipeline/instantiate.h"
+#include "registry/names.h"
+
+namespace moecollab::contribution {
+namespace {
+
+// Digest of everything that the trained expert's bits depend on.
+std::string run_digest(const registry::Manifest& manifest, const registry::Package& kind,
+                       const training::ExpertTrainingOptions& training, const pipeline::Pool& pool,
+                       std::span<const float> weights) {
+  const std::string_view weight_bytes(reinterpret_cast<const char*>(weights.data()),
+                                      weights.size_bytes());
+  const training::Recipe& r = training.recipe;
+  const Json all = {{"kind", kind.manifest_sha256},
+                    {"config", manifest.config},
+                    {"layers", manifest.input.layers},
+                    {"pooling", manifest.input.pooling},
+                    {"labels", manifest.task.labels},
+                    {"data", manifest.provenance},
+                    {"encoder", pool.encoder() == nullptr ? "" : pool.encoder()->fingerprint()},
+                    {"engine", pipeline::engine_version(pool.options().compute)},
+                    {"threads", pool.options().compute.threads},
+                    {"batch_tokens", pool.options().batch_tokens},
+                    {"cpu", at::get_cpu_capability()},
+                    {"recipe",
+                     {r.epochs, r.batch, r.schedule.lr, r.schedule.warmup, r.schedule.linear_decay,
+                      r.clip, r.bucket, r.seed, name(r.precision)}},
+                    {"run", {training.patience, training.refit, sha256_hex(weight_bytes)}}};
+  return sha256_hex(to_line(all));
+}
+
+// registry/history/<name>.jsonl: an epoch a line, the whole file anew each time.
+void write_history(const fs::path& registry, const std::string& name,
+                   const std::vector<training::EpochRecord>& history) {
+  const fs::path file = registry / "history" / (name + ".jsonl");
+  make_folder(file.parent_path());
+  std::string lines;
+  for (const training::EpochRecord& record : history)
+    lines += to_line(training::to_json(record)) + "\n";
+  write_file_atomic(file, lines);
+}
+
+// The encoder features that the expert reads. A layer that it chose by its [config] goes into the
+// manifest; layers asked for beside that are refused.
+encoder::FeatureRequest adopt_layers(const experts::Expert& expert,
+                                     const std::vector<int64_t>& asked,
+                                     registry::Manifest& manifest) {
+  if (!expert.adopted_layers()) return expert.request();
+  if (!asked.empty()) {
+    throw Error("E_CONFIG",
+                fmt::format("layers are given, but by its settings this kind reads layer {}",
+                            expert.layers().front()),
+                "leave --layers out, or change the settings with --set");
+  }
+  manifest.input.layers.assign(expert.layers().begin(), expert.layers().end());
+  return expert.request();
+}
+
+void check(const ExpertOptions& asked) {
+  if (!registry::is_name(asked.name)) {
+    throw Error("E_CONFIG", fmt::format("the name {} is not made of 1 to 64 of a-z, 0-9, _ and -",
+                                        escaped(asked.name, 80)));
+  }
+  const std::string& pooling = asked.recipe.pooling;
+  if (!pooling.empty() && !encoder::parse_pooling(pooling)) {
+    throw Error("E_CONFIG",
+                fmt::format("pooling is {}, expected mean or cls", escaped(pooling, 40)));
+  }
+}
+
+training::ExpertTrainingOptions training_options(const ExpertOptions& asked,
+                                                 const ExpertRecipe& recipe) {
+  training::ExpertTrainingOptions training;
+  training.recipe = {
+      .epochs = recipe.epochs,
+      .batch = recipe.batch,
+      .schedule = {},
+      .clip = recipe.clip,
+      .bucket = recipe.bucket,
+      .seed = asked.seed,
+      .precision = *recipe.precision,
+  };
+  training.recipe.schedule.lr = recipe.lr;
+  training.recipe.schedule.warmup = recipe.warmup;
+  training.recipe.schedule.linear_decay = recipe.schedule == RateSchedule::kLinear;
+  training.patience = recipe.patience;
+  training.refit = recipe.refit;
+  training.resume = asked.checkpoints.resume;
+  training.checkpoint_seconds = asked.checkpoints.seconds;
+  training::validate(training);
+  return training;
+}
+
+// An untrained expert of the kind, whose package's weights can be of the type that was asked for.
+void require_weight_type(const ExpertPlan& plan, const experts::Expert& untrained) {
+  if (plan.recipe.weights == WeightType::kF32 || untrained.learns_parameters_only()) return;
+  throw Error("E_CONFIG",
+              fmt::format("weights are bf16, but kind {} keeps more than the parameters of "
+                          "moecollab.params/1",
+                          escaped(plan.asked.kind, 80)),
+              "use --weights f32");
+}
+
+}  // namespace
+
+ExpertPlan plan_expert(const ExpertOptions& asked) {
+  check(asked);
+  registry::PackageFolder folder(find_kind(asked.kind));
+  registry::Package kind = registry::open_package(folder.path());
+  ExpertRecipe recipe = resolve(asked.recipe, kind.manifest.training);
+  training::ExpertTrainingOptions training = training_options(asked, recipe);
+  return {asked, std::move(folder), std::move(kind), std::move(recipe), std::move(training)};
+}
+
+registry::Manifest begin_manifest(const ExpertPlan& plan) {
+  registry::Manifest manifest = plan.kind.manifest;
+  manifest.expert.id += "." + plan.asked.name;
+  manifest.expert.name = plan.asked.name;
+  manifest.training = {};
+  if (plan.kind.manifest.training.precision == "bf16") manifest.training.precision = "bf16";
+  manifest.config.update(plan.asked.config);
+  return manifest;
+}
+
+fs::path checkpoint_folder(const fs::path& registry, const std::string& name) {
+  return registry / "checkpoints" / name;
+}
+
+training::TrainedExpert train_kind(const ExpertPlan& plan, pipeline::Pool& pool,
+                                   registry::Manifest& manifest, const Lesson& lesson) {
+  const registry::Package& kind = plan.kind;
+  const fs::path& registry = pool.options().registry;
+  manifest.files = kind.manifest.files;
+  const auto make = [&] {
+    return pipeline::instantiate_untrained(
+        {kind.folder, manifest, kind.manifest_sha256}, pool.encoder(), pool.options().compute,
+        pool.context(), static_cast<int32_t>(manifest.task.labels.size()), Json::object(),
+        plan.asked.seed, plan.training.recipe.precision);
+  };
+  encoder::FeatureRequest request;
+  {
+    const auto untrained = make();
+    require_weight_type(plan, *untrained);
+    request = adopt_layers(*untrained, plan.recipe.layers, manifest);
+  }
+  if (!request.pooled.empty()) {
+    // The gate's features come from the same pass, so that fitting it later runs the encoder on
+    // nothing.
+    for (const encoder::PooledKey& key : gate::default_features(pool.encoder()->config().layers))
+      request.pooled.insert(key);
+  }
+  const training::TrainingSet set = {
+      pipeline::features_of(pool, lesson.texts, request, "encoding " + manifest.task.domain),
+      lesson.labels, lesson.held_out, lesson.weights};
+  training::ExpertTrainingOptions training = plan.training;
+  training.checkpoints = checkpoint_folder(registry, plan.asked.name);
+  training.run = run_digest(manifest, kind, training, pool, set.weights);
+  return training::train_expert(make, set, training, pool.context(),
+                                [&](const std::vector<training::EpochRecord>& history) {
+                                  write_history(registry, plan.asked.name, history);
+                                });
+}
+
+}  // namespace moecollab::contribution

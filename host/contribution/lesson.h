@@ -1,0 +1,42 @@
+// The texts that one expert learns from.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "base/run_context.h"
+#include "contribution/recipe.h"
+#include "data/data_location.h"
+#include "data/dataset.h"
+#include "fusion/label_space.h"
+
+namespace moecollab::contribution {
+
+// n texts; the views are valid as long as their dataset.
+struct Lesson {
+  std::vector<std::string_view> texts;
+  std::vector<int32_t> labels;  // class ids
+  std::vector<bool> held_out;
+  std::vector<float> weights;  // > 0, or empty: all 1
+};
+
+// Weights > 0 of training texts, by the text. Texts that are not named have 1.
+using TextWeights = std::unordered_map<std::string, float>;
+
+// The domain's training file, read whole. Throws E_DATA naming the nearest domain if there is none,
+// and as require_two_labels().
+data::Dataset read_training_file(const data::DataOptions& options, const std::string& domain,
+                                 Log log);
+
+// Throws E_DATA if all texts have the same label.
+void require_two_labels(const data::Dataset& dataset);
+
+// The dataset's texts, their labels as positions in the space, their weights the product of the
+// class weights and `weights`. Throws E_DATA for a label that the space does not hold.
+Lesson lesson_of(const data::Dataset& dataset, const fusion::LabelSpace& space,
+                 ClassWeights class_weights, const TextWeights& weights);
+
+}  // namespace moecollab::contribution

@@ -1,0 +1,60 @@
+// A registry that is put back as it was.
+#include "contribution/registry_snapshot.h"
+
+#include <map>
+
+#include "unit/registry/fixtures.h"
+
+namespace moecollab::contribution {
+namespace {
+
+using registry::write;
+
+struct RegistrySnapshotTest : testing::Test {
+  RegistrySnapshotTest() {
+    for (const char* file :
+         {"registry.lock.toml", "gate/gate.toml", "history/legal.jsonl", "history/news.jsonl",
+          "experts/legal/1.0.0/expert.toml", "experts/news/1.0.0/expert.toml"})
+      write(root.path() / file, std::string("old ") + file);
+  }
+  // Path -> content of every file but the lock's own.
+  std::map<std::string, std::string> files() const {
+    std::map<std::string, std::string> found;
+    for (const auto& entry : fs::recursive_directory_iterator(root.path())) {
+      const std::string name = fs::relative(entry.path(), root.path()).string();
+      if (entry.is_regular_file() && name != ".lock") found[name] = read_file(entry.path(), "E");
+    }
+    return found;
+  }
+  void change(const std::string& expert) {
+    write(root.path() / "history" / (expert + ".jsonl"), "new");
+    write(root.path() / "experts" / expert / "1.0.1" / "expert.toml", "new");
+  }
+
+  TemporaryFolder root;
+};
+
+TEST_F(RegistrySnapshotTest, PutsBackGateLockAndTheExpertsThatWereChanged) {
+  const auto before = files();
+  RegistrySnapshot snapshot(root.path(), Log());
+  write(root.path() / "gate" / "gate.toml", "new");
+  write(root.path() / "gate" / "replay.safetensors", "new");
+  fs::remove(root.path() / "registry.lock.toml");
+  snapshot.will_change("legal");
+  change("legal");
+  snapshot.restore();
+  EXPECT_EQ(files(), before);
+}
+
+// Somebody else trained it meanwhile.
+TEST_F(RegistrySnapshotTest, LeavesOtherExpertsAsTheyAre) {
+  RegistrySnapshot snapshot(root.path(), Log());
+  snapshot.will_change("legal");
+  change("news");
+  snapshot.restore();
+  EXPECT_EQ(files().at("history/news.jsonl"), "new");
+  EXPECT_EQ(files().at("experts/news/1.0.1/expert.toml"), "new");
+}
+
+}  // namespace
+}  // namespace moecollab::contribution
