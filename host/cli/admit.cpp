@@ -55,11 +55,10 @@ void add_admit(Program& program) {
       "refused, 6 undecided",
       "moecollab admit ./legal-clauses.package --data-dir samples/data");
   verb.add_option("package", options->package, "Package folder, or FILE.moec")->required();
-  verb.add_option("--texts", options->texts,
-                  "Texts of its domain to fit its row of the gate on, for that comparison")
-      ->capture_default_str();
-  verb.add_option("--permutations", options->permutations, "Orders of the Shapley sampling")
-      ->capture_default_str();
+  add_count(verb, "--texts", options->admission.texts,
+            "Texts of its domain to fit its row of the gate on, for that comparison");
+  add_count(verb, "--permutations", options->admission.permutations,
+            "Orders of the Shapley sampling");
   learns_from_data(verb, program, options, [&program](const auto& o) {
     const Json result = open_engine().admit(o, program.context());
     print_result(program, result, admit_text(result));

@@ -46,12 +46,12 @@ void add_grow(Program& program) {
   CLI::App& verb = add_verb(program, program.app, "grow",
                             "Fits the gate's rows of new experts; the other rows stay as they are",
                             "moecollab grow legal-adapter legal-words --data-dir samples/data");
-  verb.add_option("name", options->names, "The new experts, of one domain")->required();
-  verb.add_option("--texts", options->texts, "Texts of the new domain to fit on")
-      ->capture_default_str();
-  verb.add_flag("--prototype", options->prototype,
+  contribution::GrowthOptions& growth = options->growth;
+  verb.add_option("name", growth.names, "The new experts, of one domain")->required();
+  add_count(verb, "--texts", growth.texts, "Texts of the new domain to fit on");
+  verb.add_flag("--prototype", growth.prototype,
                 "Train nothing: the row is the mean feature of the new domain");
-  verb.add_flag("--guard", options->guard,
+  verb.add_flag("--guard", growth.guard,
                 "Refuse to save where an old domain has no replay to be checked on");
   learns_from_data(verb, program, options, [&program](const auto& o) {
     const Json result = open_engine().grow(o, program.context());

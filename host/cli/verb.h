@@ -1,6 +1,8 @@
 // What the files of the verbs share.
 #pragma once
 
+#include <fmt/format.h>
+
 #include <CLI/CLI.hpp>
 #include <functional>
 #include <map>
@@ -8,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "base/error.h"
 #include "base/json.h"
 #include "cli/console.h"
 #include "cli/interrupt.h"
@@ -55,6 +58,21 @@ CLI::App& add_verb(Program& program, CLI::App& parent, const std::string& name,
 
 // One line of compact JSON, or `text`, on stdout.
 void print_result(const Program& program, const Json& result, const std::string& text);
+
+// A flag for a whole number of at least 1; another is E_CONFIG.
+template <typename Number>
+void add_count(CLI::App& verb, const std::string& flag, Number& value,
+               const std::string& description) {
+  verb.add_option_function<Number>(
+          flag,
+          [flag, &value](Number given) {
+            if (given < 1)
+              throw Error("E_CONFIG", fmt::format("{} is {}, expected at least 1", flag, given));
+            value = given;
+          },
+          description)
+      ->default_str(std::to_string(value));
+}
 
 // The flags that every verb has which learns from labelled data, and what it does: `run` takes the
 // filled options and gives the exit status.

@@ -9,8 +9,10 @@
 #include "base/compute.h"
 #include "base/files.h"
 #include "base/json.h"
+#include "contribution/admission_options.h"
 #include "contribution/alternation_options.h"
 #include "contribution/expert_options.h"
+#include "contribution/growth_options.h"
 #include "data/data_location.h"
 #include "fusion/mode.h"
 #include "training/gate_training_options.h"
@@ -55,17 +57,13 @@ struct TrainBaselineOptions : CommonOptions {
 
 struct GrowOptions : CommonOptions {
   data::DataOptions data;
-  std::vector<std::string> names;
-  int64_t texts = 64;  // of the new domain, to fit on
-  bool prototype = false;
-  bool guard = false;
+  contribution::GrowthOptions growth;
 };
 
 struct AdmitOptions : CommonOptions {
   data::DataOptions data;  // training files are judged on their held-out texts, others whole
   fs::path package;
-  int64_t texts = 64;     // of the candidate's domain, to fit its row of the gate on
-  int permutations = 32;  // of the Shapley sampling, each with its reverse
+  contribution::AdmissionOptions admission;
 };
 
 struct TrainRoundsOptions : CommonOptions {

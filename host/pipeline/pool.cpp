@@ -5,10 +5,10 @@
 #include <torch/headeronly/version.h>
 
 #include <algorithm>
-#include <set>
 
 #include "base/error.h"
 #include "base/strings.h"
+#include "pipeline/domain_space.h"
 #include "pipeline/instantiate.h"
 #include "pipeline/probe.h"
 #include "registry/label_spaces.h"
@@ -137,30 +137,20 @@ void Pool::apply_policy() const {
 }
 
 int Pool::space_of_domain(const std::string& domain) const {
+  std::vector<const InstalledExpert*> experts;
+  for (const InstalledExpert& expert : experts_) experts.push_back(&expert);
+  if (const auto space = find_domain_space(registry_, experts, labels_, domain)) return *space;
   const auto stated = registry_.domains.find(domain);
-  if (stated != registry_.domains.end()) {
-    if (const auto space = labels_.find(stated->second)) return *space;
-    throw Error(
-        "E_DATA",
-        fmt::format(
-            "domain {} has label space {} in registry.toml, which no installed expert answers in",
-            domain, stated->second),
-        "install an expert for it, or define it as [[label_space]]");
+  if (stated == registry_.domains.end()) {
+    throw Error("E_DATA", fmt::format("no installed expert is of domain {}", escaped(domain)),
+                fmt::format("say which one in registry.toml: [domains] {} = \"…\"", domain));
   }
-  std::set<int> spaces;
-  std::vector<std::string> names;
-  for (const InstalledExpert& expert : experts_) {
-    if (expert.domain() == domain && spaces.insert(expert.labels.space).second) {
-      names.push_back(labels_.spaces()[static_cast<size_t>(expert.labels.space)].name);
-    }
-  }
-  if (spaces.size() == 1) return *spaces.begin();
-  throw Error("E_DATA",
-              spaces.empty()
-                  ? fmt::format("no installed expert is of domain {}", escaped(domain))
-                  : fmt::format("the experts of domain {} answer in several label spaces: {}",
-                                domain, join(names, ", ")),
-              fmt::format("say which one in registry.toml: [domains] {} = \"…\"", domain));
+  throw Error(
+      "E_DATA",
+      fmt::format(
+          "domain {} has label space {} in registry.toml, which no installed expert answers in",
+          domain, stated->second),
+      "install an expert for it, or define it as [[label_space]]");
 }
 
 void Pool::require_experts() const {

@@ -1,18 +1,16 @@
-// What `admit` judges: a candidate beside the installed experts, and the texts that it is judged
-// on.
+// A candidate beside the installed experts, as if it were one of them.
 #pragma once
 
 #include <memory>
 #include <optional>
 #include <vector>
 
-#include "base/json.h"
 #include "pipeline/open_gate.h"
-#include "training/text_collection.h"
 
-namespace moecollab::engine {
+namespace moecollab::contribution {
 
-// The candidate as if it were installed: loaded and checked, in a copy of the pool's union.
+// The candidate, loaded and checked, in a copy of the pool's union of labels. The pool must outlive
+// it.
 struct Trial {
   pipeline::InstalledExpert candidate;
   fusion::LabelUnion labels;
@@ -28,13 +26,4 @@ struct Trial {
 std::unique_ptr<Trial> open_trial(pipeline::Pool& pool, const registry::Package& package,
                                   Log notes);
 
-// The texts of these files: the held-out ones in the seed's order, or all. Files of domains that no
-// expert knows are left out.
-std::vector<training::ChosenTexts> choose(const pipeline::Pool& pool, const Trial& trial,
-                                          const std::vector<data::Dataset>& datasets,
-                                          bool held_out_only, uint64_t seed);
-
-// Throws E_DATA unless some of the texts are of the candidate's domain and label space.
-void require_own_domain(const Trial& trial, const std::vector<training::ChosenTexts>& chosen);
-
-}  // namespace moecollab::engine
+}  // namespace moecollab::contribution

@@ -1,0 +1,66 @@
+#include "contribution/opened_growth.h"
+
+#include <fmt/format.h>
+
+#include "base/digest.h"
+#include "base/error.h"
+#include "base/strings.h"
+
+namespace moecollab::contribution {
+namespace {
+
+using pipeline::InstalledExpert;
+
+InstalledExpert& find_newcomer(pipeline::Pool& pool, const pipeline::GateFile& gate,
+                               const std::string& name) {
+  std::vector<std::string> names;
+  InstalledExpert* found = nullptr;
+  for (InstalledExpert& expert : pool.experts()) {
+    names.push_back(expert.name);
+    if (expert.name == name) found = &expert;
+  }
+  if (found == nullptr) {
+    throw Error("E_CONFIG",
+                fmt::format("there is no expert {} that is ready{}", escaped(name, 80),
+                            did_you_mean(name, names)),
+                "`moecollab experts list` shows every one; `experts add` installs another");
+  }
+  for (const pipeline::GateRow& row : gate.rows) {
+    if (row.name != name || row.sha256 != found->sha256()) continue;
+    throw Error("E_CONFIG", fmt::format("expert {} has a row in the gate already", name),
+                "`moecollab train-gate` fits all rows again");
+  }
+  return *found;
+}
+
+}  // namespace
+
+std::string gate_digest(const fs::path& registry) {
+  const fs::path file = pipeline::gate_folder(registry) / "gate.toml";
+  return fs::exists(file) ? file_sha256_hex(file, "E_GATE") : "";
+}
+
+OpenedGrowth open_growth(pipeline::Pool& pool, StoredGate stored,
+                         std::span<const std::string> newcomers) {
+  OpenedGrowth growth;
+  growth.stored = std::move(stored);
+  for (const std::string& name : newcomers)
+    growth.newcomers.push_back(&find_newcomer(pool, growth.stored.file, name));
+  pipeline::RoutedGate routed = pipeline::open_gate(growth.stored.file, pool, newcomers);
+  growth.experts = std::move(routed.experts);
+  growth.setting = {std::move(routed.gate), std::move(routed.labels), pool.labels()};
+  growth.domain = growth.newcomers.front()->domain();
+  for (InstalledExpert* expert : growth.newcomers) {
+    if (expert->domain() != growth.domain) {
+      throw Error("E_CONFIG",
+                  fmt::format("expert {} is of domain {}, {} of {}", growth.newcomers.front()->name,
+                              growth.domain, expert->name, expert->domain()),
+                  "grow by the experts of one domain at a time");
+    }
+    growth.experts.push_back(expert);
+    growth.setting.experts.push_back(expert->labels);
+  }
+  return growth;
+}
+
+}  // namespace moecollab::contribution
