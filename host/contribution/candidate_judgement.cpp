@@ -63,9 +63,8 @@ AdmissionRecord judge_candidate(pipeline::Pool& pool, const Trial& trial, const 
 }
 
 fs::path verdict_file(const fs::path& registry, const registry::Package& package) {
-  const fs::path folder = registry / "admission";
-  make_folder(folder);
-  const fs::path path = folder / (package.manifest_sha256 + ".json");
+  const fs::path path = registry::admission_file(registry, package.manifest_sha256);
+  make_folder(path.parent_path());
   require_writable(path);
   return path;
 }

@@ -55,8 +55,6 @@ Lesson lesson_of(const pipeline::Pool& pool, const std::vector<data::Dataset>& d
 
 }  // namespace
 
-fs::path deep_baseline_folder(const fs::path& registry) { return registry / "baselines" / "deep"; }
-
 ExpertPlan plan_deep_baseline(ExpertOptions asked) {
   asked.name = kName;
   asked.kind = kKind;
@@ -72,9 +70,9 @@ DeepBaselineTrained train_deep_baseline(const ExpertPlan& plan,
   training::TrainedExpert trained = train_kind(plan, pool, manifest, lesson);
   for (const data::Dataset& dataset : datasets) data::require_unchanged(dataset);
   const registry::Package package =
-      write_trained(checkpoint_folder(registry, kName) / "package", manifest, plan.kind,
+      write_trained(registry::checkpoint_folder(registry, kName) / "package", manifest, plan.kind,
                     plan.recipe.weights, trained, pool, lesson.texts);
-  const fs::path folder = deep_baseline_folder(registry);
+  const fs::path folder = registry::deep_baseline(registry);
   place_package(registry, package, folder, pool.context().log);
   trained.checkpoints->finish();
   DeepBaselineTrained result{.folder = folder,
@@ -87,7 +85,8 @@ DeepBaselineTrained train_deep_baseline(const ExpertPlan& plan,
 }
 
 pipeline::InstalledExpert open_deep_baseline(const pipeline::Pool& pool) {
-  registry::Package package = registry::open_package(deep_baseline_folder(pool.options().registry));
+  registry::Package package =
+      registry::open_package(registry::deep_baseline(pool.options().registry));
   const registry::Manifest& manifest = package.manifest;
   if (manifest.input.encoder_fingerprint != pool.encoder()->fingerprint())
     stale("was trained on another encoder");

@@ -17,9 +17,6 @@ struct DeepBaselineTrained {
   double seconds = 0;  // of all epochs
 };
 
-// registry/baselines/deep: a package whose labels are "<label space>:<label>".
-fs::path deep_baseline_folder(const fs::path& registry);
-
 // What is asked for under the kind and name of the baseline; the domain counts for nothing. Throws
 // as plan_expert().
 ExpertPlan plan_deep_baseline(ExpertOptions asked);

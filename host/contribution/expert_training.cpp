@@ -44,7 +44,7 @@ std::string run_digest(const registry::Manifest& manifest, const registry::Packa
 // registry/history/<name>.jsonl: an epoch a line, the whole file anew each time.
 void write_history(const fs::path& registry, const std::string& name,
                    const std::vector<training::EpochRecord>& history) {
-  const fs::path file = registry / "history" / (name + ".jsonl");
+  const fs::path file = registry::expert_history(registry, name);
   make_folder(file.parent_path());
   std::string lines;
   for (const training::EpochRecord& record : history)
@@ -134,10 +134,6 @@ registry::Manifest begin_manifest(const ExpertPlan& plan) {
   return manifest;
 }
 
-fs::path checkpoint_folder(const fs::path& registry, const std::string& name) {
-  return registry / "checkpoints" / name;
-}
-
 training::TrainedExpert train_kind(const ExpertPlan& plan, pipeline::Pool& pool,
                                    registry::Manifest& manifest, const Lesson& lesson) {
   const registry::Package& kind = plan.kind;
@@ -165,7 +161,7 @@ training::TrainedExpert train_kind(const ExpertPlan& plan, pipeline::Pool& pool,
       pipeline::features_of(pool, lesson.texts, request, "encoding " + manifest.task.domain),
       lesson.labels, lesson.held_out, lesson.weights};
   training::ExpertTrainingOptions training = plan.training;
-  training.checkpoints = checkpoint_folder(registry, plan.asked.name);
+  training.checkpoints = registry::checkpoint_folder(registry, plan.asked.name);
   training.run = run_digest(manifest, kind, training, pool, set.weights);
   return training::train_expert(make, set, training, pool.context(),
                                 [&](const std::vector<training::EpochRecord>& history) {

@@ -30,11 +30,8 @@ registry::Manifest begin_manifest(const ExpertPlan& plan);
 
 // Trains the kind on the lesson, under a manifest that is complete but for version and layers,
 // which become those that the expert reads. Leaves registry/history/<name>.jsonl, and
-// checkpoint_folder() until its checkpoints are finished.
+// registry::checkpoint_folder() until its checkpoints are finished.
 training::TrainedExpert train_kind(const ExpertPlan& plan, pipeline::Pool& pool,
                                    registry::Manifest& manifest, const Lesson& lesson);
-
-// registry/checkpoints/<name>
-fs::path checkpoint_folder(const fs::path& registry, const std::string& name);
 
 }  // namespace moecollab::contribution

@@ -1,7 +1,6 @@
 #include "contribution/gate_fit.h"
 
-#include <chrono>
-
+#include "base/measure.h"
 #include "contribution/install.h"
 #include "training/gate_history.h"
 #include "training/gate_inputs.h"
@@ -63,7 +62,7 @@ pipeline::GateFile gate_file(pipeline::Pool& pool, const std::vector<data::Datas
 // where nothing is kept; rows kept of an earlier gate go.
 std::string keep_replay(pipeline::Pool& pool, const training::GateInputs& inputs) {
   const fs::path& registry = pool.options().registry;
-  const fs::path path = training::replay_path(registry);
+  const fs::path path = registry::replay_file(registry);
   if (inputs.options.keep_replay == 0) {
     pipeline::keep_until_written(path);
     if (fs::remove(path))
@@ -87,10 +86,10 @@ FittedGate fit_and_write_gate(pipeline::Pool& pool, const std::vector<data::Data
   const RunContext& context = pool.context();
   const fs::path& registry = pool.options().registry;
   const training::GateInputs inputs = training::collect_gate_inputs(pool, datasets, settings);
-  const auto start = std::chrono::steady_clock::now();
+  const Stopwatch watch;
   training::GateFit fit = training::fit_gate(inputs.problem(context.log), inputs.options, context);
   FittedGate fitted;
-  fitted.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  fitted.seconds = watch.seconds();
   fitted.file = gate_file(pool, datasets, inputs, fit);
   fitted.record = record_of(inputs, fit);
   fitted.calibration = inputs.calibration;

@@ -3,10 +3,10 @@
 #include <ATen/core/grad_mode.h>
 #include <fmt/format.h>
 
-#include <chrono>
 #include <limits>
 
 #include "base/error.h"
+#include "base/measure.h"
 #include "base/strings.h"
 #include "contribution/growth_texts.h"
 #include "contribution/install.h"
@@ -38,7 +38,7 @@ training::AnsweredTexts unlike(const training::AnsweredTexts& texts,
 
 FoundRows find_rows(const OpenedGrowth& growth, const GrowthTexts& texts, const GrowthGuard& guard,
                     bool prototype) {
-  const auto start = std::chrono::steady_clock::now();
+  const Stopwatch watch;
   FoundRows found;
   found.prototype = prototype;
   if (prototype) {
@@ -54,7 +54,7 @@ FoundRows find_rows(const OpenedGrowth& growth, const GrowthTexts& texts, const 
     }
   }
   found.rows = guard.lowered(std::move(found.rows), found.lowered_by);
-  found.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  found.seconds = watch.seconds();
   return found;
 }
 
@@ -210,7 +210,7 @@ GrowthResult grow_gate(pipeline::Pool& pool, const OpenedGrowth& growth,
   apply_guard(guard, grown, texts.unchecked, options.guard);
 
   GrowthResult result;
-  result.gate = pipeline::gate_folder(pool.options().registry);
+  result.gate = registry::gate_folder(pool.options().registry);
   result.record = {options.names,       growth.domain,     texts.fresh.rows(), texts.source,
                    found.prototype,     found.old_weights, found.lowered_by,   seed,
                    texts.replay.rows(), texts.unchecked};

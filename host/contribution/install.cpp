@@ -64,7 +64,7 @@ bool is_whole(const fs::path& folder) {
 }  // namespace
 
 FileLock lock_registry(const fs::path& folder, Log log) {
-  return FileLock::wait(folder / ".lock", log);
+  return FileLock::wait(registry::change_lock(folder), log);
 }
 
 void ensure_registry(const fs::path& folder, const encoder::EncoderSettings& encoder, Log log) {

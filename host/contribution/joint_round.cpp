@@ -103,7 +103,7 @@ registry::Version install_learner(pipeline::Pool& pool, Learner& learner,
   const registry::Package package =
       write_trained(staging.path(), manifest, old, learner.recipe.weights, trained, pool, texts);
   const fs::path& registry = pool.options().registry;
-  training::write_held_out(training::held_out_path(registry, package.manifest_sha256), held_out);
+  training::write_held_out(registry::held_out_file(registry, package.manifest_sha256), held_out);
   install(registry, package, learner.installed->name, pool.context().log);
   return manifest.expert.version;
 }

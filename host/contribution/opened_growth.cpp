@@ -36,7 +36,7 @@ InstalledExpert& find_newcomer(pipeline::Pool& pool, const pipeline::GateFile& g
 }  // namespace
 
 std::string gate_digest(const fs::path& registry) {
-  const fs::path file = pipeline::gate_folder(registry) / "gate.toml";
+  const fs::path file = registry::gate_file(registry);
   return fs::exists(file) ? file_sha256_hex(file, "E_GATE") : "";
 }
 

@@ -11,15 +11,12 @@
 namespace moecollab::contribution {
 namespace {
 
-constexpr const char* kHistory = "history";
-constexpr const char* kExperts = "experts";
-
 // registry.lock.toml and the gate's files, relative to the folder.
 std::vector<fs::path> shared_files(const fs::path& folder) {
   std::vector<fs::path> found;
   if (fs::exists(folder / registry::kLockFile)) found.push_back(registry::kLockFile);
   std::error_code none;
-  for (const auto& entry : fs::directory_iterator(pipeline::gate_folder(folder), none))
+  for (const auto& entry : fs::directory_iterator(registry::gate_folder(folder), none))
     found.push_back(fs::relative(entry.path(), folder));
   return found;
 }
@@ -30,9 +27,9 @@ RegistrySnapshot::RegistrySnapshot(const fs::path& registry, Log log)
     : registry_(registry), log_(log), copy_("moecollab-round") {
   for (const fs::path& file : shared_files(registry_)) keep(file);
   std::error_code none;
-  for (const auto& entry : fs::directory_iterator(registry_ / kHistory, none))
-    keep(fs::path(kHistory) / entry.path().filename());
-  for (const auto& expert : fs::directory_iterator(registry_ / kExperts, none)) {
+  for (const auto& entry : fs::directory_iterator(registry_ / registry::kHistoryFolder, none))
+    keep(fs::path(registry::kHistoryFolder) / entry.path().filename());
+  for (const auto& expert : fs::directory_iterator(registry_ / registry::kExpertsFolder, none)) {
     for (const auto& version : fs::directory_iterator(expert.path(), none))
       versions_.insert(version.path());
   }
@@ -45,7 +42,7 @@ void RegistrySnapshot::restore() const {
   }
   for (const fs::path& file : shared_files(copy_.path())) put_back(file);
   for (const std::string& expert : changed_) {
-    const fs::path history = fs::path(kHistory) / (expert + ".jsonl");
+    const fs::path history = fs::path(registry::kHistoryFolder) / (expert + ".jsonl");
     if (fs::exists(copy_.path() / history)) put_back(history);
     remove_newer_versions(expert);
   }
@@ -63,7 +60,8 @@ void RegistrySnapshot::put_back(const fs::path& file) const {
 void RegistrySnapshot::remove_newer_versions(const std::string& expert) const {
   std::error_code error;
   std::vector<fs::path> newer;
-  for (const auto& version : fs::directory_iterator(registry_ / kExperts / expert, error)) {
+  for (const auto& version :
+       fs::directory_iterator(registry_ / registry::kExpertsFolder / expert, error)) {
     if (!versions_.contains(version.path())) newer.push_back(version.path());
   }
   for (const fs::path& version : newer) {

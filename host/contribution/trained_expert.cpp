@@ -119,7 +119,7 @@ std::optional<ExpertTrained> finished_before(const ExpertPlan& plan,
                                              const registry::Manifest& wanted,
                                              const pipeline::PoolOptions& open) {
   const std::string& name = plan.asked.name;
-  const fs::path folder = checkpoint_folder(open.registry, name);
+  const fs::path folder = registry::checkpoint_folder(open.registry, name);
   if (!plan.asked.checkpoints.resume || !fs::exists(folder / kResult)) return std::nullopt;
   const registry::Package package = registry::open_package(folder / kPackage);
   const registry::Manifest& there_is = package.manifest;
@@ -191,12 +191,12 @@ ExpertTrained train_expert(const ExpertPlan& plan, const data::Dataset& dataset,
   const Lesson lesson = lesson_of(dataset, space, plan.recipe.class_weights, weights);
   training::TrainedExpert trained = train_kind(plan, pool, manifest, lesson);
   data::require_unchanged(dataset);
-  const fs::path folder = checkpoint_folder(open.registry, plan.asked.name);
+  const fs::path folder = registry::checkpoint_folder(open.registry, plan.asked.name);
   fs::remove(folder / kResult);  // of a package that is now replaced
   const registry::Package package = write_trained(folder / kPackage, manifest, plan.kind,
                                                   plan.recipe.weights, trained, pool, lesson.texts);
   if (trained.held_out_logits.defined()) {
-    training::write_held_out(training::held_out_path(open.registry, package.manifest_sha256),
+    training::write_held_out(registry::held_out_file(open.registry, package.manifest_sha256),
                              held_out_logits(dataset, trained));
   }
   ExpertTrained result = result_of(plan, package, trained);

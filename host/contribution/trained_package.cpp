@@ -39,7 +39,7 @@ registry::Package write_trained(const fs::path& folder, const registry::Manifest
 bool was_trained_here(const pipeline::InstalledExpert& expert, const fs::path& registry) {
   const Json& provenance = expert.package.manifest.provenance;
   return provenance.contains("kind") && provenance.contains("recipe") &&
-         fs::exists(training::held_out_path(registry, expert.sha256()));
+         fs::exists(registry::held_out_file(registry, expert.sha256()));
 }
 
 }  // namespace moecollab::contribution

@@ -1,20 +1,13 @@
 #include <fmt/format.h>
 
-#include <chrono>
-
 #include "base/error.h"
+#include "base/measure.h"
 #include "engine/session.h"
 #include "engine/verbs.h"
 #include "pipeline/collaboration.h"
 
 namespace moecollab::engine {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 // Synthetic texts of 4 to 60 common words; counted, not sampled, so that every run has the same.
 std::vector<std::string> bench_texts(int64_t count) {
@@ -36,10 +29,10 @@ double peak_gflops(const encoder::BertConfig& config) {
                    w = at::ones({config.intermediate, config.hidden});
   double best = 0;
   for (int i = 0; i < 10; ++i) {
-    const auto start = Clock::now();
+    const Stopwatch watch;
     at::linear(x, w);
     best = std::max(best, 2.0 * 2048 * static_cast<double>(config.hidden * config.intermediate) /
-                              seconds_since(start) / 1e9);
+                              watch.seconds() / 1e9);
   }
   return best;
 }
@@ -50,9 +43,9 @@ Json bench_encode(pipeline::Pool& pool, const std::vector<std::string_view>& vie
       {{static_cast<int>(encoder.config().layers), encoder::Pooling::kMean}}, {}, false};
   encoder.load();
   encoder.encode(std::span(views).first(std::min<size_t>(16, views.size())), request);
-  const auto start = Clock::now();
+  const Stopwatch watch;
   encoder.encode(views, request);
-  const double seconds = seconds_since(start);
+  const double seconds = watch.seconds();
   double flops = 0;
   int64_t tokens = 0;
   for (const int32_t length : encoder.lengths(views).tokens) {
@@ -76,9 +69,9 @@ Json bench_expert(pipeline::Pool& pool, pipeline::InstalledExpert& expert,
     const encoder::Features rows = features.slice(0, std::min<int64_t>(batch, features.rows()));
     constexpr int kCalls = 200;
     expert.expert->forward(rows);
-    const auto start = Clock::now();
+    const Stopwatch watch;
     for (int i = 0; i < kCalls; ++i) expert.expert->forward(rows);
-    result[fmt::format("microseconds_batch_{}", batch)] = seconds_since(start) / kCalls * 1e6;
+    result[fmt::format("microseconds_batch_{}", batch)] = watch.seconds() / kCalls * 1e6;
   }
   return result;
 }

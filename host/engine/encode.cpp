@@ -1,8 +1,7 @@
 #include <fmt/format.h>
 
-#include <chrono>
-
 #include "base/error.h"
+#include "base/measure.h"
 #include "base/strings.h"
 #include "data/text_source.h"
 #include "encoder/encoder.h"
@@ -60,10 +59,9 @@ Json run_encode(const EncodeOptions& options, const RunContext& context) {
     request.hidden.insert(*options.hidden);
   }
   encoder.load();
-  const auto start = std::chrono::steady_clock::now();
+  const Stopwatch watch;
   const encoder::Features features = encoder.encode(views, request, "encoding");
-  const double seconds =
-      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  const double seconds = watch.seconds();
 
   std::vector<weights::TensorSource> tensors = {
       encoder::source_of("pooled", features.pooled.at(key))};

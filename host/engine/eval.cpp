@@ -44,7 +44,7 @@ Json run_eval(const EvalOptions& options, const RunContext& context) {
   about.command = options.command;
   about.seed = options.seed;
   about.baselines = evaluation::load_baselines(
-      pool, {contribution::deep_baseline_folder(options.registry), contribution::open_deep_baseline}, notes);
+      pool, {registry::deep_baseline(options.registry), contribution::open_deep_baseline}, notes);
   about.training =
       evaluation::read_training(options.registry, names_of(collaboration.experts()), notes);
   about.training_files = training_files(options.data.dir, datasets);

@@ -1,10 +1,9 @@
 #include <fmt/format.h>
 
-#include <chrono>
 #include <cmath>
 
 #include "base/error.h"
-#include "data/text_source.h"
+#include "data/text_batches.h"
 #include "engine/session.h"
 #include "engine/verbs.h"
 #include "pipeline/predictor.h"
@@ -15,42 +14,6 @@ namespace {
 constexpr double kShownWeight = 0.001;  // experts below it are left out of a line
 
 double rounded(double value) { return std::round(value * 1e6) / 1e6; }
-
-// Records that are answered together: what came within the latency bound, in order.
-class Batcher {
- public:
-  Batcher(data::TextSource& source, int64_t size, int latency_ms, StopToken stop)
-      : source_(source), size_(size), latency_(latency_ms), stop_(stop) {}
-
-  // Empty at the end of the input. Throws E_INTERRUPTED if a stop is requested.
-  std::vector<data::TextItem> next() {
-    using Clock = std::chrono::steady_clock;
-    std::vector<data::TextItem> items;
-    Clock::time_point deadline;
-    while (static_cast<int64_t>(items.size()) < size_) {
-      if (!items.empty()) {
-        const auto left =
-            std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
-        if (!source_.ready(static_cast<int>(std::max<int64_t>(0, left)))) break;
-      } else {
-        do {
-          stop_.throw_if_requested("interrupted; every line so far was answered");
-        } while (!source_.ready(200));
-      }
-      std::optional<data::TextItem> item = source_.next();
-      if (!item) break;
-      if (items.empty()) deadline = Clock::now() + std::chrono::milliseconds(latency_);
-      items.push_back(*std::move(item));
-    }
-    return items;
-  }
-
- private:
-  data::TextSource& source_;
-  int64_t size_;
-  int latency_;
-  StopToken stop_;
-};
 
 Json to_json(const pipeline::Prediction::Candidate& candidate) {
   return {{"label", candidate.label},
@@ -97,10 +60,10 @@ Json run_predict(const PredictOptions& options, const RunContext& context,
   pipeline::Predictor predictor(collaboration, {.batch = options.batch,
                                                 .unknown_entropy = pipeline::unknown_entropy(
                                                     gate.file, options.unknown_risk)});
-  Batcher batcher(source, options.batch, options.max_latency_ms, context.stop);
+  data::TextBatches batches(source, options.batch, options.max_latency_ms, context.stop);
 
   int64_t texts = 0, errors = 0;
-  for (std::vector<data::TextItem> items = batcher.next(); !items.empty(); items = batcher.next()) {
+  for (std::vector<data::TextItem> items = batches.next(); !items.empty(); items = batches.next()) {
     std::vector<std::string> batch;
     for (data::TextItem& item : items) {
       if (auto* record = std::get_if<data::TextRecord>(&item))

@@ -1,7 +1,6 @@
 // The verb sweep: λ1 × λ2 over features and expert outputs that are collected once.
-#include <chrono>
-
 #include "base/file_lock.h"
+#include "base/measure.h"
 #include "engine/session.h"
 #include "engine/verbs.h"
 #include "evaluation/sweep_report.h"
@@ -11,7 +10,7 @@ namespace moecollab::engine {
 namespace {
 
 fs::path make_output_folder(const SweepOptions& options) {
-  const fs::path folder = options.out.value_or(options.registry / "sweep");
+  const fs::path folder = options.out.value_or(registry::sweep_folder(options.registry));
   make_folder(folder);
   for (const char* name : {"points.jsonl", "sweep.json", "sweep.csv", "sweep.html"})
     require_writable(folder / name);
@@ -27,7 +26,7 @@ void write_results(const fs::path& folder, const Json& result) {
 }  // namespace
 
 Json run_sweep(const SweepOptions& options, const RunContext& context) {
-  const auto start = std::chrono::steady_clock::now();
+  const Stopwatch watch;
   const std::vector<training::SweepPoint> points =
       training::sweep_grid(options.lambdas1, options.lambdas2);
   prepare(options);
@@ -43,9 +42,9 @@ Json run_sweep(const SweepOptions& options, const RunContext& context) {
   const FileLock lock =
       FileLock::claim(folder / "lock", "wait for it, or name another folder with --out");
   training::FinishedPoints finished(folder / "points.jsonl", digest, context.log);
-  const auto fit_start = std::chrono::steady_clock::now();
+  const Stopwatch fit_watch;
   training::finish_points(inputs, points, options.compute.threads, context, finished);
-  const auto end = std::chrono::steady_clock::now();
+  const double fit_seconds = fit_watch.seconds();
   for (const data::Dataset& dataset : datasets) data::require_unchanged(dataset);
 
   Json list = Json::array();
@@ -59,8 +58,8 @@ Json run_sweep(const SweepOptions& options, const RunContext& context) {
        training::validation_split(inputs.data.held_out.rows(), settings.seed).validation.size()},
       {"points", list},
       {"folder", folder.string()},
-      {"fit_seconds", std::chrono::duration<double>(end - fit_start).count()},
-      {"seconds", std::chrono::duration<double>(end - start).count()}};
+      {"fit_seconds", fit_seconds},
+      {"seconds", watch.seconds()}};
   result.update(evaluation::sweep_summary(result));
   write_results(folder, result);
   return result;

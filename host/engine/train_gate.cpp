@@ -42,7 +42,7 @@ Json run_train_gate(const TrainGateOptions& options, const RunContext& context) 
   const encoder::EncoderCounters& counters = pool.encoder()->counters();
   int64_t calls = 0;
   for (const pipeline::InstalledExpert& expert : pool.experts()) calls += expert.calls;
-  return {{"gate", pipeline::gate_folder(options.registry).string()},
+  return {{"gate", registry::gate_folder(options.registry).string()},
           {"experts", fitted.file.rows.size()},
           {"texts", record.texts},
           {"fusion", fusion::name(settings.fusion)},

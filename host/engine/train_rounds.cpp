@@ -9,7 +9,7 @@ namespace {
 // The settings of the gate that is there, or the defaults; λ as the options say.
 training::GateTrainingOptions gate_settings(const TrainRoundsOptions& options, Log log) {
   training::GateTrainingOptions settings;
-  if (fs::exists(pipeline::gate_folder(options.registry) / "gate.toml"))
+  if (fs::exists(registry::gate_file(options.registry)))
     settings = training::settings_of(pipeline::read_gate(options.registry, log), log);
   settings.seed = options.seed;
   settings.objective.lambda1 = options.lambda1.value_or(settings.objective.lambda1);

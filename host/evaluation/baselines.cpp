@@ -35,7 +35,7 @@ Baselines load_baselines(const pipeline::Pool& pool, const DeepBaseline& deep,
     baselines.head = std::move(head);
   };
   const auto load_deep = [&] { baselines.deep.emplace(deep.open(pool)); };
-  load_one("multi_task_head", training::head_path(registry), load_head, notes);
+  load_one("multi_task_head", registry::head_baseline(registry), load_head, notes);
   load_one("multi_task_deep", deep.folder, load_deep, notes);
   return baselines;
 }

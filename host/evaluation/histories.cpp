@@ -6,6 +6,7 @@
 
 #include "base/strings.h"
 #include "evaluation/learning_curves.h"
+#include "registry/layout.h"
 
 namespace moecollab::evaluation {
 namespace {
@@ -32,10 +33,10 @@ Json read_training(const fs::path& registry, const std::vector<std::string>& exp
                    CollectingLog& notes) {
   std::vector<std::pair<std::string, std::vector<Json>>> histories;
   for (const std::string& expert : experts) {
-    std::vector<Json> history = read_history(registry / "history" / (expert + ".jsonl"), notes);
+    std::vector<Json> history = read_history(registry::expert_history(registry, expert), notes);
     if (!history.empty()) histories.emplace_back(expert, std::move(history));
   }
-  return training_json(read_history(registry / "gate" / "history.jsonl", notes), histories);
+  return training_json(read_history(registry::gate_history(registry), notes), histories);
 }
 
 }  // namespace moecollab::evaluation

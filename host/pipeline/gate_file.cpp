@@ -13,9 +13,6 @@
 namespace moecollab::pipeline {
 namespace {
 
-constexpr const char* kToml = "gate.toml";
-constexpr const char* kTensors = "gate.safetensors";
-
 at::Tensor load(const weights::Safetensors& file, const char* name,
                 const std::vector<int64_t>& shape) {
   const weights::TensorView* view = file.find(name);
@@ -142,9 +139,9 @@ fs::path with_digest(const fs::path& file, const std::string& sha256, Log log) {
 }
 
 void write_gate(const fs::path& registry, const GateFile& file) {
-  const fs::path folder = gate_folder(registry);
+  const fs::path folder = registry::gate_folder(registry);
   make_folder(folder);
-  keep_until_written(folder / kTensors);
+  keep_until_written(registry::gate_tensors(registry));
   const gate::Gate& g = file.gate;
   std::vector<weights::TensorSource> tensors = {
       encoder::source_of("mean", g.mean), encoder::source_of("std", g.std),
@@ -153,37 +150,40 @@ void write_gate(const fs::path& registry, const GateFile& file) {
     tensors.push_back(encoder::source_of("hidden.weight", g.hidden_weight));
     tensors.push_back(encoder::source_of("hidden.bias", g.hidden_bias));
   }
-  weights::write_safetensors(folder / kTensors, tensors);
+  weights::write_safetensors(registry::gate_tensors(registry), tensors);
   Json rows = Json::array(), features = Json::array();
   for (const GateRow& row : file.rows) rows.push_back(row_to_json(row));
   for (const encoder::PooledKey& key : g.features)
     features.push_back({{"layer", key.layer}, {"pooling", encoder::name(key.pooling)}});
-  const Json document = {{"schema", 1},
-                         {"encoder", file.encoder_fingerprint},
-                         {"gate", g.is_mlp() ? "mlp" : "linear"},
-                         {"fusion", fusion::name(file.fusion)},
-                         {"top_k", file.top_k},
-                         {"seed", file.seed},
-                         {"tensors_sha256", file_sha256_hex(folder / kTensors, "E_GATE")},
-                         {"feature", features},
-                         {"objective", objective_to_json(file)},
-                         {"data", file.data},
-                         {"metrics", file.metrics},
-                         {"fit", file.fit},
-                         {"expert", rows}};
-  write_file_atomic(folder / kToml, "# Written by `moecollab train-gate`.\n" + to_toml(document));
+  const Json document = {
+      {"schema", 1},
+      {"encoder", file.encoder_fingerprint},
+      {"gate", g.is_mlp() ? "mlp" : "linear"},
+      {"fusion", fusion::name(file.fusion)},
+      {"top_k", file.top_k},
+      {"seed", file.seed},
+      {"tensors_sha256", file_sha256_hex(registry::gate_tensors(registry), "E_GATE")},
+      {"feature", features},
+      {"objective", objective_to_json(file)},
+      {"data", file.data},
+      {"metrics", file.metrics},
+      {"fit", file.fit},
+      {"expert", rows}};
+  write_file_atomic(registry::gate_file(registry),
+                    "# Written by `moecollab train-gate`.\n" + to_toml(document));
   remove_kept_files(folder);
 }
 
 GateFile read_gate(const fs::path& registry, Log log) {
-  const fs::path folder = gate_folder(registry);
-  if (!fs::exists(folder / kToml)) {
-    throw Error("E_GATE",
-                fmt::format("{}: there is no fitted gate", escaped((folder / kToml).string())),
-                "fit one with `moecollab train-gate`");
+  if (!fs::exists(registry::gate_file(registry))) {
+    throw Error(
+        "E_GATE",
+        fmt::format("{}: there is no fitted gate", escaped(registry::gate_file(registry).string())),
+        "fit one with `moecollab train-gate`");
   }
-  const TomlDocument document = read_toml(folder / kToml, "E_GATE", 8 << 20);
-  Fields fields(document.root, {escaped((folder / kToml).string()), "E_GATE", &document.lines});
+  const TomlDocument document = read_toml(registry::gate_file(registry), "E_GATE", 8 << 20);
+  Fields fields(document.root,
+                {escaped(registry::gate_file(registry).string()), "E_GATE", &document.lines});
   if (fields.required<int64_t>("schema") != 1)
     fields.fail("schema", "is not 1, the one that this version reads", kRefit);
   GateFile file;
@@ -218,8 +218,9 @@ GateFile read_gate(const fs::path& registry, Log log) {
   }
   fields.finish();
 
-  load_tensors(weights::Safetensors::open(with_digest(folder / kTensors, digest, log)),
-               static_cast<int64_t>(file.rows.size()), kind == "mlp", file.gate);
+  load_tensors(
+      weights::Safetensors::open(with_digest(registry::gate_tensors(registry), digest, log)),
+      static_cast<int64_t>(file.rows.size()), kind == "mlp", file.gate);
   return file;
 }
 

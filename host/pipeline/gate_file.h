@@ -11,6 +11,7 @@
 #include "gate/gate.h"
 #include "gate/objective.h"
 #include "pipeline/pool.h"
+#include "registry/layout.h"
 
 namespace moecollab::pipeline {
 
@@ -38,8 +39,6 @@ struct GateFile {
   Json metrics = Json::object();            // of the fit, on held-out training texts
   Json fit = Json::object();                // its further settings; empty in older files
 };
-
-inline fs::path gate_folder(const fs::path& registry) { return registry / "gate"; }
 
 // Both files, as one change: gate.toml, which holds the tensors' digest, counts, and until it is
 // replaced the old tensors stay under their digest's name.

@@ -5,12 +5,12 @@
 #include <vector>
 
 #include "base/files.h"
+#include "registry/layout.h"
 #include "registry/semver.h"
 #include "registry/state.h"
 
 namespace moecollab::registry {
 
-inline constexpr const char* kLockFile = "registry.lock.toml";
 inline constexpr size_t kMaxLock = size_t{8} << 20;  // bytes
 
 // For which (package, encoder, engine) the probe vectors passed; all empty = never run.

@@ -10,11 +10,11 @@
 
 #include "base/files.h"
 #include "base/json.h"
+#include "registry/layout.h"
 #include "registry/semver.h"
 
 namespace moecollab::registry {
 
-inline constexpr const char* kRegistryFile = "registry.toml";
 inline constexpr size_t kMaxRegistry = 64 * 1024;  // bytes
 
 struct EncoderEntry {

@@ -6,14 +6,13 @@
 #include <vector>
 
 #include "base/files.h"
+#include "registry/layout.h"
 #include "registry/lock.h"
 #include "registry/package.h"
 #include "registry/registry_file.h"
 #include "registry/state.h"
 
 namespace moecollab::registry {
-
-inline constexpr const char* kExpertsFolder = "experts";
 
 // One expert that is asked for, or lies there unasked.
 struct Candidate {

@@ -72,7 +72,7 @@ void write_history(const fs::path& registry, const std::vector<GateEpoch>& histo
                    const std::vector<std::string>& experts) {
   std::string lines;
   for (const GateEpoch& epoch : history) lines += to_line(to_json(epoch, domains, experts)) + "\n";
-  const fs::path folder = pipeline::gate_folder(registry);
+  const fs::path folder = registry::gate_folder(registry);
   make_folder(folder);
   write_file_atomic(folder / "history.jsonl", lines);
 }

@@ -1,7 +1,6 @@
 #include "training/head_baseline.h"
 
-#include <chrono>
-
+#include "base/measure.h"
 #include "data/hold_out.h"
 #include "pipeline/collaboration.h"
 #include "pipeline/gate_file.h"
@@ -13,7 +12,7 @@ namespace {
 // What the gate reads, so that both learn from the same features.
 std::vector<encoder::PooledKey> features_of_gate(const pipeline::Pool& pool) {
   const fs::path& registry = pool.options().registry;
-  if (fs::exists(pipeline::gate_folder(registry) / "gate.toml"))
+  if (fs::exists(registry::gate_file(registry)))
     return pipeline::read_gate(registry, pool.context().log).gate.features;
   pool.context().log.note("no gate is fitted yet; the head reads what a gate reads by default");
   return gate::default_features(pool.encoder()->config().layers);
@@ -45,12 +44,12 @@ HeadTrained train_head(const std::vector<data::Dataset>& datasets, pipeline::Poo
   const fs::path& registry = pool.options().registry;
   const auto features = features_of_gate(pool);
   const HeadData data = collect(pool, datasets, features);
-  const auto start = std::chrono::steady_clock::now();
+  const Stopwatch watch;
   HeadTrained trained;
   trained.fit = fit_head(data, features, pool.labels().size(), options, pool.context());
-  trained.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  trained.seconds = watch.seconds();
   trained.labels = pool.labels().size();
-  trained.file = head_path(registry);
+  trained.file = registry::head_baseline(registry);
 
   HeadFile head;
   head.linear = trained.fit.linear;

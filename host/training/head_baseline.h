@@ -17,8 +17,8 @@ struct HeadTrained {
 };
 
 // Fits it on what the registry's gate reads (by default, said, if none is fitted) and writes
-// head_path(). The pool has experts and an encoder. Throws as fit_head(), E_DATA for labels that
-// the pool does not know, E_WRITE.
+// registry::head_baseline(). The pool has experts and an encoder. Throws as fit_head(), E_DATA for
+// labels that the pool does not know, E_WRITE.
 HeadTrained train_head(const std::vector<data::Dataset>& datasets, pipeline::Pool& pool,
                        const HeadTrainingOptions& options);
 

@@ -58,7 +58,7 @@ int64_t HeadFile::columns() const {
 }
 
 void write_head(const fs::path& registry, const HeadFile& head) {
-  const fs::path toml = head_path(registry), folder = toml.parent_path();
+  const fs::path toml = registry::head_baseline(registry), folder = toml.parent_path();
   make_folder(folder);
   const gate::Gate& g = head.linear;
   const weights::TensorSource tensors[] = {
@@ -87,7 +87,7 @@ void write_head(const fs::path& registry, const HeadFile& head) {
 }
 
 HeadFile read_head(const fs::path& registry) {
-  const fs::path toml = head_path(registry);
+  const fs::path toml = registry::head_baseline(registry);
   const TomlDocument document = read_toml(toml, kCode, kMaxToml);
   Fields fields(document.root, {escaped(toml.string()), kCode, &document.lines});
   if (fields.required<int64_t>("schema") != 1)

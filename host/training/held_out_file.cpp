@@ -28,10 +28,6 @@ std::optional<int64_t> HeldOutLogits::find(const Digest& text) const {
   return it == rows_.end() ? std::nullopt : std::optional(it->second);
 }
 
-fs::path held_out_path(const fs::path& registry, const std::string& package_sha256) {
-  return registry / "heldout" / (package_sha256 + ".safetensors");
-}
-
 void write_held_out(const fs::path& file, const HeldOutLogits& held_out) {
   make_folder(file.parent_path());
   const at::Tensor logits = held_out.logits.contiguous();

@@ -10,6 +10,7 @@
 
 #include "base/digest.h"
 #include "base/files.h"
+#include "registry/layout.h"
 
 namespace moecollab::training {
 
@@ -24,9 +25,6 @@ struct HeldOutLogits {
  private:
   mutable std::unordered_map<std::string, int64_t> rows_;  // built at the first find()
 };
-
-// registry/heldout/<package sha256>.safetensors
-fs::path held_out_path(const fs::path& registry, const std::string& package_sha256);
 
 void write_held_out(const fs::path& file, const HeldOutLogits& logits);
 

@@ -11,7 +11,7 @@ HonestLogits known_logits(const pipeline::Pool& pool, const pipeline::InstalledE
                           const std::vector<bool>& own_domain) {
   const int64_t classes = expert.expert->classes();
   const auto stored =
-      read_held_out(held_out_path(pool.options().registry, expert.sha256()), classes);
+      read_held_out(registry::held_out_file(pool.options().registry, expert.sha256()), classes);
   HonestLogits known{pipeline::recall(pool, expert, texts), 0};
   float* logits = known.logits.mutable_data_ptr<float>();
   std::vector<bool> is_stored(texts.size());

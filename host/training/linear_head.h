@@ -11,6 +11,7 @@
 #include "base/run_context.h"
 #include "fusion/label_space.h"
 #include "gate/gate.h"
+#include "registry/layout.h"
 
 namespace moecollab::training {
 
@@ -59,8 +60,6 @@ struct HeadFile {
 
   int64_t columns() const;
 };
-
-inline fs::path head_path(const fs::path& registry) { return registry / "baselines" / "head.toml"; }
 
 // Both files, each atomically, tensors first; head.toml holds the tensors' digest.
 void write_head(const fs::path& registry, const HeadFile& head);

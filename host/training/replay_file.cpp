@@ -98,12 +98,8 @@ int64_t kept_target(const std::pair<std::string, std::string>& kept,
 
 }  // namespace
 
-fs::path replay_path(const fs::path& registry) {
-  return pipeline::gate_folder(registry) / "replay.safetensors";
-}
-
 std::string write_replay(const fs::path& registry, const KeptReplay& replay) {
-  const fs::path path = replay_path(registry);
+  const fs::path path = registry::replay_file(registry);
   make_folder(path.parent_path());
   pipeline::keep_until_written(path);
   const AnsweredTexts& texts = replay.texts;
@@ -132,8 +128,8 @@ std::string write_replay(const fs::path& registry, const KeptReplay& replay) {
 
 std::optional<KeptReplay> read_replay(const fs::path& registry, const std::string& sha256,
                                       Log log) {
-  if (sha256.empty() && !fs::exists(replay_path(registry))) return std::nullopt;
-  const fs::path path = pipeline::with_digest(replay_path(registry), sha256, log);
+  if (sha256.empty() && !fs::exists(registry::replay_file(registry))) return std::nullopt;
+  const fs::path path = pipeline::with_digest(registry::replay_file(registry), sha256, log);
   const auto file = weights::Safetensors::open(path);
   KeptReplay replay;
   read_names(file, replay);

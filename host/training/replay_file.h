@@ -15,6 +15,7 @@
 #include "base/run_context.h"
 #include "encoder/features.h"
 #include "pipeline/pool.h"
+#include "registry/layout.h"
 #include "training/answered_texts.h"
 
 namespace moecollab::training {
@@ -26,8 +27,6 @@ struct KeptReplay {
   std::vector<std::string> experts;                         // package SHA-256 of texts.logits[e]
   AnsweredTexts texts;  // targets are indices into `labels`; spaces are undefined
 };
-
-fs::path replay_path(const fs::path& registry);
 
 // Replaces the file atomically; returns its SHA-256.
 std::string write_replay(const fs::path& registry, const KeptReplay& replay);

@@ -52,7 +52,7 @@ TEST(GateFile, AHiddenLayerIsStoredAndRead) {
 
 // Changes gate.toml of a folder by replacing a text that must stand there.
 void edit_toml(const fs::path& registry, const std::string& from, const std::string& to) {
-  const fs::path file = gate_folder(registry) / "gate.toml";
+  const fs::path file = registry::gate_file(registry);
   std::string text = read_file(file, "E_TEST");
   const size_t at = text.find(from);
   ASSERT_NE(at, std::string::npos) << text;
@@ -64,7 +64,7 @@ TEST(GateFile, AChangeThatWasCutShortLeavesTheOldGate) {
   const TemporaryFolder folder;
   GateFile file = sample_gate();
   write_gate(folder.path(), file);
-  const fs::path toml = gate_folder(folder.path()) / "gate.toml";
+  const fs::path toml = registry::gate_file(folder.path());
   const std::string old_toml = read_file(toml, "E_TEST");
   const at::Tensor old_weight = file.gate.weight.clone();
   fs::remove(toml);
@@ -77,7 +77,8 @@ TEST(GateFile, AChangeThatWasCutShortLeavesTheOldGate) {
   write_gate(folder.path(), file);
   EXPECT_TRUE(read_gate(folder.path(), Log()).gate.weight.equal(old_weight + 1));
   int64_t files = 0;
-  for ([[maybe_unused]] const auto& entry : fs::directory_iterator(gate_folder(folder.path())))
+  for ([[maybe_unused]] const auto& entry :
+       fs::directory_iterator(registry::gate_folder(folder.path())))
     ++files;
   EXPECT_EQ(files, 2) << "nothing is left beside the two";
 }
@@ -143,7 +144,7 @@ TEST(GateFile, MissingDamagedAndContradictoryGatesAreRefused) {
   EXPECT_EQ(code(), "E_GATE");
   write_gate(folder.path(), sample_gate());
   EXPECT_EQ(code(), "none");
-  const fs::path tensors = gate_folder(folder.path()) / "gate.safetensors";
+  const fs::path tensors = registry::gate_folder(folder.path()) / "gate.safetensors";
   std::string bytes = read_file(tensors, "E_TEST");
   bytes.back() ^= 1;
   write_file_atomic(tensors, bytes);
@@ -160,7 +161,7 @@ TEST(HeldOutFile, RoundTripsAndFindsByText) {
   training::HeldOutLogits logits;
   logits.texts = {sha256("one"), sha256("two")};
   logits.logits = at::tensor({1.0F, 2.0F, 3.0F, 4.0F}).view({2, 2});
-  const fs::path file = training::held_out_path(folder.path(), std::string(64, 'f'));
+  const fs::path file = registry::held_out_file(folder.path(), std::string(64, 'f'));
   EXPECT_FALSE(training::read_held_out(file, 2));
   training::write_held_out(file, logits);
   const auto read = training::read_held_out(file, 2);

@@ -329,9 +329,9 @@ TEST(ReplayFile, RoundTripsWithUnknownRowsAndRefusesDamage) {
   EXPECT_TRUE(std::isnan(logits[1][0].item<float>()));
 
   EXPECT_THROW(read_replay(folder.path(), std::string(64, '0'), Log()), Error) << "another digest";
-  std::string bytes = read_file(replay_path(folder.path()), "E_TEST");
+  std::string bytes = read_file(registry::replay_file(folder.path()), "E_TEST");
   bytes.back() ^= 1;
-  write_file_atomic(replay_path(folder.path()), bytes);
+  write_file_atomic(registry::replay_file(folder.path()), bytes);
   EXPECT_THROW(read_replay(folder.path(), sha256, Log()), Error) << "one bit";
 }
 

@@ -62,7 +62,8 @@ TEST(HeadFile, RoundTripsAndRefusesDamage) {
   EXPECT_EQ(read.epochs, 7);
   EXPECT_EQ(read.data, head.data);
 
-  const fs::path tensors = head_path(folder.path()).parent_path() / "head.safetensors";
+  const fs::path tensors =
+      registry::head_baseline(folder.path()).parent_path() / "head.safetensors";
   std::string bytes = read_file(tensors, "E_TEST");
   bytes.back() ^= 1;
   write_file_atomic(tensors, bytes);
