@@ -9,7 +9,6 @@
 #include "base/json.h"
 #include "base/run_context.h"
 #include "data/dataset.h"
-#include "evaluation/figures.h"
 #include "evaluation/run.h"
 #include "pipeline/collaboration.h"
 #include "pipeline/gate_file.h"

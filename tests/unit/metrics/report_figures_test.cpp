@@ -11,15 +11,15 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-std::vector<std::string> opponents(const Json& report) {
+std::vector<std::string> opponents(Json report) {
   std::vector<std::string> names;
   for (const Json& test : report["overall"]["mcnemar"]) names.push_back(test["vs"]);
   return names;
 }
 
 TEST(ReportFigures, JudgeEverySystemOnEachDomain) {
-  const Json report = report_json(sample_figures());
-  const Json& moods = report["domains"]["moods"];
+  Json report = report_json(sample_figures());
+  Json& moods = report["domains"]["moods"];
   EXPECT_EQ(moods["n"], 4);
   EXPECT_EQ(moods["label_space"], "mood/1");
   EXPECT_EQ(moods["expert"]["name"], "feel");
@@ -38,8 +38,8 @@ TEST(ReportFigures, JudgeEverySystemOnEachDomain) {
 }
 
 TEST(ReportFigures, JudgeAllTextsTogether) {
-  const Json report = report_json(sample_figures());
-  const Json& overall = report["overall"];
+  Json report = report_json(sample_figures());
+  Json& overall = report["overall"];
   EXPECT_DOUBLE_EQ(overall["accuracy"], 4.0 / 6);
   EXPECT_DOUBLE_EQ(overall["domain_mean"], (0.5 + 1) / 2);
   EXPECT_DOUBLE_EQ(overall["oracle_accuracy"], 5.0 / 6);
@@ -56,8 +56,8 @@ TEST(ReportFigures, JudgeAllTextsTogether) {
 
 // Mean shares (0.9 + 0.8 + 0.7 + 0.4 + 0.1 + 0.2)/6 = 3.1/6 and 2.9/6; ideal 4/6 and 2/6.
 TEST(ReportFigures, SayHowTheGateIsUsed) {
-  const Json report = report_json(sample_figures());
-  const Json& gate = report["gate"];
+  Json report = report_json(sample_figures());
+  Json& gate = report["gate"];
   EXPECT_EQ(gate["fusion"], "mixture");
   EXPECT_EQ(gate["fitted_fusion"], "masked");
   EXPECT_EQ(gate["top_k"], 2);
@@ -71,7 +71,7 @@ TEST(ReportFigures, SayHowTheGateIsUsed) {
 
 // Six texts: (600·1 + 60)/6 + 5 operations each, against (600·3 + 120)/6 + 5.
 TEST(ReportFigures, SayWhatTheTextsCost) {
-  const Json cost = report_json(sample_figures())["compute"];
+  Json cost = report_json(sample_figures())["compute"];
   EXPECT_EQ(cost["encoder_forwards_per_text"], 1.0);
   EXPECT_EQ(cost["flops_per_text"], 115.0);
   EXPECT_EQ(cost["flops_b0_per_text"], 325.0);
@@ -80,7 +80,7 @@ TEST(ReportFigures, SayWhatTheTextsCost) {
 }
 
 TEST(ReportFigures, LeaveNullWhatIsNotKnown) {
-  const Json report = report_json(sample_figures());
+  Json report = report_json(sample_figures());
   EXPECT_EQ(report["experts"][0]["version"], "1.2.3");
   EXPECT_TRUE(report["experts"][0]["code"].is_null());
   EXPECT_TRUE(report["experts"][1]["sha256"].is_null());
@@ -94,7 +94,7 @@ TEST(ReportFigures, LeaveNullWhatIsNotKnown) {
 TEST(ReportFigures, SayWhyThereIsNoUniformGate) {
   Figures figures = sample_figures();
   figures.domains[1].uniform_gate.clear();
-  const Json report = report_json(figures);
+  Json report = report_json(figures);
   EXPECT_TRUE(report["domains"]["topics"]["uniform_gate"].is_null());
   EXPECT_THAT(opponents(report), ElementsAre("expert", "oracle", "majority"));
   ASSERT_EQ(report["notes"].size(), 2u);
@@ -108,8 +108,8 @@ TEST(ReportFigures, KeepToTheOwnSpaceUnderAFusionThatAnswersNoOther) {
     domain.confidence.clear();
     domain.uniform_gate.clear();
   }
-  const Json report = report_json(figures);
-  const Json& moods = report["domains"]["moods"];
+  Json report = report_json(figures);
+  Json& moods = report["domains"]["moods"];
   EXPECT_TRUE(moods["moe"]["accuracy"].is_null());
   EXPECT_EQ(moods["moe"]["accuracy_task_aware"], 0.75);
   EXPECT_TRUE(moods["confusion"].is_null());
@@ -123,7 +123,7 @@ TEST(ReportFigures, KeepToTheOwnSpaceUnderAFusionThatAnswersNoOther) {
 }
 
 TEST(ReportFigures, CanBeShownAsTheyAre) {
-  const Json report = report_json(sample_figures());
+  Json report = report_json(sample_figures());
   EXPECT_THAT(terminal_table(report), HasSubstr("0.667"));
   EXPECT_THAT(to_markdown(report), HasSubstr("| **mixture** (the gate was fitted under masked)"));
   EXPECT_THAT(to_html(report), HasSubstr("E_REG_MISSING"));

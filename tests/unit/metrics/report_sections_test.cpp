@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include "evaluation/report.h"
+#include "evaluation/report_values.h"
 #include "unit/metrics/sample_figures.h"
 #include "unit/metrics/sample_report.h"
 
@@ -83,7 +84,7 @@ TEST(ReportSections, StandInTheOrderOfEachDocument) {
 // A section as a new file would bring it: the longest label of each domain's space.
 Content longest_labels(const Json& report) {
   Table table{{{"Domain"}, {"Label"}}, {}};
-  for (const auto& [domain, label] : report["longest_labels"].items())
+  for (const auto& [domain, label] : object_at(report, {"longest_labels"}).items())
     table.rows.push_back({{domain}, {label.get<std::string>()}});
   return table;
 }
@@ -112,7 +113,7 @@ Section longest_labels_section() {
 TEST(ReportSections, ANewRowIsInTheJsonAndInBothDocumentsAtItsPlace) {
   Sections sections = report_sections();
   sections.insert(sections.begin() + 2, longest_labels_section());
-  const Json report = report_json(sample_figures(), sections);
+  Json report = report_json(sample_figures(), sections);
   EXPECT_EQ(report["longest_labels"], (Json{{"moods", "glad"}, {"topics", "art"}}));
   EXPECT_EQ(keys_of(report)[3], "longest_labels");
 
@@ -146,14 +147,14 @@ TEST(ReportSections, AreNotAskedForPartsThatADocumentHasNoPlaceFor) {
                             return Json{{"moods", 7}};
                           },
                           kPageOnly}};
-  const Json report = report_json(sample_figures(), only);
+  Json report = report_json(sample_figures(), only);
   EXPECT_EQ(to_markdown(report, only), "# MoECollab evaluation\n");
   EXPECT_THROW(to_html(report, only), std::exception);
 }
 
 TEST(ReportSections, ShowNothingOfARowWithoutParts) {
   const Sections only = {{"silent", [](const Figures&) { return Json(7); }}};
-  const Json report = report_json(sample_figures(), only);
+  Json report = report_json(sample_figures(), only);
   EXPECT_EQ(report["silent"], 7);
   EXPECT_EQ(to_markdown(report, only), "# MoECollab evaluation\n");
   EXPECT_THAT(to_html(report, only), Not(HasSubstr("<section>")));
