@@ -62,11 +62,11 @@ void add_output(CLI::App& verb, Program& program) {
       ->type_name("FILE");
 }
 
-void add_seed(CLI::App& verb, engine::CommonOptions& options) {
+void add_seed(CLI::App& verb, engine::RunOptions& options) {
   verb.add_option("--seed", options.seed, "Seed of every random choice")->capture_default_str();
 }
 
-void add_cache(CLI::App& verb, engine::CommonOptions& options) {
+void add_cache(CLI::App& verb, engine::WhereOptions& options) {
   verb.add_option("--cache-dir", options.cache_dir,
                   "Folder of cached features (default: the user's cache folder)");
   verb.add_flag("--no-cache", options.no_cache, "Neither read nor write cached features");

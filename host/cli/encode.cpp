@@ -13,7 +13,7 @@ namespace moecollab::cli {
 namespace {
 
 // The tokenizer that --encoder or the registry names, and its maximum length.
-std::pair<text::Tokenizer, int> open_tokenizer(const engine::CommonOptions& options) {
+std::pair<text::Tokenizer, int> open_tokenizer(const engine::WhereOptions& options) {
   if (options.encoder) {
     return {text::Tokenizer::from_folder(*options.encoder, text::SpecialTokens::kSplit),
             options.max_length};

@@ -39,8 +39,8 @@ struct Program {
 void add_common(CLI::App& verb, Program& program, engine::CommonOptions& options);
 // Of these, --json, --quiet and --config, which every verb takes.
 void add_output(CLI::App& verb, Program& program);
-void add_seed(CLI::App& verb, engine::CommonOptions& options);
-void add_cache(CLI::App& verb, engine::CommonOptions& options);
+void add_seed(CLI::App& verb, engine::RunOptions& options);
+void add_cache(CLI::App& verb, engine::WhereOptions& options);
 void add_data(CLI::App& verb, data::DataOptions& options);
 // Everything that a fit of the gate takes but --lambda1 and --lambda2.
 void add_gate_fit(CLI::App& verb, training::GateTrainingOptions& options);

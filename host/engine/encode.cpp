@@ -13,7 +13,7 @@ namespace moecollab::engine {
 namespace {
 
 // With --encoder no registry is read; else the registry says which encoder and how.
-encoder::EncoderSettings settings_of(const CommonOptions& options) {
+encoder::EncoderSettings settings_of(const WhereOptions& options) {
   if (!options.encoder) {
     return pipeline::encoder_settings(registry::read_registry(options.registry).encoder,
                                       options.registry);
@@ -79,7 +79,7 @@ Json run_encode(const EncodeOptions& options, const RunContext& context) {
           {"texts_per_second", static_cast<double>(texts.size()) / seconds}};
 }
 
-Json run_encoder_facts(const CommonOptions& options) {
+Json run_encoder_facts(const WhereOptions& options) {
   const encoder::EncoderSettings settings = settings_of(options);
   const encoder::BertConfig config = encoder::read_bert_config(settings.folder);
   return {{"folder", settings.folder.string()},

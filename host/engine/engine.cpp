@@ -60,7 +60,7 @@ class TorchEngine final : public Engine {
                       const std::string& name) override {
     return run_experts_verify(options, context, name);
   }
-  Json facts(const CommonOptions& options) override {
+  Json facts(const RunOptions& options) override {
     return {{"version", kVersion},
             {"libtorch", TORCH_VERSION},
             {"abi", fmt::format("{}.{}", MOEC_ABI_MAJOR, MOEC_ABI_MINOR)},
@@ -69,7 +69,7 @@ class TorchEngine final : public Engine {
             {"threads", at::get_num_threads()},
             {"device", name(options.compute.device)}};
   }
-  Json encoder_facts(const CommonOptions& options) override { return run_encoder_facts(options); }
+  Json encoder_facts(const WhereOptions& options) override { return run_encoder_facts(options); }
 };
 
 }  // namespace

@@ -44,9 +44,9 @@ class Engine {
                               const std::string& name) = 0;
 
   // Versions and devices, for doctor.
-  virtual Json facts(const CommonOptions& options) = 0;
+  virtual Json facts(const RunOptions& options) = 0;
   // Fingerprint and sizes of an encoder folder, for doctor.
-  virtual Json encoder_facts(const CommonOptions& options) = 0;
+  virtual Json encoder_facts(const WhereOptions& options) = 0;
 };
 
 }  // namespace moecollab::engine

@@ -19,17 +19,24 @@
 
 namespace moecollab::engine {
 
-struct CommonOptions {
+// Where a verb finds and leaves things.
+struct WhereOptions {
   fs::path registry = "registry";
   std::optional<fs::path> encoder;    // --encoder: overrides the registry's path
   int max_length = 256;               // tokens; of a new registry, and of encode and tokenize
-  int64_t batch_tokens = 2048;        // real tokens of one encoder pass
   std::optional<fs::path> cache_dir;  // none: the user's cache folder
   bool no_cache = false;
+};
+
+// How a run computes, whatever it is about.
+struct RunOptions {
   Compute compute;
+  int64_t batch_tokens = 2048;  // real tokens of one encoder pass
   uint64_t seed = 1;
   std::string command;  // as typed, for the report
 };
+
+struct CommonOptions : WhereOptions, RunOptions {};
 
 struct TrainExpertOptions : CommonOptions {
   data::DataOptions data;

@@ -25,7 +25,7 @@ fs::path default_cache() {
 
 }  // namespace
 
-void prepare(const CommonOptions& options) {
+void prepare(const RunOptions& options) {
   if (options.batch_tokens < 1) {
     throw Error("E_CONFIG",
                 fmt::format("--batch-tokens is {}, expected at least 1", options.batch_tokens));
@@ -49,7 +49,7 @@ pipeline::PoolOptions pool_options(const CommonOptions& options, const RunContex
   return pool;
 }
 
-encoder::EncoderSettings new_registry_encoder(const CommonOptions& options) {
+encoder::EncoderSettings new_registry_encoder(const WhereOptions& options) {
   encoder::EncoderSettings settings;
   settings.folder = options.encoder
                         ? *options.encoder

@@ -12,14 +12,14 @@
 namespace moecollab::engine {
 
 // Sets the thread count; throws E_CONFIG for options out of range. Call before any tensor is made.
-void prepare(const CommonOptions& options);
+void prepare(const RunOptions& options);
 
 // The pool's options for these; opens the feature cache unless --no-cache (or `cached` is false).
 pipeline::PoolOptions pool_options(const CommonOptions& options, const RunContext& context,
                                    bool cached = true);
 
 // The encoder of a registry that has to be made: --encoder, or the set-up's.
-encoder::EncoderSettings new_registry_encoder(const CommonOptions& options);
+encoder::EncoderSettings new_registry_encoder(const WhereOptions& options);
 
 // A training file for each domain, read whole.
 std::vector<data::Dataset> read_datasets(const data::DataOptions& options,
