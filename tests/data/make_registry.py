@@ -12,12 +12,14 @@ import os
 import pathlib
 import random
 import shutil
-import struct
 import subprocess
 import sys
 import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests"))
+import safetensors_file  # noqa: E402
+
 HIDDEN, LAYERS, HEADS, INTERMEDIATE, POSITIONS = 24, 2, 4, 24, 24
 SUBJECTS = {
     "weather": (["the sky", "this morning", "the coast", "our valley", "the night", "the forecast"],
@@ -77,18 +79,6 @@ def words():
     return ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *sorted({*texts.split(), *" ".join(FRAMES).replace("{}", "").split()})]
 
 
-def safetensors(tensors):
-    """name -> (shape, numbers), as float32."""
-    header, body = {}, b""
-    for name, (shape, numbers) in sorted(tensors.items()):
-        data = struct.pack(f"<{len(numbers)}f", *numbers)
-        header[name] = {"dtype": "F32", "shape": shape, "data_offsets": [len(body), len(body) + len(data)]}
-        body += data
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)
-    return struct.pack("<Q", len(text)) + text + body
-
-
 def write_encoder(folder, positions=POSITIONS):
     folder.mkdir(parents=True)
     vocabulary, draw, tensors = words(), random.Random(11), {}
@@ -117,7 +107,7 @@ def write_encoder(folder, positions=POSITIONS):
         linear(f"{block}.intermediate.dense", INTERMEDIATE, HIDDEN)
         linear(f"{block}.output.dense", HIDDEN, INTERMEDIATE)
         norm(f"{block}.output.LayerNorm")
-    (folder / "model.safetensors").write_bytes(safetensors(tensors))
+    (folder / "model.safetensors").write_bytes(safetensors_file.packed(tensors))
     (folder / "vocab.txt").write_text("\n".join(vocabulary) + "\n")
     (folder / "tokenizer_config.json").write_text('{"do_lower_case": true, "tokenizer_class": "BertTokenizer"}\n')
     (folder / "config.json").write_text(json.dumps({

@@ -4,6 +4,7 @@ import os
 import pathlib
 import shutil
 import subprocess
+import sys
 import tempfile
 import unittest
 
@@ -13,6 +14,7 @@ PROGRAM = BUILD / "bin" / "moecollab"
 ENCODER = pathlib.Path(os.environ.get("MOECOLLAB_ENCODER", ROOT / ".deps/encoder/all-MiniLM-L6-v2"))
 SAMPLES = ROOT / "samples" / "data"
 PLUGINS = BUILD / "lib" / "moecollab" / "plugins"
+sys.path.insert(0, str(ROOT / "tests"))
 
 
 def clean_environment():

@@ -7,26 +7,7 @@ import struct
 
 from harness import SAMPLES, EndToEnd, run
 
-
-def read_safetensors(path):
-    """Name -> (shape, bytes)."""
-    data = path.read_bytes()
-    size = struct.unpack("<Q", data[:8])[0]
-    header = json.loads(data[8:8 + size])
-    return {name: (entry["shape"], data[8 + size + entry["data_offsets"][0]:8 + size + entry["data_offsets"][1]]) for name, entry in header.items() if name != "__metadata__"}
-
-
-def safetensors(metadata, **tensors):
-    """A file of float32 tensors: name -> (shape, numbers)."""
-    header, body = {"__metadata__": metadata}, b""
-    for name in sorted(tensors):
-        shape, numbers = tensors[name]
-        raw = struct.pack(f"<{len(numbers)}f", *numbers)
-        header[name] = {"dtype": "F32", "shape": shape, "data_offsets": [len(body), len(body) + len(raw)]}
-        body += raw
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)
-    return struct.pack("<Q", len(text)) + text + body
+import safetensors_file
 
 
 class Grow(EndToEnd):
@@ -60,7 +41,7 @@ class Grow(EndToEnd):
 
     def test_grows_by_one_domain_and_leaves_old_rows_alone(self):
         registry = self.young()
-        before = read_safetensors(registry / "gate" / "gate.safetensors")
+        before = safetensors_file.unpacked(registry / "gate" / "gate.safetensors")
         percentiles = self.percentiles((registry / "gate" / "gate.toml").read_text())
         done = self.grow(registry, "--texts", 4, "--json")
         self.assertEqual(done.returncode, 0, done.stderr)
@@ -69,7 +50,7 @@ class Grow(EndToEnd):
         self.assertLess(result["fit_seconds"], 1.0)
         self.assertGreater(result["new_domain"]["after"], result["new_domain"]["before"])
         self.assertEqual(set(result["old_domains"]), {"news"})
-        after = read_safetensors(registry / "gate" / "gate.safetensors")
+        after = safetensors_file.unpacked(registry / "gate" / "gate.safetensors")
         for name in ("mean", "std"):
             self.assertEqual(before[name], after[name])
         for name in ("weight", "bias"):
@@ -127,9 +108,9 @@ class Grow(EndToEnd):
         registry = self.young()
         toml, tensors = (registry / "gate" / name for name in ("gate.toml", "gate.safetensors"))
         steep = {name: (shape, [x * (100 if name == "weight" else 1) for x in struct.unpack(f"<{len(raw) // 4}f", raw)])
-                 for name, (shape, raw) in read_safetensors(tensors).items()}
+                 for name, (shape, raw) in safetensors_file.unpacked(tensors).items()}
         before = hashlib.sha256(tensors.read_bytes()).hexdigest()
-        tensors.write_bytes(safetensors({}, **steep))
+        tensors.write_bytes(safetensors_file.packed(steep, {}))
         toml.write_text(toml.read_text().replace(before, hashlib.sha256(tensors.read_bytes()).hexdigest()))
         gate = {p.name: p.read_bytes() for p in toml.parent.iterdir()}
         strange = [json.dumps({"text": json.loads(line)["text"], "label": "joy"}) for line in (SAMPLES / "news" / "train.jsonl").read_text().splitlines()]
@@ -160,7 +141,7 @@ class Grow(EndToEnd):
     def test_kept_replay_stands_for_the_old_data(self):
         registry = self.young("--keep-replay", 8)
         kept = registry / "gate" / "replay.safetensors"
-        self.assertEqual(read_safetensors(kept)["z"][0][0], 8)
+        self.assertEqual(safetensors_file.unpacked(kept)["z"][0][0], 8)
         self.assertNotIn(json.loads((SAMPLES / "news" / "train.jsonl").read_text().splitlines()[0])["text"].encode(), kept.read_bytes(), "no texts are kept")
         done = self.grow(registry, "--guard", "--json", data=[f"--data=emotion={SAMPLES}/emotion/train.jsonl"])
         self.assertIn(done.returncode, (0, 6), done.stderr)
@@ -169,7 +150,7 @@ class Grow(EndToEnd):
             return
         result = json.loads(done.stdout)
         self.assertEqual((result["guard"], result["replay"], result["old_domains"]["news"]["texts"]), ("passed", 8, 8))
-        self.assertGreater(read_safetensors(kept)["z"][0][0], 8, "the new domain's rows are kept too")
+        self.assertGreater(safetensors_file.unpacked(kept)["z"][0][0], 8, "the new domain's rows are kept too")
 
     def test_damaged_replay_is_refused(self):
         registry = self.young("--keep-replay", 4)
@@ -198,15 +179,15 @@ class Grow(EndToEnd):
 
     def test_routing_file_serves_where_there_is_no_data(self):
         registry = self.young()
-        hidden = read_safetensors(registry / "gate" / "gate.safetensors")["mean"][0][0] // 3
+        hidden = safetensors_file.unpacked(registry / "gate" / "gate.safetensors")["mean"][0][0] // 3
         numbers = [((i * 37) % 101) / 101 - 0.5 for i in range(5 * hidden)]
         news = [f"--data=news={SAMPLES}/news/train.jsonl"]
         self.assertRefused(self.grow(registry, data=[]), 3, "E_DATA", "routing.safetensors", "--data emotion=")
-        self.add_routing(registry, safetensors({"encoder": "0" * 64}, features=([5, hidden], numbers), mean=([hidden], numbers[:hidden])))
+        self.add_routing(registry, safetensors_file.packed({"features": ([5, hidden], numbers), "mean": ([hidden], numbers[:hidden])}, {"encoder": "0" * 64}))
         self.assertRefused(self.grow(registry, data=news), 5, "E_DESC_ENCODER", "0" * 64)
 
         registry = self.fresh_copy()
-        self.add_routing(registry, safetensors({"encoder": self.fingerprint(registry)}, features=([5, hidden], numbers), mean=([hidden], numbers[:hidden])))
+        self.add_routing(registry, safetensors_file.packed({"features": ([5, hidden], numbers), "mean": ([hidden], numbers[:hidden])}, {"encoder": self.fingerprint(registry)}))
         done = self.grow(registry, "--json", data=news)
         self.assertIn(done.returncode, (0, 6), done.stderr)
         self.assertIn("count as average", done.stderr)

@@ -10,10 +10,10 @@ import argparse
 import concurrent.futures
 import hashlib
 import json
+import math
 import os
 import re
 import shutil
-import struct
 import subprocess
 import sys
 import tempfile
@@ -22,6 +22,9 @@ from pathlib import Path
 
 ZOO = Path(__file__).resolve().parent
 ROOT = ZOO.parent  # what `source` is relative to
+sys.path.insert(0, str(ROOT))
+import safetensors_file  # noqa: E402
+
 ID, VERSION = "org.moecollab.zoo", "1.0.0"  # as in zoo.h
 WARNINGS = ["-Wall", "-Wextra", "-Wpedantic"]
 KEYS = {"source", "level", "check", "inputs", "trained", "labels", "output", "deterministic",
@@ -68,20 +71,10 @@ def link(args, entry, library, scratch):
         library.write_bytes(library.read_bytes().replace(b"libN.so.6\0", b"libc.so.6\0"))
 
 
-def safetensors(shapes):
-    """The bytes of a safetensors file with float32 tensors of these shapes."""
-    header, data = {}, b""
-    for name, shape in sorted(shapes.items()):
-        count = 1
-        for size in shape:
-            count *= size
-        values = struct.pack(f"<{count}f", *(0.25 * (i + 1) for i in range(count)))
-        header[name] = {"dtype": "F32", "shape": shape,
-                        "data_offsets": [len(data), len(data) + len(values)]}
-        data += values
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
-    return struct.pack("<Q", len(text)) + text + data
+def weights(shapes):
+    """The bytes of a safetensors file with tensors of these shapes."""
+    return safetensors_file.packed({name: (shape, [0.25 * (i + 1) for i in range(math.prod(shape))])
+                                    for name, shape in shapes.items()})
 
 
 def toml(value):
@@ -151,7 +144,7 @@ def package(args, name, entry):
     with tempfile.TemporaryDirectory() as scratch:
         link(args, entry, folder / f"lib{name}.so", Path(scratch))
     if "weights" in entry:
-        (folder / "weights.safetensors").write_bytes(safetensors(entry["weights"]))
+        (folder / "weights.safetensors").write_bytes(weights(entry["weights"]))
     files = {}
     for path in sorted(folder.iterdir()):
         path.chmod(0o644)

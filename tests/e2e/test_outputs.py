@@ -1,0 +1,131 @@
+"""Outputs that cannot be written: files, a full or closed stdout, a stderr that nobody reads."""
+import json
+import os
+import signal
+import subprocess
+import time
+
+from harness import ENCODER, PROGRAM, SAMPLES, EndToEnd, clean_environment, run
+
+
+class Output(EndToEnd):
+    def test_outputs_are_checked_before_work_begins(self):
+        done = self.eval(self.shared / "registry", "--report", self.folder / "none" / "r.json")
+        self.assertRefused(done, 7, "E_WRITE", "none")
+        done = self.eval(self.shared / "registry", "--html", self.folder)
+        self.assertRefused(done, 7, "E_WRITE", "folder")
+        done = run("encode", "--encoder", ENCODER, "--input", self.folder / "missing", "--output", self.folder / "none" / "o.safetensors")
+        self.assertRefused(done, 7, "E_WRITE", "none")
+
+    def test_a_full_standard_output_is_an_error(self):
+        tokenize = ["tokenize", "--encoder", ENCODER, "--format", "lines", "-"]
+        many = "hello\n" * 1000  # more than is buffered
+        for arguments, stdin in ((tokenize, "hello\n"), (tokenize, many), ([*tokenize, "--json"], many), (["validate", "--list"], ""), (["--help"], "")):
+            with open("/dev/full", "w") as full:
+                done = subprocess.run([str(PROGRAM), *map(str, arguments)], input=stdin, stdout=full, stderr=subprocess.PIPE, text=True)
+            self.assertRefused(done, 7, "E_WRITE")
+
+    def test_a_read_only_registry_stops_training_before_it_starts(self):
+        if os.geteuid() == 0:
+            # Root may write anywhere: an immutable place is a folder that is a file.
+            blocked = self.write("blocked", "")
+            done = run("train-expert", "e", "--kind", "lexical", "--domain", "news", "--data-dir", SAMPLES, "--registry", blocked / "registry", "--encoder", ENCODER,
+                       "--no-cache")
+        else:
+            registry = self.registry()
+            registry.chmod(0o500)
+            self.addCleanup(registry.chmod, 0o700)
+            done = run("train-expert", "e", "--kind", "lexical", "--domain", "news", "--data-dir", SAMPLES, *self.options(registry))
+        self.assertRefused(done, 7, "E_WRITE")
+
+
+class Stderr(EndToEnd):
+    """A message that cannot be written is dropped: exit status and results are those of any other run."""
+
+    def redirected(self, how, *arguments):
+        command = ["sh", "-c", f'exec "$0" "$@" {how}', str(PROGRAM), *map(str, arguments)]
+        return subprocess.run(command, capture_output=True, text=True, env=clean_environment(), timeout=300)
+
+    def with_broken_pipe(self, stream, *arguments):
+        """The exit status of a run whose stdout or stderr nobody reads any more."""
+        reader, writer = os.pipe()
+        os.close(reader)
+        try:
+            streams = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, stream: writer}
+            return subprocess.run([str(PROGRAM), *map(str, arguments)], env=clean_environment(), timeout=300, **streams).returncode
+        finally:
+            os.close(writer)
+
+    def test_an_error_that_cannot_be_told_keeps_its_status(self):
+        listing = ["experts", "list", "--registry", self.folder / "none", "--json"]
+        for how in ("2>/dev/full", "2>&-", "2>&- <&-"):
+            done = self.redirected(how, *listing)
+            self.assertEqual(done.returncode, 4, how)
+            self.assertEqual(json.loads(done.stdout)["error"]["code"], "E_REG_IO", how)
+        for how in (">/dev/full", ">&-", ">&- 2>&- <&-"):
+            self.assertEqual(self.redirected(how, *listing).returncode, 4, how)
+        self.assertEqual(self.with_broken_pipe("stderr", *listing), 4)
+
+    def test_results_that_nobody_takes_are_no_success(self):
+        for how in (">/dev/full", ">&-", ">&- 2>&-"):
+            self.assertEqual(self.redirected(how, "--version").returncode, 7, how)
+        self.assertEqual(self.with_broken_pipe("stdout", "--version"), -signal.SIGPIPE)
+
+    def test_eval_with_a_warning_gives_the_same_report(self):
+        registry = self.registry()
+        next(self.package(registry, "news-words").glob("lib*.so")).unlink()
+        toml = registry / "registry.toml"
+        toml.write_text(toml.read_text() + '\n[policy]\non_missing = "skip"\n')
+
+        def report(how):
+            done = self.redirected(how, "eval", *self.data("dev"), *self.options(registry), "--json")
+            self.assertEqual(done.returncode, 0, how + done.stderr)
+            report = json.loads(done.stdout)
+            report["compute"] = None  # seconds
+            return report, done.stderr
+
+        report("")  # fills the cache
+        expected, said = report("")
+        self.assertIn("warning: expert news-words is refused", said)
+        for how in ("2>/dev/full", "2>&-"):
+            self.assertEqual(report(how), (expected, ""), how)
+
+    def test_no_message_goes_into_a_file_that_is_open(self):
+        sweep = ["sweep", *self.data("train"), "--registry", self.registry(), "--cache-dir", self.shared / "cache", "--lambda1", 0, "--lambda2", 0,
+                 "--out", self.folder / "out"]
+        self.assertEqual(run(*sweep).returncode, 0)
+        self.assertIn("1 points are there already", run(*sweep).stderr, "what is said while the lock is held")
+        self.assertEqual(self.redirected("<&- >&- 2>&-", *sweep).returncode, 7)  # libraries would be 0 and 1, and the lock 2
+        self.assertRegex((self.folder / "out" / "lock").read_text(), r"\A\d+\n\Z")
+
+    def test_training_goes_on_when_its_progress_cannot_be_shown(self):
+        # Each text has a label of its own, so none is held out: one loop, which tells its progress after five seconds.
+        lines = [{**json.loads(line), "label": f"label {i}"} for i, line in enumerate((SAMPLES / "news" / "train.jsonl").read_text().splitlines())]
+        data = self.write("train.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
+
+        def start(name, stderr):
+            return subprocess.Popen([str(PROGRAM), "train-expert", "slow", "--kind", "adapter", "--domain", "labels", "--data", f"labels={data}",
+                                     "--registry", str(self.folder / name), "--encoder", str(ENCODER), "--cache-dir", str(self.shared / "cache"),
+                                     "--epochs", "60", "--batch", "1", "--threads", "1"],
+                                    env=clean_environment(), stdout=subprocess.DEVNULL, stderr=stderr, text=True)
+
+        with open("/dev/full", "w") as full:
+            runs = {"told": start("told", subprocess.PIPE), "full": start("full", full)}
+        for name, process in runs.items():
+            self.addCleanup(process.kill)
+            while not (self.folder / name / "history" / "slow.jsonl").exists():
+                self.assertIsNone(process.poll())
+                time.sleep(0.005)
+            process.send_signal(signal.SIGSTOP)  # its clock goes on
+        time.sleep(5.1)
+        for process in runs.values():
+            process.send_signal(signal.SIGCONT)
+        _, said = runs["told"].communicate(timeout=120)
+        self.assertRegex(said, r"refit: \d+/60 epochs, ")
+        self.assertEqual([runs["told"].returncode, runs["full"].wait(timeout=120)], [0, 0], said)
+        told, full = (self.package(self.folder / name, "slow") for name in ("told", "full"))
+        files = sorted(file.name for file in told.iterdir())
+        self.assertIn("weights.safetensors", files)
+        self.assertEqual(sorted(file.name for file in full.iterdir()), files)
+        for file in files:
+            self.assertEqual((told / file).read_bytes(), (full / file).read_bytes(), file)
