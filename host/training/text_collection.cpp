@@ -31,6 +31,32 @@ at::Tensor read_by_gate(const std::vector<encoder::PooledKey>& features,
   return features.empty() ? at::zeros({encoded.rows(), 0}) : gate::side_by_side(features, encoded);
 }
 
+// What goes to the encoder: the chosen texts in order. Sets spaces, domains and domain_of of the rows.
+std::vector<std::string_view> begin_rows(const std::vector<ChosenTexts>& chosen,
+                                         AnsweredTexts& rows) {
+  std::vector<std::string_view> texts;
+  std::vector<int64_t> spaces;
+  for (const ChosenTexts& part : chosen) {
+    for (const int64_t i : part.examples) {
+      texts.push_back(part.dataset->examples[static_cast<size_t>(i)].text);
+      spaces.push_back(part.space);
+      rows.domain_of.push_back(index_among(rows.domains, part.dataset->domain));
+    }
+  }
+  if (!texts.empty()) rows.spaces = encoder::index_tensor(spaces);
+  return texts;
+}
+
+at::Tensor targets_of(const std::vector<ChosenTexts>& chosen, const fusion::LabelUnion& labels) {
+  std::vector<int64_t> targets;
+  for (const ChosenTexts& part : chosen) {
+    if (part.examples.empty()) continue;
+    const std::vector<int> ids = pipeline::target_ids(*part.dataset, labels, part.space);
+    for (const int64_t i : part.examples) targets.push_back(ids[static_cast<size_t>(i)]);
+  }
+  return encoder::index_tensor(targets);
+}
+
 }  // namespace
 
 std::vector<int64_t> held_out_first(const data::Dataset& dataset, uint64_t seed,
@@ -52,21 +78,9 @@ AnsweredTexts collect_answered_texts(pipeline::Pool& pool, const fusion::LabelUn
                                      std::string_view what) {
   const at::NoGradGuard no_grad;
   AnsweredTexts rows;
-  std::vector<std::string_view> texts;
-  std::vector<int64_t> targets, spaces;
-  for (const ChosenTexts& part : chosen) {
-    if (part.examples.empty()) continue;
-    const data::Dataset& dataset = *part.dataset;
-    const std::vector<int> ids = pipeline::target_ids(dataset, labels, part.space);
-    const int domain = index_among(rows.domains, dataset.domain);
-    for (const int64_t i : part.examples) {
-      texts.push_back(dataset.examples[static_cast<size_t>(i)].text);
-      targets.push_back(ids[static_cast<size_t>(i)]);
-      spaces.push_back(part.space);
-      rows.domain_of.push_back(domain);
-    }
-  }
+  const std::vector<std::string_view> texts = begin_rows(chosen, rows);
   if (texts.empty()) return rows;
+  rows.targets = targets_of(chosen, labels);
   encoder::FeatureRequest request;
   request.pooled.insert(features.begin(), features.end());
   std::vector<HonestLogits> answers;
@@ -79,8 +93,6 @@ AnsweredTexts collect_answered_texts(pipeline::Pool& pool, const fusion::LabelUn
   }
   const encoder::Features encoded = pipeline::features_of(pool, texts, request, what);
   rows.z = read_by_gate(features, encoded);
-  rows.targets = encoder::index_tensor(targets);
-  rows.spaces = encoder::index_tensor(spaces);
   for (size_t e = 0; e < experts.size(); ++e) {
     ask_missing(pool, *experts[e], encoded, answers[e]);
     rows.logits.push_back(std::move(answers[e].logits));
@@ -96,22 +108,13 @@ AnsweredTexts collect_unanswered_texts(pipeline::Pool& pool,
                                        std::string_view what) {
   const at::NoGradGuard no_grad;
   AnsweredTexts rows;
-  std::vector<std::string_view> texts;
-  std::vector<int64_t> spaces;
-  for (const ChosenTexts& part : chosen) {
-    for (const int64_t i : part.examples) {
-      texts.push_back(part.dataset->examples[static_cast<size_t>(i)].text);
-      spaces.push_back(part.space);
-      rows.domain_of.push_back(index_among(rows.domains, part.dataset->domain));
-    }
-  }
+  const std::vector<std::string_view> texts = begin_rows(chosen, rows);
   if (texts.empty()) return rows;
   const auto n = static_cast<int64_t>(texts.size());
   encoder::FeatureRequest request;
   request.pooled.insert(features.begin(), features.end());
   rows.z = read_by_gate(features, pipeline::features_of(pool, texts, request, what));
   rows.targets = at::full({n}, -1, at::kLong);
-  rows.spaces = encoder::index_tensor(spaces);
   for (const pipeline::InstalledExpert* expert : experts)
     rows.logits.push_back(at::zeros({n, expert->expert->classes()}));
   rows.seen.assign(experts.size(), 0);
