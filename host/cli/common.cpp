@@ -77,9 +77,12 @@ void add_data(CLI::App& verb, data::DataOptions& options) {
   verb.add_option("--data", options.files, "One domain's file; repeatable")
       ->type_name("DOMAIN=FILE");
   verb.add_option("--split", options.split, "train, dev or test");
+  add_format(verb, options.format);
+}
+
+void add_format(CLI::App& verb, data::Format& format) {
   verb.add_option_function<std::string>(
-          "--format",
-          [&options](const std::string& name) { options.format = data::parse_format(name); },
+          "--format", [&format](const std::string& name) { format = data::parse_format(name); },
           "auto, jsonl, csv, tsv or lines")
       ->default_str("auto");
 }

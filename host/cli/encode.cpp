@@ -34,7 +34,7 @@ int tokenize(const engine::CommonOptions& options, const std::vector<fs::path>& 
   while (std::optional<data::TextItem> item = source.next()) {
     Json line;
     if (const auto* bad = std::get_if<data::BadRecord>(&*item)) {
-      line = {{"error", {{"line", bad->line}, {"code", bad->code}, {"message", bad->message}}}};
+      line = data::to_json(*bad);
       status = exit_status("E_DATA");
     } else {
       const std::vector<int32_t> ids =
@@ -60,11 +60,7 @@ void add_encode(Program& program) {
                   "Also the token states of this layer (0: embeddings)");
   verb.add_option("--max-length", options->max_length, "Tokens a text, with --encoder")
       ->capture_default_str();
-  verb.add_option_function<std::string>(
-          "--format",
-          [options](const std::string& name) { options->format = data::parse_format(name); },
-          "auto, jsonl, csv, tsv or lines")
-      ->default_str("auto");
+  add_format(verb, options->format);
   verb.add_flag("--no-cache", options->no_cache,
                 "encode never uses the feature cache; for scripts");
   add_common(verb, program, *options);
@@ -91,10 +87,7 @@ void add_tokenize(Program& program) {
                   "JSONL, CSV, TSV or plain lines; - is standard input (the default)");
   verb.add_option("--max-length", options->max_length, "Tokens a text, with --encoder")
       ->capture_default_str();
-  verb.add_option_function<std::string>(
-          "--format", [format](const std::string& name) { *format = data::parse_format(name); },
-          "auto, jsonl, csv, tsv or lines")
-      ->default_str("auto");
+  add_format(verb, *format);
   verb.add_option("--registry", options->registry, "Registry folder")
       ->envname("MOECOLLAB_REGISTRY")
       ->capture_default_str();

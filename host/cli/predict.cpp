@@ -27,11 +27,7 @@ void add_predict(Program& program) {
           "unknown_domain is the gate's entropy above this share of the held-out texts' highest")
       ->capture_default_str();
   verb.add_flag("--strict", options->strict, "Stop at the first line that cannot be read");
-  verb.add_option_function<std::string>(
-          "--format",
-          [options](const std::string& name) { options->format = data::parse_format(name); },
-          "auto, jsonl, csv, tsv or lines")
-      ->default_str("auto");
+  add_format(verb, options->format);
   add_common(verb, program, *options);
   verb.callback([&program, options] {
     program.action = [&program, options] {

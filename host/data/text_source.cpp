@@ -53,6 +53,10 @@ int left_until(const std::optional<std::chrono::steady_clock::time_point>& deadl
 
 }  // namespace
 
+Json to_json(const BadRecord& bad) {
+  return {{"error", {{"line", bad.line}, {"code", bad.code}, {"message", bad.message}}}};
+}
+
 // The file that is being read.
 struct TextSource::Input {
   Input(int descriptor, const fs::path& path, Format format)

@@ -27,6 +27,9 @@ struct BadRecord {
   std::string message;  // "file:line: reason"
 };
 
+// {"error": {"line", "code", "message"}}: what a verb prints in place of this record's result.
+Json to_json(const BadRecord& bad);
+
 using TextItem = std::variant<TextRecord, BadRecord>;
 
 // The records of several files, one behind the other. Reads no further ahead than what is there:

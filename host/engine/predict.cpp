@@ -36,10 +36,6 @@ std::string answer_line(const Json& id, const pipeline::Prediction& prediction,
   return to_line(line);
 }
 
-std::string error_line(const data::BadRecord& bad) {
-  return to_line({{"error", {{"line", bad.line}, {"code", bad.code}, {"message", bad.message}}}});
-}
-
 }  // namespace
 
 Json run_predict(const PredictOptions& options, const RunContext& context,
@@ -75,7 +71,7 @@ Json run_predict(const PredictOptions& options, const RunContext& context,
       if (const auto* bad = std::get_if<data::BadRecord>(&item)) {
         if (options.strict)
           throw Error(bad->code, bad->message, "leave --strict out to go on behind such lines");
-        emit(error_line(*bad));
+        emit(to_line(data::to_json(*bad)));
         ++errors;
       } else {
         const auto& record = std::get<data::TextRecord>(item);

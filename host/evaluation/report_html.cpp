@@ -10,8 +10,6 @@
 namespace moecollab::evaluation {
 namespace {
 
-constexpr size_t kMaxText = 4000;  // bytes of one cell
-
 // The policy keeps a page that quotes strangers from loading or running anything, whatever it
 // quotes.
 constexpr char kHead[] = R"(<!DOCTYPE html>

@@ -5,8 +5,6 @@
 namespace moecollab::evaluation {
 namespace {
 
-constexpr size_t kMaxText = 4000;  // bytes of one cell
-
 std::string markdown_text(std::string_view text) {
   static constexpr std::string_view kSpecial = "\\`*_[]<>|~&#";
   std::string out;

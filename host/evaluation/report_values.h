@@ -1,6 +1,7 @@
 // Reading values of a report and writing them as text.
 #pragma once
 
+#include <cstddef>
 #include <initializer_list>
 #include <optional>
 #include <string>
@@ -12,6 +13,7 @@
 namespace moecollab::evaluation {
 
 inline constexpr char kNoValue[] = "–";
+inline constexpr size_t kMaxText = 4000;  // bytes of one cell that a page shows
 inline constexpr char kReportSchema[] = "moecollab.report/1";
 
 // Throws E_DATA unless `report` is an object of that schema.

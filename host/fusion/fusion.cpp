@@ -50,7 +50,7 @@ at::Tensor logit_union(const at::Tensor& weights, const std::vector<at::Tensor>&
   at::Tensor known = at::zeros_like(score);
   for (size_t e = 0; e < experts.size(); ++e) {
     const at::Tensor share = weights.select(1, static_cast<int64_t>(e)).unsqueeze(1);
-    const at::Tensor column = long_tensor(experts[e].columns);
+    const at::Tensor column = label_columns(experts[e]);
     const double evidence = std::log(static_cast<double>(experts[e].columns.size()));
     const at::Tensor own = at::log_softmax(logits[e] / experts[e].temperature, -1) + evidence;
     score = score.index_add(1, column, own * share);
@@ -69,9 +69,7 @@ at::Tensor to_positions(const at::Tensor& targets, const LabelUnion& labels) {
 
 }  // namespace
 
-at::Tensor label_columns(const ExpertLabels& expert) {
-  return at::tensor(std::vector<int64_t>(expert.columns.begin(), expert.columns.end()), at::kLong);
-}
+at::Tensor label_columns(const ExpertLabels& expert) { return long_tensor(expert.columns); }
 
 at::Tensor fuse(Mode mode, const at::Tensor& weights, const std::vector<at::Tensor>& logits,
                 const std::vector<ExpertLabels>& experts, const LabelUnion& labels) {
@@ -79,8 +77,7 @@ at::Tensor fuse(Mode mode, const at::Tensor& weights, const std::vector<at::Tens
   if (mode == Mode::kLogitUnion) return logit_union(weights, logits, experts, labels);
   std::vector<at::Tensor> places;
   for (const ExpertLabels& expert : experts) {
-    places.push_back(mode == Mode::kMasked ? positions(expert, labels)
-                                           : long_tensor(expert.columns));
+    places.push_back(mode == Mode::kMasked ? positions(expert, labels) : label_columns(expert));
   }
   return log_mixture(weights, logits, experts, places,
                      mode == Mode::kMasked ? labels.c_max() : labels.size());

@@ -4,8 +4,6 @@
 #include <moecollab/abi.h>
 #include <torch/headeronly/version.h>
 
-#include <algorithm>
-
 #include "base/error.h"
 #include "base/strings.h"
 #include "pipeline/domain_space.h"

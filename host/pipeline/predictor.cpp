@@ -98,22 +98,25 @@ std::vector<Prediction> Predictor::predictions(const std::vector<std::string_vie
   const at::Tensor p = answers.fused.exp();
   const auto [values, ids] = p.topk(std::min<int64_t>(options_.alternatives + 1, p.size(1)), 1);
   const at::Tensor log_g = at::log_softmax(answers.router_logits, -1);
-  const at::Tensor entropy = -(log_g.exp() * log_g).sum(-1);
+  const at::Tensor entropies = -(log_g.exp() * log_g).sum(-1);
+  // Plain numbers: an index into a tensor is an operator call.
+  const auto value = values.accessor<float, 2>(), share = answers.weights.accessor<float, 2>();
+  const auto id = ids.accessor<int64_t, 2>();
+  const auto entropy = entropies.accessor<float, 1>();
   std::vector<Prediction> all;
+  all.reserve(texts.size());
   for (int64_t row = 0; row < p.size(0); ++row) {
     Prediction prediction;
     for (int64_t k = 0; k < values.size(1); ++k) {
-      Prediction::Candidate next =
-          candidate(ids[row][k].item<int64_t>(), values[row][k].item<double>());
+      Prediction::Candidate next = candidate(id[row][k], value[row][k]);
       if (k == 0) {
         prediction.answer = std::move(next);
       } else {
         prediction.alternatives.push_back(std::move(next));
       }
     }
-    for (int64_t e = 0; e < answers.weights.size(1); ++e)
-      prediction.shares.push_back(answers.weights[row][e].item<double>());
-    prediction.unknown_domain = entropy[row].item<double>() > options_.unknown_entropy;
+    for (int64_t e = 0; e < share.size(1); ++e) prediction.shares.push_back(share[row][e]);
+    prediction.unknown_domain = entropy[row] > options_.unknown_entropy;
     all.push_back(std::move(prediction));
   }
   return all;

@@ -31,7 +31,7 @@ at::Tensor read_by_gate(const std::vector<encoder::PooledKey>& features,
   return features.empty() ? at::zeros({encoded.rows(), 0}) : gate::side_by_side(features, encoded);
 }
 
-// What goes to the encoder: the chosen texts in order. Sets spaces, domains and domain_of of the rows.
+// The chosen texts in order, for the encoder. Sets spaces, domains and domain_of of the rows.
 std::vector<std::string_view> begin_rows(const std::vector<ChosenTexts>& chosen,
                                          AnsweredTexts& rows) {
   std::vector<std::string_view> texts;
