@@ -184,6 +184,11 @@ void validate(const AlternationOptions& options) {
   if (options.rounds < 1 || options.rounds > 100) {
     throw Error("E_CONFIG", fmt::format("rounds is {}, expected 1 to 100", options.rounds));
   }
+  if (options.joint) {
+    training::JointOptions joint;
+    joint.epochs = options.epochs;
+    training::validate(joint);
+  }
 }
 
 Alternation alternate(const AlternationOptions& options, const std::vector<data::Dataset>& datasets,

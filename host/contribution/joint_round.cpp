@@ -135,7 +135,6 @@ JointRound train_jointly(const AlternationOptions& options,
   training::JointOptions joint;
   joint.epochs = options.epochs;
   joint.seed = options.seed;
-  training::validate(joint);
   pipeline::Pool pool(open);
   const pipeline::GateFile gate = pipeline::read_gate(open.registry, context.log);
   joint.objective = gate.objective;
