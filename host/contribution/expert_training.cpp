@@ -138,7 +138,6 @@ training::TrainedExpert train_kind(const ExpertPlan& plan, pipeline::Pool& pool,
                                    registry::Manifest& manifest, const Lesson& lesson) {
   const registry::Package& kind = plan.kind;
   const fs::path& registry = pool.options().registry;
-  manifest.files = kind.manifest.files;
   const auto make = [&] {
     return pipeline::instantiate_untrained(
         {kind.folder, manifest, kind.manifest_sha256}, pool.encoder(), pool.options().compute,

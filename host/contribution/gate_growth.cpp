@@ -59,8 +59,8 @@ FoundRows find_rows(const OpenedGrowth& growth, const GrowthTexts& texts, const 
 }
 
 // Throws if an old domain loses too much, or if one could not be checked and `all` must be.
-void apply_guard(const GrowthGuard& guard, const gate::Gate& grown,
-                 const std::set<std::string>& unchecked, bool all) {
+void apply_guard(const GrowthGuard& guard, const std::vector<GrowthGuard::Change>& changes,
+                 const gate::Gate& grown, const std::set<std::string>& unchecked, bool all) {
   const auto require = [](const GrowthGuard::Change& c, const char* texts) {
     if (!c.too_much()) return;
     throw Error(
@@ -71,7 +71,7 @@ void apply_guard(const GrowthGuard& guard, const gate::Gate& grown,
                     training::kGrowthGuard),
         "give more texts with --texts, or fit all rows again with `moecollab train-gate`");
   };
-  for (const auto& change : guard.changes(grown)) require(change, "replayed texts");
+  for (const auto& change : changes) require(change, "replayed texts");
   for (const auto& change : guard.routing_changes(grown))
     require(change, "texts that its rows were not fitted on, going by where they are routed");
   if (!all || unchecked.empty()) return;
@@ -151,10 +151,11 @@ pipeline::GateFile grown_file(const OpenedGrowth& growth, const training::NewRow
 // If rows were kept before, the new domain's are kept too.
 void keep_replay(const OpenedGrowth& growth, const pipeline::Pool& pool, const GrowthTexts& texts,
                  pipeline::GateFile& file) {
+  if (texts.source != "data") return;
   const fs::path& registry = pool.options().registry;
   const auto kept = training::read_replay(
       registry, file.metrics.value("replay_sha256", std::string()), pool.context().log);
-  if (!kept || texts.source != "data") return;
+  if (!kept) return;
   const auto& features = growth.setting.gate.features;
   const training::AnsweredTexts old =
       training::kept_texts(*kept, pool, growth.experts, features, {growth.domain});
@@ -207,7 +208,8 @@ GrowthResult grow_gate(pipeline::Pool& pool, const OpenedGrowth& growth,
   const FoundRows found =
       find_rows(growth, texts, guard, options.prototype || texts.source == "mean");
   const gate::Gate grown = training::extended(growth.setting.gate, found.rows);
-  apply_guard(guard, grown, texts.unchecked, options.guard);
+  const std::vector<GrowthGuard::Change> changes = guard.changes(grown);
+  apply_guard(guard, changes, grown, texts.unchecked, options.guard);
 
   GrowthResult result;
   result.gate = registry::gate_folder(pool.options().registry);
@@ -218,7 +220,7 @@ GrowthResult grow_gate(pipeline::Pool& pool, const OpenedGrowth& growth,
   result.iterations = found.rows.iterations;
   result.fit_seconds = found.seconds;
   result.new_domain = judge_new_domain(growth, grown, texts, guard);
-  for (const auto& change : guard.changes(grown))
+  for (const auto& change : changes)
     result.old_domains.emplace_back(change.domain,
                                     AccuracyChange{change.texts, change.before, change.after});
 

@@ -5,7 +5,7 @@
 #include "base/error.h"
 #include "base/strings.h"
 #include "contribution/install.h"
-#include "pipeline/gate_file.h"
+#include "registry/layout.h"
 #include "registry/lock.h"
 
 namespace moecollab::contribution {
@@ -42,7 +42,7 @@ void RegistrySnapshot::restore() const {
   }
   for (const fs::path& file : shared_files(copy_.path())) put_back(file);
   for (const std::string& expert : changed_) {
-    const fs::path history = fs::path(registry::kHistoryFolder) / (expert + ".jsonl");
+    const fs::path history = registry::expert_history({}, expert);
     if (fs::exists(copy_.path() / history)) put_back(history);
     remove_newer_versions(expert);
   }

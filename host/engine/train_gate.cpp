@@ -18,12 +18,6 @@ Json calibration_json(const contribution::FittedGate& fitted) {
   return json;
 }
 
-Json accuracy_json(const training::GateFitRecord& record) {
-  Json json = Json::object();
-  for (const auto& [expert, accuracy] : record.expert_accuracy) json[expert] = accuracy;
-  return json;
-}
-
 }  // namespace
 
 Json run_train_gate(const TrainGateOptions& options, const RunContext& context) {
@@ -54,7 +48,7 @@ Json run_train_gate(const TrainGateOptions& options, const RunContext& context) 
            record.validation_task ? Json(*record.validation_task) : Json(nullptr)},
           {"entropy", record.entropy},
           {"balance", record.balance},
-          {"expert_accuracy", accuracy_json(record)},
+          {"expert_accuracy", fitted.file.metrics.at("expert_accuracy")},
           {"calibration", calibration_json(fitted)},
           {"fit_seconds", fitted.seconds},
           {"expert_calls", calls},

@@ -9,19 +9,24 @@
 namespace moecollab::training {
 namespace {
 
-// Held-out examples of every file, or the others, in the files' order.
-std::vector<ChosenTexts> choose(const pipeline::Pool& pool,
-                                const std::vector<data::Dataset>& training, bool held_out) {
-  std::vector<ChosenTexts> chosen;
+// In the files' order.
+struct Split {
+  std::vector<ChosenTexts> held_out, others;
+};
+
+Split split(const pipeline::Pool& pool, const std::vector<data::Dataset>& training) {
+  Split parts;
   for (const data::Dataset& dataset : training) {
-    ChosenTexts part{&dataset, pool.space_of_domain(dataset.domain), {}};
+    const ChosenTexts none{&dataset, pool.space_of_domain(dataset.domain), {}};
+    parts.held_out.push_back(none);
+    parts.others.push_back(none);
     const std::vector<bool> held = data::held_out(dataset);
     for (size_t i = 0; i < held.size(); ++i) {
-      if (held[i] == held_out) part.examples.push_back(static_cast<int64_t>(i));
+      ChosenTexts& part = (held[i] ? parts.held_out : parts.others).back();
+      part.examples.push_back(static_cast<int64_t>(i));
     }
-    chosen.push_back(std::move(part));
   }
-  return chosen;
+  return parts;
 }
 
 // The domains' numbers are those of the files, also of a file without a text among these.
@@ -50,18 +55,17 @@ GateData collect_gate_data(pipeline::Pool& pool, const std::vector<data::Dataset
                            const std::vector<encoder::PooledKey>& keys) {
   std::vector<pipeline::InstalledExpert*> experts;
   for (pipeline::InstalledExpert& expert : pool.experts()) experts.push_back(&expert);
-  const std::vector<ChosenTexts> held_out = choose(pool, training, /*held_out=*/true);
+  const Split chosen = split(pool, training);
   GateData data;
-  data.held_out = collect_answered_texts(pool, pool.labels(), experts, keys, held_out,
+  data.held_out = collect_answered_texts(pool, pool.labels(), experts, keys, chosen.held_out,
                                          "encoding held-out texts");
   if (data.held_out.rows() == 0) {
     throw Error("E_DATA", "no text is held out, and the gate is fitted on held-out texts only",
                 "give more texts: a label needs at least two for one to be held out");
   }
-  number_by_file(held_out, data.held_out);
+  number_by_file(chosen.held_out, data.held_out);
   warn_of_seen(pool, data.held_out);
-  data.others = collect_unanswered_texts(pool, {}, keys, choose(pool, training, /*held_out=*/false),
-                                         "encoding training texts");
+  data.others = collect_unanswered_texts(pool, {}, keys, chosen.others, "encoding training texts");
   return data;
 }
 

@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "pipeline/gate_file.h"
+#include "registry/layout.h"
 
 namespace moecollab::training {
 namespace {
@@ -72,9 +72,9 @@ void write_history(const fs::path& registry, const std::vector<GateEpoch>& histo
                    const std::vector<std::string>& experts) {
   std::string lines;
   for (const GateEpoch& epoch : history) lines += to_line(to_json(epoch, domains, experts)) + "\n";
-  const fs::path folder = registry::gate_folder(registry);
-  make_folder(folder);
-  write_file_atomic(folder / "history.jsonl", lines);
+  const fs::path file = registry::gate_history(registry);
+  make_folder(file.parent_path());
+  write_file_atomic(file, lines);
 }
 
 }  // namespace moecollab::training

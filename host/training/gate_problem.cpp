@@ -11,9 +11,6 @@
 namespace moecollab::training {
 namespace {
 
-// As fusion::task_loss has it: a label that no selected expert knows must not make the loss
-// infinite.
-
 at::Tensor make_space_mask(const std::vector<fusion::ExpertLabels>& experts, int64_t spaces) {
   at::Tensor mask = at::full({spaces, static_cast<int64_t>(experts.size())},
                              -std::numeric_limits<float>::infinity());

@@ -1,12 +1,7 @@
 #include "training/text_collection.h"
 
 #include <ATen/core/grad_mode.h>
-#include <fmt/format.h>
 
-#include <algorithm>
-
-#include "base/error.h"
-#include "base/strings.h"
 #include "data/hold_out.h"
 #include "pipeline/collaboration.h"
 #include "pipeline/targets.h"
