@@ -31,10 +31,10 @@ int64_t count(const Report& report, Verdict verdict) {
 
 std::vector<Check> chosen_checks(const ValidateOptions& options) {
   if (options.level < 1 || options.level > 5)
-    throw Error("E_CONFIG", fmt::format("--level is {}, expected 1 to 5", options.level));
+    throw Error("E_CONFIG", fmt::format("level is {}, expected 1 to 5", options.level));
   if (options.deadline_ms < 1)
     throw Error("E_CONFIG",
-                fmt::format("--deadline-ms is {}, expected 1 or more", options.deadline_ms));
+                fmt::format("deadline-ms is {}, expected 1 or more", options.deadline_ms));
   std::vector<Check> checks = all_checks();
   std::vector<std::string> ids;
   for (const Check& check : checks) ids.push_back(check.id);

@@ -100,7 +100,7 @@ DataFile parse_assignment(const std::string& text, const std::string& split) {
       });
   if (equals == std::string::npos || equals + 1 == text.size() || !name_good) {
     throw Error("E_CONFIG",
-                fmt::format("--data {}: DOMAIN=FILE is expected, DOMAIN of at most {} letters, "
+                fmt::format("data {}: DOMAIN=FILE is expected, DOMAIN of at most {} letters, "
                             "digits, `_`, `-` and `.`",
                             escaped(text, 80), kMaxDomainName),
                 "as in --data emotion=tweets.csv");
@@ -114,7 +114,7 @@ std::vector<DataFile> locate(const DataOptions& options, const std::string& defa
                              Log log) {
   const auto splits = wanted_splits(options.split, default_split);
   if (options.dir.empty() && options.files.empty()) {
-    throw Error("E_CONFIG", "no data given: neither --data-dir nor --data",
+    throw Error("E_CONFIG", "no data given: neither a folder nor files",
                 "say --data-dir DIR (with <domain>/<split>.jsonl) or --data DOMAIN=FILE");
   }
   std::vector<DataFile> files;

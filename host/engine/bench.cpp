@@ -81,7 +81,7 @@ Json bench_expert(pipeline::Pool& pool, pipeline::InstalledExpert& expert,
 Json run_bench(const BenchOptions& options, const RunContext& context) {
   prepare(options);
   if (options.texts < 1)
-    throw Error("E_CONFIG", fmt::format("--texts is {}, expected at least 1", options.texts));
+    throw Error("E_CONFIG", fmt::format("texts is {}, expected at least 1", options.texts));
   pipeline::Pool pool(pool_options(options, context, /*cached=*/false));
   if (pool.encoder() == nullptr)
     throw Error("E_ENCODER", "registry.toml names no encoder", "use --encoder DIR");

@@ -53,7 +53,7 @@ Json run_encode(const EncodeOptions& options, const RunContext& context) {
   if (options.hidden) {
     if (*options.hidden < 0 || *options.hidden > layers) {
       throw Error("E_CONFIG",
-                  fmt::format("--hidden is {}, the encoder has layers 0 (embeddings) to {}",
+                  fmt::format("hidden is {}, the encoder has layers 0 (embeddings) to {}",
                               *options.hidden, layers));
     }
     request.hidden.insert(*options.hidden);

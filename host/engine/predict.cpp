@@ -43,7 +43,7 @@ Json run_predict(const PredictOptions& options, const RunContext& context,
   prepare(options);
   if (options.batch < 1 || options.max_latency_ms < 0) {
     throw Error("E_CONFIG",
-                fmt::format("--batch is {} and --max-latency-ms is {}, expected at least 1 and 0",
+                fmt::format("batch is {} and max-latency-ms is {}, expected at least 1 and 0",
                             options.batch, options.max_latency_ms));
   }
   if (options.top_k) check_top_k(options.registry, *options.top_k);

@@ -28,7 +28,7 @@ fs::path default_cache() {
 void prepare(const RunOptions& options) {
   if (options.batch_tokens < 1) {
     throw Error("E_CONFIG",
-                fmt::format("--batch-tokens is {}, expected at least 1", options.batch_tokens));
+                fmt::format("batch-tokens is {}, expected at least 1", options.batch_tokens));
   }
   at::set_num_threads(options.compute.threads);
 }
@@ -88,7 +88,7 @@ void check_top_k(const fs::path& registry, int64_t top_k) {
   if (top_k < 0 || top_k > enabled) {
     throw Error(
         "E_CONFIG",
-        fmt::format("--top-k is {}, but {} experts are enabled in registry.toml", top_k, enabled),
+        fmt::format("top-k is {}, but {} experts are enabled in registry.toml", top_k, enabled),
         "use 1 to the number of experts, or 0 for all");
   }
 }

@@ -28,7 +28,7 @@ std::vector<double> share_of_data(const std::vector<std::string>& names,
     const auto space = static_cast<size_t>(experts[e].space);
     if (texts[space] == 0) {
       throw Error("E_CONFIG",
-                  fmt::format("--prior data: no held-out text is of label space {}, so expert {} "
+                  fmt::format("prior data: no held-out text is of label space {}, so expert {} "
                               "would get 0",
                               labels.spaces()[space].name, names[e]),
                   "give that domain's training data too, or use --prior uniform or a file");
@@ -50,7 +50,7 @@ Json read_table(const std::string& file) {
 std::vector<double> read_shares(const std::string& file, const std::vector<std::string>& names) {
   const Json table = read_table(file);
   const auto refuse = [&](const std::string& what) {
-    throw Error("E_CONFIG", fmt::format("--prior {}: {}", escaped(file), what),
+    throw Error("E_CONFIG", fmt::format("prior {}: {}", escaped(file), what),
                 fmt::format("it is a table of a share > 0 for each of {}", join(names, ", ")));
   };
   if (!table.is_object()) refuse("is no table");
@@ -81,7 +81,7 @@ std::vector<double> make_prior(const std::string& prior, const std::vector<std::
   if (!word && !fs::exists(prior)) {
     const std::vector<std::string> words = {"uniform", "data"};
     throw Error("E_CONFIG",
-                fmt::format("--prior is \"{}\", which is no file{}", escaped(prior, 80),
+                fmt::format("prior is \"{}\", which is no file{}", escaped(prior, 80),
                             did_you_mean(prior, words)),
                 "expected uniform, data, or a TOML or JSON file of a share for each expert");
   }

@@ -223,7 +223,7 @@ void restore(const std::vector<JointExpert>& experts, const Values& values) {
 void validate(const JointOptions& options) {
   gate::validate(options.objective);
   if (options.epochs < 1 || options.epochs > 1000)
-    throw Error("E_CONFIG", fmt::format("--epochs is {}, expected 1 to 1000", options.epochs));
+    throw Error("E_CONFIG", fmt::format("epochs is {}, expected 1 to 1000", options.epochs));
 }
 
 JointFit fit_jointly(const std::vector<JointExpert>& experts,

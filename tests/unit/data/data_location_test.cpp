@@ -90,7 +90,7 @@ TEST_F(DataLocation, NoDomainHasTheSplit) {
 }
 
 TEST_F(DataLocation, NeitherFolderNorFile) {
-  expect_refused([] { locate({}, "train", Log()); }, "E_CONFIG", "neither --data-dir nor --data");
+  expect_refused([] { locate({}, "train", Log()); }, "E_CONFIG", "neither a folder nor files");
 }
 
 TEST_F(DataLocation, MalformedAssignment) {
