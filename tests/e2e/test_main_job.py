@@ -275,7 +275,7 @@ class MainJob(EndToEnd):
         registry = self.registry()
         gate = registry / "gate" / "gate.toml"
         before = gate.stat().st_mtime_ns
-        self.assertRefused(run("train", "--joint", "--epochs", "0", *self.data("train"), *self.options(registry)), 2, "E_CONFIG", "--epochs", "0")
+        self.assertRefused(run("train", "--joint", "--epochs", "0", *self.data("train"), *self.options(registry)), 2, "E_CONFIG", "epochs is 0")
         self.assertEqual(gate.stat().st_mtime_ns, before, "refused before the gate is fitted again")
         words = self.folder / "words"
         done = run("train-expert", "words", "--kind", "lexical", "--domain", "news", "--data-dir", SAMPLES, "--registry", words, "--encoder", ENCODER)
