@@ -69,6 +69,14 @@ function(check_torch_free root)
   endwhile()
 endfunction()
 
+# moecollab_unity(TARGET): compiles its files six at a time, since most of a file's time goes into the
+# headers and templates that it shares with its neighbours. So no two files of a target may define the
+# same name in their anonymous namespaces.
+option(MOECOLLAB_UNITY "Compile the host and its tests several files at a time" ON)
+function(moecollab_unity target)
+  set_target_properties(${target} PROPERTIES UNITY_BUILD ${MOECOLLAB_UNITY} UNITY_BUILD_BATCH_SIZE 6)
+endfunction()
+
 function(moecollab_stage name)
   cmake_parse_arguments(PARSE_ARGV 1 arg "TORCH" "" "SOURCES;LINK")
   if(arg_UNPARSED_ARGUMENTS)
@@ -79,6 +87,7 @@ function(moecollab_stage name)
   check_includes(${folder} ${files})
 
   add_library(${name} STATIC ${arg_SOURCES})
+  moecollab_unity(${name})
   target_include_directories(${name} PUBLIC ${MOECOLLAB_HOST_DIR})
   target_link_libraries(${name} PUBLIC ${arg_LINK} PRIVATE moecollab_warnings)
   if(arg_TORCH)

@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# build.sh PRESET JOBS: configures and builds one preset, quietly unless something fails.
+# build.sh PRESET JOBS [TARGET]: configures and builds one preset (of it TARGET only), quietly unless
+# something fails.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-preset=$1 jobs=$2
+preset=$1 jobs=$2 target=${3:-all}
 mkdir -p build
 log=build/build-$preset.log
 start=$SECONDS
 echo "build: preset $preset with $jobs jobs (log: $log)" >&2
-if ! { cmake --preset "$preset" && cmake --build --preset "$preset" -j "$jobs"; } > "$log" 2>&1; then
+if ! { cmake --preset "$preset" && cmake --build --preset "$preset" -j "$jobs" --target "$target"; } > "$log" 2>&1; then
   grep -aE 'error|Error|FAILED' -A 8 "$log" | head -60 >&2 || tail -40 "$log" >&2
   echo "build: failed; the whole log is $log" >&2
   exit 1

@@ -18,8 +18,6 @@
 namespace moecollab {
 namespace {
 
-std::string shown(const fs::path& path) { return escaped(path.string()); }
-
 // An open file descriptor, closed at destruction.
 class Descriptor {
  public:
@@ -133,6 +131,8 @@ std::string make_temporary(const fs::path& pattern) {
 }
 
 }  // namespace
+
+std::string shown(const fs::path& path) { return escaped(path.string()); }
 
 std::string read_file(const fs::path& path, const std::string& code, uint64_t limit) {
   struct stat info;

@@ -12,6 +12,9 @@ namespace moecollab {
 
 namespace fs = std::filesystem;
 
+// A path as a message may show it: escaped and cut.
+std::string shown(const fs::path& path);
+
 // The bytes of a regular file of at most `limit` bytes. Throws `code` naming path and reason
 // (errno, "is a directory", both sizes).
 std::string read_file(const fs::path& path, const std::string& code, uint64_t limit = UINT64_MAX);

@@ -276,7 +276,7 @@ void check_surroundings(Subject& subject, Findings& findings) {
                  fmt::format("{} bytes were", written.st_size));
 }
 
-constexpr Check kChecks[] = {
+constexpr Check kContractChecks[] = {
     {"extensions", 2, "an extension that it does not have is NULL",
      "compare the id as a whole, and return NULL for every other", &check_extensions},
     {"create-destroy", 2, "it can be made and destroyed a hundred times",
@@ -303,6 +303,6 @@ constexpr Check kChecks[] = {
 
 }  // namespace
 
-std::span<const Check> contract_checks() { return kChecks; }
+std::span<const Check> contract_checks() { return kContractChecks; }
 
 }  // namespace moecollab::conformance

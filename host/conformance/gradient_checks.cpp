@@ -312,7 +312,7 @@ void check_saved_contexts(Subject& subject, Findings& findings) {
   expect_sum("the first first");
 }
 
-constexpr Check kChecks[] = {
+constexpr Check kGradientChecks[] = {
     {"bind", 4, "parameters are read from the host's storage, and gradients written there",
      "keep the pointers of bind(), and no copy of the values", &check_bind},
     {"gradients", 4, "vjp gives the gradients that differences give",
@@ -327,6 +327,6 @@ constexpr Check kChecks[] = {
 
 }  // namespace
 
-std::span<const Check> gradient_checks() { return kChecks; }
+std::span<const Check> gradient_checks() { return kGradientChecks; }
 
 }  // namespace moecollab::conformance

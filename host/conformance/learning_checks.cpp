@@ -125,7 +125,7 @@ void check_fit_weights(Subject& subject, Findings& findings) {
                              beside));
 }
 
-constexpr Check kChecks[] = {
+constexpr Check kLearningChecks[] = {
     {"state-roundtrip", 4, "state read from one object and written to another gives the same bits",
      "store all that was learnt, in float32, and derive the rest from it in write()",
      &check_state_roundtrip},
@@ -136,6 +136,6 @@ constexpr Check kChecks[] = {
 
 }  // namespace
 
-std::span<const Check> learning_checks() { return kChecks; }
+std::span<const Check> learning_checks() { return kLearningChecks; }
 
 }  // namespace moecollab::conformance

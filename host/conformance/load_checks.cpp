@@ -162,7 +162,7 @@ void check_scan_time(Subject& subject, Findings& findings) {
                  fmt::format("{:.0f} ms", scan * 1e3));
 }
 
-constexpr Check kChecks[] = {
+constexpr Check kLoadChecks[] = {
     {"package", 1, "the folder holds what expert.toml vouches for",
      "build the package again with moecollab_add_expert(); it writes [files]", &check_package},
     {"exports", 1, "one symbol is exported: moec_plugin_entry",
@@ -190,6 +190,6 @@ constexpr Check kChecks[] = {
 
 }  // namespace
 
-std::span<const Check> load_checks() { return kChecks; }
+std::span<const Check> load_checks() { return kLoadChecks; }
 
 }  // namespace moecollab::conformance

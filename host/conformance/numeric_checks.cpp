@@ -173,7 +173,7 @@ void check_probabilities(Subject& subject, Findings& findings) {
   }
 }
 
-constexpr Check kChecks[] = {
+constexpr Check kNumericChecks[] = {
     {"writes-all", 3, "every element of the output is written",
      "loop over all batch->rows and all classes, also on early returns", &check_writes_all},
     {"in-bounds", 3, "nothing is written outside the output",
@@ -194,6 +194,6 @@ constexpr Check kChecks[] = {
 
 }  // namespace
 
-std::span<const Check> numeric_checks() { return kChecks; }
+std::span<const Check> numeric_checks() { return kNumericChecks; }
 
 }  // namespace moecollab::conformance

@@ -235,7 +235,7 @@ void check_leaves_nothing(Subject& subject, Findings& findings) {
     findings.add("no process lives on after destroy()", "one does");
 }
 
-constexpr Check kChecks[] = {
+constexpr Check kStressChecks[] = {
     {"threads", 5, "objects on several threads do not meet",
      "keep nothing that calls write in static or global memory", &check_threads},
     {"cancel", 5, "a call that is asked to stop returns",
@@ -251,7 +251,7 @@ constexpr Check kChecks[] = {
 
 }  // namespace
 
-std::span<const Check> stress_checks() { return kChecks; }
+std::span<const Check> stress_checks() { return kStressChecks; }
 
 std::vector<Check> all_checks() {
   std::vector<Check> all;

@@ -8,13 +8,12 @@
 
 #include "base/digest.h"
 #include "base/error.h"
+#include "base/files.h"
 #include "base/strings.h"
 #include "data/records.h"
 
 namespace moecollab::data {
 namespace {
-
-std::string shown(const fs::path& file) { return escaped(file.string()); }
 
 Format labelled_format(const fs::path& file, Format format) {
   if (format == Format::kAuto) format = format_of(file);

@@ -15,7 +15,6 @@ namespace {
 constexpr size_t kMaxColumns = 4096;
 // The library grows its buffer by this much; ours looks at the buffer's size as often.
 constexpr size_t kPiece = size_t{64} << 10;
-constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
 
 // Only "\n" ends a row; the "\r" before it is trimmed from the last field as white space is by
 // default. Blanks are not trimmed: they belong to the text.

@@ -12,6 +12,8 @@ namespace moecollab::data {
 // The longest line, and the longest row of a CSV file, in bytes without its end.
 constexpr size_t kMaxLine = size_t{16} << 20;
 
+constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
+
 struct Line {
   int64_t number = 1;     // from 1
   std::string bytes;      // without "\n" or "\r\n"

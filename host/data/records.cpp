@@ -8,11 +8,11 @@
 #include <vector>
 
 #include "base/strings.h"
+#include "data/lines.h"
 
 namespace moecollab::data {
 namespace {
 
-constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
 constexpr const char* kObjectHint =
     "a line holds one JSON object: {\"text\": …}, with labels {\"text\": …, \"label\": …}";
 constexpr const char* kContentHint = "remove the record, or fill it in";

@@ -23,12 +23,12 @@ constexpr size_t kReadSize = size_t{64} << 10;
 
 bool is_stdin(const fs::path& file) { return file == "-"; }
 
-std::string shown(const fs::path& file) {
+std::string shown_source(const fs::path& file) {
   return is_stdin(file) ? "stdin" : escaped(file.string());
 }
 
 [[noreturn]] void refuse(const fs::path& file, std::string_view reason) {
-  throw Error("E_DATA", fmt::format("{} cannot be read: {}", shown(file), reason));
+  throw Error("E_DATA", fmt::format("{} cannot be read: {}", shown_source(file), reason));
 }
 
 // Without opening it: a named pipe may be opened only once.
@@ -133,7 +133,7 @@ bool TextSource::fill() {
     }
     const auto& refused = std::get<Refusal>(*entry);
     const std::string message =
-        fmt::format("{}:{}: {}", shown(input_->file), place(refused), refused.reason);
+        fmt::format("{}:{}: {}", shown_source(input_->file), place(refused), refused.reason);
     if (refused.whole_file) throw Error("E_DATA", message, refused.hint);
     pending_ = BadRecord{refused.line, "E_DATA", message};
   }

@@ -44,11 +44,11 @@ Content compute(const Json& report) {
                 {{"Peak memory"}, {bytes(value("peak_rss_bytes"))}}}};
 }
 
-constexpr Part kParts[] = {
+constexpr Part kComputeParts[] = {
     {"Compute", "", &compute, {.markdown = 100, .html = 110, .beside = true}}};
 
 }  // namespace
 
-Section compute_section() { return {"compute", &compute_json, kParts}; }
+Section compute_section() { return {"compute", &compute_json, kComputeParts}; }
 
 }  // namespace moecollab::evaluation

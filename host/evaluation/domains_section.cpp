@@ -111,7 +111,7 @@ Content confusions(const Json& report) {
   return tables;
 }
 
-constexpr Part kParts[] = {
+constexpr Part kDomainsParts[] = {
     {"Accuracy and macro-F1 by domain",
      "MoECollab answers over the labels of all domains together, without being told the domain; "
      "Task-aware is told it. Expert: the domain's best expert alone. Oracle: perfect routing to "
@@ -131,6 +131,6 @@ constexpr Part kParts[] = {
 
 }  // namespace
 
-Section domains_section() { return {"domains", &domains_json, kParts}; }
+Section domains_section() { return {"domains", &domains_json, kDomainsParts}; }
 
 }  // namespace moecollab::evaluation

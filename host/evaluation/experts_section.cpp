@@ -80,7 +80,7 @@ Content expert_states(const Json& report) {
   return table;
 }
 
-constexpr Part kParts[] = {
+constexpr Part kExpertsParts[] = {
     {"Experts",
      "Load: share of the gate's mass over the ideal share, 1 is ideal. Own domain: where the "
      "expert is used most, with p(d|e).",
@@ -89,6 +89,6 @@ constexpr Part kParts[] = {
 
 }  // namespace
 
-Section experts_section() { return {"experts", &experts_json, kParts}; }
+Section experts_section() { return {"experts", &experts_json, kExpertsParts}; }
 
 }  // namespace moecollab::evaluation

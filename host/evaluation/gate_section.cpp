@@ -132,11 +132,11 @@ Content gate_usage(const Json& report) {
                 {{"Objective"}, {numbers_of(gate, {"objective"}, 4)}}}};
 }
 
-constexpr Part kParts[] = {
+constexpr Part kGateParts[] = {
     {"Gate usage", "", &gate_usage, {.markdown = 60, .html = 100, .beside = true}}};
 
 }  // namespace
 
-Section gate_section() { return {"gate", &gate_json, kParts}; }
+Section gate_section() { return {"gate", &gate_json, kGateParts}; }
 
 }  // namespace moecollab::evaluation

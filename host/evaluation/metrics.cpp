@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <numeric>
 #include <random>
 #include <unordered_map>
@@ -13,8 +12,6 @@
 
 namespace moecollab::evaluation {
 namespace {
-
-constexpr double kUndefined = std::numeric_limits<double>::quiet_NaN();
 
 void require_equal_lengths(const char* metric, size_t a, size_t b) {
   if (a != b) throw Error("E_INTERNAL", fmt::format("{} of {} and {} values", metric, a, b));

@@ -9,10 +9,14 @@
 
 #include <array>
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <vector>
 
 namespace moecollab::evaluation {
+
+// What is not defined.
+inline constexpr double kUndefined = std::numeric_limits<double>::quiet_NaN();
 
 // Standard normal quantile of a two-sided 95 % interval.
 inline constexpr double kZ95 = 1.959963984540054;

@@ -122,7 +122,7 @@ Content paired_comparisons(const Json& report) {
   return table;
 }
 
-constexpr Part kParts[] = {
+constexpr Part kOverallParts[] = {
     {"", "", &key_figures, {.markdown = 10, .html = 10}},
     {"Paired comparisons",
      "McNemar's z on the same texts; beyond ±1.96 the difference is significant at 95 %. Expert: "
@@ -133,6 +133,6 @@ constexpr Part kParts[] = {
 
 }  // namespace
 
-Section overall_section() { return {"overall", &overall_json, kParts}; }
+Section overall_section() { return {"overall", &overall_json, kOverallParts}; }
 
 }  // namespace moecollab::evaluation

@@ -52,10 +52,11 @@ Content provenance(const Json& report) {
   return table;
 }
 
-constexpr Part kParts[] = {{"Provenance", "", &provenance, {.markdown = 110, .html = 120}}};
+constexpr Part kProvenanceParts[] = {
+    {"Provenance", "", &provenance, {.markdown = 110, .html = 120}}};
 
 }  // namespace
 
-Section provenance_section() { return {"provenance", &provenance_json, kParts}; }
+Section provenance_section() { return {"provenance", &provenance_json, kProvenanceParts}; }
 
 }  // namespace moecollab::evaluation

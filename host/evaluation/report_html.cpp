@@ -12,7 +12,7 @@ namespace {
 
 // The policy keeps a page that quotes strangers from loading or running anything, whatever it
 // quotes.
-constexpr char kHead[] = R"(<!DOCTYPE html>
+constexpr char kReportHead[] = R"(<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
@@ -216,7 +216,7 @@ std::string side_by_side(const std::string& parts) {
 
 std::string to_html(const Json& report, const Sections& sections) {
   require_report(report);
-  std::string out = kHead + html_header(report);
+  std::string out = kReportHead + html_header(report);
   std::string row;  // parts that stand beside each other
   for (const Part* part : in_order(sections, &Placement::html)) {
     if (!part->place.beside) out += side_by_side(std::exchange(row, ""));

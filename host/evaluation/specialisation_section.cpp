@@ -39,7 +39,7 @@ Content shares(const Json& report) {
   return table;
 }
 
-constexpr Part kParts[] = {
+constexpr Part kSpecialisationParts[] = {
     {"Specialisation",
      "p(d|e): where the mass of each expert falls, domains weighted equally (equation 6). Score: "
      "1 − S(e)/ln D, from 0 (everywhere) to 1 (one domain).",
@@ -48,6 +48,8 @@ constexpr Part kParts[] = {
 
 }  // namespace
 
-Section specialisation_section() { return {"specialisation", &specialisation_json, kParts}; }
+Section specialisation_section() {
+  return {"specialisation", &specialisation_json, kSpecialisationParts};
+}
 
 }  // namespace moecollab::evaluation

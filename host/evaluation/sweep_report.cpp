@@ -110,7 +110,7 @@ std::string heat_table(const Json& sweep, const char* title, int digits,
   return html + "</table>\n";
 }
 
-constexpr char kHead[] = R"(<!DOCTYPE html>
+constexpr char kSweepHead[] = R"(<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
@@ -176,7 +176,7 @@ std::string sweep_text(const Json& sweep) {
 
 std::string sweep_html(const Json& sweep) {
   const std::string by = sweep["judged_by"].get<std::string>();
-  std::string html = kHead;
+  std::string html = kSweepHead;
   std::string text = sweep_text(sweep);
   for (size_t end = 0; (end = text.find('\n')) != std::string::npos; text.erase(0, end + 1))
     html += fmt::format("<p>{}</p>\n", text.substr(0, end));

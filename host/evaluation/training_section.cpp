@@ -24,7 +24,7 @@ Content costs(const Json& report) {
   return table;
 }
 
-constexpr Part kParts[] = {
+constexpr Part kTrainingParts[] = {
     {"", "", &curves, {.html = 70, .beside = true}},
     {"What training took",
      "Both passes of each expert: the one that chose the epochs, and the refit.",
@@ -34,6 +34,6 @@ constexpr Part kParts[] = {
 
 }  // namespace
 
-Section training_section() { return {"training", &histories, kParts}; }
+Section training_section() { return {"training", &histories, kTrainingParts}; }
 
 }  // namespace moecollab::evaluation

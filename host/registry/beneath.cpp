@@ -12,6 +12,7 @@
 
 #include "base/digest.h"
 #include "base/error.h"
+#include "base/files.h"
 #include "base/strings.h"
 #include "registry/names.h"
 
@@ -20,8 +21,6 @@ namespace {
 
 constexpr size_t kMaxPath = 255;
 constexpr size_t kChunk = size_t{1} << 18;
-
-std::string shown(const fs::path& path) { return escaped(path.string()); }
 
 [[noreturn]] void refuse(const fs::path& path, std::string_view why) {
   throw Error("E_PLUG_PATH", fmt::format("{}: {}", shown(path), why),

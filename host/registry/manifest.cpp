@@ -43,7 +43,7 @@ LibraryTable read_library(Fields table) {
   return library;
 }
 
-ExpertTable read_expert(Fields table) {
+ExpertTable read_identity(Fields table) {
   ExpertTable expert;
   expert.id = required_id(table, "id");
   expert.name = required_name(table, "name");
@@ -274,7 +274,7 @@ Manifest parse_manifest(std::string_view bytes, const std::string& file) {
   check_schema(root);
   Manifest manifest;
   manifest.library = read_library(required_table(root, "library"));
-  manifest.expert = read_expert(required_table(root, "expert"));
+  manifest.expert = read_identity(required_table(root, "expert"));
   manifest.abi = read_abi(required_table(root, "abi"));
   if (auto output = root.table("output")) manifest.output = read_output(*std::move(output));
   manifest.task = read_task(required_table(root, "task"), manifest.output.kind == "generative");

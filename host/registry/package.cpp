@@ -9,14 +9,13 @@
 
 #include "base/digest.h"
 #include "base/error.h"
+#include "base/files.h"
 #include "base/strings.h"
 #include "registry/beneath.h"
 #include "registry/labels.h"
 
 namespace moecollab::registry {
 namespace {
-
-std::string shown(const fs::path& path) { return escaped(path.string()); }
 
 void refuse_unlisted(const Package& package) {
   for (const std::string& path : entries_below(package.folder)) {

@@ -107,7 +107,7 @@ VersionRange read_range(Fields& table) {
   }
 }
 
-ExpertEntry read_expert(Fields table) {
+ExpertEntry read_expert_entry(Fields table) {
   ExpertEntry entry;
   entry.name = required_name(table, "name");
   entry.id = required_id(table, "id");
@@ -166,7 +166,7 @@ RegistryFile parse_registry(std::string_view bytes, const std::string& file) {
   if (auto table = root.table("domains")) registry.domains = read_domains(*std::move(table));
   registry.label_spaces = read_named(root, "label_space", read_label_space);
   if (auto table = root.table("policy")) registry.policy = read_policy(*std::move(table));
-  registry.experts = read_named(root, "expert", read_expert);
+  registry.experts = read_named(root, "expert", read_expert_entry);
   if (auto table = root.table("gate")) registry.gate = read_gate(*std::move(table));
   for (Fields& table : root.tables("trust")) registry.trust.push_back(read_trust(std::move(table)));
   root.finish();

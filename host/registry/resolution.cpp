@@ -7,13 +7,12 @@
 #include <stdexcept>
 
 #include "base/error.h"
+#include "base/files.h"
 #include "base/strings.h"
 #include "registry/names.h"
 
 namespace moecollab::registry {
 namespace {
-
-std::string shown(const fs::path& path) { return escaped(path.string()); }
 
 // Names of what lies in a folder, sorted; empty if the folder is not there.
 std::vector<std::string> names_in(const fs::path& folder) {

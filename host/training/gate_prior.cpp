@@ -13,7 +13,7 @@
 namespace moecollab::training {
 namespace {
 
-constexpr uint64_t kMaxBytes = 1 << 20;
+constexpr uint64_t kMaxPriorBytes = 1 << 20;
 
 std::vector<double> share_of_data(const std::vector<std::string>& names,
                                   const std::vector<fusion::ExpertLabels>& experts,
@@ -41,7 +41,7 @@ std::vector<double> share_of_data(const std::vector<std::string>& names,
 Json read_table(const std::string& file) {
   if (!file.ends_with(".json")) return read_toml(file, "E_CONFIG").root;
   try {
-    return parse_json(read_file(file, "E_CONFIG", kMaxBytes));
+    return parse_json(read_file(file, "E_CONFIG", kMaxPriorBytes));
   } catch (const std::invalid_argument& error) {
     throw Error("E_CONFIG", fmt::format("{}: {}", escaped(file), error.what()));
   }

@@ -17,7 +17,7 @@
 namespace moecollab::training {
 namespace {
 
-constexpr const char* kLogits = "logits.";
+constexpr const char* kLogitsPrefix = "logits.";
 
 [[noreturn]] void fail(const std::string& file, const std::string& what) {
   throw Error("E_GATE", fmt::format("{}: {}", escaped(file), what),
@@ -113,7 +113,7 @@ std::string write_replay(const fs::path& registry, const KeptReplay& replay) {
   for (size_t e = 0; e < replay.experts.size(); ++e)
     by_package[replay.experts[e]] = texts.logits[e];
   for (const auto& [sha256, logits] : by_package)
-    tensors.push_back(encoder::source_of(kLogits + sha256, logits));
+    tensors.push_back(encoder::source_of(kLogitsPrefix + sha256, logits));
   Json features = Json::array(), labels = Json::array();
   for (const encoder::PooledKey& key : replay.features)
     features.push_back({key.layer, encoder::name(key.pooling)});
@@ -143,9 +143,9 @@ std::optional<KeptReplay> read_replay(const fs::path& registry, const std::strin
   texts.targets = encoder::index_tensor(label_of);
   texts.z = matrix(file, "z", rows);
   for (const weights::TensorView& view : file.tensors()) {
-    if (!view.name.starts_with(kLogits)) continue;
+    if (!view.name.starts_with(kLogitsPrefix)) continue;
     const std::string name(view.name);
-    replay.experts.push_back(name.substr(std::strlen(kLogits)));
+    replay.experts.push_back(name.substr(std::strlen(kLogitsPrefix)));
     texts.logits.push_back(matrix(file, name, rows));
   }
   return replay;

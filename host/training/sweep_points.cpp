@@ -14,7 +14,7 @@
 namespace moecollab::training {
 namespace {
 
-constexpr uint64_t kMaxBytes = 64 << 20;  // of points.jsonl
+constexpr uint64_t kMaxPointsBytes = 64 << 20;
 constexpr size_t kMostPoints = 10'000;
 
 const std::vector<double> kDefaultLambdas = {0,    0.001, 0.01, 0.02, 0.03, 0.04,
@@ -110,7 +110,7 @@ std::string sweep_digest(pipeline::Pool& pool, const std::vector<data::Dataset>&
 FinishedPoints::FinishedPoints(fs::path file, std::string digest, Log log)
     : file_(std::move(file)), digest_(std::move(digest)) {
   if (!fs::exists(file_)) return;
-  const std::string bytes = read_file(file_, "E_CKPT", kMaxBytes);
+  const std::string bytes = read_file(file_, "E_CKPT", kMaxPointsBytes);
   size_t others = 0;
   for (size_t at = 0; at < bytes.size();) {
     const size_t end = std::min(bytes.find('\n', at), bytes.size());

@@ -18,8 +18,6 @@ using nlohmann::json;
 constexpr size_t kMaxDepth = 8;
 constexpr size_t kMaxDimensions = 64;
 
-constexpr char kTooLarge[] = "E_ST_HEADER_TOO_LARGE";
-constexpr char kNotHeader[] = "E_ST_INVALID_HEADER_DESERIALIZATION";
 constexpr char kDuplicate[] = "E_ST_DUP";
 
 // What a JSON value stands for, given by where it stands.

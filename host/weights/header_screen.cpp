@@ -11,21 +11,18 @@
 namespace moecollab::weights {
 namespace {
 
-constexpr char kTooLarge[] = "E_ST_HEADER_TOO_LARGE";
-constexpr char kNotHeader[] = "E_ST_INVALID_HEADER_DESERIALIZATION";
-
 constexpr size_t kMaxString = size_t{4} << 20;
 constexpr size_t kMaxNumber = size_t{1} << 10;
 constexpr size_t kMaxBlank = size_t{64} << 10;
 
-enum class Kind : uint8_t { kOther, kBlank, kStructure, kQuote, kBackslash };
+enum class ByteKind : uint8_t { kOther, kBlank, kStructure, kQuote, kBackslash };
 
-constexpr std::array<Kind, 256> kKinds = [] {
-  std::array<Kind, 256> kinds{};
-  for (const unsigned char c : std::string_view(" \t\n\r")) kinds[c] = Kind::kBlank;
-  for (const unsigned char c : std::string_view("{}[],:")) kinds[c] = Kind::kStructure;
-  kinds['"'] = Kind::kQuote;
-  kinds['\\'] = Kind::kBackslash;
+constexpr std::array<ByteKind, 256> kByteKinds = [] {
+  std::array<ByteKind, 256> kinds{};
+  for (const unsigned char c : std::string_view(" \t\n\r")) kinds[c] = ByteKind::kBlank;
+  for (const unsigned char c : std::string_view("{}[],:")) kinds[c] = ByteKind::kStructure;
+  kinds['"'] = ByteKind::kQuote;
+  kinds['\\'] = ByteKind::kBackslash;
   return kinds;
 }();
 
@@ -41,20 +38,20 @@ void refuse_long_runs(std::string_view json, std::string_view file) {
   };
   bool in_string = false;
   size_t start = 0;  // Of the string, number or white space that byte i is in.
-  Kind before = Kind::kStructure;
+  ByteKind before = ByteKind::kStructure;
   for (size_t i = 0; i < json.size(); ++i) {
-    const Kind kind = kKinds[static_cast<unsigned char>(json[i])];
+    const ByteKind kind = kByteKinds[static_cast<unsigned char>(json[i])];
     if (in_string) {
       require_at_most("string", i - start - 1, kMaxString, start);
-      if (kind == Kind::kBackslash) ++i;
-      if (kind == Kind::kQuote) in_string = false;
+      if (kind == ByteKind::kBackslash) ++i;
+      if (kind == ByteKind::kQuote) in_string = false;
       continue;
     }
     if (kind != before) start = i;
     before = kind;
-    if (kind == Kind::kQuote) in_string = true;
-    if (kind == Kind::kBlank) require_at_most("white space", i + 1 - start, kMaxBlank, start);
-    if (kind == Kind::kOther) require_at_most("number", i + 1 - start, kMaxNumber, start);
+    if (kind == ByteKind::kQuote) in_string = true;
+    if (kind == ByteKind::kBlank) require_at_most("white space", i + 1 - start, kMaxBlank, start);
+    if (kind == ByteKind::kOther) require_at_most("number", i + 1 - start, kMaxNumber, start);
   }
 }
 

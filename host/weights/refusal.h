@@ -6,6 +6,9 @@
 
 namespace moecollab::weights {
 
+constexpr char kTooLarge[] = "E_ST_HEADER_TOO_LARGE";
+constexpr char kNotHeader[] = "E_ST_INVALID_HEADER_DESERIALIZATION";
+
 // Throws Error{`code`} with the message "`file`: `what`"; the file's name is escaped here. Without
 // a hint of its own, the error says that the file is damaged.
 [[noreturn]] void refuse(std::string_view file, const char* code, std::string_view what,

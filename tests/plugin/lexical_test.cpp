@@ -19,9 +19,9 @@ ExpertSpec small_spec(int32_t classes = 2) {
   return spec;
 }
 
-const std::vector<std::string> kTexts = {"a lovely warm film",  "terrible and boring plot",
-                                         "what a lovely day",   "the plot was terrible",
-                                         "warm, lovely people", "boring from start to end"};
+const std::vector<std::string> kLexicalTexts = {"a lovely warm film",  "terrible and boring plot",
+                                                "what a lovely day",   "the plot was terrible",
+                                                "warm, lovely people", "boring from start to end"};
 const std::vector<int32_t> kLabels = {0, 1, 0, 1, 0, 1};
 
 int answer(const std::vector<float>& logits, size_t row, size_t classes = 2) {
@@ -43,9 +43,10 @@ class Lexical : public ::testing::Test {
 };
 
 TEST_F(Lexical, LearnsToTellTextsApart) {
-  const LoadedExpert expert = fitted(kTexts, kLabels);
-  const auto y = expert.forward(Batch(kTexts));
-  for (size_t row = 0; row < kTexts.size(); ++row) EXPECT_EQ(answer(y, row), kLabels[row]) << row;
+  const LoadedExpert expert = fitted(kLexicalTexts, kLabels);
+  const auto y = expert.forward(Batch(kLexicalTexts));
+  for (size_t row = 0; row < kLexicalTexts.size(); ++row)
+    EXPECT_EQ(answer(y, row), kLabels[row]) << row;
   const auto unseen = expert.forward(Batch({"LOVELY!", "such boringness", "a TERRIBLE film"}));
   EXPECT_EQ(answer(unseen, 0), 0);
   EXPECT_EQ(answer(unseen, 1), 1) << "by its characters";
@@ -73,7 +74,7 @@ TEST_F(Lexical, UnknownTextsGetTheBias) {
 }
 
 TEST_F(Lexical, TakesAnyBytes) {
-  const LoadedExpert expert = fitted(kTexts, kLabels);
+  const LoadedExpert expert = fitted(kLexicalTexts, kLabels);
   const std::string invalid("\xFF\xC3 \x80\x80\0 lovely", 14), long_text(1 << 20, 'x');
   for (const float logit : expert.forward(Batch({invalid, long_text, "naïve café 日本語"}))) {
     EXPECT_TRUE(std::isfinite(logit));
@@ -106,11 +107,11 @@ TEST_F(Lexical, IdfIsSmoothedAndRareNgramsAreDropped) {
 }
 
 TEST_F(Lexical, StateMakesTheSameExpertAgain) {
-  const LoadedExpert expert = fitted(kTexts, kLabels);
+  const LoadedExpert expert = fitted(kLexicalTexts, kLabels);
   ExpertSpec spec = small_spec();
   spec.weights = expert.read_state();
   const LoadedExpert again(library_, spec);
-  EXPECT_EQ(again.forward(Batch(kTexts)), expert.forward(Batch(kTexts)));
+  EXPECT_EQ(again.forward(Batch(kLexicalTexts)), expert.forward(Batch(kLexicalTexts)));
 
   const LoadedExpert written(library_, small_spec());
   const auto* state = library_.extension<moec_ext_state>(MOEC_EXT_STATE);
@@ -120,7 +121,7 @@ TEST_F(Lexical, StateMakesTheSameExpertAgain) {
       return state->write(written.get(), i, spec.weights.at(names[i]).view(), error);
     });
   }
-  EXPECT_EQ(written.forward(Batch(kTexts)), expert.forward(Batch(kTexts)));
+  EXPECT_EQ(written.forward(Batch(kLexicalTexts)), expert.forward(Batch(kLexicalTexts)));
 }
 
 TEST_F(Lexical, SixClassesStayBelowEightMegabytes) {
@@ -135,7 +136,7 @@ TEST_F(Lexical, SixClassesStayBelowEightMegabytes) {
 
 TEST_F(Lexical, EqualSeedsGiveEqualBits) {
   const auto bits = [&](uint64_t seed) {
-    return fitted(kTexts, kLabels, {}, seed).forward(Batch(kTexts));
+    return fitted(kLexicalTexts, kLabels, {}, seed).forward(Batch(kLexicalTexts));
   };
   EXPECT_EQ(bits(1), bits(1));
   EXPECT_NE(bits(1), bits(2));
@@ -145,27 +146,27 @@ TEST_F(Lexical, NeitherOrderNorBatchesMatter) {
   const LoadedExpert expert(library_, small_spec());
   expert.fit_begin(1);
   for (int epoch = 0; epoch < 3; ++epoch) {
-    for (size_t row = kTexts.size(); row-- > 0;) {
-      expert.fit_batch(Batch({kTexts[row]}, static_cast<int64_t>(row)), {kLabels[row]}, {1});
+    for (size_t row = kLexicalTexts.size(); row-- > 0;) {
+      expert.fit_batch(Batch({kLexicalTexts[row]}, static_cast<int64_t>(row)), {kLabels[row]}, {1});
     }
     expert.fit_epoch_end();
   }
   const LoadedExpert other(library_, small_spec());
   other.fit_begin(1);
   for (int epoch = 0; epoch < 3; ++epoch) {
-    other.fit_batch(Batch(kTexts), kLabels, std::vector<float>(kTexts.size(), 1));
+    other.fit_batch(Batch(kLexicalTexts), kLabels, std::vector<float>(kLexicalTexts.size(), 1));
     other.fit_epoch_end();
   }
-  EXPECT_EQ(expert.forward(Batch(kTexts)), other.forward(Batch(kTexts)));
+  EXPECT_EQ(expert.forward(Batch(kLexicalTexts)), other.forward(Batch(kLexicalTexts)));
 }
 
 TEST_F(Lexical, RowsOfWeightZeroHaveNoInfluence) {
-  auto texts = kTexts;
+  auto texts = kLexicalTexts;
   auto labels = kLabels;
   texts.insert(texts.end(), {"lovely lovely lovely", "nothing of the kind", "boring"});
   labels.insert(labels.end(), {1, 0, 0});
   const LoadedExpert with = fitted(texts, labels, {1, 1, 1, 1, 1, 1, 0, 0, 0});
-  const LoadedExpert without = fitted(kTexts, kLabels);
+  const LoadedExpert without = fitted(kLexicalTexts, kLabels);
   EXPECT_EQ(with.forward(Batch(texts)), without.forward(Batch(texts)));
 }
 
@@ -178,15 +179,15 @@ TEST_F(Lexical, HeavierRowsWin) {
 TEST_F(Lexical, AnswersBetweenEpochsAndForgetsAtTheNextBeginning) {
   const LoadedExpert expert(library_, small_spec());
   expert.fit_begin(1);
-  expert.fit_batch(Batch(kTexts), kLabels, std::vector<float>(6, 1));
+  expert.fit_batch(Batch(kLexicalTexts), kLabels, std::vector<float>(6, 1));
   expert.fit_epoch_end();
-  const auto first = expert.forward(Batch(kTexts));
+  const auto first = expert.forward(Batch(kLexicalTexts));
   EXPECT_EQ(answer(first, 0), 0);
   expert.fit_begin(1);
-  EXPECT_THAT(expert.forward(Batch(kTexts)), Each(0.0F));
-  expert.fit_batch(Batch(kTexts), kLabels, std::vector<float>(6, 1));
+  EXPECT_THAT(expert.forward(Batch(kLexicalTexts)), Each(0.0F));
+  expert.fit_batch(Batch(kLexicalTexts), kLabels, std::vector<float>(6, 1));
   expert.fit_epoch_end();
-  EXPECT_EQ(expert.forward(Batch(kTexts)), first);
+  EXPECT_EQ(expert.forward(Batch(kLexicalTexts)), first);
 }
 
 TEST_F(Lexical, WantsNoMoreWhenTheLossStopsMoving) {
@@ -195,7 +196,7 @@ TEST_F(Lexical, WantsNoMoreWhenTheLossStopsMoving) {
   int epochs = 0;
   bool more = true;
   while (more && epochs < 200) {
-    expert.fit_batch(Batch(kTexts), kLabels, std::vector<float>(6, 1));
+    expert.fit_batch(Batch(kLexicalTexts), kLabels, std::vector<float>(6, 1));
     more = expert.fit_epoch_end();
     ++epochs;
   }
@@ -211,7 +212,7 @@ TEST_F(Lexical, StopsWhenTheHostSaysSo) {
   spec.host = &host;
   const LoadedExpert expert(library_, spec);
   expert.fit_begin(1);
-  expert.fit_batch(Batch(kTexts), kLabels, std::vector<float>(6, 1));
+  expert.fit_batch(Batch(kLexicalTexts), kLabels, std::vector<float>(6, 1));
   const auto* fit = library_.extension<moec_ext_fit>(MOEC_EXT_FIT);
   const moec_exec exec = one_thread();
   int32_t more = 1;
@@ -260,7 +261,7 @@ TEST_F(Lexical, RefusesBadTrainingData) {
 }
 
 TEST_F(Lexical, RefusesStateOfAnotherSize) {
-  const LoadedExpert expert = fitted(kTexts, kLabels);
+  const LoadedExpert expert = fitted(kLexicalTexts, kLabels);
   const auto made_with = [&](const std::function<void(ExpertSpec&)>& change) {
     return [&, change] {
       ExpertSpec spec = small_spec();

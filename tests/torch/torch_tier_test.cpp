@@ -14,7 +14,7 @@ namespace moecollab::experts {
 namespace {
 
 using ::testing::HasSubstr;
-constexpr int64_t kClasses = 3;
+constexpr int64_t kTierClasses = 3;
 
 const Library& library(const fs::path& file) {
   const std::string bytes = read_file(file, "E_TEST");
@@ -31,7 +31,7 @@ struct MlpTest : ::testing::Test {
   InProcessExpert make(std::vector<std::pair<std::string, at::Tensor>> weights = {}) {
     ExpertSetup setup;
     setup.name = "mlp";
-    setup.classes = kClasses;
+    setup.classes = kTierClasses;
     setup.inputs = MOEC_INPUT_POOLED;
     setup.pooling = encoder::Pooling::kMean;
     setup.layers = {2};
@@ -78,7 +78,7 @@ TEST_F(MlpTest, TrainingThroughTheAbiEqualsTrainingInsideLibTorch) {
   training::AdamW one(ours, {.lr = 1e-2}), two(theirs, {.lr = 1e-2});
   const encoder::Features f = rows(16);
   const at::Tensor labels =
-      f.pooled.at({2, encoder::Pooling::kMean}).narrow(1, 0, kClasses).argmax(1);
+      f.pooled.at({2, encoder::Pooling::kMean}).narrow(1, 0, kTierClasses).argmax(1);
   double first = 0, last = 0;
   for (int step = 0; step < 10; ++step) {
     const at::Tensor loss = at::cross_entropy_loss(differentiable_forward(expert, f), labels);
@@ -132,7 +132,7 @@ struct DeepAdapterTest : ::testing::Test {
                        bool offers_weights = true) {
     ExpertSetup setup;
     setup.name = "deep";
-    setup.classes = kClasses;
+    setup.classes = kTierClasses;
     setup.inputs = MOEC_INPUT_HIDDEN;
     setup.layers = {0};
     setup.encoder = &encoder.config();

@@ -7,6 +7,7 @@
 
 #include "base/digest.h"
 #include "base/error.h"
+#include "unit/registry/fixtures.h"
 
 namespace moecollab::registry {
 namespace {
@@ -15,15 +16,6 @@ using Files = std::map<std::string, std::string>;
 
 const Files kFiles = {
     {"expert.toml", "schema = 1\n"}, {"libx.so", std::string(1000, '\x7f')}, {"data/empty", ""}};
-
-std::string code_of(const std::function<void()>& call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    return error.code();
-  }
-  return "none";
-}
 
 TEST(Archive, GivesBackWhatWasPacked) {
   const std::string bytes = to_archive(kFiles);

@@ -28,6 +28,16 @@ inline Error error_of(const std::function<void()>& call) {
   return {"", ""};
 }
 
+// The code of the Error that `call` throws; "none" if it throws none.
+inline std::string code_of(const std::function<void()>& call) {
+  try {
+    call();
+  } catch (const Error& error) {
+    return error.code();
+  }
+  return "none";
+}
+
 // An Error of this code whose message (or hint) has this part.
 inline void expect_error(const std::function<void()>& call, const std::string& code,
                          const std::string& part) {

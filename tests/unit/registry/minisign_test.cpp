@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "base/error.h"
+#include "unit/registry/fixtures.h"
 
 namespace moecollab::registry {
 namespace {
@@ -26,15 +27,6 @@ constexpr char kSigned[] =
     "S4xCK3+kbAfCAjm9BJm5pD1MRspxxm+ptTwY=\n"
     "trusted comment: com.example.x 1.0.0\n"
     "avPTv5Ta+B1tFWMRbUmRL68iUwPotsLqoPabZQCV7wrUS14VxB83YcLuR+XorFKdvMvXM1wVdVdxcur79XEBAg==\n";
-
-std::string code_of(const std::function<void()>& call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    return error.code();
-  }
-  return "none";
-}
 
 std::string verify_code(const std::string& signature, const std::string& bytes,
                         const PublicKey& key) {
