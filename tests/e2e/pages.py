@@ -14,8 +14,8 @@ import time
 import tomllib
 from typing import NamedTuple
 
-LANGUAGES = ("sh", "text", "cpp", "toml", "json", "cmake")
-NUMBER = re.compile(r"(?<![\w.])[-+]?\d+(?:,\d{3})*(?:\.\d+)?(?:e[-+]?\d+)?(?!\w)")
+LANGUAGES = ("sh", "text", "cpp", "python", "toml", "json", "cmake")
+NUMBER = re.compile(r"(?<![\w.])[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?(?!\w)")
 
 
 class Block(NamedTuple):
@@ -47,8 +47,8 @@ def flaws(page):
     for block in blocks(page):
         if block.language not in LANGUAGES:
             found.append(f"a block of `{block.language}`, which nothing tries: {block.text}")
-        if block.language == "cpp" and not block.file:
-            found.append(f"C++ that nothing compiles: {block.text}")
+        if block.language in ("cpp", "python") and not block.file:
+            found.append(f"{block.language} that nothing compiles or runs: {block.text}")
         try:
             if block.language == "json":
                 json.loads(block.text)
@@ -83,8 +83,8 @@ def pattern(line):
         parts.append(".*?" if i else "")
         at = 0
         for number in NUMBER.finditer(piece):
-            parts.append(literal(piece[at:number.start()]) + r"([-+]?\d[\d,.]*(?:e[-+]?\d+)?)")
-            numbers.append(value(number[0]))
+            parts.append(literal(piece[at:number.start()]) + f"({NUMBER.pattern})")
+            numbers.append(float(number[0]))
             at = number.end()
         parts.append(literal(piece[at:]))
     return re.compile(r"\s*" + "".join(parts) + r"\s*"), numbers
@@ -92,10 +92,6 @@ def pattern(line):
 
 def literal(text):
     return r"\s+".join(re.escape(word) for word in re.split(r"\s+", text))
-
-
-def value(number):
-    return float(number.replace(",", "").rstrip("."))
 
 
 def close(a, b):
@@ -110,7 +106,7 @@ def missing_line(page, output):
             expression, numbers = pattern(line)
             for i, seen in enumerate(rest):
                 found = expression.fullmatch(seen)
-                if found and all(close(a, value(b)) for a, b in zip(numbers, found.groups())):
+                if found and all(close(a, float(b)) for a, b in zip(numbers, found.groups())):
                     rest = rest[i + 1:]
                     break
             else:

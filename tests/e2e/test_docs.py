@@ -61,7 +61,7 @@ class Docs(unittest.TestCase):
             for flaw in pages.flaws(page):
                 with self.subTest(page=name):
                     # The project's README has one class, which another test compiles.
-                    self.assertTrue(name == README and flaw.startswith("C++ that"), flaw)
+                    self.assertTrue(name == README and flaw.startswith("cpp that"), flaw)
 
     def test_the_index_names_every_page(self):
         index = (ROOT / "docs" / "README.md").read_text()
@@ -141,7 +141,7 @@ class Rules(unittest.TestCase):
     def test_blocks_that_nothing_tries_are_flaws(self):
         for page, flaw in (("```\nx\n```\n", "which nothing tries"), ("- ```sh\n  x\n  ```\n", "an indented block"), ("```sh\nx\n", "without an end"),
                            ("```sh not-run:\nx\n```\n", "without a reason"), ("```json\n{\n```\n", "Expecting"), ("```toml\nx\n```\n", "Expected"),
-                           ("```cpp\nint x;\n```\n", "C++ that nothing compiles")):
+                           ("```cpp\nint x;\n```\n", "cpp that nothing compiles")):
             self.assertIn(flaw, " ".join(pages.flaws(page)), page)
         self.assertEqual(pages.commands("a \\\n  b\n# no\n\ncat <<END > f\nx\nEND\nc\n"), ["a b", "cat <<END > f", "c"])
 
