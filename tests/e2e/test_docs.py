@@ -11,6 +11,7 @@ import tempfile
 import time
 import unittest
 
+import json_keys
 import pages
 from harness import BUILD, ROOT, SAMPLES, EndToEnd, clean_environment
 
@@ -80,20 +81,41 @@ class Docs(unittest.TestCase):
                 for call in re.findall(r"^(moecollab_\w+)\(", block.text, re.M) if block.language == "cmake" else []:
                     self.assertRegex(sdk, rf"function\({call}\b", name)
 
-    def test_the_pages_hold_on_the_samples(self):
+
+class OnTheSamples(unittest.TestCase):
+    """The pages that share the registry of the samples, run once, two at a time."""
+
+    @classmethod
+    def setUpClass(cls):
         Demo.make()
+        folder = tempfile.TemporaryDirectory(prefix="moecollab-docs.")
+        cls.addClassCleanup(folder.cleanup)
+        cls.folder = pathlib.Path(folder.name)
+        shutil.copytree(Demo.folder / "cache", cls.folder / "cache" / "moecollab")
         start = time.monotonic()
-        with tempfile.TemporaryDirectory(prefix="moecollab-docs.") as name:
-            folder = pathlib.Path(name)
-            shutil.copytree(Demo.folder / "cache", folder / "cache" / "moecollab")
-            with concurrent.futures.ThreadPoolExecutor(2) as workers:
-                runs = dict(workers.map(lambda item: (item[0], self.run_shared(*item, folder)), shared_pages().items()))
-        seconds = time.monotonic() - start
-        self.print_summary(runs, seconds)
-        for page, run in runs.items():
+        with concurrent.futures.ThreadPoolExecutor(2) as workers:
+            cls.runs = dict(workers.map(lambda item: (item[0], cls.run_shared(*item, cls.folder)), shared_pages().items()))
+        cls.seconds = time.monotonic() - start
+        cls.print_summary(cls.runs, cls.seconds)
+
+    def test_commands_succeed_and_print_what_the_pages_show(self):
+        for page, run in self.runs.items():
             with self.subTest(page=page):
                 self.assertEqual(run.failure, "")
-        self.assertLess(seconds, 4 * SECONDS)  # beside other tests
+        self.assertLess(self.seconds, 4 * SECONDS)  # beside other tests
+
+    def test_the_report_page_lists_every_key(self):
+        page = pages_of_docs()["report.md"]
+        for schema, *files in (("report", "report.json", "masked.json"), ("sweep", "sweep/sweep.json"), ("admission", "admission.json")):
+            documents = [self.load("report.md", "report", file) for file in files]
+            names = json_keys.names(self.load("report.md", "report", "report.json"))
+            for flaw in json_keys.flaws(json_keys.listed(page, schema), documents, names):
+                with self.subTest(schema=schema):
+                    self.fail(flaw)
+
+    def load(self, page, *parts):
+        """JSON that a page left in its build folder."""
+        return json.loads(self.folder.joinpath(page, "build", *parts).read_text())
 
     @staticmethod
     def run_shared(name, page, folder):
@@ -137,6 +159,14 @@ class Rules(unittest.TestCase):
             self.assertIn("shows\nno", pages.run_page("```sh\necho yes\n```\n```text\nno\n```\n", folder, {"PATH": "/bin:/usr/bin"}).failure)
             page = "```sh not-run: slow\nexit 3\n```\n```text\nno\n```\n```toml a.toml\nx = 1\n```\n```sh\ncat a.toml\n```\n```text\nx = 1\n```\n"
             self.assertEqual(pages.run_page(page, folder, {"PATH": "/bin:/usr/bin"}).failure, "")
+
+    def test_keys_are_compared_in_both_directions(self):
+        page = "## A report: `moecollab.report/1`\n| `a.<expert>` | number or null |\n| `b[].c` | string |\n| `d.e` | integer |\n## next\n| `f` | string |\n"
+        keys, named = json_keys.listed(page, "report"), {"words": "<expert>"}
+        self.assertEqual(json_keys.flaws(keys, [{"a": {"words": 0.5}, "b": [{"c": "x"}], "d": None}], named), [])
+        for document, flaw in (({"a": {"words": 0.5}, "b": [], "d": {"e": 1.5}}, "d.e is 1.5"), ({"a": {"other": 1.5}, "b": [], "d": None}, "a.other is not"),
+                               ({"a": {"words": None}, "b": [], "d": {"x": 1}}, "d.e is on the page"), ({"a": {"words": True}, "b": [], "d": None}, "a.<expert> is True")):
+            self.assertIn(flaw, " ".join(json_keys.flaws(keys, [document], named)))
 
     def test_blocks_that_nothing_tries_are_flaws(self):
         for page, flaw in (("```\nx\n```\n", "which nothing tries"), ("- ```sh\n  x\n  ```\n", "an indented block"), ("```sh\nx\n", "without an end"),
