@@ -11,6 +11,7 @@ import tempfile
 import time
 import unittest
 
+import code_names
 import json_keys
 import pages
 from harness import BUILD, ROOT, SAMPLES, EndToEnd, clean_environment
@@ -19,6 +20,8 @@ from harness import BUILD, ROOT, SAMPLES, EndToEnd, clean_environment
 PROJECTS = {"first-expert.md", "torch-expert.md"}
 # Written by the program, and compared with it by another test.
 GENERATED = {"commands.md"}
+# Pages whose every --flag is one of the program's; others name those of CMake and ctest as well.
+FLAGS_OF_VERBS = {"mathematics.md", "report.md", "routing.md", "registry.md", "operating.md"}
 README = "README.md of the project"
 SECONDS = 90  # for all other pages together, on two cores that do nothing else
 
@@ -73,6 +76,11 @@ class Docs(unittest.TestCase):
         for name, page in pages_of_docs().items():
             for target in re.findall(r"\]\(([^)\s#:]+)(?:#[\w-]+)?\)", page):
                 self.assertTrue((ROOT / "docs" / target).exists() or target in GENERATED, f"docs/{name} links to {target}")
+
+    def test_files_names_and_flags_are_in_the_code(self):
+        for name, page in {**shared_pages(), **pages_of_docs()}.items():
+            with self.subTest(page=name):
+                self.assertEqual(code_names.flaws(page, ROOT) + (code_names.unknown_flags(page, ROOT) if name in FLAGS_OF_VERBS else []), [])
 
     def test_cmake_calls_what_the_sdk_has(self):
         sdk = "".join(path.read_text() for path in (ROOT / "sdk" / "cmake").iterdir())
@@ -159,6 +167,11 @@ class Rules(unittest.TestCase):
             self.assertIn("shows\nno", pages.run_page("```sh\necho yes\n```\n```text\nno\n```\n", folder, {"PATH": "/bin:/usr/bin"}).failure)
             page = "```sh not-run: slow\nexit 3\n```\n```text\nno\n```\n```toml a.toml\nx = 1\n```\n```sh\ncat a.toml\n```\n```text\nx = 1\n```\n"
             self.assertEqual(pages.run_page(page, folder, {"PATH": "/bin:/usr/bin"}).failure, "")
+
+    def test_names_that_are_not_in_the_code_are_found(self):
+        page = "`host/gate/gate.h`: `capped()`, `gone()`; `host/gate/gone.h`; `--lambda1`, `--gone`"
+        self.assertEqual(code_names.flaws(page, ROOT), ["there is no host/gate/gone.h", "there is no gone in host/gate/gate.h"])
+        self.assertEqual(code_names.unknown_flags(page, ROOT), ["--gone"])
 
     def test_keys_are_compared_in_both_directions(self):
         page = "## A report: `moecollab.report/1`\n| `a.<expert>` | number or null |\n| `b[].c` | string |\n| `d.e` | integer |\n## next\n| `f` | string |\n"
