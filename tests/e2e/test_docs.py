@@ -42,6 +42,8 @@ class Demo:
 
     @classmethod
     def make(cls):
+        if not cls.folder.exists() and (BUILD / "demo" / "inputs").exists():
+            shutil.copytree(BUILD / "demo", cls.folder)  # tools/demo.sh keeps it if it is of the samples
         done = subprocess.run(["tools/demo.sh", "samples/data", str(cls.folder)], cwd=ROOT, env=clean_environment(), capture_output=True, text=True, timeout=600)
         assert done.returncode == 0, done.stdout + done.stderr
 
@@ -120,6 +122,23 @@ class OnTheSamples(unittest.TestCase):
             for flaw in json_keys.flaws(json_keys.listed(page, schema), documents, names):
                 with self.subTest(schema=schema):
                     self.fail(flaw)
+
+    def test_the_registry_page_names_every_file(self):
+        rows = set(re.findall(r"^\| `([^`]+)` \|", pages_of_docs()["registry.md"], re.M))
+        registry = Demo.folder / "registry"
+        names = {expert.name for expert in (registry / "experts").iterdir()}
+        for path in registry.rglob("*"):
+            parts = ["<name>" if part in names else re.sub(r"^[0-9a-f]{64}\b", "<digest>", part) for part in path.relative_to(registry).parts]
+            if parts[0] == "experts":
+                parts = [re.sub(r"^\d+\.\d+\.\d+$", "<version>", re.sub(r"^.*\.so$", "*.so", part)) for part in parts]
+            if parts[0] == "history":
+                parts[1:] = [f"<name>{path.suffix}"] if path.stem in names else parts[1:]
+            if path.is_file():
+                self.assertIn("/".join(parts), rows)
+        # What other verbs write, by the list of the code itself.
+        layout = (ROOT / "host" / "registry" / "layout.h").read_text()
+        for part in re.findall(r'"([^"/]+)"', re.sub(r"#include.*", "", layout)):
+            self.assertTrue(any(part in row for row in rows), f"layout.h has {part}, docs/registry.md has not")
 
     def load(self, page, *parts):
         """JSON that a page left in its build folder."""
