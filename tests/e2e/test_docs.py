@@ -103,8 +103,9 @@ class OnTheSamples(unittest.TestCase):
         cls.folder = pathlib.Path(folder.name)
         shutil.copytree(Demo.folder / "cache", cls.folder / "cache" / "moecollab")
         start = time.monotonic()
+        longest_first = sorted(shared_pages().items(), key=lambda item: -len(pages.commands(pages.script(item[1]))))
         with concurrent.futures.ThreadPoolExecutor(2) as workers:
-            cls.runs = dict(workers.map(lambda item: (item[0], cls.run_shared(*item, cls.folder)), shared_pages().items()))
+            cls.runs = dict(workers.map(lambda item: (item[0], cls.run_shared(*item, cls.folder)), longest_first))
         cls.seconds = time.monotonic() - start
         cls.print_summary(cls.runs, cls.seconds)
 
