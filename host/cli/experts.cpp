@@ -137,6 +137,8 @@ void add_experts(Program& program) {
                             "The registry: which experts are installed, and why one is not",
                             "moecollab experts list --registry build/demo/registry");
   verb.require_subcommand(1);
+  // Made again for each sub-verb: CLI11 reads the environment for all of them, parsed or not, and
+  // would set what --registry of another one set.
   auto options = std::make_shared<engine::CommonOptions>();
   auto name = std::make_shared<std::string>();
   auto package = std::make_shared<fs::path>();
@@ -156,6 +158,7 @@ void add_experts(Program& program) {
   CLI::App& inspect_verb =
       add_verb(program, verb, "inspect", "What a package says of itself; none of its code runs",
                "moecollab experts inspect build/lib/moecollab/plugins/lexical");
+  options = std::make_shared<engine::CommonOptions>();
   inspect_verb.add_option("package", *package, "Package folder, or FILE.moec")->required();
   inspect_verb
       .add_option("--registry", options->registry, "Whose [[trust]] signatures are held against")
@@ -172,6 +175,7 @@ void add_experts(Program& program) {
       add_verb(program, verb, "why",
                "Why an expert is in its state: the rule, the two values, the next command",
                "moecollab experts why news-words");
+  options = std::make_shared<engine::CommonOptions>();
   why.add_option("name", *name, "Name of the expert")->required();
   add_common(why, program, *options);
   action(why, [&program, options, name] {
@@ -183,6 +187,7 @@ void add_experts(Program& program) {
 
   CLI::App& add = add_verb(program, verb, "add", "Checks a package and installs it",
                            "moecollab experts add ./legal-clauses.package");
+  options = std::make_shared<engine::CommonOptions>();
   add.add_option("package", *package, "Package folder, or FILE.moec")->required();
   add.add_option("--name", *name, "Name in this registry (default: the package's)");
   add.add_option("--max-length", options->max_length, "Tokens a text, of a new registry")
@@ -204,6 +209,7 @@ void add_experts(Program& program) {
   CLI::App& verify =
       add_verb(program, verb, "verify", "Runs every check and all probe vectors again",
                "moecollab experts verify");
+  options = std::make_shared<engine::CommonOptions>();
   verify.add_option("name", *name, "One expert (default: all)");
   add_common(verify, program, *options);
   action(verify, [&program, options, name] {

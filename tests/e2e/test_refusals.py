@@ -186,6 +186,16 @@ class Package(EndToEnd):
         self.assertEqual({e["name"]: e["state"] for e in listed}, {"news-adapter": "ready", "news-words": "refused", "feelings": "ready"})
         self.assertEqual(run("experts", "verify", "--registry", registry).returncode, 5)
 
+    def test_the_registry_of_the_command_line_wins_over_the_environment(self):
+        registry, other = self.registry(), {"MOECOLLAB_REGISTRY": str(self.folder / "none")}
+        for verb in (["list"], ["why", "feelings"], ["verify", "feelings"]):
+            self.assertEqual(run("experts", *verb, "--registry", registry, env=other).returncode, 0, verb)
+        mine = self.folder / "mine"
+        done = run("experts", "add", self.package(registry, "feelings"), "--registry", mine, "--encoder", ENCODER, env=other)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertTrue((mine / "experts" / "feelings").is_dir())
+        self.assertFalse((self.folder / "none").exists())
+
     def test_add_refuses_a_kind_and_a_second_package_of_one_version(self):
         registry = self.registry()
         self.assertRefused(run("experts", "add", PLUGINS / "lexical", "--registry", registry), 5, "E_DESC_LABELS", "train-expert")

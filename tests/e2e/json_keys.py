@@ -1,0 +1,60 @@
+"""The keys of a JSON document as paths, and a page's list of them held against real documents.
+
+`[]` stands for each entry of a list, <domain>, <expert> and <space> for names.
+"""
+import re
+
+
+def names(report):
+    """What stands for which name in the program's documents, from a report."""
+    found = {expert["name"]: "<expert>" for expert in report["experts"]}
+    found.update({domain: "<domain>" for domain in report["domains"]})
+    found.update({domain["label_space"]: "<space>" for domain in report["domains"].values()})
+    return found
+
+
+def leaves(value, named, path=""):
+    """Pairs of path and value; the value of an empty object or list is that."""
+    if isinstance(value, dict) and value:
+        for key, child in value.items():
+            yield from leaves(child, named, (path + "." if path else "") + named.get(key, key))
+    elif isinstance(value, list) and value:
+        for child in value:
+            yield from leaves(child, named, path + "[]")
+    else:
+        yield path, value
+
+
+def type_of(value):
+    return {bool: "boolean", int: "integer", float: "number", str: "string", type(None): "null"}[type(value)]
+
+
+def listed(page, schema):
+    """Path -> types of the rows `| `path` | types |` in the section whose heading names the schema."""
+    section = re.search(rf"^## [^\n]*`moecollab\.{schema}/1`.*?(?=^## |\Z)", page, re.M | re.S)[0]
+    rows = re.findall(r"^\| `([^`]+)` \| ([\w ]+) \|", section, re.M)
+    keys = {path: set(types.split(" or ")) for path, types in rows}
+    assert len(keys) == len(rows), "a key is listed twice"
+    return keys
+
+
+def is_part(path, key):
+    """Whether key lies in the object or list at path."""
+    return key.startswith((path + ".", path + "["))
+
+
+def flaws(keys, documents, named):
+    """Keys that the list lacks, has too much, or gives another type."""
+    seen, empty, found = set(), set(), []
+    for document in documents:
+        for path, value in leaves(document, named):
+            if path in keys and not isinstance(value, (dict, list)):
+                seen.add(path)
+                if type_of(value) not in keys[path]:
+                    found.append(f"{path} is {value!r}, the page says {' or '.join(sorted(keys[path]))}")
+            elif (value is None or value == {} or value == []) and any(is_part(path, key) for key in keys):
+                empty.add(path)
+            else:
+                found.append(f"{path} is not on the page")
+    found += [f"{key} is on the page, and no document has it" for key in keys if key not in seen and not any(is_part(path, key) for path in empty)]
+    return sorted(set(found))
