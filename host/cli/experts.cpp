@@ -35,6 +35,10 @@ std::string list_text(const Json& result) {
   return table(result["experts"]);
 }
 
+constexpr const char* kHowToGetExperts =
+    "train an expert with `moecollab train-expert`, add one with `moecollab experts add`, or run "
+    "`make demo` in the source tree: its registry is build/demo/registry";
+
 const Json& find_expert(const Json& result, const std::string& name) {
   std::vector<std::string> names;
   for (const Json& expert : result["experts"]) {
@@ -152,6 +156,7 @@ void add_experts(Program& program) {
   action(list, [&program, options] {
     const Json result = open_engine().experts_list(*options, program.context());
     print_result(program, result, list_text(result));
+    if (result["experts"].empty() && !program.json) Log(program.console).note(kHowToGetExperts);
     return 0;
   });
 
