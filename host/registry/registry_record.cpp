@@ -4,7 +4,7 @@
 namespace moecollab::registry {
 namespace {
 
-const Record& encoder_record() {
+const Record& wanted_encoder_record() {
   static const Record record{
       .keys = {
           {.name = "path",
@@ -85,7 +85,7 @@ const Record& policy_record() {
   return record;
 }
 
-const Record& expert_record() {
+const Record& wanted_expert_record() {
   static const Record record{
       .keys = {
           {.name = "name",
@@ -160,7 +160,7 @@ const Record& registry_record() {
                {.name = "encoder",
                 .type = KeyType::kTable,
                 .meaning = "The encoder that every expert of this registry reads.",
-                .record = &encoder_record()},
+                .record = &wanted_encoder_record()},
                {.name = "domains",
                 .type = KeyType::kTable,
                 .meaning = "Label space per domain, for a domain whose experts do not settle it.",
@@ -176,7 +176,7 @@ const Record& registry_record() {
                {.name = "expert",
                 .type = KeyType::kTables,
                 .meaning = "An expert that takes part; one table per expert.",
-                .record = &expert_record()},
+                .record = &wanted_expert_record()},
                {.name = "gate",
                 .type = KeyType::kTable,
                 .meaning = "How the gate is read, if not as it was fitted.",

@@ -54,10 +54,10 @@ bool is_public_key(std::string_view text) {
 // Pieces of the patterns, which use no look-ahead: not every validator has it.
 const std::string kName = "[a-z0-9_-]{1,64}";
 const std::string kNumber = "(0|[1-9][0-9]{0,19})";
-const std::string kIdentifier = "(0|[1-9][0-9]*|[0-9]*[a-zA-Z-][0-9a-zA-Z-]*)";
+const std::string kPreReleasePart = "(0|[1-9][0-9]*|[0-9]*[a-zA-Z-][0-9a-zA-Z-]*)";
 const std::string kTwo = kNumber + "\\." + kNumber;
 const std::string kThree =
-    kTwo + "\\." + kNumber + "(-" + kIdentifier + "(\\." + kIdentifier + ")*)?";
+    kTwo + "\\." + kNumber + "(-" + kPreReleasePart + "(\\." + kPreReleasePart + ")*)?";
 const std::string kControl = "\\x00-\\x1f\\x7f-\\x9f";
 // Neither empty nor "." nor "..".
 const std::string kComponent =
