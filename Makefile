@@ -4,16 +4,20 @@ JOBS ?= $(shell nproc)
 DATA ?= samples/data
 OUT ?= build/demo
 PREFIX ?= /usr/local
+SECONDS := 60
 BUILD := build
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo table1 test install sdk-matrix reference bench format lint clean
+.PHONY: help setup setup-test build demo table1 test soak fuzz install sdk-matrix reference bench format lint clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup:  ## install packages and unpack LibTorch and the encoder into .deps/
 	@tools/setup.sh
+
+setup-test:  ## the same, and the packages of tests, benchmarks and the reference
+	@tools/setup.sh test
 
 build: setup  ## build the program and the stock plugins
 	@tools/build.sh release $(JOBS)
@@ -25,28 +29,34 @@ table1: OUT := build/table1
 table1: build  ## all three kinds of expert for each domain of DATA, gate, report; OUT=build/table1; BASELINES=1: the deep multi-task model too
 	@tools/demo.sh "$(DATA)" "$(OUT)" lexical adapter deep-adapter
 
-test: setup  ## build and run every test; the torch-free ones also under ASan and UBSan
+test: setup-test  ## build and run every test; the torch-free ones also under ASan and UBSan
 	@tools/test.sh $(JOBS)
+
+soak: setup-test  ## make test with full counts: every expert of the zoo on all levels, a hundred times the damaged inputs
+	@MOECOLLAB_SOAK=1 tools/test.sh $(JOBS)
+
+fuzz: setup-test  ## libFuzzer on every parser of outside bytes; SECONDS=60 for all of them
+	@tools/fuzz.sh "$(SECONDS)" $(JOBS)
 
 install: build  ## install program, plugins, LibTorch, encoder and SDK; PREFIX=/usr/local, may be moved afterwards
 	@cmake --install $(BUILD) --prefix "$(PREFIX)" > $(BUILD)/install.log
 	@echo "installed under $(PREFIX) (list: $(BUILD)/install_manifest.txt); try: $(PREFIX)/bin/moecollab doctor"
 
-sdk-matrix: build  ## build experts by each compiler, standard and way to consume the SDK, and for Windows
+sdk-matrix: setup-test build  ## build experts by each compiler, standard and way to consume the SDK, and for Windows
 	@tools/sdk_matrix.py --jobs $(JOBS)
 
-reference:  ## the SDK's reference into build/docs/reference (needs doxygen)
+reference: setup-test  ## the SDK's reference into build/docs/reference
 	@mkdir -p $(BUILD)/docs/reference
 	@doxygen docs/reference/Doxyfile
 	@echo "reference: $(BUILD)/docs/reference/html/index.html"
 
-bench: build  ## measure the encoder, the experts and start-up, as ratios where a peer exists
+bench: setup-test build  ## measure the encoder, the experts and start-up, as ratios where a peer exists
 	@tools/bench.sh
 
 format:  ## format all C, C++ and CUDA sources in place
 	@git ls-files '*.h' '*.hpp' '*.c' '*.cpp' '*.cu' ':!sdk/template' ':!tests/abi/released' | xargs clang-format -i
 
-lint: setup  ## check the format, and run clang-tidy over the torch-free stages
+lint: setup-test  ## check the format, and run clang-tidy over the torch-free stages
 	@git ls-files '*.h' '*.hpp' '*.c' '*.cpp' '*.cu' ':!sdk/template' ':!tests/abi/released' | xargs clang-format --dry-run -Werror
 	@tools/build.sh tidy $(JOBS)
 

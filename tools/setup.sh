@@ -1,15 +1,18 @@
 #!/usr/bin/env bash
-# Sets up what the build needs: Debian packages (as root; else prints the command) and the pinned
-# wheels, unpacked into .deps/. May be repeated; a second run only compares digests of its inputs.
+# setup.sh [test]: sets up what the build needs (and, with "test", what tests and benchmarks need):
+# Debian packages (as root; else prints the command) and the pinned wheels, unpacked into .deps/. May be
+# repeated; a second run only compares digests of its inputs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 deps=.deps
+lists=(tools/packages.txt)
+if [ "${1:-}" = test ]; then lists+=(tools/packages-test.txt); fi
 say() { printf 'setup: %s\n' "$*" >&2; }
 die() { say "$*"; exit 1; }
 
 install_packages() {
   local wanted missing=()
-  wanted=$(grep -v '^#' tools/packages.txt)
+  wanted=$(grep -hv '^#' "${lists[@]}")
   for package in $wanted; do
     dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || missing+=("$package")
   done

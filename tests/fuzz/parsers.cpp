@@ -1,0 +1,106 @@
+#include "fuzz/parsers.h"
+
+#include <stdexcept>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "base/json.h"
+#include "data/records.h"
+#include "experts/scanner.h"
+#include "registry/archive.h"
+#include "registry/manifest.h"
+#include "registry/minisign.h"
+#include "registry/registry_file.h"
+#include "text/normalizer.h"
+#include "weights/safetensors.h"
+
+namespace moecollab::fuzz {
+namespace {
+
+using Bytes = std::string_view;
+
+std::string file(const char* path) {
+  return read_file(fs::path(MOECOLLAB_SOURCE_DIR) / path, "E_TEST");
+}
+
+void records(Bytes bytes, data::Format format) {
+  data::RecordReader reader(format, data::Need::kTextAndLabel);
+  reader.feed(bytes);
+  reader.finish();
+  while (reader.next()) {
+  }
+}
+
+void normalised(Bytes bytes) {
+  const std::string text = text::normalize(text::repaired_utf8(bytes), {});
+  text::WordSplitter words(text);
+  text::WordSplitter::Word word;
+  while (words.next(&word)) {
+  }
+}
+
+void safetensors(Bytes bytes) {
+  weights::Safetensors::from_bytes(std::string(bytes), "fuzz.safetensors");
+}
+
+std::string archive() {
+  return registry::to_archive({{"expert.toml", "id = 1\n"}, {"lib.so", "ELF"}});
+}
+
+constexpr Parser kParsers[] = {
+    {"json", [] { return std::string(R"({"a": [1, -2.5e3, "\u00e9"], "b": {"c": null}})"); },
+     [](Bytes bytes) {
+       try {
+         parse_json(bytes);
+       } catch (const std::invalid_argument&) {
+       }
+     }},
+    {"registry", [] { return file("registry/registry.toml"); },
+     [](Bytes bytes) { registry::parse_registry(bytes, "registry.toml"); }},
+    {"manifest", [] { return file("registry/experts/example/expert.toml"); },
+     [](Bytes bytes) { registry::parse_manifest(bytes, "expert.toml"); }},
+    {"archive", archive, [](Bytes bytes) { registry::from_archive(bytes, "fuzz.moec"); }},
+    {"signature",
+     [] {
+       return std::string("untrusted comment: x\n") +
+              "RUTDx1GfJjsTMBwq1hig1LTT5mXoWnKGCmNgumgvRR3Sme2IqHpdvhjAz3fJcR/"
+              "S4xCK3+kbAfCAjm9BJm5pD1MRspxxm+ptTwY=\ntrusted comment: x 1.0.0\n"
+              "avPTv5Ta+B1tFWMRbUmRL68iUwPotsLqoPabZQCV7wrUS14VxB83YcLuR+"
+              "XorFKdvMvXM1wVdVdxcur79XEBAg==\n";
+     },
+     [](Bytes bytes) { registry::Signature::parse(bytes); }},
+    {"safetensors",
+     [] {
+       const std::string header = R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})";
+       return static_cast<char>(header.size()) + std::string(7, '\0') + header +
+              std::string(8, '\1');
+     },
+     safetensors},
+    {"jsonl", [] { return file("samples/data/news/dev.jsonl"); },
+     [](Bytes bytes) { records(bytes, data::Format::kJsonl); }},
+    {"csv", [] { return std::string("text,label\r\n\"a \"\"quoted\"\" text\",x\nplain,y\n"); },
+     [](Bytes bytes) { records(bytes, data::Format::kCsv); }},
+    {"tsv", [] { return std::string("label\ttext\nx\ta text\ny\tanother\n"); },
+     [](Bytes bytes) { records(bytes, data::Format::kTsv); }},
+    {"text",
+     [] { return std::string("Caf\xC3\xA9 \xE4\xBD\xA0\xE5\xA5\xBD na\xC3\xAFve, don't!"); },
+     normalised},
+    {"library",
+     [] {
+       return file("tests/data/registry-0.3.0/registry/experts/food-adapter/1.0.0/libadapter.so");
+     },
+     [](Bytes bytes) { experts::scan_library(bytes, "fuzz.so"); }},
+};
+
+}  // namespace
+
+std::span<const Parser> parsers() { return kParsers; }
+
+void try_parser(const Parser& parser, std::string_view bytes) {
+  try {
+    parser.parse(bytes);
+  } catch (const Error&) {
+  }
+}
+
+}  // namespace moecollab::fuzz
