@@ -10,7 +10,6 @@ namespace moecollab::training {
 namespace {
 
 using ::testing::ElementsAre;
-using ::testing::IsEmpty;
 using Toy = moecollab::testing::ToyPool;
 
 // Three texts about films and one of a court. Of the films' the first and the last are chosen, the
@@ -65,12 +64,6 @@ TEST_F(TextCollectionTest, HeldOutLogitsCountInsteadOfTheAnswer) {
   EXPECT_TRUE(texts.logits[Toy::kCritic][1].equal(at::tensor({-1.0F, 2.0F})));
   EXPECT_THAT(toy.expert(Toy::kCritic).asked, ElementsAre("three", "case"));
   EXPECT_THAT(texts.seen, ElementsAre(1, 2, 1));
-}
-
-TEST_F(TextCollectionTest, OfNoTextsNobodyIsAsked) {
-  chosen = {{&films, 0, {}}};
-  EXPECT_EQ(collected().rows(), 0);
-  EXPECT_THAT(toy.expert(Toy::kCritic).asked, IsEmpty());
 }
 
 TEST_F(TextCollectionTest, ALabelOfAnotherSpaceIsAnError) {
