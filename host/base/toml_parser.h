@@ -1,7 +1,6 @@
-// toml++ 3.3.0, made to answer text of strangers with an exception. As it comes, a syntax error
-// such as `a = [}` or `[!]` aborts it, or, with NDEBUG, goes on from a state that it holds
-// impossible; and any character from U+00A1 on where it asks for white space is undefined
-// behaviour. For toml.cpp alone.
+// toml++ 3.3.0, made to answer text of strangers with an exception. As it comes, some syntax errors
+// abort it, or, with NDEBUG, it continues from a state that it holds impossible; and its tables of
+// white space leave undefined what they do not hold. For toml.cpp and its test alone.
 #pragma once
 
 #include <cassert>

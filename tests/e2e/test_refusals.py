@@ -36,7 +36,7 @@ class Registry(EndToEnd):
 
     def test_malformed_text(self):
         self.refuse_registry(b"#" * 70_000, "E_REG_SIZE", "70000")
-        self.refuse_registry(b"schema = 1\n[\x05]", "E_REG_BYTES")
+        self.refuse_registry(b"schema = 1\n# \x05", "E_REG_BYTES", "0x05")
         self.refuse_registry("schema = = 1\n", "E_REG_SYNTAX", ":1:")
         self.refuse_registry("schema = 1\n[encoder]\npath = 'x'\npaht = 'x'\n", "E_REG_SCHEMA", "paht", "did you mean `path`")
         self.refuse_registry("schema = 1\n[encoder]\npath = 'x'\nmax_length = 'long'\n", "E_REG_SCHEMA", "max_length", "integer")

@@ -108,20 +108,19 @@ TEST(Registry, R01_Unreadable) {
 
 TEST(Registry, R02_TooLargeBeforeParsing) {
   const TemporaryFolder folder;
-  std::string key = "a";
-  for (int i = 0; i < 200'000; ++i) key += ".a";
-  write(folder.path() / "registry.toml", key + " = 1\n");
+  const std::string comment = "#" + std::string(200'000, 'x') + "\n";
+  write(folder.path() / "registry.toml", comment);
   expect_error([&] { read_registry(folder.path()); }, "E_REG_SIZE", "65536");
-  expect_error([&] { parse(key + " = 1\n"); }, "E_REG_SIZE", "65536");
-  expect_error([] { parse("a = " + std::string(60'000, '[')); }, "E_REG_SIZE", "nested deeper");
-  expect_error([&] { parse(key.substr(0, 60'001) + " = 1\n"); }, "E_REG_SIZE", "nested deeper");
+  expect_error([&] { parse(comment); }, "E_REG_SIZE", "65536");
+  expect_error([] { parse("a = [[[[[[[[[1]]]]]]]]]\n"); }, "E_REG_SIZE", "nested deeper");
+  expect_error([] { parse("a.a.a.a.a.a.a.a.a = 1\n"); }, "E_REG_SIZE", "nested deeper");
   const std::string largest = "#" + std::string(kMaxRegistry - 1, 'x');
   EXPECT_TRUE(parse(largest).experts.empty());
   expect_error([&] { parse(largest + "x"); }, "E_REG_SIZE", "65537");
 }
 
 TEST(Registry, R03_Bytes) {
-  expect_error([] { parse("[\x05]"); }, "E_REG_BYTES", "control byte 0x05 at byte 1");
+  expect_error([] { parse("# \x05"); }, "E_REG_BYTES", "control byte 0x05 at byte 2");
   expect_error([] { parse(std::string("a = \"\0\"", 7)); }, "E_REG_BYTES", "0x00 at byte 5");
   expect_error([] { parse("\xEF\xBB\xBFschema = 1"); }, "E_REG_BYTES", "byte order mark");
   expect_error([] { parse("schema = 1 # \xFF"); }, "E_REG_BYTES", "invalid UTF-8 at byte 13");

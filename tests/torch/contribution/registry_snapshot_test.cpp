@@ -10,7 +10,7 @@ namespace {
 
 using registry::write;
 
-struct RegistrySnapshotTest : testing::Test {
+struct RegistrySnapshotTest : ::testing::Test {
   RegistrySnapshotTest() {
     for (const char* file :
          {"registry.lock.toml", "gate/gate.toml", "history/legal.jsonl", "history/news.jsonl",

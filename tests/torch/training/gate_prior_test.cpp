@@ -4,7 +4,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
-#include "gate_toy.h"
+#include "torch/training/gate_toy.h"
 
 namespace moecollab::training {
 namespace {

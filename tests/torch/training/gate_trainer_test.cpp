@@ -6,7 +6,7 @@
 #include <limits>
 
 #include "base/error.h"
-#include "gate_toy.h"
+#include "torch/training/gate_toy.h"
 
 namespace moecollab::training {
 namespace {

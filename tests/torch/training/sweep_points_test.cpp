@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "base/error.h"
-#include "gate_toy.h"
+#include "torch/training/gate_toy.h"
 
 namespace moecollab::training {
 namespace {
@@ -60,7 +60,7 @@ TEST(SweepPoints, FinishedOnesAreNotFittedAgain) {
   const FinishedPoints other(file, "two", log.log());
   EXPECT_FALSE(other.contains(points[0])) << "of other data";
   ASSERT_EQ(log.texts().size(), 1U);
-  EXPECT_THAT(log.texts()[0], testing::HasSubstr("2 points"));
+  EXPECT_THAT(log.texts()[0], ::testing::HasSubstr("2 points"));
 }
 
 TEST(SweepPoints, ALineThatIsNoPointIsRefused) {

@@ -11,7 +11,7 @@
 #include "base/compute.h"
 #include "base/digest.h"
 #include "encoder/encoder.h"
-#include "tiny_encoder.h"
+#include "torch/tiny_encoder.h"
 
 namespace moecollab::encoder {
 namespace {

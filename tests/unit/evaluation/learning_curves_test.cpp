@@ -6,7 +6,7 @@
 #include <regex>
 
 #include "evaluation/report.h"
-#include "unit/metrics/sample_report.h"
+#include "unit/evaluation/sample_report.h"
 
 namespace moecollab::evaluation {
 namespace {

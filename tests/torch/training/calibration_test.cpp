@@ -4,7 +4,7 @@
 
 #include <cmath>
 
-#include "gate_toy.h"
+#include "torch/training/gate_toy.h"
 
 namespace moecollab::training {
 namespace {

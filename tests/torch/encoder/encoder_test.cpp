@@ -7,7 +7,7 @@
 #include <fstream>
 
 #include "base/error.h"
-#include "tiny_encoder.h"
+#include "torch/tiny_encoder.h"
 
 namespace moecollab::encoder {
 namespace {

@@ -9,7 +9,7 @@ namespace {
 
 // Label space 0 (ids 0, 1) of domain "old", space 1 (ids 2, 3) of domain "new". One expert of the
 // old space, and a candidate for the new one.
-struct JudgementTest : testing::Test {
+struct JudgementTest : ::testing::Test {
   JudgementTest() {
     trial.labels.add({"old/1", {"x", "y"}}, false);
     trial.labels.add({"new/1", {"u", "v"}}, false);

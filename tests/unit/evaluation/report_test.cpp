@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "base/error.h"
-#include "unit/metrics/sample_report.h"
+#include "unit/evaluation/sample_report.h"
 
 namespace moecollab::evaluation {
 namespace {

@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "base/error.h"
+#include "torch/toy_pool.h"
 #include "torch/toy_registry.h"
 
 namespace moecollab::pipeline {
@@ -78,33 +79,6 @@ TEST_F(PredictorTest, WhatWaitsIsAnsweredBeforeTheEnd) {
   for (auto& future : futures) EXPECT_EQ(future.get().size(), texts.size());
 }
 
-TEST_F(PredictorTest, AnErrorReachesWhoAsked) {
-  Collaboration asked = collaboration();
-  pool.experts()[0].expert.reset();
-  struct Broken final : experts::Expert {
-    explicit Broken(experts::ExpertFacts facts) : facts_(std::move(facts)) {}
-    const experts::ExpertFacts& facts() const override { return facts_; }
-    at::Tensor forward(const encoder::Features&) override { throw Error("E_OUT", "broken"); }
-    const std::vector<Parameter>& bind(uint64_t) override { return none_; }
-    const std::vector<Parameter>& parameters() const override { return none_; }
-    void params_changed() override {}
-    at::Tensor forward_train(encoder::Features, uint64_t, std::unique_ptr<Saved>&) override {
-      return {};
-    }
-    void vjp(Saved&, const at::Tensor&) override {}
-    experts::SelfFitting* self_fitting() override { return nullptr; }
-    bool learns_parameters_only() const override { return true; }
-    std::vector<std::pair<std::string, at::Tensor>> learnt() override { return {}; }
-    experts::ExpertFacts facts_;
-    std::vector<Parameter> none_;
-  };
-  pool.experts()[0].expert = std::make_unique<Broken>(pool.experts()[1].expert->facts());
-  Predictor predictor(asked, {});
-  auto first = predictor.submit(texts), second = predictor.submit(texts);
-  EXPECT_THROW(first.get(), Error);
-  EXPECT_THROW(second.get(), Error) << "the thread goes on after an error";
-}
-
 TEST_F(PredictorTest, TextsOfHighEntropyAreOfAnUnknownDomain) {
   Collaboration asked = collaboration();
   Predictor predictor(asked, {.unknown_entropy = -1});
@@ -115,6 +89,77 @@ TEST_F(PredictorTest, TextsOfHighEntropyAreOfAnUnknownDomain) {
 TEST_F(PredictorTest, AFusionThatNeedsTheDomainIsRefused) {
   Collaboration asked = collaboration(fusion::Mode::kMasked);
   EXPECT_THROW(Predictor(asked, {}), Error);
+}
+
+// Three experts in memory at the shares .5, .3 and .2; the probabilities are those of
+// collaboration_test.cpp.
+struct ToyPredictorTest : ::testing::Test {
+  Collaboration collaboration(int64_t top_k = 0) {
+    return {toy.pool(), open_gate(toy.constant_gate(), toy.pool()), fusion::Mode::kMixture, top_k};
+  }
+
+  moecollab::testing::TinyEncoder tiny;
+  moecollab::testing::ToyPool toy{tiny};
+};
+
+TEST_F(ToyPredictorTest, TheLikeliestLabelsInOrderWithTheirSpaces) {
+  Collaboration asked = collaboration();
+  Predictor predictor(asked, {.alternatives = 2});
+  EXPECT_THAT(predictor.experts(), ::testing::ElementsAre("critic", "fan", "judge"));
+  const Prediction said = predictor.submit({"a play"}).get().at(0);
+  EXPECT_EQ(said.answer.label, "bad");
+  EXPECT_EQ(said.answer.space, "film/1");
+  EXPECT_NEAR(said.answer.probability, .435, 1e-6);
+  ASSERT_EQ(said.alternatives.size(), 2U);
+  EXPECT_EQ(said.alternatives[0].label, "good");
+  EXPECT_NEAR(said.alternatives[0].probability, .365, 1e-6);
+  EXPECT_EQ(said.alternatives[1].label, "civil");
+  EXPECT_EQ(said.alternatives[1].space, "court/1");
+  EXPECT_NEAR(said.alternatives[1].probability, .1, 1e-6);
+  const std::array<double, 3> expected = {.5, .3, .2};
+  ASSERT_EQ(said.shares.size(), expected.size());
+  for (size_t e = 0; e < 3; ++e) EXPECT_NEAR(said.shares[e], expected[e], 1e-6) << e;
+}
+
+TEST_F(ToyPredictorTest, MoreAlternativesThanLabelsAreAllLabels) {
+  Collaboration asked = collaboration(1);
+  Predictor predictor(asked, {.alternatives = 9});
+  const Prediction said = predictor.submit({"a play"}).get().at(0);
+  EXPECT_NEAR(said.answer.probability, .75, 1e-6);
+  EXPECT_EQ(said.alternatives.size(), 4U);
+}
+
+// The entropy of the shares is −.5·ln .5 − .3·ln .3 − .2·ln .2 = 1.0297 nats, whatever top-k is.
+TEST_F(ToyPredictorTest, TheEntropyOfTheSharesTellsAnUnknownDomain) {
+  Collaboration asked = collaboration(1);
+  for (const auto& [threshold, unknown] : {std::pair{1.029, true}, std::pair{1.030, false}}) {
+    Predictor predictor(asked, {.unknown_entropy = threshold});
+    EXPECT_EQ(predictor.submit({"a play"}).get().at(0).unknown_domain, unknown) << threshold;
+  }
+}
+
+TEST_F(ToyPredictorTest, ALargeRequestIsNotSplit) {
+  Collaboration asked = collaboration();
+  const std::vector<std::string> texts = {"one", "two", "three"};
+  Predictor predictor(asked, {.batch = 2});
+  EXPECT_EQ(predictor.submit(texts).get().size(), 3U);
+  EXPECT_EQ(toy.expert(0).passes, 1);
+  EXPECT_EQ(toy.expert(0).asked, texts);
+}
+
+TEST_F(ToyPredictorTest, AnErrorReachesWhoAskedAndTheThreadContinues) {
+  Collaboration asked = collaboration();
+  Predictor predictor(asked, {});
+  toy.expert(1).fails = true;
+  auto first = predictor.submit({"one"});
+  try {
+    first.get();
+    FAIL() << "no error";
+  } catch (const Error& error) {
+    EXPECT_STREQ(error.what(), "expert fan: out of order");
+  }
+  toy.expert(1).fails = false;
+  EXPECT_EQ(predictor.submit({"one"}).get().at(0).answer.label, "bad");
 }
 
 TEST(UnknownEntropy, IsThePercentileOfTheRisk) {

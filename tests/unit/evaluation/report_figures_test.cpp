@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "evaluation/report.h"
-#include "unit/metrics/sample_figures.h"
+#include "unit/evaluation/sample_figures.h"
 
 namespace moecollab::evaluation {
 namespace {

@@ -5,7 +5,7 @@
 #include <cmath>
 
 #include "base/error.h"
-#include "gate_toy.h"
+#include "torch/training/gate_toy.h"
 
 namespace moecollab::training {
 namespace {

@@ -78,7 +78,7 @@ TEST(GateFitRecord, ComesBackFromTheFile) {
   EXPECT_EQ(read.skipped_steps, 1);
   EXPECT_EQ(read.task, 0.5);
   EXPECT_EQ(read.total, 1.5);
-  EXPECT_THAT(read.expert_accuracy, testing::UnorderedElementsAreArray(written.expert_accuracy));
+  EXPECT_THAT(read.expert_accuracy, ::testing::UnorderedElementsAreArray(written.expert_accuracy));
   EXPECT_EQ(read.entropy_percentiles, written.entropy_percentiles);
   EXPECT_EQ(read.validation_task, written.validation_task);
   EXPECT_EQ(read.replay_sha256, written.replay_sha256);

@@ -10,7 +10,7 @@ namespace {
 
 using registry::write;
 
-struct InstallTest : testing::Test {
+struct InstallTest : ::testing::Test {
   InstallTest() { write(registry / "registry.toml", "schema = 1\n"); }
   registry::Package package(const std::string& version = "2.1.0") {
     const fs::path folder = packages.path() / version;
@@ -57,7 +57,7 @@ TEST_F(InstallTest, TheSamePackageAgainAddsTheEntryThatIsMissing) {
 TEST_F(InstallTest, WhatAKilledInstallLeftIsRemoved) {
   write(legal / ".new.Q6otyg" / "package" / "libclauses.so", "libr");
   install(registry, package(), "legal", Log());
-  EXPECT_THAT(names_in(legal), testing::ElementsAre("2.1.0"));
+  EXPECT_THAT(names_in(legal), ::testing::ElementsAre("2.1.0"));
 }
 
 // Killed between the package's renaming and the removal of its staging folder.
@@ -65,7 +65,7 @@ TEST_F(InstallTest, AnEmptyStagingFolderBesideThePackageIsRemoved) {
   place_package(registry, package(), legal / "2.1.0", Log());
   fs::create_directories(legal / ".new.Q6otyg");
   install(registry, package(), "legal", Log());
-  EXPECT_THAT(names_in(legal), testing::ElementsAre("2.1.0"));
+  EXPECT_THAT(names_in(legal), ::testing::ElementsAre("2.1.0"));
 }
 
 // A power cut before the files reached the disk.
@@ -74,7 +74,7 @@ TEST_F(InstallTest, ThePackageIsCopiedAgainWhereItsFilesAreDamaged) {
   write_file_atomic(legal / "2.1.0" / "libclauses.so", "");
   install(registry, package(), "legal", Log());
   EXPECT_EQ(read_file(legal / "2.1.0" / "libclauses.so", "E_TEST"), "library");
-  EXPECT_THAT(names_in(legal), testing::ElementsAre("2.1.0"));
+  EXPECT_THAT(names_in(legal), ::testing::ElementsAre("2.1.0"));
 }
 
 TEST_F(InstallTest, InstallsAtTheSameTimeAllGetTheirEntry) {

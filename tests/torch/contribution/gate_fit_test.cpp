@@ -11,7 +11,7 @@
 namespace moecollab::contribution {
 namespace {
 
-struct GateFitTest : testing::Test {
+struct GateFitTest : ::testing::Test {
   GateFitTest() {
     fs::copy(fs::path(MOECOLLAB_SOURCE_DIR) / "tests" / "data" / "registry-0.3.0", folder.path(),
              fs::copy_options::recursive | fs::copy_options::overwrite_existing);
@@ -54,7 +54,7 @@ TEST_F(GateFitTest, AGateIsWrittenWithItsRecordAndFittedAgainFromItsSettings) {
   const training::GateFitRecord record = training::read_record(file);
   EXPECT_EQ(record.task, fitted.record.task);
   EXPECT_THAT(record.expert_accuracy,
-              testing::UnorderedElementsAreArray(fitted.record.expert_accuracy));
+              ::testing::UnorderedElementsAreArray(fitted.record.expert_accuracy));
   EXPECT_EQ(record.settings.objective.lambda2, 0.125);
   EXPECT_EQ(record.replay_sha256.size(), 64U) << "the settings keep rows";
   EXPECT_TRUE(fs::exists(options().registry / "gate" / "history.jsonl"));
@@ -75,16 +75,16 @@ TEST_F(GateFitTest, RefusedSettingsLeaveTheGateThatIsThere) {
     ADD_FAILURE() << "the encoder has two layers";
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), "E_CONFIG");
-    EXPECT_THAT(error.what(), testing::HasSubstr("layers has 3"));
+    EXPECT_THAT(error.what(), ::testing::HasSubstr("layers has 3"));
   }
   EXPECT_EQ(read_file(options().registry / "gate" / "gate.toml", "E_TEST"), before);
 }
 
 TEST_F(GateFitTest, AnExpertWithoutARowIsListedAsUnrouted) {
   using registry::State;
-  EXPECT_THAT(states(), testing::ElementsAre(testing::Pair("weather-lexical", State::kReady),
-                                             testing::Pair("food-adapter", State::kReady),
-                                             testing::Pair("music-linear", State::kUnrouted)));
+  EXPECT_THAT(states(), ::testing::ElementsAre(::testing::Pair("weather-lexical", State::kReady),
+                                               ::testing::Pair("food-adapter", State::kReady),
+                                               ::testing::Pair("music-linear", State::kUnrouted)));
   fs::remove_all(options().registry / "gate");
   for (const auto& [name, state] : states()) EXPECT_EQ(state, State::kUnrouted) << name;
 }
@@ -104,7 +104,7 @@ TEST_F(GateFitTest, ADomainThatNoExpertOfTheGateAnswersIsNamedByItsSpace) {
     ADD_FAILURE() << "judged";
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), "E_GATE");
-    EXPECT_THAT(error.what(), testing::HasSubstr("music/1"));
+    EXPECT_THAT(error.what(), ::testing::HasSubstr("music/1"));
   }
 }
 

@@ -9,8 +9,8 @@
 
 #include "evaluation/report.h"
 #include "evaluation/report_values.h"
-#include "unit/metrics/sample_figures.h"
-#include "unit/metrics/sample_report.h"
+#include "unit/evaluation/sample_figures.h"
+#include "unit/evaluation/sample_report.h"
 
 namespace moecollab::evaluation {
 namespace {

@@ -1,0 +1,84 @@
+// The figures of one domain over three experts in memory, counted by hand.
+#include "evaluation/run.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "torch/toy_pool.h"
+
+namespace moecollab::evaluation {
+namespace {
+
+using ::testing::Each;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+using Toy = moecollab::testing::ToyPool;
+
+// Shares .3 (critic), .2 (fan) and .5 (judge) for every text. Ids: bad 0, good 1, civil 2.
+struct RunTest : ::testing::Test {
+  RunTest() {
+    films.domain = "films";
+    films.examples = {{"one", "bad"}, {"two", "good"}, {"three", "good"}, {"four", "bad"}};
+    toy.expert(Toy::kCritic).answers["two"] = {0, std::log(3.0F)};  // bad 1/4, good 3/4
+    toy.expert(Toy::kJudge).answers["four"] = {50, 0, 0};           // civil 1
+  }
+  DomainFigures run(fusion::Mode mode, int64_t top_k = 0) {
+    pipeline::Collaboration collaboration(toy.pool(), pipeline::open_gate(gate, toy.pool()), mode,
+                                          top_k);
+    Baselines baselines;
+    return run_domain(collaboration, gate, films, baselines, 1);
+  }
+
+  moecollab::testing::TinyEncoder tiny;
+  Toy toy{tiny};
+  pipeline::GateFile gate = toy.constant_gate({.3F, .2F, .5F});
+  data::Dataset films;
+};
+
+// one and three: bad .3·.75 + .2·.2 = .265, good .235, civil .25. two: good .3·.75 + .2·.8 = .385.
+// four: civil .5, and of the films' labels bad .265. With a third each, good has (.25 + .8)/3 = .35
+// against bad .317 and, in four, civil 1/3.
+TEST_F(RunTest, EverySystemsAnswers) {
+  const DomainFigures run = this->run(fusion::Mode::kMixture);
+  EXPECT_EQ(run.space, 0);
+  EXPECT_THAT(run.truth, ElementsAre(0, 1, 1, 0));
+  EXPECT_THAT(run.answer, ElementsAre(0, 1, 0, 2));
+  EXPECT_THAT(run.answer_aware, ElementsAre(0, 1, 0, 0));
+  EXPECT_NEAR(run.confidence[0], .265, 1e-6);
+  EXPECT_NEAR(run.confidence[1], .385, 1e-6);
+  EXPECT_NEAR(run.confidence[3], .5, 1e-6);
+  EXPECT_EQ(run.best_expert, "critic") << "the first of those that nothing is known of";
+  EXPECT_THAT(run.expert_answer, ElementsAre(0, 1, 0, 0));
+  EXPECT_THAT(run.uniform_gate, ElementsAre(1, 1, 1, 1));
+  EXPECT_THAT(run.majority, Each(0));
+  EXPECT_THAT(run.multi_task_head, IsEmpty());
+  for (size_t e = 0; e < 3; ++e) EXPECT_EQ(toy.installed(e).calls, 4) << e;
+}
+
+TEST_F(RunTest, TheBestExpertIsThatOfTheGatesFit) {
+  gate.metrics["expert_accuracy"] = {{"critic", .7}, {"fan", .8}, {"judge", .9}};
+  const DomainFigures run = this->run(fusion::Mode::kMixture);
+  EXPECT_EQ(run.best_expert, "fan") << "the judge answers in another label space";
+  EXPECT_THAT(run.expert_answer, Each(1));
+}
+
+// Top 1 sends every text to the judge; the critic alone is run beside it.
+TEST_F(RunTest, WhatTopKLeavesOutIsRunUncounted) {
+  const DomainFigures run = this->run(fusion::Mode::kMixture, 1);
+  EXPECT_THAT(run.answer, Each(2));
+  EXPECT_THAT(run.expert_answer, ElementsAre(0, 1, 0, 0));
+  EXPECT_EQ(toy.installed(Toy::kCritic).calls, 0);
+  EXPECT_EQ(toy.installed(Toy::kJudge).calls, 4);
+  EXPECT_THAT(run.uniform_gate, IsEmpty()) << "not every expert answered";
+}
+
+// By position: bad and civil .265 + .25 of one; good and criminal .385 + .125 of two.
+TEST_F(RunTest, AFusionThatNeedsTheDomainAnswersOnlyWithIt) {
+  const DomainFigures run = this->run(fusion::Mode::kMasked);
+  EXPECT_THAT(run.answer, IsEmpty());
+  EXPECT_THAT(run.answer_aware, ElementsAre(0, 1, 0, 0));
+  EXPECT_THAT(run.uniform_gate, IsEmpty());
+}
+
+}  // namespace
+}  // namespace moecollab::evaluation
