@@ -5,7 +5,7 @@
 namespace moecollab {
 
 int exit_status(std::string_view code) {
-  // Longer names first where one is a prefix of another.
+  // Longer names first if one is a prefix of another.
   static constexpr std::pair<std::string_view, int> kFamilies[] = {
       {"E_DIST", 1},   {"E_CONFIG", 2}, {"E_DATA", 3},    {"E_REG", 4},     {"E_ST", 4},
       {"E_VOCAB", 4},  {"E_GATE", 4},   {"E_CKPT", 4},    {"E_ENCODER", 4}, {"E_PLUG", 5},

@@ -1,5 +1,5 @@
 // toml++ 3.3.0, made to answer text of strangers with an exception. As it comes, a syntax error
-// such as `a = [}` or `[!]` aborts it, or, with NDEBUG, goes on from a state that it holds
+// such as `a = [}` or `[!]` aborts it, or, with NDEBUG, continues from a state that it holds
 // impossible; and any character from U+00A1 on where it asks for white space is undefined
 // behaviour. For toml.cpp alone.
 #pragma once
@@ -20,14 +20,14 @@ class TomlAssertion : public std::logic_error {
 
 }  // namespace moecollab
 
-// Assertions are checked in every build, which toml++ does where NDEBUG is not defined, and throw.
+// Assertions are checked in every build, which toml++ does if NDEBUG is not defined, and throw.
 #pragma push_macro("NDEBUG")
 #undef NDEBUG
 #define TOML_ASSERT(expr) ((expr) ? void() : ::moecollab::fail_assertion(#expr))
 #define TOML_ENABLE_FORMATTERS 0
 #include <toml++/impl/preprocessor.h>
 
-// The tables of white space say "unreachable" where they mean "no".
+// The tables of white space say "unreachable" and mean "no".
 #pragma push_macro("TOML_UNREACHABLE")
 #undef TOML_UNREACHABLE
 #define TOML_UNREACHABLE \

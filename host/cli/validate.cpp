@@ -45,7 +45,8 @@ void add_validate(Program& program) {
                   "Highest level: 1 load, 2 contract, 3 numerics, 4 training, 5 stress")
       ->capture_default_str();
   verb.add_option("--check", options->checks, "Only the check of that id; repeatable");
-  verb.add_flag("--list", options->list, "Every check, what it promises and how it is mended");
+  verb.add_flag("--list", options->list,
+                "Every check, what it promises and how a failure is fixed");
   verb.add_option("--encoder", options->encoder,
                   "Encoder folder, for a package made for an encoder")
       ->envname("MOECOLLAB_ENCODER");

@@ -46,10 +46,10 @@ void add_format(CLI::App& verb, data::Format& format);
 // Everything that a fit of the gate takes but --lambda1 and --lambda2.
 void add_gate_fit(CLI::App& verb, training::GateTrainingOptions& options);
 
-// --fusion where it is the gate's unless given.
+// --fusion of a verb that otherwise uses the gate's.
 void add_fusion(CLI::App& verb, std::optional<fusion::Mode>& mode, const std::string& help);
 
-// KEY=VALUE of --set, the value read as JSON where it is some and as a string else. Throws
+// KEY=VALUE of --set, the value read as JSON if it is JSON, else as a string. Throws
 // E_CONFIG.
 Json parse_settings(const std::vector<std::string>& settings);
 

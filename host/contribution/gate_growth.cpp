@@ -106,12 +106,13 @@ void extend_prior(std::vector<double>& prior, size_t new_rows) {
   prior.resize(prior.size() + new_rows, 1 / all);
 }
 
-// What an unknown domain is told by, measured again if all old domains are replayed.
+// What an unknown domain is recognised by, measured again if all old domains are replayed.
 void measure_entropies(const gate::Gate& grown, const GrowthTexts& texts, Log log,
                        pipeline::GateFile& file) {
   if (!texts.unchecked.empty()) {
     log.note(
-        "unknown_domain is still told by the old gate's entropies, since not every old domain is "
+        "unknown_domain is still decided by the old gate's entropies, since not every old domain "
+        "is "
         "replayed");
     return;
   }

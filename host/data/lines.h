@@ -25,7 +25,7 @@ struct Line {
 class LineSplitter {
  public:
   void feed(std::string_view bytes);
-  // No more bytes: what stands behind the last line end, if anything, is a line too.
+  // No more bytes: what stands after the last line end, if anything, is a line too.
   void finish();
   // The next line that is complete.
   std::optional<Line> next();

@@ -18,7 +18,7 @@ class BertWeights {
   BertWeights(const fs::path& file, const BertConfig& config, at::Device device);
 
   const at::Tensor& get(const std::string& name) const { return tensors_.at(name); }
-  // nullptr where there is none.
+  // nullptr if there is none.
   const at::Tensor* find(const std::string& name) const {
     const auto it = tensors_.find(name);
     return it == tensors_.end() ? nullptr : &it->second;

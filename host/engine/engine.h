@@ -27,7 +27,7 @@ class Engine {
   virtual Json sweep(const SweepOptions& options, const RunContext& context) = 0;
   // The report of design page 6.
   virtual Json eval(const EvalOptions& options, const RunContext& context) = 0;
-  // Calls `emit` with one JSON line a text, in order, and then with an empty one where a batch ends
+  // Calls `emit` with one JSON line per text, in order, and with an empty one after each batch
   // (a good time to flush). Returns {"texts", "errors"}.
   virtual Json predict(const PredictOptions& options, const RunContext& context,
                        const std::function<void(const std::string&)>& emit) = 0;

@@ -15,7 +15,7 @@ class Library {
   // Loads `bytes`, whose SHA-256 is `sha256` (the caller compared it with the manifest). They are
   // scanned, copied into a sealed memfd and loaded from there, so that what runs is what was hashed
   // whatever happens to the file. Equal digests share one library. `file` is named in refusals:
-  // those of scan_library and require_abi, E_ELF_SYM with the loader's text, E_DESC_MISMATCH where
+  // those of scan_library and require_abi, E_ELF_SYM with the loader's text, E_DESC_MISMATCH if
   // describe() and the note differ.
   static const Library& load(std::string_view bytes, const std::string& sha256,
                              const std::string& file);

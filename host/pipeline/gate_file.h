@@ -48,7 +48,7 @@ void write_gate(const fs::path& registry, const GateFile& gate);
 // that digest's name until the next write_gate() is done.
 void keep_until_written(const fs::path& file);
 // The file with that digest: `file`, or what it was before a change of the gate that was cut short
-// (said). Throws E_GATE where it is neither.
+// (said). Throws E_GATE if it is neither.
 fs::path with_digest(const fs::path& file, const std::string& sha256, Log log);
 
 // Throws E_GATE naming the file for a missing, damaged or contradictory gate.

@@ -48,7 +48,7 @@ struct InstalledExpert {
   const std::string& sha256() const { return package.manifest_sha256; }
 };
 
-// Owns encoder and experts. Opening runs every content check of page 5 that this version has; an
+// Owns encoder and experts. Opening runs every check of an expert's content (docs/registry.md); an
 // expert that fails one becomes a refused candidate, and then the registry's on_missing and the
 // entry's `required` decide whether that is an error (its own code) or a warning.
 class Pool {
@@ -62,7 +62,7 @@ class Pool {
   // Those in state ready, in the order of registry.toml.
   std::vector<InstalledExpert>& experts() { return experts_; }
   const fusion::LabelUnion& labels() const { return labels_; }
-  // Null where the registry states none.
+  // Null if the registry states none.
   encoder::Encoder* encoder() { return encoder_.get(); }
   const encoder::Encoder* encoder() const { return encoder_.get(); }
   const PoolOptions& options() const { return options_; }

@@ -34,7 +34,7 @@ void check_label_space(const Fields& fields, const std::string& key, const std::
 // Uppercase digits, a wrong length and a "sha256:" prefix are told apart.
 void check_digest(const Fields& fields, const std::string& key, const std::string& value);
 
-// One of `allowed`, or `fallback` where the key is absent; refused with the nearest.
+// One of `allowed`, or `fallback` if the key is absent; refused with the nearest.
 std::string choice(Fields& fields, const std::string& key, const std::string& fallback,
                    std::initializer_list<const char*> allowed);
 void check_choice(const Fields& fields, const std::string& key, const std::string& value,

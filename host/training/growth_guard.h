@@ -50,7 +50,7 @@ class GrowthGuard {
                   std::vector<double>& weights) const;
 
   // The rows with their biases lowered by the least of 0, 0.25, … 3 nats that spares every domain;
-  // as they are, and `by` 0, where none does: then spares() is false.
+  // as they are, and `by` 0, if none does: then spares() is false.
   NewRows lowered(NewRows rows, double& by) const;
 
   // Whether each text is answered with its own label [n] float64.

@@ -54,7 +54,7 @@ class Learner {
   // False if another epoch would change nothing.
   virtual bool wants_more() const { return true; }
   virtual void finish() {}
-  // All that later steps depend on; nullopt where the expert cannot be continued: it learns by
+  // All that later steps depend on; nullopt if the expert cannot be continued: it learns by
   // itself, or changes more in training than its parameters (state/1).
   virtual std::optional<CheckpointState> state() const { return std::nullopt; }
   virtual void restore(const CheckpointState&) {}

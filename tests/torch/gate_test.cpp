@@ -204,7 +204,7 @@ TEST(Objective, FreeBitsFlattenTheBalanceTerm) {
     return objective(at::tensor(0.0F), x, prior, {.lambda2 = 2, .free_bits = free});
   };
   EXPECT_NEAR(terms(0.1).total.item<double>(), 2 * 0.1, 1e-6);
-  EXPECT_NEAR(terms(0.1).balance.item<double>(), kl, 1e-6) << "the term itself is told as it is";
+  EXPECT_NEAR(terms(0.1).balance.item<double>(), kl, 1e-6) << "the term itself is shown as it is";
   EXPECT_NEAR(terms(0.05).total.item<double>(), 2 * kl, 1e-6);
   terms(0.1).total.backward();
   EXPECT_EQ(x.grad().abs().max().item<float>(), 0.0F);

@@ -102,7 +102,7 @@ TEST_F(PredictorTest, AnErrorReachesWhoAsked) {
   Predictor predictor(asked, {});
   auto first = predictor.submit(texts), second = predictor.submit(texts);
   EXPECT_THROW(first.get(), Error);
-  EXPECT_THROW(second.get(), Error) << "the thread goes on after an error";
+  EXPECT_THROW(second.get(), Error) << "the thread continues after an error";
 }
 
 TEST_F(PredictorTest, TextsOfHighEntropyAreOfAnUnknownDomain) {

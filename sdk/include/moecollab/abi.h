@@ -49,7 +49,7 @@ enum {
   MOEC_INTERNAL = 5   /* a defect of the callee */
 };
 
-/* Borrowed bytes, UTF-8 where they are text; not NUL-terminated. data may be NULL if size is 0. */
+/* Borrowed bytes, UTF-8 if they are text; not NUL-terminated. data may be NULL if size is 0. */
 typedef struct moec_string {
   const char* data;
   uint64_t size;

@@ -68,7 +68,7 @@ class ExpertBase {
   virtual Flops flops() const { return {}; }
   // Most rows of one call; 0: any. The manifest says the same.
   virtual int64_t max_batch() const { return 0; }
-  // The layers that it reads, where its [config] decides that and not the manifest alone; empty:
+  // The layers that it reads, if its [config] decides that and not the manifest alone; empty:
   // those of the manifest.
   virtual std::vector<int32_t> layers() const { return {}; }
 };
@@ -113,7 +113,7 @@ class Trainable {
   virtual std::unique_ptr<Saved> forward_train(const Batch& in, Logits& out,
                                                const moec_exec& exec) = 0;
   // For gy [n × classes], once for each Saved. Adds parameter gradients; writes gx[i] (elements in
-  // the shape of float input i: hidden of each layer, then pooled of each) where not NULL.
+  // the shape of float input i: hidden of each layer, then pooled of each) if not NULL.
   virtual void vjp(Saved& saved, const Matrix<const float>& gy, const std::vector<float*>& gx) = 0;
 };
 
@@ -121,7 +121,7 @@ class Trainable {
 class SelfFitting {
  public:
   virtual ~SelfFitting() = default;
-  // Forgets what was learnt. rows: texts an epoch. Equal seeds and calls, equal bits.
+  // Forgets what was learnt. rows: texts per epoch. Equal seeds and calls, equal bits.
   virtual void fit_begin(int64_t rows, int32_t max_epochs, uint64_t seed) = 0;
   // labels [n] in [0, classes), weights [n] >= 0; every epoch brings the same rows in another
   // order.

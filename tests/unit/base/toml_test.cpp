@@ -73,7 +73,7 @@ TEST(Toml, SyntaxErrorsHaveLineAndColumn) {
   expect_refused("a = [07:32:00]\n", "E_X_SCHEMA", "`a[0]`");
 }
 
-// toml++ 3.3.0 alone aborts on the first of these, or goes on where NDEBUG is defined.
+// toml++ 3.3.0 alone aborts on the first of these, or continues if NDEBUG is defined.
 TEST(Toml, WhatTheParserHoldsImpossibleIsASyntaxError) {
   for (const char* text :
        {"[!]",   "[",           "[[",          "[ ",         "[]",     "[\n]",    "[[[a]]]",
