@@ -37,7 +37,7 @@ struct Program {
 
 // Common flags; a verb picks what it takes.
 void add_common(CLI::App& verb, Program& program, engine::CommonOptions& options);
-// Of these, --json, --quiet and --config, which every verb takes.
+// Only --json, --quiet and --config, which every verb takes.
 void add_output(CLI::App& verb, Program& program);
 void add_seed(CLI::App& verb, engine::RunOptions& options);
 void add_cache(CLI::App& verb, engine::WhereOptions& options);

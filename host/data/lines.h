@@ -20,8 +20,8 @@ struct Line {
   bool too_long = false;  // longer than kMaxLine: `bytes` are the first few only
 };
 
-// Of a line that is too long no more than kMaxLine + 1 bytes are ever stored, and it is reported as
-// soon as it is known to be. Not thread-safe.
+// Stores no more than kMaxLine + 1 bytes of a line that is too long, and reports it as soon as it
+// is known to be. Not thread-safe.
 class LineSplitter {
  public:
   void feed(std::string_view bytes);

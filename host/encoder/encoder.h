@@ -38,7 +38,7 @@ struct EncoderCounters {
   int64_t tokens = 0;      // real tokens of the texts that were tokenised
 };
 
-// Of some texts, special tokens included, after truncation.
+// Lengths of some texts, special tokens included, after truncation.
 struct TextLengths {
   std::vector<int32_t> tokens;  // a number per text
   int64_t truncated = 0;        // texts longer than the maximum
@@ -74,7 +74,7 @@ class Encoder {
 
   // Tokenises them again, so that the answer is the same whatever is cached.
   TextLengths lengths(std::span<const std::string_view> texts) const;
-  // Operations of one pass over a text of that many tokens, all blocks (2 a multiply-add).
+  // Operations of one pass over a text of that many tokens, all blocks (2 per multiply-add).
   int64_t flops(int64_t length) const;
 
  private:

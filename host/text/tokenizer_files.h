@@ -13,7 +13,7 @@ namespace moecollab::text {
 
 struct TokenizerSettings {
   NormalizerOptions normalizer;
-  // Of tokenizer.json's added_tokens; absent if that file is.
+  // Those of tokenizer.json's added_tokens; absent if that file is.
   std::optional<std::vector<std::string>> special_tokens;
 };
 

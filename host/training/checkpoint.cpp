@@ -14,7 +14,7 @@ constexpr const char* kLock = "lock";
 constexpr const char* kFacts = "facts";      // metadata: JSON
 constexpr const char* kContent = "content";  // metadata: digest of facts and tensors
 
-// Of facts, names and values, in the order of the names.
+// Digest of facts, names and values, in the order of the names.
 std::string content_digest(const std::string& facts, const weights::Safetensors& file) {
   std::string digests = facts;
   for (const weights::TensorView& view : file.tensors()) {

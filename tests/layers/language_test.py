@@ -10,8 +10,8 @@ import tempfile
 from text_rules import Rule, found_in
 
 FOLDERS = (".ci", "cmake", "docs", "findings", "host", "plugins", "samples/experts", "sdk", "tests", "tools")
-UNIT = r"(text|row|step|line|domain|epoch|run|call|file|second|round|seed|batch|token|label|point)"
-COUNTED = (r"(once|twice|one~(?!is\b|of\b|as\b)\w+|(?<!=)\d+~(?!for\b|in\b|to\b|of\b|with\w*\b|is\b)\w+|(one|a)~(\w+~)?(pass|line|entry|number|value)|texts|rows|tokens|steps|calls|lines|nats|bytes|[mnuµ]s"
+UNIT = r"(text|row|step|line|domain|epoch|run|call|file|second|round|seed|batch|token|label|point|multiply-add)"
+COUNTED = (r"(once|twice|one~(?!is\b|of\b|as\b)\w+|(?<!=)\d+~(?!for\b|in\b|to\b|of\b|with\w*\b|is\b)\w+|\d+(?=~a~multiply)|(one|a)~(\w+~)?(pass|line|entry|number|value)|texts|rows|tokens|steps|calls|lines|nats|bytes|[mnuµ]s"
            r"|nanoseconds|microseconds|seconds)")
 RULES = (
     Rule(r"\banew\b", "say again"),
@@ -25,6 +25,7 @@ RULES = (
     Rule(r"\b(nullopt|nullptr|null|NaN|none|undefined|empty|false|E_[A-Z_]+|(?<=[;:(] )[01])~where\b", "say if"),
     Rule(r"\bwhere~(there~(is|are)~(no|none|one)|one~is|none~is|it~is~(not|none)|they~are~not)\b", "say if"),
     Rule(r"[.:;]~Where~(it|there|an?~\w+|no~\w+)~(is|are|has|cannot|would)\b", "say if", ignore_case=False),
+    Rule(r"(?m)^(?:[^/\n]*[;,{(] *)? *(//|/\*) Of\b", "begin with a noun or a verb", ignore_case=False),
 )
 EXEMPT = {
     "tests/layers/language_test.py": "holds the rules and the lines that prove them",
@@ -38,6 +39,7 @@ BAD = (
     "nullopt where there is none", "E_DATA where it is empty", "made where there is none",
     "the text behind the header", "one behind the other", "computed anew", "how to mend it", "it goes on",
     '"so that the same command goes "\n          "on"', "// nobody is\n// told", "say so. Where there is no file, it ends",
+    "int x;  // Of this thread", "2 a multiply-add",
 )
 GOOD = (
     "one encoder pass per text", "asks a text", "a text that nobody needs", "says where it is kept", "behind the C ABI",

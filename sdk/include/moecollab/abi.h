@@ -173,7 +173,7 @@ typedef struct moec_requirements {
   int64_t max_batch; /* rows; 0: any */
   uint64_t layer_count;
   const int32_t* layers; /* of hidden and pooled */
-  /* Cost of forward() for a row of t tokens, 2 a multiply-add: per_row + t * per_token + t * t *
+  /* Cost of forward() for a row of t tokens, 2 per multiply-add: per_row + t * per_token + t * t *
    * per_pair. All 0: not stated. */
   int64_t flops_per_row;
   int64_t flops_per_token;

@@ -60,11 +60,11 @@ class Cancelled : public std::runtime_error {
 class ExpertBase {
  public:
   virtual ~ExpertBase() = default;
-  // Cost of a row of t tokens, 2 a multiply-add: row + t·token + t²·pair; 0: not stated.
+  // Cost of a row of t tokens, 2 per multiply-add: row + t·token + t²·pair; 0: not stated.
   struct Flops {
     int64_t row = 0, token = 0, pair = 0;
   };
-  // Of forward(); what reports count as computation.
+  // Cost of forward(); what reports count as computation.
   virtual Flops flops() const { return {}; }
   // Most rows of one call; 0: any. The manifest says the same.
   virtual int64_t max_batch() const { return 0; }
