@@ -1,6 +1,6 @@
 # One fmt for the whole program, compiled once (Debian's libfmt). LibTorch's include folder carries
 # another version, which every file that includes LibTorch would see instead. Used header-only, both
-# work side by side, but each file compiles fmt's formatting code again (2 s a file, half of the
+# work side by side, but each file compiles fmt's formatting code again (2 s per file, half of the
 # build). So LibTorch's headers are reached through a folder of links that leaves out fmt.
 set(LibTorch_view ${PROJECT_BINARY_DIR}/libtorch-include)
 file(REMOVE_RECURSE ${LibTorch_view})

@@ -1,4 +1,4 @@
-# Compiler set-up shared by the whole tree: ccache and mold where present, warnings, sanitizers.
+# Compiler set-up shared by the whole tree: ccache and mold if present, warnings, sanitizers.
 
 find_program(CCACHE ccache)
 if(CCACHE)
@@ -22,7 +22,7 @@ endif()
 # The warnings that every target of this tree compiles without.
 add_library(moecollab_warnings INTERFACE)
 target_compile_options(moecollab_warnings INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Werror
-  # GCC 12 sees uninitialised members in moved-from optionals and JSON values where there are none.
+  # GCC 12 sees uninitialised members in moved-from optionals and JSON values, though there are none.
   $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
 
 # -O2: hot loops are in LibTorch, and in plugins that ask for more themselves.

@@ -9,7 +9,7 @@ For every seed and domain, four candidates are made and judged against a trained
 Prints the verdicts, and with --check exits 1 unless all are right. Bounds are tuned at seeds 1-5 on
 held-out training texts (--split train), and judged at seeds 6-10 on dev.
 
-  tools/admission_experiment.py --registry build/demo/registry --data ../shared/data --work build/admission --seeds 6-10
+  tools/admission_experiment.py --registry build/demo/registry --data folder --work build/admission --seeds 6-10
 """
 import argparse
 import hashlib
@@ -34,7 +34,7 @@ def parse():
     parser.add_argument("--cache", type=pathlib.Path, help="feature cache (default: the user's)")
     parser.add_argument("--seeds", default="6-10", help="first-last")
     parser.add_argument("--split", default="dev", choices=("dev", "train"))
-    parser.add_argument("--all-domains", action="store_true", help="every domain at every seed, not one a seed in turn")
+    parser.add_argument("--all-domains", action="store_true", help="every domain at every seed, not one per seed in turn")
     parser.add_argument("--kinds", nargs="*", default=list(EXPECTED), choices=list(EXPECTED))
     parser.add_argument("--check", action="store_true")
     return parser.parse_args()

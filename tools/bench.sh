@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# bench.sh: what the program costs, as ratios where there is something to compare with.
-# PEERS=python (of a virtual environment as ../shared/peers/encode.py describes it) also runs the peers.
+# bench.sh: what the program costs, as ratios if there is something to compare with.
+# PEERS="python encode.py" also runs the peers: a command that takes --encoder FOLDER --ours PROGRAM, encodes the
+# same texts with other runtimes and prints their rates beside the program's.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 program=build/bin/moecollab
@@ -26,5 +27,5 @@ OMP_WAIT_POLICY=passive build/bin/bench_boundary --benchmark_min_time=0.5 --benc
   $1 ~ /^(directly|through_the_host)/ { split($1, name, "/"); time[name[1], name[2]] = $3; kind[name[2]] }
   END { for (k in kind) printf "boundary at batch 1, %-6s %6.2f us through the host, %6.2f us called directly: %+.2f us\n", k, time["through_the_host", k] / 1000, time["directly", k] / 1000, (time["through_the_host", k] - time["directly", k]) / 1000 }'
 if [ -n "${PEERS:-}" ]; then
-  "$PEERS" ../shared/peers/encode.py --encoder .deps/encoder/all-MiniLM-L6-v2 --ours $program
+  $PEERS --encoder .deps/encoder/all-MiniLM-L6-v2 --ours $program
 fi

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # demo.sh DATA OUT [KIND…]: from data to an evaluation: an expert of each kind (adapter and lexical) for
-# each domain, the gate, the report. Equal data, options and program reuse what OUT holds, and go on
-# where an interrupted run stopped; others rebuild it. BASELINES=1 also trains the deep multi-task model.
+# each domain, the gate, the report. Equal data, options and program reuse what OUT holds, and continue
+# an interrupted run; others rebuild it. BASELINES=1 also trains the deep multi-task model.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 data=$1 out=$2
@@ -25,7 +25,7 @@ options_for() {  # KIND DOMAIN
   esac
 }
 
-# Temperatures lower the held-out loss of the gate where experts are as sure of themselves as deep ones.
+# Temperatures lower the held-out loss of the gate when experts are as sure of themselves as deep ones.
 gate_options() {
   case $kinds in *deep-adapter*) echo --calibrate ;; esac
 }
@@ -72,7 +72,7 @@ if is_done; then
   say "data, options and program are those of the last run: nothing to do again"
 else
   if cmp -s "$out/inputs.begun" "$out/inputs.new"; then
-    say "going on with the run that was interrupted"
+    say "continuing the run that was interrupted"
   elif cmp -s "$out/inputs" "$out/inputs.new"; then
     say "experts and gate are those of the last run"
   else

@@ -5,12 +5,12 @@ The reference is Hugging Face's `tokenizers` (pip install tokenizers==0.23.3); n
 needed to build or test. Run it again only to add cases: the seed is fixed, so that the same version
 writes the same bytes.
 
-    python tools/golden_tokenizer.py [--encoder DIR] [--data DIR] [--out DIR]
+    python tools/golden_tokenizer.py --data DIR [--encoder DIR] [--out DIR]
 
 tokenizer.json              random texts against the real vocabulary (all-MiniLM-L6-v2)
 tokenizer_tiny.json         the table of hard cases against a small vocabulary, every option
 tokenizer_code_points.json  digests over every code point of Unicode
-tokenizer_dev.json          digests of the ids of each dev file of the shared data; no text
+tokenizer_dev.json          digests of the ids of each DIR/<domain>/dev.jsonl; no text
 """
 
 import argparse
@@ -48,7 +48,7 @@ RANGES = [
     (0xE0000, 0xE01EF, 1), (0xF0000, 0x10FFFF, 1),
 ]
 
-# The rows of the table of design page 8, confirmed against the reference.
+# The table of hard cases; each row was confirmed against the reference.
 TABLE = [
     "", "   ", "UNwant\u00e9d,running", "na\u00efve", "a\u0301b",
     *[f"x{c}y" for c in "\u00ad\u0085\u000b\u000c\u200b\u200d\ufeff\u180e\ue000\ufffd\u0000"],
@@ -235,7 +235,7 @@ def dev_digests(tokenizer, data):
 
 
 def dump(path, about, **content):
-    """One case a line, so that a change can be read."""
+    """One case per line, so that a change can be read."""
     lines = [f'"about": {json.dumps(about)}', f'"reference": "tokenizers {reference_version}"']
     for key, value in content.items():
         if isinstance(value, list):
@@ -251,7 +251,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--encoder", type=pathlib.Path,
                         default=ROOT / ".deps/encoder/all-MiniLM-L6-v2")
-    parser.add_argument("--data", type=pathlib.Path, default=ROOT.parent / "shared/data")
+    parser.add_argument("--data", type=pathlib.Path, required=True, help="holds <domain>/dev.jsonl")
     parser.add_argument("--out", type=pathlib.Path, default=ROOT / "tests/golden")
     args = parser.parse_args()
     if not args.data.is_dir():

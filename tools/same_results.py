@@ -143,7 +143,7 @@ def lines(text):
 
 
 def changed(a, b):
-    """(key, value of a, value of b) of two dictionaries where they differ."""
+    """(key, value of a, value of b) of two dictionaries, for each key that differs."""
     return [(key, a.get(key, "(missing)"), b.get(key, "(missing)")) for key in {**a, **b} if a.get(key, "(missing)") != b.get(key, "(missing)")]
 
 

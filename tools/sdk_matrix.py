@@ -5,7 +5,7 @@ Samples: keyword-c as C11 and C17, centroid-cpp as C++17 and C++20, by g++ and c
 SDK by find_package(), by add_subdirectory() and by pkg-config without CMake; without a warning
 (-Wall -Wextra -Wpedantic -Werror). Each library exports moec_plugin_entry alone and passes
 `moecollab validate --level 2`. With mingw-w64 the samples and the templates become .dll files that
-export the same one symbol; nothing here can run them. Exits 1 where a cell fails, 2 where a compiler
+export the same one symbol; nothing here can run them. Exits 1 if a cell fails, 2 if a compiler
 is missing.
 """
 import argparse

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """doc_comments.py HEADER: the header with its plain comments as Doxygen's (an INPUT_FILTER). Every line keeps its number.
 
-A comment above a declaration documents it, one behind a declaration as well, the first one the file. Lines indented by
-three spaces and more are code. `// --- …` is a heading, and a comment behind `}` or `#endif` says what that closes.
+A comment above a declaration documents it, one after a declaration as well, the first one the file. Lines indented by
+three spaces and more are code. `// --- …` is a heading, and a comment after `}` or `#endif` says what that closes.
 """
 import re
 import sys

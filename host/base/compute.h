@@ -8,7 +8,8 @@
 namespace moecollab {
 
 enum class Device { kCpu };
-// Of products; sums, norms and parameters are float32 in both. bf16 is of training only, so far.
+// The numbers of products; sums, norms and parameters are float32 in both. bf16 is of training
+// only, so far.
 enum class Precision { kFp32, kBf16 };
 
 const char* name(Device device);

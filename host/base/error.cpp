@@ -5,7 +5,7 @@
 namespace moecollab {
 namespace {
 
-// Longer names first where one is a prefix of another.
+// Longer names first if one is a prefix of another.
 constexpr ErrorFamily kFamilies[] = {
     {"E_INTERNAL", 1, "a defect of the program, or no memory left"},
     {"E_DIST", 1, "a worker of a distributed run; not in this version"},

@@ -11,7 +11,7 @@ namespace moecollab {
 // What went wrong, for a person and for a script.
 //
 // `code` is stable (E_REG_IO, E_DATA, …) and decides the exit status; `what()` names the thing and
-// the two values that disagree; `hint` says how to go on and may be empty.
+// the two values that disagree; `hint` says what to do next and may be empty.
 class Error : public std::runtime_error {
  public:
   Error(std::string code, const std::string& message, std::string hint = {})

@@ -13,7 +13,7 @@ namespace moecollab {
 
 // One object of a document. Ask for each key that the schema knows, then call finish(): a key that
 // nobody asked for is refused with the nearest known one. Every refusal is an Error of the given
-// code that names file, line where known, key path, and what was expected and seen.
+// code that names file, line if known, key path, and what was expected and seen.
 class Fields {
  public:
   struct Source {

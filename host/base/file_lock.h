@@ -8,11 +8,11 @@
 
 namespace moecollab {
 
-// The lock of a file (flock), which is made where there is none. It ends with the process, however
+// The lock of a file (flock), which is made if there is none. It ends with the process, however
 // that ends, and never before the object does.
 class FileLock {
  public:
-  // Waits until no other process has it, and says so. Throws E_WRITE where the file cannot be
+  // Waits until no other process has it, and says so. Throws E_WRITE if the file cannot be
   // opened or locked.
   static FileLock wait(const fs::path& file, Log log);
   // The file then holds this process's number. Throws E_LOCK, with the number of the process that

@@ -47,7 +47,7 @@ class Descriptor {
 [[noreturn]] void fail_write(const fs::path& path, int error) {
   if (error != ENOSPC && error != EDQUOT) fail_write(path, std::strerror(error));
   fail_write(path, std::strerror(error),
-             "what was there is as it was; free some space, then go on");
+             "what was there is as it was; free some space, then try again");
 }
 
 // Opens without blocking on a FIFO, and accepts regular files only.
@@ -82,7 +82,7 @@ fs::path folder_of(const fs::path& path) {
   return path.has_parent_path() ? path.parent_path() : fs::path(".");
 }
 
-// A file that is being written beside `path`: without a name where that can be, else of a temporary
+// A file that is being written beside `path`: without a name if that can be, else of a temporary
 // one.
 struct Unpublished {
   Descriptor file;
@@ -101,7 +101,7 @@ Unpublished open_beside(const fs::path& path) {
   return {Descriptor(fd), std::move(name)};
 }
 
-// Renames the file to `path`; false with errno where that fails. A link cannot replace a file, so a
+// Renames the file to `path`; false with errno if that fails. A link cannot replace a file, so a
 // file without a name gets a temporary one for that moment.
 bool publish(Unpublished& file, const fs::path& path) {
   static std::atomic<unsigned> count;

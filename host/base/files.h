@@ -23,8 +23,8 @@ std::string read_file(const fs::path& path, const std::string& code, uint64_t li
 void for_each_chunk(const fs::path& path, const std::string& code,
                     const std::function<void(std::string_view)>& use);
 
-// Replaces `path` by a file of these parts, one behind the other: a file without a name in the same
-// folder (where the file system has none: a temporary one), fsync, rename, fsync of the folder. A
+// Replaces `path` by a file of these parts, one after the other: a file without a name in the same
+// folder (if the file system has none: a temporary one), fsync, rename, fsync of the folder. A
 // process that is killed while it writes leaves nothing. On failure throws E_WRITE, and `path` is
 // as before.
 void write_file_atomic(const fs::path& path, std::span<const std::string_view> parts);
@@ -34,7 +34,7 @@ void write_file_atomic(const fs::path& path, std::string_view bytes);
 // files, and `path` is neither a folder nor a symbolic link). Writes nothing that stays.
 void require_writable(const fs::path& path);
 
-// Makes the folder, and those above it, where there are none. Throws E_WRITE.
+// Makes the folder, and those above it, if there are none. Throws E_WRITE.
 void make_folder(const fs::path& folder);
 
 // Waits until everything in the folder is on the disk. Throws E_WRITE.

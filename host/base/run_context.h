@@ -123,7 +123,7 @@ struct RunContext {
   StopToken stop;
   ProgressDisplays* displays = nullptr;
 
-  // Of a loop of `total` steps, `done` of them taken in an earlier run.
+  // The progress of a loop of `total` steps, `done` of them taken in an earlier run.
   Progress progress(std::string what, std::string unit, int64_t total, int64_t done = 0) const;
 };
 

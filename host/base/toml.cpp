@@ -50,8 +50,8 @@ bool is_bare_key(std::string_view key) {
 
 // Refuses nesting that the parser would recurse into (the dots of one key, open brackets), and, for
 // the sake of a line number, what it has no message for: brackets that do not match and headers
-// without a name. Follows quotes and comments as the parser does; where a line is wrong, the parser
-// stops there, so what is counted behind it does not matter.
+// without a name. Follows quotes and comments as the parser does; if a line is wrong, the parser
+// stops there, so what is counted after it does not matter.
 class Structure {
  public:
   Structure(std::string_view bytes, const std::string& file, const std::string& family)
@@ -128,7 +128,7 @@ class Structure {
     if (dots_ >= kMaxDepth || open_.size() > kMaxDepth) throw too_deep(file_, family_, line());
   }
 
-  // Behind "[" or "[[" of a header.
+  // After "[" or "[[" of a header.
   void check_header() const {
     const size_t next = bytes_.find_first_not_of(" \t", at_ + 1);
     if (next == std::string_view::npos) return;
@@ -188,7 +188,7 @@ class Converter {
 
 std::string key_text(const std::string& key) { return is_bare_key(key) ? key : toml_string(key); }
 
-// A value behind "key = ".
+// A value after "key = ".
 std::string scalar(const Json& value) {
   if (value.is_string()) return toml_string(value.get<std::string>());
   if (value.is_number_float()) {

@@ -19,14 +19,14 @@ class TomlAssertion : public std::logic_error {
 
 }  // namespace moecollab
 
-// Assertions are checked in every build, which toml++ does where NDEBUG is not defined, and throw.
+// Assertions are checked in every build, which toml++ does if NDEBUG is not defined, and throw.
 #pragma push_macro("NDEBUG")
 #undef NDEBUG
 #define TOML_ASSERT(expr) ((expr) ? void() : ::moecollab::fail_assertion(#expr))
 #define TOML_ENABLE_FORMATTERS 0
 #include <toml++/impl/preprocessor.h>
 
-// The tables of white space say "unreachable" where they mean "no".
+// The tables of white space say "unreachable" and mean "no".
 #pragma push_macro("TOML_UNREACHABLE")
 #undef TOML_UNREACHABLE
 #define TOML_UNREACHABLE \

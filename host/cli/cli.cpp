@@ -236,7 +236,7 @@ int run(const std::vector<std::string>& arguments) {
   } catch (const std::bad_alloc&) {
     report(Error("E_INTERNAL", "out of memory", "try a smaller --batch-tokens"), program.json);
   } catch (const std::exception& error) {
-    // LibTorch's messages go on with pages of dispatch tables and stack frames.
+    // LibTorch's messages continue with pages of dispatch tables and stack frames.
     const std::string_view text = error.what();
     report(Error("E_INTERNAL", escaped(text.substr(0, text.find('\n')), 400),
                  "this is a defect of moecollab; please report it with the command"),

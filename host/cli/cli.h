@@ -6,9 +6,8 @@
 
 namespace moecollab::cli {
 
-// Runs the program for these arguments (argv[0] left out) and returns the exit status of design
-// page
-// 6. Prints data on stdout and everything else on stderr; never throws.
+// Runs the program for these arguments (argv[0] left out) and returns the exit status, as
+// docs/operating.md lists them. Prints data on stdout and everything else on stderr; never throws.
 int run(const std::vector<std::string>& arguments);
 
 }  // namespace moecollab::cli

@@ -33,7 +33,7 @@ class Console final : public LogSink, public ProgressDisplays {
 };
 
 // "epochs: 3/8 epochs, 4.2 s per epoch, 21 s left, loss 0.1" for `done` steps, of which those of
-// this run took `seconds`; one step a second or more are told as a rate ("12/s").
+// this run took `seconds`; one step per second or more are shown as a rate ("12/s").
 std::string progress_line(const ProgressTask& task, int64_t done, double seconds,
                           std::string_view detail);
 

@@ -38,7 +38,7 @@ std::string bench_text(const Json& r) {
         e["peak_gflops"].get<double>());
   }
   for (const Json& e : r.value("experts", Json::array())) {
-    out += fmt::format("expert {:<20} {:.0f} µs a call at batch 1, {:.0f} µs at batch 32\n",
+    out += fmt::format("expert {:<20} {:.0f} µs per call at batch 1, {:.0f} µs at batch 32\n",
                        e["name"].get<std::string>(), e["microseconds_batch_1"].get<double>(),
                        e["microseconds_batch_32"].get<double>());
   }

@@ -62,7 +62,7 @@ void add_encode(Program& program) {
       ->required();
   verb.add_option("--hidden", options->hidden,
                   "Also the token states of this layer (0: embeddings)");
-  verb.add_option("--max-length", options->max_length, "Tokens a text, with --encoder")
+  verb.add_option("--max-length", options->max_length, "Tokens per text, with --encoder")
       ->capture_default_str();
   add_format(verb, options->format);
   verb.add_flag("--no-cache", options->no_cache,
@@ -90,7 +90,7 @@ void add_tokenize(Program& program) {
   verb.add_option("files", *files,
                   "JSONL, CSV, TSV or plain lines; - is standard input (the default)")
       ->type_name("FILE");
-  verb.add_option("--max-length", options->max_length, "Tokens a text, with --encoder")
+  verb.add_option("--max-length", options->max_length, "Tokens per text, with --encoder")
       ->capture_default_str();
   add_format(verb, *format);
   verb.add_option("--registry", options->registry, "Registry folder")

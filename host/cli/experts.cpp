@@ -60,7 +60,7 @@ std::string why_text(const Json& e) {
   return out;
 }
 
-// Whose signature the package carries, and whether the registry (where there is one) trusts it.
+// Whose signature the package carries, and whether the registry (if there is one) trusts it.
 Json signature_json(const fs::path& package, const fs::path& registry) {
   if (!fs::exists(package / registry::kSignatureFile)) return nullptr;
   const auto signature =
@@ -128,7 +128,7 @@ Json inspect(const fs::path& path, const fs::path& registry) {
       {"provenance", m.provenance}};
 }
 
-// Exit 5 where an expert that was asked for is refused.
+// Exit 5 if an expert that was asked for is refused.
 int verify_status(const Json& result) {
   const auto refused = [](const Json& e) { return e["state"] == "refused"; };
   return std::any_of(result["experts"].begin(), result["experts"].end(), refused) ? 5 : 0;
@@ -200,7 +200,7 @@ void add_experts(Program& program) {
       ->type_name("PATH")
       ->required();
   add.add_option("--name", *name, "Name in this registry (default: the package's)");
-  add.add_option("--max-length", options->max_length, "Tokens a text, of a new registry")
+  add.add_option("--max-length", options->max_length, "Tokens per text, of a new registry")
       ->capture_default_str();
   add_common(add, program, *options);
   action(add, [&program, options, package, name] {

@@ -71,7 +71,7 @@ void add_gate_fit(CLI::App& verb, training::GateTrainingOptions& options) {
   verb.add_option("--weight-decay", options.weight_decay,
                   "AdamW: decoupled; lbfgs: a penalty of half its square norm over the texts")
       ->capture_default_str();
-  verb.add_option("--batch", options.batch, "Texts a step of AdamW")->capture_default_str();
+  verb.add_option("--batch", options.batch, "Texts per step of AdamW")->capture_default_str();
 }
 
 }  // namespace moecollab::cli

@@ -52,7 +52,7 @@ void add_grow(Program& program) {
   verb.add_flag("--prototype", growth.prototype,
                 "Train nothing: the row is the mean feature of the new domain");
   verb.add_flag("--guard", growth.guard,
-                "Refuse to save where an old domain has no replay to be checked on");
+                "Refuse to save if an old domain has no replay to be checked on");
   learns_from_data(verb, program, options, [&program](const auto& o) {
     const Json result = open_engine().grow(o, program.context());
     print_result(program, result, grow_text(result));

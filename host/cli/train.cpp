@@ -59,7 +59,7 @@ void add_recipe(CLI::App& verb, contribution::RecipeOverrides& recipe, RecipeWor
   verb.add_option("--epochs", recipe.epochs,
                   "Epochs at most (default of this and the next: the kind's [training])");
   verb.add_option("--lr", recipe.lr, "Learning rate of AdamW");
-  verb.add_option("--batch", recipe.batch, "Texts a step");
+  verb.add_option("--batch", recipe.batch, "Texts per step");
   verb.add_option("--patience", recipe.patience, "Epochs without a better one before it stops");
   verb.add_option("--warmup", recipe.warmup, "Share of the steps over which the rate rises");
   verb.add_option("--schedule", words.schedule, "constant, or linear: the rate falls to 0")
@@ -104,7 +104,7 @@ void add_train_expert(Program& program) {
       ->required();
   verb.add_option("--domain", expert.domain, "Domain whose training file is used")->required();
   add_recipe(verb, expert.recipe, *words);
-  verb.add_option("--max-length", options->max_length, "Tokens a text, of a new registry")
+  verb.add_option("--max-length", options->max_length, "Tokens per text, of a new registry")
       ->capture_default_str();
   verb.add_option("--weights", words->weights, "Type of the package's weights")
       ->type_name("f32|bf16")
@@ -112,7 +112,7 @@ void add_train_expert(Program& program) {
   verb.add_flag("--no-refit", words->no_refit,
                 "Leave the held-out texts out of the installed expert");
   verb.add_flag("--force", expert.force, "Install the next version if the expert exists");
-  verb.add_flag("--resume", expert.checkpoints.resume, "Go on from where an interrupted run was");
+  verb.add_flag("--resume", expert.checkpoints.resume, "Continue an interrupted run");
   verb.add_option("--checkpoint-seconds", expert.checkpoints.seconds,
                   "How often a checkpoint is written")
       ->capture_default_str();

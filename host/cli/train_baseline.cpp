@@ -66,12 +66,11 @@ void add_train_baseline(Program& program) {
       "--epochs", options->epochs,
       "head: at most, the best held-out one counts (100); deep: this many (the kind's)");
   verb.add_option("--lr", options->lr, "Learning rate of AdamW (head: 1e-3)");
-  verb.add_option("--batch", options->batch, "Texts a step (head: 256)");
+  verb.add_option("--batch", options->batch, "Texts per step (head: 256)");
   verb.add_option("--weight-decay", options->weight_decay, "head: of AdamW (0.05)");
   verb.add_option("--set", words->settings, "deep: a setting of the kind's [config]; repeatable")
       ->type_name("KEY=VALUE");
-  verb.add_flag("--resume", options->checkpoints.resume,
-                "deep: go on from where an interrupted run was");
+  verb.add_flag("--resume", options->checkpoints.resume, "deep: continue an interrupted run");
   verb.add_option("--checkpoint-seconds", options->checkpoints.seconds,
                   "deep: how often a checkpoint is written")
       ->capture_default_str();

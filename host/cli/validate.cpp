@@ -47,7 +47,8 @@ void add_validate(Program& program) {
       ->type_name("1|2|3|4|5")
       ->capture_default_str();
   verb.add_option("--check", options->checks, "Only the check of that id; repeatable");
-  verb.add_flag("--list", options->list, "Every check, what it promises and how it is mended");
+  verb.add_flag("--list", options->list,
+                "Every check, what it promises and how a failure is fixed");
   verb.add_option("--encoder", options->encoder,
                   "Encoder folder, for a package made for an encoder")
       ->type_name("FOLDER")

@@ -39,7 +39,7 @@ struct Program {
 // FOLDER, PATH (a file or a folder), DOMAIN=FILE, or the words that it may be ("cpu|auto"); help,
 // completions and manual pages are made from it.
 void add_common(CLI::App& verb, Program& program, engine::CommonOptions& options);
-// Of these, --json, --quiet and --config, which every verb takes.
+// Only --json, --quiet and --config, which every verb takes.
 void add_output(CLI::App& verb, Program& program);
 void add_seed(CLI::App& verb, engine::RunOptions& options);
 void add_cache(CLI::App& verb, engine::WhereOptions& options);
@@ -51,7 +51,7 @@ void add_gate_fit(CLI::App& verb, training::GateTrainingOptions& options);
 // --fusion, one of `words` ("mixture|logit-union"); the gate's unless given.
 void add_fusion(CLI::App& verb, std::optional<fusion::Mode>& mode, const std::string& words);
 
-// KEY=VALUE of --set, the value read as JSON where it is some and as a string else. Throws
+// KEY=VALUE of --set, the value read as JSON if it is JSON, else as a string. Throws
 // E_CONFIG.
 Json parse_settings(const std::vector<std::string>& settings);
 

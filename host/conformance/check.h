@@ -39,7 +39,7 @@ struct Check {
   const char* id;
   int level;            // 1 load, 2 contract, 3 numerics, 4 training, 5 stress
   const char* promise;  // what holds for a good expert
-  const char* cure;     // how authors usually mend it
+  const char* cure;     // how authors usually fix it
   void (*run)(Subject& subject, Findings& findings);
   bool exits = false;  // its process ends by exit(), which must succeed too
 };

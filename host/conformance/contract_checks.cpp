@@ -1,4 +1,4 @@
-// Level 2: the calls keep the contract of abi.h, also where a host does the unusual.
+// Level 2: the calls keep the contract of abi.h, also if a host does the unusual.
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <malloc.h>
@@ -24,12 +24,12 @@ namespace moecollab::conformance {
 namespace {
 
 constexpr int kRounds = 100;
-constexpr int64_t kLeak = 128;  // bytes a round that are no leak
+constexpr int64_t kLeak = 128;  // bytes per round that are no leak
 // LibTorch frees in one thread what another one allocated, and keeps some of it.
 constexpr int64_t kTorchLeak = 1024;
 constexpr int kLeastRounds = 8;
 constexpr std::chrono::milliseconds kWarmUp(1000);
-constexpr size_t kLargestBatch = 512;  // rows, where any number is allowed
+constexpr size_t kLargestBatch = 512;  // rows, for experts that allow any number
 
 void check_extensions(Subject& subject, Findings& findings) {
   for (const char* id :
@@ -82,7 +82,7 @@ void expect_refused(Subject& subject, Findings& findings, const std::string& wha
     return;
   }
   if (expert != nullptr)
-    findings.add(fmt::format("*expert stays NULL where create() refuses {}", what), "it was set");
+    findings.add(fmt::format("*expert stays NULL if create() refuses {}", what), "it was set");
 }
 
 void check_create_refusals(Subject& subject, Findings& findings) {
@@ -291,7 +291,7 @@ constexpr Check kContractChecks[] = {
      &check_struct_sizes},
     {"requirements", 2, "requirements() says what expert.toml says, always",
      "derive both from the same values; never change them after create()", &check_requirements},
-    {"null-arguments", 2, "NULL where abi.h allows it is fine, elsewhere an error",
+    {"null-arguments", 2, "NULL is fine if abi.h allows it, elsewhere an error",
      "check pointers first", &check_null_arguments},
     {"batch-sizes", 2, "one row and the largest batch are served",
      "size buffers by batch->rows of each call", &check_batch_sizes},

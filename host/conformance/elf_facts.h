@@ -18,8 +18,8 @@ struct ElfFacts {
   std::vector<std::string> versions;  // "GLIBC_2.34", "GLIBCXX_3.4.30", …
 };
 
-// Of a file that experts::scan_library() accepted. Throws E_ELF_BOUNDS for tables that lie outside
-// the file. Never reads outside `bytes`.
+// Reads a file that experts::scan_library() accepted. Throws E_ELF_BOUNDS for tables that lie
+// outside the file. Never reads outside `bytes`.
 ElfFacts read_elf(std::string_view bytes, const std::string& file);
 
 // The greatest "PREFIX_a.b.c" of the versions as its numbers, or empty.

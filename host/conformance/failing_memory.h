@@ -1,4 +1,4 @@
-// Allocations of one loaded library that fail when they are told to; nobody else's do.
+// Allocations of one loaded library that fail on request; nobody else's do.
 #pragma once
 
 #include <cstdint>

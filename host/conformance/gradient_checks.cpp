@@ -98,7 +98,7 @@ struct Scene {
         batch(expert.batch(rows, false)),
         gy(cotangent(kRows * static_cast<size_t>(subject.classes()))) {
     if (expert.parameters().empty()) expert.bind(3);
-    // Initial values are often 0, where much has no gradient.
+    // Initial values are often 0, and there much has no gradient.
     std::mt19937 draw(5);
     std::normal_distribution<float> normal(0, 0.02F);
     for (auto& p : expert.parameters()) {
@@ -318,7 +318,7 @@ constexpr Check kGradientChecks[] = {
     {"gradients", 4, "vjp gives the gradients that differences give",
      "compare the derivative with finite differences of your own forward", &check_gradients},
     {"input-gradients", 4, "vjp gives the gradients of the inputs",
-     "write gx where it is not NULL; it is not zeroed before", &check_input_gradients},
+     "write gx if it is not NULL; it is not zeroed before", &check_input_gradients},
     {"accumulates", 4, "gradients are added to what is there", "use += for parameter gradients",
      &check_accumulates},
     {"saved-contexts", 4, "any number of saved contexts may live",

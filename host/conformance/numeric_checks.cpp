@@ -16,7 +16,7 @@ constexpr uint32_t kUnwritten = 0x7FA0DEAD;
 constexpr double kRowTolerance = 1e-5;
 constexpr int kManyCalls = 300;
 
-// Rows asked for one batch after another where one batch may not hold them all.
+// Rows asked for one batch after another if one batch may not hold them all.
 std::vector<float> forward_all(TestExpert& expert, const std::vector<TestBatch::Row>& rows) {
   const size_t step = expert.at_most(rows.size());
   std::vector<float> all;

@@ -213,7 +213,7 @@ void check_latency(Subject& subject, Findings& findings) {
     }
     std::sort(times.begin(), times.end());
     findings.note(fmt::format(
-        "{:.0f} us a row at batch {}",
+        "{:.0f} us per row at batch {}",
         times[times.size() / 2] * 1e6 / static_cast<double>(batch.view().rows), batch.view().rows));
   }
 }

@@ -44,7 +44,7 @@ std::string message_of(const moec_error& error);
 
 class Subject;
 
-// One object of the library. Parameters, where it has any, are bound to guarded storage and hold
+// One object of the library. Parameters, if it has any, are bound to guarded storage and hold
 // the package's weights or initial values; an expert that fits itself and has no weights has learnt
 // a toy set. Every call throws CallFailed for a status other than MOEC_OK.
 class TestExpert {
@@ -57,7 +57,7 @@ class TestExpert {
   const moec_requirements& requirements() const { return requirements_; }
   // Logits [rows · classes] in guarded memory; `outside` (if given) says what was written round it.
   std::vector<float> forward(const TestBatch& batch, std::string* outside = nullptr);
-  // `rows`, or its largest batch where that is smaller.
+  // `rows`, or its largest batch if that is smaller.
   size_t at_most(size_t rows) const;
   std::vector<TestBatch::Row> rows(size_t count, uint64_t seed) const;
   TestBatch batch(const std::vector<TestBatch::Row>& rows, bool read_only = true) const;

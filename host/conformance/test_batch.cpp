@@ -48,7 +48,7 @@ TestBatch::TestBatch(const std::vector<Row>& rows, uint32_t inputs, size_t layer
   if (read_only) make_read_only();
 }
 
-// One behind the other without a 0 between, the last one ending where memory ends.
+// One after the other without a 0 between, the last one ending where memory ends.
 void TestBatch::add_texts(const std::vector<Row>& rows) {
   size_t size = 0;
   for (const Row& row : rows) size += row.text.size();

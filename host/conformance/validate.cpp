@@ -194,7 +194,7 @@ std::string to_text(const Report& report) {
     for (const Finding& f : o.findings)
       out += fmt::format("        expected: {}\n        seen:     {}\n", f.expected, f.seen);
     if (!o.findings.empty() && *o.check.cure != '\0')
-      out += fmt::format("        mend:     {}\n", o.check.cure);
+      out += fmt::format("        fix:      {}\n", o.check.cure);
   }
   if (!report.not_run.empty())
     out += fmt::format("{} checks of higher levels were not run\n", report.not_run.size());
@@ -250,7 +250,7 @@ std::string checks_text() {
       out += fmt::format("L{} {}\n", level, kLevels[level]);
     }
     out += fmt::format("  {:<17} {}\n", check.id, check.promise);
-    if (*check.cure != '\0') out += fmt::format("  {:<17} mend: {}\n", "", check.cure);
+    if (*check.cure != '\0') out += fmt::format("  {:<17} fix: {}\n", "", check.cure);
   }
   return out;
 }

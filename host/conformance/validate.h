@@ -28,8 +28,8 @@ struct Report {
 };
 
 // Throws E_CONFIG for a path that is not there, an unknown check, and a package made for an encoder
-// where none is given. A package that cannot be read is a failed check `package`. Levels above the
-// first with a failure are not run, nor is anything behind a library that does not load. `prepare`
+// if none is given. A package that cannot be read is a failed check `package`. Levels above the
+// first with a failure are not run, nor is anything after a library that does not load. `prepare`
 // is called once the manifest is known, before any library is loaded.
 Report validate(const ValidateOptions& options,
                 const std::function<void(const registry::Manifest&)>& prepare = {});

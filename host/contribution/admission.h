@@ -1,6 +1,6 @@
-// The admission test: whether a candidate does harm to what is installed (design page 4,
-// "Admission and growth"). The answers are fused by the linear opinion pool (`mixture`), whatever
-// the gate's own fusion is.
+// The admission test: whether a candidate does harm to what is installed (docs/mathematics.md,
+// "Admission of a candidate"). The answers are fused by the linear opinion pool (`mixture`),
+// whatever the gate's own fusion is.
 #pragma once
 
 #include <ATen/ATen.h>
@@ -37,7 +37,7 @@ struct PairedChange {
 // texts without a difference prove nothing. n >= 1.
 PairedChange paired_change(const at::Tensor& before, const at::Tensor& after);
 
-// Texts after which the bound would clear the margin if change and spread stay as they are; 0 where
+// Texts after which the bound would clear the margin if change and spread stay as they are; 0 if
 // none would, since the change is the margin itself.
 int64_t texts_needed(const PairedChange& change, double margin = kMargin);
 
@@ -50,7 +50,7 @@ Verdict decide(const PairedChange& forced, double own_accuracy, double majority,
                double margin = kMargin);
 
 // A forced share: the same for each label space that some present expert answers in, and within it
-// the same for each of its experts. spaces and present [E]; weights [E] that sum to 1 (all 0 where
+// the same for each of its experts. spaces and present [E]; weights [E] that sum to 1 (all 0 if
 // none is present).
 std::vector<double> forced_share(const std::vector<int>& spaces, const std::vector<bool>& present);
 

@@ -18,7 +18,7 @@ struct DomainChanges {
   std::vector<std::pair<std::string, PairedChange>> domains;
 };
 
-// The candidate alone on its own domain, which it is told.
+// The candidate alone on its own domain, which is known to it.
 struct OwnDomain {
   int64_t n = 0;  // texts
   double accuracy = 0;

@@ -110,7 +110,7 @@ double held_out_loss(const GateFitSummary& gate) {
               "give more training texts");
 }
 
-// Experts, then the gate. Where it cannot be finished, the registry is as before.
+// Experts, then the gate. If it cannot be finished, the registry is as before.
 Round train_round(const AlternationOptions& options, const std::vector<data::Dataset>& datasets,
                   const pipeline::PoolOptions& open,
                   const std::function<GateFitSummary()>& fit_gate, RegistrySnapshot& before) {

@@ -10,7 +10,7 @@
 namespace moecollab::contribution {
 
 struct CheckpointOptions {
-  bool resume = false;  // go on from where an interrupted run was
+  bool resume = false;  // continue an interrupted run
   double seconds = 30;  // how often one is written
 };
 

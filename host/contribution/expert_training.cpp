@@ -41,7 +41,7 @@ std::string run_digest(const registry::Manifest& manifest, const registry::Packa
   return sha256_hex(to_line(all));
 }
 
-// registry/history/<name>.jsonl: an epoch a line, the whole file anew each time.
+// registry/history/<name>.jsonl: a line per epoch, the whole file again each time.
 void write_history(const fs::path& registry, const std::string& name,
                    const std::vector<training::EpochRecord>& history) {
   const fs::path file = registry::expert_history(registry, name);

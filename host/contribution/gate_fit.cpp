@@ -59,7 +59,7 @@ pipeline::GateFile gate_file(pipeline::Pool& pool, const std::vector<data::Datas
 }
 
 // What `grow` needs of these domains when their data is gone. Returns the file's SHA-256, or ""
-// where nothing is kept; rows kept of an earlier gate go.
+// if nothing is kept; rows kept of an earlier gate go.
 std::string keep_replay(pipeline::Pool& pool, const training::GateInputs& inputs) {
   const fs::path& registry = pool.options().registry;
   const fs::path path = registry::replay_file(registry);

@@ -24,7 +24,7 @@ struct FittedGate {
 // Fits a gate over all experts of the pool and writes it into the pool's registry, with its history
 // and the rows kept for `grow`, as one change under the registry's lock, which it takes when the
 // fit is done. Nothing is written before. Throws as collect_gate_inputs() and fit_gate(), E_DATA
-// where a training file has changed meanwhile, and E_WRITE.
+// if a training file has changed meanwhile, and E_WRITE.
 FittedGate fit_and_write_gate(pipeline::Pool& pool, const std::vector<data::Dataset>& datasets,
                               const training::GateTrainingOptions& settings);
 

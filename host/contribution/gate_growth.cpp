@@ -82,7 +82,7 @@ void apply_guard(const GrowthGuard& guard, const std::vector<GrowthGuard::Change
       "give their training data with --data-dir, or fit with `train-gate --keep-replay N`");
 }
 
-// Of the e-th expert on the new domain's held-out texts; nullopt if there is none.
+// Accuracy of the e-th expert on the new domain's held-out texts; nullopt if there is none.
 std::optional<double> own_accuracy(const InstalledExpert& expert, size_t e,
                                    const GrowthTexts& texts) {
   int64_t right = 0, count = 0;
@@ -106,13 +106,13 @@ void extend_prior(std::vector<double>& prior, size_t new_rows) {
   prior.resize(prior.size() + new_rows, 1 / all);
 }
 
-// What an unknown domain is told by, measured again if all old domains are replayed.
+// What an unknown domain is recognised by, measured again if all old domains are replayed.
 void measure_entropies(const gate::Gate& grown, const GrowthTexts& texts, Log log,
                        pipeline::GateFile& file) {
   if (!texts.unchecked.empty()) {
     log.note(
-        "unknown_domain is still told by the old gate's entropies, since not every old domain is "
-        "replayed");
+        "unknown_domain is still decided by the old gate's entropies, since not every old domain "
+        "is replayed");
     return;
   }
   std::vector<at::Tensor> z;

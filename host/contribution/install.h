@@ -23,9 +23,9 @@ void ensure_registry(const fs::path& folder, const encoder::EncoderSettings& enc
 void place_package(const fs::path& registry_folder, const registry::Package& package,
                    const fs::path& target, Log log);
 
-// Copies the package to experts/<name>/<version>/ and, where registry.toml has no entry of that
+// Copies the package to experts/<name>/<version>/ and, if registry.toml has no entry of that
 // name, appends one for versions compatible with this one. A version that is there already is
-// E_REG_EXISTS, unless its package is the very same (copied again where its files are damaged); a
+// E_REG_EXISTS, unless its package is the very same (copied again if its files are damaged); a
 // failure leaves the registry as it was.
 void install(const fs::path& registry_folder, const registry::Package& package,
              const std::string& name, Log log);

@@ -35,9 +35,9 @@ struct JointRound {
 
 // Trains every expert of the gate that has moecollab.train/1, learns nothing but parameters and was
 // trained in this registry, on the texts that are not held out, and installs each as its next
-// version, with its answers on the held-out texts; the gate that learnt with them is left behind,
-// to be fitted as usual. Files of domains without such an expert are left out. The snapshot is told
-// of each expert before its installation. Throws E_TRAIN_UNSUPPORTED if there is no such expert.
+// version, with its answers on the held-out texts; the gate that learnt with them is dropped, to be
+// fitted as usual. Files of domains without such an expert are left out. The snapshot learns of
+// each expert before its installation. Throws E_TRAIN_UNSUPPORTED if there is no such expert.
 JointRound train_jointly(const AlternationOptions& options,
                          const std::vector<data::Dataset>& datasets,
                          const pipeline::PoolOptions& open, RegistrySnapshot& before);

@@ -19,7 +19,7 @@ constexpr const char* kPackage = "package";
 constexpr const char* kResult = "result.json";
 
 // The domain's label space and the order of its labels: the registry's or an installed expert's
-// where there is one, else <domain>/1 with the labels sorted.
+// if there is one, else <domain>/1 with the labels sorted.
 fusion::LabelSpace label_space(const pipeline::Pool& pool, const data::Dataset& dataset) {
   const bool known = pool.registry().domains.contains(dataset.domain) ||
                      std::any_of(pool.candidates().begin(), pool.candidates().end(),
@@ -114,7 +114,7 @@ void finish(const pipeline::PoolOptions& open, const registry::Package& package,
 bool equal(const Json& a, const Json& b) { return nlohmann::json(a) == nlohmann::json(b); }
 
 // The result of a run that was killed when its package was written already, its last steps now
-// done; nullopt if there is none to go on with. `wanted`: the manifest of this run's expert.
+// done; nullopt if there is none to continue from. `wanted`: the manifest of this run's expert.
 std::optional<ExpertTrained> finished_before(const ExpertPlan& plan,
                                              const registry::Manifest& wanted,
                                              const pipeline::PoolOptions& open) {
@@ -137,7 +137,7 @@ std::optional<ExpertTrained> finished_before(const ExpertPlan& plan,
   }
   const Json result = parse_json(read_file(folder / kResult, "E_CKPT_READ"));
   open.context.log.note(
-      fmt::format("{} was trained already: going on with its installation", name));
+      fmt::format("{} was trained already: continuing with its installation", name));
   training::Checkpoints checkpoints(folder, {}, /*resume=*/true);
   finish(open, package, name, checkpoints);
   return expert_trained_from_json(result);

@@ -15,7 +15,7 @@ struct ExpertTrained {
   std::string sha256;    // of its package
   int32_t epochs = 0;    // chosen
   int64_t held_out = 0;  // texts
-  // Of the epoch that was chosen; none: no text was held out.
+  // Figures of the epoch that was chosen; none: no text was held out.
   std::optional<double> held_out_accuracy, held_out_loss;
   std::vector<training::EpochRecord> history;
 };

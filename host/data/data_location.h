@@ -20,11 +20,11 @@ struct DataOptions {
 struct DataFile {
   std::string domain;
   fs::path path;
-  std::string split;  // which of the folder's files; as in the options where the file was named
+  std::string split;  // which of the folder's files; as in the options if the file was named
 };
 
 // The files of all domains given, sorted by domain, at least one. `default_split` is a split, or
-// "test-else-dev": test where there is one, else dev. Domains of the folder that lack the split are
+// "test-else-dev": test if there is one, else dev. Domains of the folder that lack the split are
 // left out with a warning; names beginning with "." are none.
 // Throws E_CONFIG (neither folder nor file, DOMAIN=FILE malformed, a domain twice, no such split),
 // E_DATA (no such folder, no domain in it has the split).

@@ -56,7 +56,7 @@ Dataset read_dataset(const std::string& domain, const fs::path& file, Format for
   take_examples(records, dataset);
   if (dataset.examples.empty()) {
     throw Error("E_DATA", fmt::format("{}:1: the file holds no examples", shown(file)),
-                "a line a text: {\"text\": …, \"label\": …}");
+                "a line per text: {\"text\": …, \"label\": …}");
   }
   dataset.sha256 = to_hex(digest.finish());
   return dataset;

@@ -77,7 +77,7 @@ void RowReader::parse(std::string_view piece) {
   if (damaged_) return;
   if (used != piece.size()) {
     if (csv_error(parser_.get()) != CSV_EPARSE) throw std::bad_alloc();
-    damage("a double quote stands inside a field, or text behind a closing quote");
+    damage("a double quote stands inside a field, or text after a closing quote");
   } else if (csv_get_buffer_size(parser_.get()) > kMaxLine + 2 * kPiece) {
     damage(too_long());
   }

@@ -17,13 +17,13 @@ namespace moecollab::data {
 struct Row {
   int64_t number = 1;               // from 1: the header is row 1
   std::vector<std::string> fields;  // none: the row is an empty line
-  // Why this row, and with it all behind it, cannot be read; else empty. The field behind `fields`
+  // Why this row, and with it all after it, cannot be read; else empty. The field after `fields`
   // is the damaged one.
   std::string damage;
 };
 
 // Rows as RFC 4180 has them: a field with a delimiter, a line break or a quote in it stands in
-// double quotes, and a quote in it is doubled. Strict: a quote elsewhere, text behind a closing
+// double quotes, and a quote in it is doubled. Strict: a quote elsewhere, text after a closing
 // quote, a byte order mark, more than 4096 columns or a row above kMaxLine bytes is damage. White
 // space belongs to the field. Rows end with "\n" or "\r\n". Not thread-safe.
 class RowReader {
@@ -36,7 +36,7 @@ class RowReader {
   void feed(std::string_view bytes);
   // No more bytes: an open row ends here; an open quote is damage.
   void finish();
-  // The next row that is complete; nothing comes behind a damaged one.
+  // The next row that is complete; nothing comes after a damaged one.
   std::optional<Row> next();
 
  private:

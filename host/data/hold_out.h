@@ -10,8 +10,8 @@ namespace moecollab::data {
 
 // For each example, whether it is held out.
 //
-// Of the n distinct texts that carry a label, the floor(n / 5) with the smallest SHA-256 of their
-// bytes are held out, at least 1 where n >= 2 (none where n = 1). A text that any of its labels
+// Per label, the floor(n / 5) of its n distinct texts with the smallest SHA-256 of their bytes are
+// held out, at least 1 if n >= 2 (none if n = 1). A text that any of its labels
 // chooses is held out wherever it stands, so a text is never on both sides; a label that shares
 // texts with others may for that reason lose more than a fifth. Depends on the set of (text, label)
 // pairs only: not on the order of lines, not on repetitions, not on a seed.

@@ -20,12 +20,12 @@ struct Line {
   bool too_long = false;  // longer than kMaxLine: `bytes` are the first few only
 };
 
-// Of a line that is too long no more than kMaxLine + 1 bytes are ever stored, and it is reported as
-// soon as it is known to be. Not thread-safe.
+// Stores no more than kMaxLine + 1 bytes of a line that is too long, and reports it as soon as it
+// is known to be. Not thread-safe.
 class LineSplitter {
  public:
   void feed(std::string_view bytes);
-  // No more bytes: what stands behind the last line end, if anything, is a line too.
+  // No more bytes: what stands after the last line end, if anything, is a line too.
   void finish();
   // The next line that is complete.
   std::optional<Line> next();

@@ -165,7 +165,7 @@ void require_readable(const Row& row) {
                   row.damage.ends_with("byte order mark")
                       ? kByteOrderMarkHint
                       : "a field with a quote, a delimiter or a line break in it stands in double "
-                        "quotes, and a quote in it is doubled; nothing behind this row is read",
+                        "quotes, and a quote in it is doubled; nothing after this row is read",
                   row.fields.size() + 1);
   }
   if (row.fields.empty()) throw Refused("the row is empty", "remove the empty line", 1);

@@ -26,7 +26,7 @@ struct Record {
 
 struct Refusal {
   int64_t line = 0;
-  int64_t column = 0;  // of the row, from 1; 0 where lines have none
+  int64_t column = 0;  // of the row, from 1; 0 if lines have none
   std::string reason;
   std::string hint;
   bool whole_file = false;  // the header is wrong: the file holds no record that could be read
@@ -38,7 +38,7 @@ std::string place(const Refusal& refusal);
 using Entry = std::variant<Record, Refusal>;
 
 // Bytes in, records and refusals out, in the order of the file. A refused record does not stop
-// those behind it, but for a damaged CSV row (unbalanced quotes): there the reader stops.
+// those after it, but for a damaged CSV row (unbalanced quotes): there the reader stops.
 // kAuto tells JSONL from lines by the first byte. Not thread-safe.
 class RecordReader {
  public:

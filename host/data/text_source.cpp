@@ -114,7 +114,7 @@ bool TextSource::ready(int timeout_ms) {
 bool TextSource::at_end() const { return !input_ && opened_ == files_.size(); }
 
 // Makes the next record of what was read already the pending one, if there is one, going over to
-// the next file where one has ended.
+// the next file if one has ended.
 bool TextSource::fill() {
   while (!pending_) {
     if (!input_) {

@@ -20,7 +20,7 @@ struct TextRecord {
   std::string text;  // UTF-8, and more than white space
 };
 
-// A record that cannot be read; those behind it can, unless the message says otherwise.
+// A record that cannot be read; those after it can, unless the message says otherwise.
 struct BadRecord {
   int64_t line = 0;
   std::string code;     // E_DATA
@@ -32,7 +32,7 @@ Json to_json(const BadRecord& bad);
 
 using TextItem = std::variant<TextRecord, BadRecord>;
 
-// The records of several files, one behind the other. Reads no further ahead than what is there:
+// The records of several files, one after the other. Reads no further ahead than what is there:
 // a line is delivered as soon as its line end is, a last line at the end of its file. Holds one
 // file open at a time. Not thread-safe.
 class TextSource {
@@ -48,7 +48,7 @@ class TextSource {
 
   // The next record, waiting for it if need be (a signal does not end the wait); nullopt at the end
   // of the last file. Throws E_DATA if a file cannot be read or its CSV header is wrong; a further
-  // call goes on with the next file.
+  // call continues with the next file.
   std::optional<TextItem> next();
 
   // Waits up to `timeout_ms` (0: not at all; negative: without end) and says whether next() can now

@@ -245,7 +245,7 @@ void Encoder::run_model(std::span<const int64_t> rows, const FeatureRequest& req
     }
     if (stop) {
       throw Error("E_INTERRUPTED", "encoding was interrupted",
-                  cache_ ? "the same command goes on: what was encoded is in the cache" : "");
+                  cache_ ? "the same command continues: what was encoded is in the cache" : "");
     }
     std::vector<int64_t> targets;
     for (const int64_t i : batch) targets.push_back(rows[static_cast<size_t>(i)]);

@@ -38,9 +38,9 @@ struct EncoderCounters {
   int64_t tokens = 0;      // real tokens of the texts that were tokenised
 };
 
-// Of some texts, special tokens included, after truncation.
+// Lengths of some texts, special tokens included, after truncation.
 struct TextLengths {
-  std::vector<int32_t> tokens;  // a number a text
+  std::vector<int32_t> tokens;  // a number per text
   int64_t truncated = 0;        // texts longer than the maximum
 };
 
@@ -66,15 +66,15 @@ class Encoder {
                   std::string_view progress_label = {});
 
   // The weight of Hugging Face's BertModel of that name, without "bert.": float32 on the CPU, read
-  // at the first call; nullptr where there is none. Valid as long as the encoder. Thread-safe.
+  // at the first call; nullptr if there is none. Valid as long as the encoder. Thread-safe.
   const at::Tensor* weight(const std::string& name) const;
 
   // Loads and prepares the model now, for callers that time encode().
   void load();
 
-  // Tokenises them anew, so that the answer is the same whatever is cached.
+  // Tokenises them again, so that the answer is the same whatever is cached.
   TextLengths lengths(std::span<const std::string_view> texts) const;
-  // Operations of one pass over a text of that many tokens, all blocks (2 a multiply-add).
+  // Operations of one pass over a text of that many tokens, all blocks (2 per multiply-add).
   int64_t flops(int64_t length) const;
 
  private:

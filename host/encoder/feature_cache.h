@@ -1,4 +1,4 @@
-// Pooled features on disk, so that the frozen encoder runs once a text in a lifetime.
+// Pooled features on disk, so that the frozen encoder runs once per text in a lifetime.
 #pragma once
 
 #include <ATen/ATen.h>
@@ -19,11 +19,11 @@
 
 namespace moecollab::encoder {
 
-// FOLDER/<key>/<digest>.safetensors, one file a run that added rows, holding `text_sha256` [n, 32]
-// and `features` [n, H]. The key is the digest of all that the numbers depend on beside the text:
-// encoder fingerprint, layer, pooling, precision, device class and engine version. Every file's
-// content digest is checked when it is opened; a damaged file is reported and removed, and its rows
-// are computed anew. Not thread-safe; several processes may share a folder.
+// FOLDER/<key>/<digest>.safetensors, one file per run that added rows, holding `text_sha256` [n,
+// 32] and `features` [n, H]. The key is the digest of all that the numbers depend on beside the
+// text: encoder fingerprint, layer, pooling, precision, device class and engine version. Every
+// file's content digest is checked when it is opened; a damaged file is reported and removed, and
+// its rows are computed again. Not thread-safe; several processes may share a folder.
 class FeatureCache {
  public:
   // `engine`: precision, device class and versions as one string. `capacity` in bytes: the oldest

@@ -47,7 +47,7 @@ struct Features {
   std::map<int, at::Tensor> hidden;  // each [T, H] float32
 
   int64_t rows() const { return static_cast<int64_t>(texts.size()); }
-  // Of a row; 0 where neither tokens nor hidden states were asked for.
+  // Tokens of a row; 0 if neither tokens nor hidden states were asked for.
   int64_t tokens(int64_t row) const {
     const auto i = static_cast<size_t>(row);
     return row_offsets.empty() ? 0 : row_offsets[i + 1] - row_offsets[i];

@@ -11,41 +11,72 @@
 
 namespace moecollab::engine {
 
-// Each verb returns what `--json` prints; all throw moecollab::Error, E_INTERRUPTED if the context
-// asks for a stop. One verb at a time.
+// The verbs, as docs/README.md's pages describe them. Each returns what `--json` prints and keeps
+// nothing of it. One verb at a time: a verb sets the thread count of the process. All throw
+// moecollab::Error, whose codes and families docs/operating.md lists: among them E_CONFIG for
+// options out of range, E_REG_* for a registry, E_GATE for a gate, E_ENCODER* for an encoder,
+// E_DATA for a file that cannot be used, an expert's own code if one that is needed is refused,
+// E_WRITE for a result that cannot be written, and E_INTERRUPTED if the context asks for a stop.
+// Verbs that train, judge or evaluate also write the feature cache, unless no_cache is set.
 class Engine {
  public:
   virtual ~Engine() = default;
 
+  // Trains a kind on one domain's training file and installs the expert; makes the registry if
+  // there is none. Throws E_REG_EXISTS if it is installed and `force` is not set, E_TRAIN_* if the
+  // kind cannot learn or diverges, E_CKPT for a checkpoint that --resume cannot use.
   virtual Json train_expert(const TrainExpertOptions& options, const RunContext& context) = 0;
+  // Trains experts and gate in turn while the held-out loss falls. A round that does not lower it,
+  // or throws, is undone. Throws E_TRAIN_UNSUPPORTED if no expert was trained in this registry.
   virtual Json train_rounds(const TrainRoundsOptions& options, const RunContext& context) = 0;
+  // Fits a gate over all experts that are ready and writes gate/; the old gate stays until the new
+  // one is whole. Throws E_DATA_CHANGED if a training file changes meanwhile.
   virtual Json train_gate(const TrainGateOptions& options, const RunContext& context) = 0;
+  // Trains a model to compare with on all domains and writes baselines/. Throws E_REG_EMPTY without
+  // an expert, E_ENCODER without an encoder.
   virtual Json train_baseline(const TrainBaselineOptions& options, const RunContext& context) = 0;
+  // Adds rows for new experts to the gate; all other rows keep their bits. Throws E_REQUIRE_GUARD
+  // if an old domain would lose too much; the gate is then as it was, as after every error.
   virtual Json grow(const GrowOptions& options, const RunContext& context) = 0;
-  // The verdict, which also lies in registry/admission/; a refusal does not throw.
+  // Judges a package against the pool without installing it. Returns the verdict and writes it into
+  // registry/admission/; a refusal does not throw. Throws E_REG_EMPTY if no expert is ready.
   virtual Json admit(const AdmitOptions& options, const RunContext& context) = 0;
+  // Fits a gate for each pair of λ1 and λ2, and writes the results into `out`; the registry's
+  // gate stays. Points that an earlier run finished with equal data and options are taken over.
+  // Throws E_LOCK if another process uses the folder.
   virtual Json sweep(const SweepOptions& options, const RunContext& context) = 0;
-  // The report of design page 6.
+  // Evaluates the collaboration on labelled texts. Returns the report (docs/report.md) and writes
+  // no file but the cache. Throws E_DATA_CHANGED if a data file changes meanwhile.
   virtual Json eval(const EvalOptions& options, const RunContext& context) = 0;
-  // Calls `emit` with one JSON line a text, in order, and then with an empty one where a batch ends
-  // (a good time to flush). Returns {"texts", "errors"}.
+  // Answers texts as they come. Calls `emit` on this thread with one JSON line per text or bad
+  // line, in order, and with an empty one after each batch (a good time to flush). Returns
+  // {"texts", "errors"}. Throws what `emit` throws, and with `strict` the code of the first bad
+  // line. Uses no cache.
   virtual Json predict(const PredictOptions& options, const RunContext& context,
                        const std::function<void(const std::string&)>& emit) = 0;
+  // Writes `pooled` [n, H] float32, the last layer's mean per text, to a safetensors file, and with
+  // `hidden` the T tokens' states [T, H] and `row_offsets` [n + 1] int32. Uses no cache.
   virtual Json encode(const EncodeOptions& options, const RunContext& context) = 0;
+  // Measures the encoder on synthetic texts and each expert that is ready at batches of 1 and 32.
+  // Writes nothing.
   virtual Json bench(const BenchOptions& options, const RunContext& context) = 0;
 
-  // Every candidate with its state; the lock is not written.
+  // Returns every candidate with its state and refusal; writes nothing, the lock included.
   virtual Json experts_list(const CommonOptions& options, const RunContext& context) = 0;
+  // Checks the package (signature, manifest, library, probe vectors) and installs it as `name`, or
+  // under its own if that is empty. Makes the registry if there is none. A refused package
+  // throws its code and is not installed.
   virtual Json experts_add(const CommonOptions& options, const RunContext& context,
                            const fs::path& package, const std::string& name) = 0;
-  // Runs every check and all probe vectors (of one expert, or of all if `name` is empty), writes
-  // the lock.
+  // Runs every check and all probe vectors of all experts, writes the lock, and returns those of
+  // one expert, or of all if `name` is empty. A refused expert does not throw; an unknown name is
+  // E_CONFIG.
   virtual Json experts_verify(const CommonOptions& options, const RunContext& context,
                               const std::string& name) = 0;
 
-  // Versions and devices, for doctor.
+  // Returns versions, CPU capability, precision, threads and device, for doctor.
   virtual Json facts(const RunOptions& options) = 0;
-  // Fingerprint and sizes of an encoder folder, for doctor.
+  // Returns folder, fingerprint and sizes of an encoder; the model is not loaded.
   virtual Json encoder_facts(const WhereOptions& options) = 0;
 };
 

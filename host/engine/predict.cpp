@@ -70,7 +70,7 @@ Json run_predict(const PredictOptions& options, const RunContext& context,
     for (const data::TextItem& item : items) {
       if (const auto* bad = std::get_if<data::BadRecord>(&item)) {
         if (options.strict)
-          throw Error(bad->code, bad->message, "leave --strict out to go on behind such lines");
+          throw Error(bad->code, bad->message, "leave --strict out to continue after such lines");
         emit(to_line(data::to_json(*bad)));
         ++errors;
       } else {

@@ -4,7 +4,7 @@
 // the renormalised top-k, as the report says). `domain` [n] and `space_of_expert` [E] hold indices.
 // Entropies are natural logarithms (nats). Shapes that do not fit throw E_INTERNAL with both
 // numbers; a value that is not defined is NaN or nullopt, which a report writes as null.
-// Names and definitions: design page 4, "Metrics" and equation (6).
+// Formulas: docs/mathematics.md, "Equation 6" and "How the gate spreads its shares".
 #pragma once
 
 #include <optional>
@@ -40,7 +40,7 @@ std::vector<double> space_mass(std::span<const double> gate, std::span<const int
 // and the texts' own spaces, accuracy(own, argmax_rows(mass)) is `routing_accuracy`.
 std::vector<int> argmax_rows(std::span<const double> values, int width);
 
-// shares[i] / ideal[i], each scaled to sum 1: 1 is the ideal. NaN where nothing is ideal.
+// shares[i] / ideal[i], each scaled to sum 1: 1 is the ideal. NaN if nothing is ideal.
 std::vector<double> load(std::span<const double> shares, std::span<const double> ideal);
 
 // Indices of label spaces with load < kDeadLoad.

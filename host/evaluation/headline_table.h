@@ -11,8 +11,8 @@ inline constexpr const char* kMetricKeys[] = {"accuracy", "macro_f1"};
 inline constexpr const char* kMetricNames[] = {"accuracy", "macro-F1"};
 
 // The paper's table and ours beside it: Domain, Metric, Baseline, Expert, MoECollab, Oracle,
-// Task-aware, Routing, n. Two rows a domain (accuracy, macro-F1) and two for all together, where
-// accuracies are over all texts and macro-F1 is the mean of the domains'.
+// Task-aware, Routing, n. Two rows per domain (accuracy, macro-F1) and two for all together:
+// accuracies over all texts, macro-F1 as the mean of the domains'.
 Table headline_table(const Json& report);
 
 }  // namespace moecollab::evaluation

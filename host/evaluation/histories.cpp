@@ -13,7 +13,7 @@ namespace {
 
 constexpr uint64_t kMaxHistory = uint64_t{64} << 20;  // bytes
 
-// The lines of a history; none where there is no such file. One that cannot be read is noted.
+// The lines of a history; none if there is no such file. One that cannot be read is noted.
 std::vector<Json> read_history(const fs::path& file, CollectingLog& notes) {
   std::vector<Json> lines;
   if (!fs::exists(file)) return lines;

@@ -7,7 +7,7 @@
 namespace moecollab::evaluation {
 namespace {
 
-// The lines of the phase that chose the number of epochs, or, where there was none, all.
+// The lines of the phase that chose the number of epochs, or, if there was none, all.
 std::vector<Json> choosing(const std::vector<Json>& history) {
   std::vector<Json> lines;
   for (const Json& line : history) {

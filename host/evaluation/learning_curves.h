@@ -19,7 +19,7 @@ namespace moecollab::evaluation {
 Json training_json(const std::vector<Json>& gate_history,
                    const std::vector<std::pair<std::string, std::vector<Json>>>& expert_histories);
 
-// Of report["training"]; charts without a value are left out.
+// Charts of report["training"]; charts without a value are left out.
 std::vector<Chart> learning_charts(const Json& report);
 
 }  // namespace moecollab::evaluation

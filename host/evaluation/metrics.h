@@ -1,10 +1,10 @@
 // What the answers are worth: accuracy, F1, intervals, paired comparison, calibration.
 //
 // Classes are global label ids (fusion/label_space.h); `truth`, `predicted`, `confidence` and
-// `correct` have one entry a text, in the same order, shape [n]. `correct` holds 0 or 1.
+// `correct` have one entry per text, in the same order, shape [n]. `correct` holds 0 or 1.
 // Spans of different lengths are a bug of the caller and throw E_INTERNAL with both lengths. A
-// value that is not defined (no texts) is NaN, which a report writes as null. Names and
-// definitions: design page 4, "Metrics".
+// value that is not defined (no texts) is NaN, which a report writes as null. Formulas:
+// docs/mathematics.md, "What the answers are worth".
 #pragma once
 
 #include <array>
@@ -27,7 +27,7 @@ struct Interval {
   double high;
 };
 
-// 1 where `predicted` equals `truth`, else 0; [n].
+// 1 if `predicted` equals `truth`, else 0; [n].
 std::vector<int> correctness(std::span<const int> truth, std::span<const int> predicted);
 
 // Share of texts answered with their own label, in [0, 1].
@@ -59,7 +59,7 @@ Interval bootstrap_macro_f1(std::span<const int> truth, std::span<const int> pre
 
 // Two systems on the same texts (McNemar 1947, without continuity correction).
 struct McNemar {
-  double z;       // (fixed − broke) / √(fixed + broke); 0 where they never differ
+  double z;       // (fixed − broke) / √(fixed + broke); 0 if they never differ
   int64_t fixed;  // wrong before, right after
   int64_t broke;  // right before, wrong after
 };

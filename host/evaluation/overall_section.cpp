@@ -25,7 +25,7 @@ Json mcnemar_json(const Domains& domains, const std::vector<int>& truth,
     entry.update(paired(truth, other, ours));
     tests.push_back(std::move(entry));
   };
-  // An expert alone is told the domain, so it meets the answer that was told it too; `oracle` meets
+  // An expert alone knows the domain, so it meets the answer that knows it too; `oracle` meets
   // the one that was not.
   compare("expert", &DomainFigures::expert_answer, joined(domains, &DomainFigures::answer_aware));
   compare("oracle", &DomainFigures::expert_answer, answer);

@@ -13,7 +13,7 @@ namespace moecollab::evaluation {
 // The document of `eval --report`: "schema", then each section's key in the order of the list.
 Json report_json(const Figures& figures, const Sections& sections = report_sections());
 
-// The headline table, aligned, one line a row, ending in a newline.
+// The headline table, aligned, one line per row, ending in a newline.
 std::string terminal_table(const Json& report);
 
 // All parts as a Markdown document.

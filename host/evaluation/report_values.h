@@ -38,9 +38,9 @@ std::string score(std::optional<double> value);
 std::string count(std::optional<double> value);
 // 0.7994 is "79.9 %".
 std::string percent(std::optional<double> value);
-// `digits` digits behind the point.
+// `digits` digits after the point.
 std::string decimal(std::optional<double> value, int digits);
-// 1.5e9 is "1.50 G": thousands as k, M, G, T, and the unit behind.
+// 1.5e9 is "1.50 G": thousands as k, M, G, T, and then the unit.
 std::string scaled(std::optional<double> value, std::string_view unit);
 // 3221225472 is "3.00 GiB".
 std::string bytes(std::optional<double> value);

@@ -22,7 +22,7 @@ std::optional<double> used(const Json& point, std::string_view kind) {
   return number_at(point, {"held_out", "utilisation", kind});
 }
 
-// The best of the points that `admits`; null where there is none.
+// The best of the points that `admits`; null if there is none.
 const Json* best(const Json& sweep, const std::function<bool(const Json&)>& admits) {
   const std::string by = sweep["judged_by"].get<std::string>();
   const Json* found = nullptr;

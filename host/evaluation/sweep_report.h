@@ -1,7 +1,7 @@
 // The results of a sweep over λ1 and λ2 as summary, table, CSV and page.
 //
 // `sweep` is what `moecollab sweep --json` prints ("moecollab.sweep/1"): `points`, each with
-// `lambda1`, `lambda2` and `held_out` (null where the fit diverged), and `judged_by`, the accuracy
+// `lambda1`, `lambda2` and `held_out` (null if the fit diverged), and `judged_by`, the accuracy
 // that decides.
 #pragma once
 
@@ -14,11 +14,11 @@ namespace moecollab::evaluation {
 // {"best", "balanced", "reference"}: the point of the highest held-out accuracy (of equal ones the
 // lowest task loss), the same among those with n_eff / n_eff_target in [0.95, 1.05], and λ1 = λ2 =
 // 0. Each has its λ, its figures, and the changes against the reference: `accuracy_change` as a
-// fraction, `utilisation_change` {soft, hard} relative to the reference's. Null where there is
+// fraction, `utilisation_change` {soft, hard} relative to the reference's. Null if there is
 // none.
 Json sweep_summary(const Json& sweep);
 
-// A line a point, RFC 4180.
+// A line per point, RFC 4180.
 std::string sweep_csv(const Json& sweep);
 
 // What the terminal shows: the summary in words. `sweep` includes it.

@@ -13,7 +13,7 @@ enum class Tone { kPlain, kStrong, kWarning };
 
 struct Cell {
   std::string text;
-  std::string note = {};            // smaller, behind the text: an interval, a name
+  std::string note = {};            // smaller, after the text: an interval, a name
   std::optional<double> heat = {};  // background strength in [0, 1]
   Tone tone = Tone::kPlain;
 };

@@ -13,7 +13,7 @@
 
 namespace moecollab::experts {
 
-// Cost of a row of t tokens, 2 a multiply-add: row + t·token + t²·pair.
+// Cost of a row of t tokens, 2 per multiply-add: row + t·token + t²·pair.
 struct Flops {
   int64_t row = 0, token = 0, pair = 0;
   double of(int64_t tokens) const {

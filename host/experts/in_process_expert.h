@@ -17,7 +17,7 @@ namespace moecollab::experts {
 // Owns the library's object.
 class InProcessExpert final : public Expert, private SelfFitting {
  public:
-  // Throws E_DESC_MISMATCH where the object's requirements differ from the setup (both are named).
+  // Throws E_DESC_MISMATCH if the object's requirements differ from the setup (both are named).
   InProcessExpert(const Library& library, ExpertSetup setup);
   ~InProcessExpert() override;
 

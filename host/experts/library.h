@@ -10,20 +10,27 @@
 
 namespace moecollab::experts {
 
+// An object is immutable, lives as long as the process, and may be used by several threads at once;
+// what the library's own functions allow, abi.h says with each of them.
 class Library {
  public:
   // Loads `bytes`, whose SHA-256 is `sha256` (the caller compared it with the manifest). They are
   // scanned, copied into a sealed memfd and loaded from there, so that what runs is what was hashed
   // whatever happens to the file. Equal digests share one library. `file` is named in refusals:
-  // those of scan_library and require_abi, E_ELF_SYM with the loader's text, E_DESC_MISMATCH where
-  // describe() and the note differ.
+  // those of scan_library and require_abi, E_ELF_SYM with the loader's text or without the entry,
+  // E_ABI for a table that lacks a function, E_DESC_MISMATCH if describe() and the note differ,
+  // E_PLUG_IO if the copy could not be made. A library that was refused is tried again by the next
+  // call. Thread-safe.
   static const Library& load(std::string_view bytes, const std::string& sha256,
                              const std::string& file);
 
+  // What the file's note says.
   const LibraryNote& note() const { return note_; }
+  // What moec_plugin_entry() gave; no function up to `destroy` is NULL.
   const moec_library& table() const { return *table_; }
-  // moec_plugin_entry().
+  // moec_plugin_entry() itself.
   auto entry() const { return entry_; }
+  // What describe() gave.
   const moec_library_info& info() const { return *info_; }
   // The library's extension, or nullptr.
   template <typename T>
@@ -43,6 +50,7 @@ class Library {
   const moec_library_info* info_;
 };
 
+// A copy; "" for a size of 0, whatever the pointer.
 std::string to_string(moec_string text);
 
 }  // namespace moecollab::experts

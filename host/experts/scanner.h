@@ -16,7 +16,7 @@ struct LibraryNote {
 
 // Checks that `bytes` are a 64-bit little-endian x86-64 ELF shared object whose headers and
 // segments all lie inside the file, and returns its note. `file` is named in refusals:
-// E_ELF_FORMAT, E_ELF_CLASS, E_ELF_MACHINE, E_ELF_TYPE, E_ELF_BOUNDS; E_ABI_NOTE where the note is
+// E_ELF_FORMAT, E_ELF_CLASS, E_ELF_MACHINE, E_ELF_TYPE, E_ELF_BOUNDS; E_ABI_NOTE if the note is
 // missing or malformed. Bounded by the file's size; never reads outside `bytes`.
 LibraryNote scan_library(std::string_view bytes, const std::string& file);
 

@@ -29,7 +29,7 @@ at::Tensor log_mixture(const at::Tensor& weights, const std::vector<at::Tensor>&
     const at::Tensor own = at::softmax(logits[e] / experts[e].temperature, -1);
     p = p.index_add(1, places[e], own * weights.select(1, static_cast<int64_t>(e)).unsqueeze(1));
   }
-  // The floor keeps the gradient finite where no selected expert knows the label.
+  // The floor keeps the gradient finite if no selected expert knows the label.
   return p.clamp_min(1e-30).log();
 }
 

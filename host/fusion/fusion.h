@@ -1,4 +1,5 @@
-// One answer from experts with different label sets: design page 4, "Fusion".
+// One answer from experts with different label sets. Formulas: docs/mathematics.md, "Equations 4
+// and 5, and the other fusions".
 #pragma once
 
 #include <ATen/ATen.h>
@@ -23,7 +24,7 @@ at::Tensor label_columns(const ExpertLabels& expert);
 
 // Fuses logits[e] [n, C_e] (rows of experts with weight 0 may hold anything finite) by weights [n,
 // E], rows summing to 1. Differentiable in both. Gives log-probabilities over Y [n, |Y|] (mixture,
-// logit-union; below −60 where no selected expert knows the label), log-probabilities over
+// logit-union; below −60 if no selected expert knows the label), log-probabilities over
 // positions [n, c_max] (masked), or the paper's fused logits [n, c_max] (eq 4 and 5).
 at::Tensor fuse(Mode mode, const at::Tensor& weights, const std::vector<at::Tensor>& logits,
                 const std::vector<ExpertLabels>& experts, const LabelUnion& labels);
@@ -33,7 +34,7 @@ at::Tensor fuse(Mode mode, const at::Tensor& weights, const std::vector<at::Tens
 at::Tensor task_loss(Mode mode, const at::Tensor& fused, const at::Tensor& targets,
                      const LabelUnion& labels);
 
-// Global id of the best label per row [n] int64: over all of Y, or, where `space` is given, over
+// Global id of the best label per row [n] int64: over all of Y, or, if `space` is given, over
 // that space alone (task-aware). paper and masked need the space (logic error without).
 at::Tensor predict(Mode mode, const at::Tensor& fused, const LabelUnion& labels,
                    std::optional<int> space);

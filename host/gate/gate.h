@@ -21,7 +21,7 @@ struct Gate {
 
   int64_t experts() const { return weight.size(0); }
   bool is_mlp() const { return hidden_weight.defined(); }
-  // What an optimiser changes: W_g, b_g, and the hidden layer's where there is one.
+  // What an optimiser changes: W_g, b_g, and the hidden layer's if there is one.
   std::vector<at::Tensor*> parameters();
   // z [n, D] of texts whose features these are.
   at::Tensor input(const encoder::Features& texts) const;
@@ -39,9 +39,9 @@ struct Gate {
 at::Tensor side_by_side(const std::vector<encoder::PooledKey>& keys,
                         const encoder::Features& texts);
 
-// What a gate reads unless told otherwise: means of the embeddings' output, the middle and the last
-// layer. The paper's gate reads one vector; lower layers tell domains apart by their words and
-// style.
+// What a gate reads unless options say otherwise: means of the embeddings' output, the middle and
+// the last layer. The paper's gate reads one vector; lower layers tell domains apart by their words
+// and style.
 std::vector<encoder::PooledKey> default_features(int64_t layers);
 
 // A gate of zeros (uniform) whose statistics are those of z [n, D].

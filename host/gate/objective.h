@@ -1,7 +1,7 @@
-// Equation (3): the regularised objective of the gate, and the further terms of design page 4.
+// Equation (3): the regularised objective of the gate, and its further terms (docs/mathematics.md).
 //
 // Every term is a function of the router logits [n, E] of a batch and uses their dense softmax g,
-// also where top-k routes; each is a scalar that can be differentiated. Entropies are in nats.
+// also if top-k routes; each is a scalar that can be differentiated. Entropies are in nats.
 #pragma once
 
 #include <ATen/ATen.h>
@@ -57,7 +57,7 @@ at::Tensor kl_to_prior(const at::Tensor& mean, const at::Tensor& prior);
 at::Tensor balance_kl(const at::Tensor& router_logits, const at::Tensor& prior);
 
 // E·Σ_e f_e·P_e, f_e the share of rows whose greatest g is e's (a constant; the lower index of
-// equal ones), P_e the batch mean of g_e: 1 where balanced, up to E (Fedus et al. 2021, eq 4).
+// equal ones), P_e the batch mean of g_e: 1 if balanced, up to E (Fedus et al. 2021, eq 4).
 at::Tensor switch_load(const at::Tensor& router_logits);
 
 // Squared coefficient of variation of the experts' importance Σ_x g_e(x): E·Σ_e ḡ_e² − 1, from 0 to

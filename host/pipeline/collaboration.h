@@ -30,7 +30,7 @@ class Collaboration {
 
   // Reads top to bottom as the system: encode once, route, ask, fuse.
   Answers answer(std::span<const std::string_view> texts);
-  // The same where some answers are known already, by expert. `features` must hold request(known);
+  // The same if some answers are known already, by expert. `features` must hold request(known);
   // what experts answer now is kept in the pool's cache and added to `known`.
   Answers answer(const encoder::Features& features, std::vector<Outputs>& known);
 
@@ -53,7 +53,7 @@ class Collaboration {
   RoutedGate routed_;
   fusion::Mode fusion_;
   int64_t top_k_;
-  at::Tensor caps_;  // [E] weight_cap of registry.toml; undefined where there is none
+  at::Tensor caps_;  // [E] weight_cap of registry.toml; undefined if there is none
 };
 
 // Features with texts and row ids only, for experts that use no encoder.

@@ -25,7 +25,7 @@ at::Tensor load(const weights::Safetensors& file, const char* name,
   return encoder::to_tensor(*view);
 }
 
-// [objective]: the weights of eq 3 always, what is off by default only where it is on.
+// [objective]: the weights of eq 3 always, what is off by default only if it is on.
 Json objective_to_json(const GateFile& file) {
   const gate::ObjectiveOptions& o = file.objective;
   Json json = {{"lambda1", o.lambda1}, {"lambda2", o.lambda2}};

@@ -26,12 +26,13 @@ struct GateRow {
   bool heldout_known = true;
 };
 
+// What both files hold, as a value. E rows, one for each row of `gate` and in the same order.
 struct GateFile {
   gate::Gate gate;
   std::vector<GateRow> rows;
   std::string encoder_fingerprint;
   fusion::Mode fusion = fusion::Mode::kMixture;
-  int64_t top_k = 0;
+  int64_t top_k = 0;  // experts asked per text; 0: all
   gate::ObjectiveOptions objective;
   std::vector<double> prior;  // π of the balance term, a share for each row; empty: uniform
   uint64_t seed = 0;
@@ -41,17 +42,20 @@ struct GateFile {
 };
 
 // Both files, as one change: gate.toml, which holds the tensors' digest, counts, and until it is
-// replaced the old tensors stay under their digest's name.
+// replaced the old tensors stay under their digest's name. The caller has the registry's lock.
+// Throws E_WRITE.
 void write_gate(const fs::path& registry, const GateFile& gate);
 
 // A tensor file of the gate's folder that gate.toml names by its digest: what it holds stays under
 // that digest's name until the next write_gate() is done.
 void keep_until_written(const fs::path& file);
 // The file with that digest: `file`, or what it was before a change of the gate that was cut short
-// (said). Throws E_GATE where it is neither.
+// (said). Throws E_GATE if it is neither.
 fs::path with_digest(const fs::path& file, const std::string& sha256, Log log);
 
-// Throws E_GATE naming the file for a missing, damaged or contradictory gate.
+// Throws E_GATE naming the file for a missing, damaged or contradictory gate, E_CONFIG for a fusion
+// or an entropy sign that this version does not know, and E_ST_… for tensors that are no
+// safetensors. Whether the gate fits the installed experts is open_gate()'s to say.
 GateFile read_gate(const fs::path& registry, Log log);
 
 }  // namespace moecollab::pipeline

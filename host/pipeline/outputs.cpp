@@ -74,7 +74,7 @@ void complete(Pool& pool, InstalledExpert& expert, const encoder::Features& feat
     if (first > 0) {
       pool.context().stop.throw_if_requested(
           "the experts' answers were interrupted",
-          are_cached(pool, expert) ? "the same command goes on from the cache" : "");
+          are_cached(pool, expert) ? "the same command continues from the cache" : "");
     }
     const std::span part =
         std::span(asked).subspan(first, std::min(kKeptTogether, asked.size() - first));

@@ -1,4 +1,4 @@
-// Experts' answers from an earlier run: beside the encoder, an expert too runs once a text.
+// Experts' answers from an earlier run: beside the encoder, an expert too runs once per text.
 #pragma once
 
 #include <ATen/ATen.h>

@@ -127,7 +127,7 @@ void Pool::apply_policy() const {
                   fmt::format("{}; or go without it: enabled = false for it in registry.toml, or "
                               "on_missing = \"skip\" under [policy]; `moecollab experts why {}` "
                               "tells more",
-                              candidate.refusal->hint.empty() ? "mend it" : candidate.refusal->hint,
+                              candidate.refusal->hint.empty() ? "fix it" : candidate.refusal->hint,
                               candidate.name));
     }
     context().log.warning(what);

@@ -48,11 +48,17 @@ struct InstalledExpert {
   const std::string& sha256() const { return package.manifest_sha256; }
 };
 
-// Owns encoder and experts. Opening runs every content check of page 5 that this version has; an
+// Owns encoder and experts. Opening runs every check of an expert's content (docs/registry.md); an
 // expert that fails one becomes a refused candidate, and then the registry's on_missing and the
-// entry's `required` decide whether that is an error (its own code) or a warning.
+// entry's `required` decide whether that is an error (its own code) or a warning. References and
+// pointers are valid as long as the pool. Not thread-safe: encoder and experts are not, and the
+// experts count their calls.
 class Pool {
  public:
+  // Reads the registry, its lock and its packages; writes only the cache. The model is loaded
+  // only if probe vectors need it. Throws E_REG_* for a registry or lock that cannot be used,
+  // E_ENCODER*, E_VOCAB or E_CONFIG for an encoder that cannot be used or is another than the
+  // registry's, a refused expert's own code as above (not with tolerate_refused), E_INTERRUPTED.
   explicit Pool(const PoolOptions& options);
 
   const registry::RegistryFile& registry() const { return registry_; }
@@ -62,7 +68,7 @@ class Pool {
   // Those in state ready, in the order of registry.toml.
   std::vector<InstalledExpert>& experts() { return experts_; }
   const fusion::LabelUnion& labels() const { return labels_; }
-  // Null where the registry states none.
+  // Null if the registry states none.
   encoder::Encoder* encoder() { return encoder_.get(); }
   const encoder::Encoder* encoder() const { return encoder_.get(); }
   const PoolOptions& options() const { return options_; }

@@ -24,7 +24,7 @@ Predictor::Predictor(Collaboration& collaboration, PredictorOptions options)
     : collaboration_(collaboration), options_(options) {
   if (!fusion::is_task_agnostic(collaboration.fusion())) {
     throw Error("E_CONFIG",
-                fmt::format("{} fusion can only be read where the domain is known, and predict "
+                fmt::format("{} fusion can only be read if the domain is known, and predict "
                             "does not know it",
                             fusion::name(collaboration.fusion())),
                 "use --fusion mixture or logit-union");

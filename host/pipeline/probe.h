@@ -14,7 +14,7 @@ Json make_probe(experts::Expert& expert, encoder::Encoder* encoder,
                 std::span<const std::string> texts);
 
 // Runs the package's probe.json. False if it has none; throws E_DESC_PROBE naming text, class, both
-// values and tolerance where the expert answers otherwise, E_REG_SCHEMA for a malformed file.
+// values and tolerance if the expert answers otherwise, E_REG_SCHEMA for a malformed file.
 bool check_probe(const registry::Package& package, experts::Expert& expert,
                  encoder::Encoder* encoder);
 

@@ -13,9 +13,9 @@ struct CandidateView {
   std::string name;
   State state = State::kFound;
   std::optional<Refusal> refusal;  // why it takes no part; no code: it breaks no rule
-  std::optional<Package> package;  // none where it could not be read
+  std::optional<Package> package;  // none if it could not be read
   bool entry = false;              // whether registry.toml has it
-  std::optional<bool> probed;  // where asked for: whether its probe vectors passed, or it has none
+  std::optional<bool> probed;      // if asked for: whether its probe vectors passed, or it has none
 
   Json to_json() const;
 };

@@ -21,8 +21,8 @@ struct LabelFault {
 // The first label that is empty, holds a control character or stands twice.
 std::optional<LabelFault> find_fault(const std::vector<std::string>& labels);
 
-// One label a line, LF or CRLF, the last line with or without its end. `file` is named in refusals:
-// E_REG_BYTES (no UTF-8), E_REG_SCHEMA with the line (a fault as above, no label at all),
+// One label per line, LF or CRLF, the last line with or without its end. `file` is named in
+// refusals: E_REG_BYTES (no UTF-8), E_REG_SCHEMA with the line (a fault as above, no label at all),
 // E_DESC_MISMATCH (more than kMaxLabels).
 std::vector<std::string> parse_labels(std::string_view bytes, const std::string& file);
 

@@ -36,7 +36,7 @@ struct Lock {
   const LockEntry* find(const std::string& name) const;
 };
 
-// The folder's lock; empty where there is none. Throws E_REG_IO, _SIZE, _BYTES, _SYNTAX, _SCHEMA.
+// The folder's lock; empty if there is none. Throws E_REG_IO, _SIZE, _BYTES, _SYNTAX, _SCHEMA.
 Lock read_lock(const fs::path& folder);
 
 // Replaces it atomically, sorted by name: equal locks give equal bytes. Throws E_WRITE.

@@ -116,12 +116,12 @@ struct Manifest {
 };
 
 // Reads `bytes` strictly; `file` is named in refusals. E_REG_SIZE, _BYTES, _SYNTAX, _SCHEMA, and
-// E_PLUG_PATH for a path that leaves the package. Where labels come in a file, `labels` stays
+// E_PLUG_PATH for a path that leaves the package. If labels come in a file, `labels` stays
 // empty: the caller reads it (read_manifest does).
 Manifest parse_manifest(std::string_view bytes, const std::string& file);
 
 // The manifest of the package folder, its labels_file read. Throws as parse_manifest, and E_REG_IO
-// naming path and errno where the folder or expert.toml cannot be read.
+// naming path and errno if the folder or expert.toml cannot be read.
 Manifest read_manifest(const fs::path& package_folder);
 
 // expert.toml for a manifest; parse_manifest gives the same back.

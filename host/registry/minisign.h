@@ -35,7 +35,7 @@ class SecretKey {
   ~SecretKey();  // wipes it
   SecretKey(SecretKey&&) noexcept = default;
 
-  // The file, encrypted (scrypt) where there is a password.
+  // The file, encrypted (scrypt) if there is a password.
   std::string file(const std::optional<std::string>& password) const;
   PublicKey public_key() const;
   // The .minisig file over `bytes`. The trusted comment is signed too; it is one line.
@@ -61,8 +61,8 @@ struct Signature {
 // The .minisig file with kUntrustedComment in its first line, which nobody signs.
 std::string with_fixed_comment(const std::string& signature);
 
-// Throws E_PLUG_SIG_KEY_ID where the signature is by another key, E_PLUG_SIG where the bytes are
-// not those that were signed, E_PLUG_SIG_COMMENT where only the trusted comment was changed.
+// Throws E_PLUG_SIG_KEY_ID if the signature is by another key, E_PLUG_SIG if the bytes are
+// not those that were signed, E_PLUG_SIG_COMMENT if only the trusted comment was changed.
 // `what` is named in refusals.
 void verify(const Signature& signature, const PublicKey& key, std::string_view bytes,
             const std::string& what);

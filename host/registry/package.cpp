@@ -25,7 +25,7 @@ void refuse_unlisted(const Package& package) {
     throw Error("E_PLUG_PATH",
                 fmt::format("{}: lies in the package, but [files] of its {} does not list it",
                             shown(package.folder / path), kManifestFile),
-                "remove the file, or have the package made anew");
+                "remove the file, or have the package made again");
   }
 }
 
@@ -89,7 +89,7 @@ std::string library_file(const Manifest& manifest) {
     throw Error(
         "E_PLUG_PATH",
         fmt::format("{}: missing library: [files] lists no lib<name>.so", manifest.expert.name),
-        "have the package made anew: moecollab_add_expert() lists its library");
+        "have the package made again: moecollab_add_expert() lists its library");
   }
   return library;
 }

@@ -19,7 +19,7 @@ struct Package {
 };
 
 // Reads expert.toml (and the labels_file it names). Throws E_REG_IO naming path and errno for a
-// folder or expert.toml that is not there or cannot be read, E_PLUG_PATH where expert.toml is no
+// folder or expert.toml that is not there or cannot be read, E_PLUG_PATH if expert.toml is no
 // regular file, and as parse_manifest.
 Package open_package(const fs::path& folder);
 

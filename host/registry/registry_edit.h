@@ -12,8 +12,8 @@ namespace moecollab::registry {
 // parse_registry would refuse.
 std::string new_registry_text(const EncoderEntry& encoder);
 
-// `text` with one [[expert]] table behind it and every other byte as it was; a line end is added
-// where the last line has none, and `schema = 1` where there is no key at all. Line ends are those
+// `text` with one [[expert]] table after it and every other byte as it was; a line end is added
+// if the last line has none, and `schema = 1` if there is no key at all. Line ends are those
 // of the text. Throws E_REG_SCHEMA, E_REG_SIZE, … if the result were no valid registry (a name that
 // is there already, …); `file` is named.
 std::string with_expert(const std::string& text, const ExpertEntry& entry, const std::string& file);

@@ -49,7 +49,7 @@ struct ExpertEntry {
   bool operator==(const ExpertEntry&) const = default;
 };
 
-// How the gate is read, where that is not as it was fitted.
+// How the gate is read, if that is not as it was fitted.
 struct GateEntry {
   std::optional<std::string> fusion;  // paper | masked | mixture | logit-union
   std::optional<int64_t> top_k;       // experts run for a text, at least 1
@@ -75,12 +75,12 @@ struct RegistryFile {
 };
 
 // Reads `bytes` strictly; `file` is named in refusals. E_REG_SIZE, _BYTES, _SYNTAX, _SCHEMA. A file
-// without a single key is a registry of 0 experts. Keys of page 5 that this version does not act on
-// (required signatures, scope and expiry of trust, isolation, admission, limits, quarantine,
+// without a single key is a registry of 0 experts. Keys that this version knows of and does not act
+// on (required signatures, scope and expiry of trust, isolation, admission, limits, quarantine,
 // dropping experts that fail) are refused, never passed over.
 RegistryFile parse_registry(std::string_view bytes, const std::string& file);
 
-// registry.toml of a registry folder. Throws E_REG_IO naming path and errno where the folder or the
+// registry.toml of a registry folder. Throws E_REG_IO naming path and errno if the folder or the
 // file is missing, of another kind, or unreadable.
 RegistryFile read_registry(const fs::path& folder);
 

@@ -1,4 +1,4 @@
-// From registry.toml to package folders: which version of each expert, and why not where none.
+// From registry.toml to package folders: which version of each expert, and if none, why.
 #pragma once
 
 #include <optional>
@@ -18,9 +18,9 @@ namespace moecollab::registry {
 struct Candidate {
   std::string name;
   std::optional<ExpertEntry> entry;  // none: in experts/, but not in registry.toml
-  std::optional<Package> package;    // none where it could not be read
+  std::optional<Package> package;    // none if it could not be read
   State state = State::kFound;       // found, manifest ok, disabled or refused
-  std::optional<Refusal> refusal;    // set where refused; a disabled one may have it too
+  std::optional<Refusal> refusal;    // set if refused; a disabled one may have it too
 };
 
 // Every [[expert]] in the order of the file, then the folders of experts/ that no entry names, by

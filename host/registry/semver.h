@@ -18,7 +18,7 @@ struct Version {
 
   // Throws std::invalid_argument saying what is wrong; callers add file and key.
   static Version parse(std::string_view text);
-  // The same where the last number may be missing: "0.9" is 0.9.0.
+  // The same if the last number may be missing: "0.9" is 0.9.0.
   static Version parse_short(std::string_view text);
   std::string text() const;
 

@@ -31,7 +31,7 @@ struct Signer {
 };
 
 // Who signed the package's manifest; nullopt for a package without a signature. One that is there
-// must hold: it throws E_PLUG_SIG_UNKNOWN where no key of `trust` made it, and as verify().
+// must hold: it throws E_PLUG_SIG_UNKNOWN if no key of `trust` made it, and as verify().
 std::optional<Signer> check_signature(const fs::path& package,
                                       const std::vector<TrustEntry>& trust);
 

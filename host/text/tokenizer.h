@@ -28,7 +28,7 @@ class Tokenizer {
     bool truncated = false;         // whether tokens were left out for max_length
   };
 
-  // Reads vocab.txt and, of tokenizer.json (or, where that is absent, tokenizer_config.json), the
+  // Reads vocab.txt and, of tokenizer.json (or, if that is absent, tokenizer_config.json), the
   // normaliser's options and the special tokens. Throws E_ENCODER naming the file if one is
   // missing, unreadable, not JSON, or asks for what this tokenizer does not do; E_VOCAB as
   // Vocabulary::from_file.
@@ -41,7 +41,7 @@ class Tokenizer {
 
   // [CLS] text [SEP], cut on the right to `max_length` ids. Throws E_CONFIG if max_length < 2.
   Encoding encode(std::string_view text, int max_length) const;
-  // [CLS] a [SEP] b [SEP], where the longer text is cut first. Throws E_CONFIG if max_length < 3.
+  // [CLS] a [SEP] b [SEP]; the longer text is cut first. Throws E_CONFIG if max_length < 3.
   Encoding encode_pair(std::string_view a, std::string_view b, int max_length) const;
 
   // Precondition: 0 <= id < size().

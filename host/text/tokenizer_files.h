@@ -13,11 +13,11 @@ namespace moecollab::text {
 
 struct TokenizerSettings {
   NormalizerOptions normalizer;
-  // Of tokenizer.json's added_tokens; absent if that file is.
+  // Those of tokenizer.json's added_tokens; absent if that file is.
   std::optional<std::vector<std::string>> special_tokens;
 };
 
-// Reads tokenizer.json, or tokenizer_config.json where the former does not exist. Throws E_ENCODER
+// Reads tokenizer.json, or tokenizer_config.json if the former does not exist. Throws E_ENCODER
 // naming the file if neither exists, it is no JSON, it differs from `vocabulary`, or it describes
 // anything but the BERT tokenizer: another normaliser, model or template, added tokens of a kind
 // that is not matched literally in the raw text.

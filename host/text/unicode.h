@@ -18,7 +18,7 @@ inline constexpr char32_t kReplacement = 0xFFFD;
 inline bool is_ascii(char byte) { return static_cast<unsigned char>(byte) < 0x80; }
 bool is_ascii(std::string_view text);
 
-// Decodes the code point at `*at` and moves `*at` behind it. Precondition: *at < text.size(). An
+// Decodes the code point at `*at` and moves `*at` past it. Precondition: *at < text.size(). An
 // ill-formed sequence yields U+FFFD, one for each maximal part, as in Rust's from_utf8_lossy.
 char32_t next_code_point(std::string_view text, size_t* at);
 

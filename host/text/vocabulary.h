@@ -18,7 +18,7 @@ inline constexpr size_t kMaxWordCodePoints = 100;
 
 // Tokens by id and ids by token. Immutable; const members are thread-safe.
 //
-// One token a line, the line's index (from 0) is its id; trailing white space is trimmed as the
+// One token per line, the line's index (from 0) is its id; trailing white space is trimmed as the
 // reference does. Of a token that stands twice, text maps to the later line.
 class Vocabulary {
  public:
@@ -26,7 +26,7 @@ class Vocabulary {
   static constexpr int32_t kMaxTokens = 1 << 22;
   static constexpr int32_t kAbsent = -1;
 
-  // Throws E_ENCODER if the file cannot be read, and E_VOCAB, with the line where there is one, for
+  // Throws E_ENCODER if the file cannot be read, and E_VOCAB, with the line if there is one, for
   // an empty file, a line over kMaxLineBytes, invalid UTF-8, more than kMaxTokens lines, or if
   // [UNK], [CLS], [SEP] or [PAD] is missing.
   static Vocabulary from_file(const fs::path& path);

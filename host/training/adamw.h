@@ -29,9 +29,9 @@ class AdamW {
   void step();
   void set_lr(double lr) { options_.lr = lr; }
 
-  // Norm of all gradients together; NaN or infinite where one is.
+  // Norm of all gradients together; NaN or infinite if one is.
   double grad_norm() const;
-  // Scales the gradients down to that norm where theirs, `norm`, is greater.
+  // Scales the gradients down to that norm if theirs, `norm`, is greater.
   void clip(double norm, double largest);
   void zero_grad();
 

@@ -31,13 +31,14 @@ struct AnsweredTexts {
   AnsweredTexts select(const at::Tensor& index) const;
 };
 
-// One behind the other; domains of equal names become one.
+// One after the other; domains of equal names become one.
 AnsweredTexts joined(const AnsweredTexts& a, const AnsweredTexts& b);
 
 // Index of the name among the names, added if it is new.
 int index_among(std::vector<std::string>& names, const std::string& name);
 
-// Whether the e-th expert alone, told the domain, answers each text with its own label [n] bool.
+// Whether the e-th expert alone, which knows the domain, answers each text with its own label [n]
+// bool.
 at::Tensor right_alone(const AnsweredTexts& texts, size_t e, const fusion::ExpertLabels& labels);
 
 }  // namespace moecollab::training

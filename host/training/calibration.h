@@ -22,8 +22,8 @@ double fit_temperature(const at::Tensor& logits, const at::Tensor& classes);
 
 struct Calibration {
   int64_t texts = 0;                     // of the expert's own labels among the held-out ones
-  double temperature = 1.0;              // fitted; the expert's old one where it has no text
-  double nll_before = 0, nll_after = 0;  // on these texts; 0 where there are none
+  double temperature = 1.0;              // fitted; the expert's old one if it has no text
+  double nll_before = 0, nll_after = 0;  // on these texts; 0 if there are none
 };
 
 // Fits every expert's temperature on the held-out texts whose label is one of its own, and writes

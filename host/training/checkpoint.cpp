@@ -14,7 +14,7 @@ constexpr const char* kLock = "lock";
 constexpr const char* kFacts = "facts";      // metadata: JSON
 constexpr const char* kContent = "content";  // metadata: digest of facts and tensors
 
-// Of facts, names and values, in the order of the names.
+// Digest of facts, names and values, in the order of the names.
 std::string content_digest(const std::string& facts, const weights::Safetensors& file) {
   std::string digests = facts;
   for (const weights::TensorView& view : file.tensors()) {
@@ -36,7 +36,7 @@ std::string content_digest(const std::string& facts,
   return sha256_hex(digests);
 }
 
-// One slot's content; nullopt where there is none or it is damaged.
+// One slot's content; nullopt if there is none or it is damaged.
 std::optional<CheckpointState> read_slot(const fs::path& path, Log log) {
   if (!fs::exists(path)) return std::nullopt;
   try {
@@ -102,7 +102,7 @@ std::optional<CheckpointState> Checkpoints::load(Log log) {
             "{} holds an unfinished run {}, this one is {}: data, options or program differ",
             escaped(folder_.string()), newest->facts["run"].get<std::string>().substr(0, 12),
             run_.substr(0, 12)),
-        "give the options of that run, or start anew without --resume");
+        "give the options of that run, or start again without --resume");
   }
   sequence_ = newest->facts["sequence"].get<int64_t>() + 1;
   return newest;

@@ -1,4 +1,4 @@
-// Unfinished training runs on disk: what --resume goes on from.
+// Unfinished training runs on disk: what --resume continues from.
 #pragma once
 
 #include <ATen/ATen.h>
@@ -26,7 +26,7 @@ struct CheckpointState {
 class Checkpoints {
  public:
   // `run`: digest of all that a run's result depends on. Takes the folder over as it is (`resume`)
-  // or empty. Throws E_LOCK where another process has it, E_WRITE where it cannot be made.
+  // or empty. Throws E_LOCK if another process has it, E_WRITE if it cannot be made.
   Checkpoints(fs::path folder, std::string run, bool resume);
 
   // The newest one that is whole (its content digest is checked; a damaged one is warned about), or

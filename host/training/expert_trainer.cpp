@@ -61,7 +61,7 @@ class Run {
     if (!held_out_.empty() && phase_ == "choose") {
       expert = make_();
       choose(*expert);
-      // The epoch before the last is behind us: it is run again, which equal seeds make identical.
+      // The epoch before the last is over: it is run again, which equal seeds make identical.
       const bool done = !options_.refit && chosen_ == history_.back().epoch;
       if (!done) expert.reset();
     }
@@ -78,7 +78,8 @@ class Run {
   void resume() {
     saved_ = checkpoints_->load(context_.log);
     if (!saved_) {
-      context_.log.note("there is no checkpoint to go on from: training starts anew");
+      context_.log.note(
+          "there is no checkpoint to continue from: training starts from the beginning");
       return;
     }
     phase_ = saved_->facts["phase"].get<std::string>();
@@ -87,7 +88,7 @@ class Run {
     for (const auto& [name, tensor] : saved_->tensors) {
       if (name == kHeldOut) held_out_logits_ = tensor;
     }
-    context_.log.note(fmt::format("going on in phase {}, epoch {}", phase_,
+    context_.log.note(fmt::format("continuing in phase {}, epoch {}", phase_,
                                   saved_->facts["epoch"].get<int32_t>() + 1));
   }
 
@@ -114,13 +115,13 @@ class Run {
     last_save_.restart();
   }
 
-  // Between two steps of the epoch behind `epochs_done`.
+  // Between two steps of the epoch after `epochs_done`.
   void after_step(const Learner& learner, int32_t epochs_done) {
     if (context_.stop.requested()) {
       save(learner, epochs_done);
       const bool kept = checkpoints_ && learner.state();
       throw Error("E_INTERRUPTED", "training was interrupted; nothing was installed",
-                  kept ? "go on with the same command and --resume" : "");
+                  kept ? "continue with the same command and --resume" : "");
     }
     if (last_save_.seconds() >= options_.checkpoint_seconds) save(learner, epochs_done);
   }

@@ -21,7 +21,7 @@ struct ExpertTrainingOptions {
   int32_t patience = 5;  // epochs without a better one before it stops
   bool refit = true;     // train again on all texts with the epoch count found
   // Where an unfinished run is kept, or empty; how often; the digest of what the result depends on
-  // beside the options above; and whether to go on from what is there.
+  // beside the options above; and whether to continue from what is there.
   fs::path checkpoints;
   double checkpoint_seconds = 30;
   std::string run;
@@ -59,9 +59,9 @@ using MakeExpert = std::function<std::unique_ptr<experts::Expert>()>;
 // Trains on what is not held out, chooses the epoch by the held-out texts, then (refit) trains a
 // fresh expert on everything for as many epochs of the same schedule. The best epoch has the lowest
 // held-out loss; under a rate that falls to 0 it is the one of highest accuracy, the later of equal
-// ones: loss rises there while accuracy still does, and temperatures mend what it measures. A loss
-// that is not finite is E_TRAIN_DIVERGED; an interrupt saves a checkpoint and is E_INTERRUPTED. A
-// run that goes on from a checkpoint ends in the same bits.
+// ones: loss rises there while accuracy still does, and temperatures correct what it measures. A
+// loss that is not finite is E_TRAIN_DIVERGED; an interrupt saves a checkpoint and is
+// E_INTERRUPTED. A run that continues from a checkpoint ends in the same bits.
 TrainedExpert train_expert(
     const MakeExpert& make, const TrainingSet& data, const ExpertTrainingOptions& options,
     const RunContext& context,

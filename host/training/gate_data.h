@@ -22,7 +22,7 @@ struct GateData {
 };
 
 // Collects the held-out part of each domain's training file for all experts of the pool, and the
-// features of the rest. Where an expert has held-out logits for a text (registry/heldout/), these
+// features of the rest. If an expert has held-out logits for a text (registry/heldout/), these
 // count; elsewhere it is run: on other domains' texts, which it never saw, and, with a warning, on
 // its own if it came without such a file. Finite answers of deterministic experts are kept in the
 // pool's cache, so the next run asks neither them nor, for their sake, the encoder.

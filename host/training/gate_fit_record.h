@@ -20,8 +20,8 @@ struct GateFitRecord {
   int32_t epochs = 0;  // taken; settings.epochs are those allowed
   int64_t skipped_steps = 0;
   double task = 0, entropy = 0, balance = 0, total = 0;  // means over the last epoch, nats
-  // Of each expert on the held-out texts of its own label space: what decides who is the best one.
-  // In the order of the rows; read from a file, by name.
+  // Accuracy of each expert on the held-out texts of its own label space: what decides who is the
+  // best one. In the order of the rows; read from a file, by name.
   std::vector<std::pair<std::string, double>> expert_accuracy;
   std::vector<double> entropy_percentiles;  // gate::entropy_percentiles() on the held-out texts
   std::optional<double> validation_task;    // task loss on the texts that chose the epochs

@@ -89,7 +89,7 @@ GateFitting::Batch GateFitting::batch(const at::Tensor& rows,
           problem_.routing_z().index_select(0, routing_rows)};
 }
 
-// The texts outside the hold-out in the order of a shuffle that begins anew when all had their
+// The texts outside the hold-out in the order of a shuffle that begins again when all had their
 // turn.
 at::Tensor GateFitting::next_routing_rows(int64_t count) {
   const int64_t m = problem_.routing_texts();

@@ -24,7 +24,7 @@ at::Tensor prior_tensor(const GateTrainingOptions& options, int64_t experts);
 // Means over the texts of an epoch, nats.
 struct GateTerms {
   double task = 0, entropy = 0, balance = 0, total = 0;  // of the held-out texts
-  double routing = 0;  // of the texts outside the hold-out; 0 where there are none
+  double routing = 0;                     // of the texts outside the hold-out; 0 if there are none
   std::map<std::string, double> further;  // by option name, unweighted
 };
 

@@ -21,7 +21,7 @@ Json to_json(const GateJudgement& judged, const std::vector<std::string>& domain
 Json to_json(const GateEpoch& epoch, const std::vector<std::string>& domains,
              const std::vector<std::string>& experts);
 
-// gate/history.jsonl of the registry: a line an epoch.
+// gate/history.jsonl of the registry: a line per epoch.
 void write_history(const fs::path& registry, const std::vector<GateEpoch>& history,
                    const std::vector<std::string>& domains,
                    const std::vector<std::string>& experts);

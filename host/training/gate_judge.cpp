@@ -16,7 +16,7 @@ std::vector<double> to_doubles(const at::Tensor& tensor) {
   return {data, data + doubles.numel()};
 }
 
-// Row i in [0, n) is of domain of[i]; domains numbered anew without those that have no text.
+// Row i in [0, n) is of domain of[i]; domains numbered again without those that have no text.
 struct Domains {
   std::vector<int> of;
   std::vector<int> dense;  // [n]

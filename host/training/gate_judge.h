@@ -10,8 +10,8 @@
 
 namespace moecollab::training {
 
-// Names and definitions: design page 4, "Metrics". NaN where a figure is not defined: for a domain
-// without a text, and task-agnostic figures under paper and masked.
+// Formulas: docs/mathematics.md. NaN if a figure is not defined: for a domain without a text, and
+// task-agnostic figures under paper and masked.
 struct GateJudgement {
   double task = 0, entropy = 0, balance = 0, total = 0;  // terms of the objective, nats
   double accuracy = 0, accuracy_task_aware = 0;

@@ -15,7 +15,7 @@ namespace moecollab::training {
 //            the space's experts
 //   a file   TOML or JSON (by its ending .json), a table of expert name -> share > 0, scaled to
 //            sum 1; it names every expert once and nobody else
-// Throws E_CONFIG for anything else, naming file, expert and value; also where `data` would give an
+// Throws E_CONFIG for anything else, naming file, expert and value; also if `data` would give an
 // expert 0, since the KL to it would be infinite.
 std::vector<double> make_prior(const std::string& prior, const std::vector<std::string>& names,
                                const std::vector<fusion::ExpertLabels>& experts,

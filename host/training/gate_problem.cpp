@@ -30,7 +30,7 @@ at::Tensor finite_or_uniform(const at::Tensor& logits, size_t expert, Log log) {
   return logits.masked_fill(bad.unsqueeze(1), 0.0);
 }
 
-// Index of each global label id among the expert's classes [|Y|]; −1 where it has no such class.
+// Index of each global label id among the expert's classes [|Y|]; −1 if it has no such class.
 at::Tensor class_of_label(const fusion::ExpertLabels& expert, int labels) {
   std::vector<int64_t> place(static_cast<size_t>(labels), -1);
   for (size_t c = 0; c < expert.columns.size(); ++c)

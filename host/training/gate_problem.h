@@ -60,7 +60,7 @@ class GateProblem {
   std::vector<int> domains_;
   std::vector<at::Tensor> logits_;  // per expert [N, C_e], finite
   at::Tensor target_p_;             // [N, E], p_e(label of the text); only under mixture
-  at::Tensor space_mask_;           // [spaces, E]: 0 where the expert answers in it, else −∞
+  at::Tensor space_mask_;           // [spaces, E]: 0 if the expert answers in it, else −∞
 };
 
 }  // namespace moecollab::training

@@ -15,7 +15,7 @@ struct GateEpoch {
   int32_t epoch = 0;   // from 1, within its phase
   GateTerms terms;     // over the texts that were fitted
   // On the validation fifth. In the refit these texts are fitted too, so only the use of the
-  // experts says something there. nullopt where there are too few texts for a fifth.
+  // experts says something there. nullopt if there are too few texts for a fifth.
   std::optional<GateJudgement> judged;
   double seconds = 0;          // of this epoch, judging included
   int64_t texts = 0;           // held-out texts fitted
@@ -57,8 +57,8 @@ ChosenGate choose_gate(const GateProblem& problem, const GateTrainingOptions& op
                        StopToken stop, const EpochSink& sink = {});
 
 // From the uniform gate, by L = L_task ± λ1·H + λ2·KL and the further terms that are on. L_task is
-// the mean over all training texts of −log p(y|x) where the text is held out, and, under a
-// task-agnostic fusion, of −log Σ g_e over the experts of the text's own label space where it is
+// the mean over all training texts of −log p(y|x) if the text is held out, and, under a
+// task-agnostic fusion, of −log Σ g_e over the experts of the text's own label space if it is
 // not. A fifth of the texts, chosen by the seed, decides on the number of epochs; the gate is then
 // fitted on all of them. The problem must have the options' fusion and top_k. Throws
 // E_TRAIN_DIVERGED if ten steps in a row are not finite.

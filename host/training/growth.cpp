@@ -17,9 +17,9 @@ namespace {
 
 constexpr double kLeastLength = 1e-12;  // of a mean that is divided by
 constexpr int32_t kIterations = 200;
-constexpr double kPull = 1e-2;  // towards the prototype, where nothing else holds the rows
+constexpr double kPull = 1e-2;  // towards the prototype, if nothing else holds the rows
 constexpr double kTilt = 1e-4;  // towards the new texts' own discriminant
-constexpr double kRest = 1e-9;  // the loss rests where an iteration gains less, relatively
+constexpr double kRest = 1e-9;  // the loss rests once an iteration gains less, relatively
 
 void require_linear(const gate::Gate& gate) {
   if (!gate.is_mlp()) return;
@@ -29,7 +29,7 @@ void require_linear(const gate::Gate& gate) {
 
 at::Tensor is_known(const at::Tensor& logits) { return logits.isfinite().all(1); }
 
-// Where an expert's classes hold the targets [n]; −1 where it does not know the label.
+// Where an expert's classes hold the targets [n]; −1 if it does not know the label.
 at::Tensor class_of(const fusion::ExpertLabels& expert, const at::Tensor& targets, int64_t labels) {
   std::vector<int64_t> place(static_cast<size_t>(labels) + 1, -1);  // the last: no target
   for (size_t c = 0; c < expert.columns.size(); ++c)
@@ -37,7 +37,7 @@ at::Tensor class_of(const fusion::ExpertLabels& expert, const at::Tensor& target
   return encoder::index_tensor(place).index_select(0, at::where(targets < 0, labels, targets));
 }
 
-// [n, E]: what each expert's share of the gate is worth to a text, p_e(y|x) where label and answer
+// [n, E]: what each expert's share of the gate is worth to a text, p_e(y|x) if label and answer
 // are known (see RowFit for the others). Float64.
 at::Tensor worth(const GrowthSetting& setting, const AnsweredTexts& texts) {
   const int64_t labels = setting.labels.size();

@@ -1,4 +1,4 @@
-// New rows of an existing gate: design page 4, "Growth".
+// New rows of an existing gate: docs/mathematics.md, "New rows of a fitted gate".
 #pragma once
 
 #include <ATen/ATen.h>
@@ -35,17 +35,17 @@ NewRows prototype_rows(const GrowthSetting& setting, const at::Tensor& z);
 
 // The fit of new rows. They share their weights, w_e = Σ_k c_k·d_k over the linear discriminants of
 // the new texts and of each other domain of the replay (training/discriminant.h), or along the
-// prototype where there is no replay. c and the rows' biases b_e minimise the mixture's task loss
+// prototype if there is no replay. c and the rows' biases b_e minimise the mixture's task loss
 // −log Σ_e g_e(x)·p_e(y|x), by L-BFGS, on the texts of the new domain, which weigh 1 together, and
 // on the replay, each of whose domains has a weight of its own; texts count by their cross-fitted
 // scores. Ridges are light: on the c of old domains' discriminants, which sum to zero, or on the
 // distance from the prototype. A direction that 64 texts were fitted to freely would take in a
-// tenth fewer of the domain's other texts. Where a text's label is not known, the gate's mass on
-// its own label space counts, and where only an expert's answer is not known, that expert counts as
+// tenth fewer of the domain's other texts. If a text's label is not known, the gate's mass on
+// its own label space counts, and if only an expert's answer is not known, that expert counts as
 // the mean of the others of the space.
 class RowFit {
  public:
-  // own_domain is the number of the new domain among the replay's, or -1. Where the replay has no
+  // own_domain is the number of the new domain among the replay's, or -1. If the replay has no
   // other domain, biases alone are fitted. Throws E_DATA without a new text. Keeps nothing of the
   // setting.
   RowFit(const GrowthSetting& setting, const AnsweredTexts& fresh, const AnsweredTexts& replay,
@@ -55,7 +55,7 @@ class RowFit {
   RowFit& operator=(const RowFit&) = delete;
 
   // Rows for these weights of the replay's domains, those beyond the last 1; sets out from the rows
-  // of the call before. Throws E_TRAIN_DIVERGED where the loss is not finite.
+  // of the call before. Throws E_TRAIN_DIVERGED if the loss is not finite.
   NewRows rows(const std::vector<double>& weights = {});
 
  private:
@@ -67,7 +67,7 @@ class RowFit {
 gate::Gate extended(const gate::Gate& gate, const NewRows& rows);
 
 // Whether each text is answered with its own label [n] bool, by a gate over experts[0 .. its rows).
-// Over the whole union where the fusion has such an answer, else over the text's own space. An
+// Over the whole union if the fusion has such an answer, else over the text's own space. An
 // expert whose answer is not known counts, under `mixture`, as sure of a wrong label; under other
 // fusions that is E_CONFIG. Texts need their labels.
 at::Tensor answered_right(const gate::Gate& gate, const GrowthSetting& setting,

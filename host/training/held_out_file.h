@@ -28,7 +28,7 @@ struct HeldOutLogits {
 
 void write_held_out(const fs::path& file, const HeldOutLogits& logits);
 
-// nullopt where there is no such file; throws E_ST_… for a damaged one.
+// nullopt if there is no such file; throws E_ST_… for a damaged one.
 std::optional<HeldOutLogits> read_held_out(const fs::path& file, int64_t classes);
 
 }  // namespace moecollab::training

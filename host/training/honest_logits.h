@@ -11,7 +11,7 @@
 
 namespace moecollab::training {
 
-// Logits of one expert on n texts. Where registry/heldout/ holds its logits for a text, these
+// Logits of one expert on n texts. If registry/heldout/ holds its logits for a text, these
 // count, from the model that did not train on the text; elsewhere what it answers, now or, from the
 // cache, in an earlier run.
 struct HonestLogits : pipeline::Outputs {

@@ -248,7 +248,7 @@ JointFit fit_jointly(const std::vector<JointExpert>& experts,
     fit.history.push_back(epoch);
     progress.advance(1, fmt::format("held-out loss {:.4f}, accuracy {:.4f}", epoch.held_out_loss,
                                     epoch.held_out_accuracy));
-    if (!(epoch.held_out_loss < best_loss)) continue;  // also where it is not a number
+    if (!(epoch.held_out_loss < best_loss)) continue;  // also if it is not a number
     best_loss = epoch.held_out_loss;
     best = values_of(experts);
     best_logits = fit.held_out_logits;

@@ -39,7 +39,7 @@ struct JointOptions {
 void validate(const JointOptions& options);  // throws E_CONFIG
 
 struct JointEpoch {
-  double train_loss = 0, held_out_loss = 0;  // L_task, nats a text
+  double train_loss = 0, held_out_loss = 0;  // L_task, nats per text
   double held_out_accuracy = 0;              // over the union
   int64_t skipped_steps = 0;                 // whose loss or gradient was not finite
 };
@@ -53,7 +53,7 @@ struct JointFit {
 
 // AdamW on L = L_task ± λ1·H + λ2·KL under mixture fusion, rates falling to 0. Under that fusion an
 // expert has no gradient from a text whose label it does not know, so each is run on the texts of
-// its own label space only. Throws E_DATA where nothing is held out, E_TRAIN_DIVERGED after ten
+// its own label space only. Throws E_DATA if nothing is held out, E_TRAIN_DIVERGED after ten
 // steps in a row that had to be skipped or if no epoch has a finite held-out loss.
 JointFit fit_jointly(const std::vector<JointExpert>& experts,
                      const std::vector<JointDomain>& domains,

@@ -20,7 +20,7 @@ class Lbfgs {
   // Evaluates f at `start`. `history`: pairs kept for the estimate of the curvature.
   Lbfgs(std::vector<double> start, Function f, int history = 10);
 
-  // One iteration. False where no step lowers f any more: x is then as before.
+  // One iteration. False if no step lowers f any more: x is then as before.
   bool step();
 
   const std::vector<double>& x() const { return x_; }

@@ -49,7 +49,7 @@ class GradientLearner final : public Learner {
       after_step();
     }
     EpochFigures figures = figures_;
-    figures.loss /= static_cast<double>(rows_seen_);  // NaN where all steps were skipped
+    figures.loss /= static_cast<double>(rows_seen_);  // NaN if all steps were skipped
     cursor_ = rows_seen_ = 0;
     figures_ = {};
     return figures;
@@ -79,7 +79,7 @@ class GradientLearner final : public Learner {
       if (it == by_name.end() || it->second.sizes() != tensor.sizes()) {
         throw Error("E_CKPT",
                     fmt::format("the checkpoint's tensor {} is missing or has another shape", name),
-                    "start anew without --resume");
+                    "start again without --resume");
       }
       tensor.copy_(it->second);
     }

@@ -43,25 +43,33 @@ struct EpochFigures {
   int64_t skipped = 0;  // steps whose loss or gradient was not finite
 };
 
+// Trains one expert, epoch by epoch. Borrows the expert, which keeps what was learnt; data and rows
+// are read during the call only. Calls: restore() at most once and before the first epoch(), epochs
+// with ascending numbers from 0, finish() after the last. Not thread-safe. Throws what the expert
+// throws.
 class Learner {
  public:
   virtual ~Learner() = default;
-  // Learns from the rows in an order that seed and epoch fix. `after_step` runs after every step
-  // and may throw: the next call of the same epoch goes on behind that step. Throws
+  // Learns from these rows of `data` in an order that seed and epoch fix. `after_step` runs after
+  // every step and may throw. A learner with state() continues after that step in the next call of
+  // the same epoch; an expert that learns by itself would see the epoch's steps again. Throws
   // E_TRAIN_DIVERGED after ten steps in a row that had to be skipped.
   virtual EpochFigures epoch(const TrainingSet& data, const std::vector<int64_t>& rows,
                              int32_t epoch, const std::function<void()>& after_step) = 0;
   // False if another epoch would change nothing.
   virtual bool wants_more() const { return true; }
+  // Ends the training of an expert that learns by itself; nothing to do for others.
   virtual void finish() {}
-  // All that later steps depend on; nullopt where the expert cannot be continued: it learns by
+  // All that later steps depend on; nullopt if the expert cannot be continued: it learns by
   // itself, or changes more in training than its parameters (state/1).
   virtual std::optional<CheckpointState> state() const { return std::nullopt; }
+  // Continues from what state() gave for the same expert, recipe and rows; for learners that have
+  // one. Throws E_CKPT if a tensor is missing or has another shape.
   virtual void restore(const CheckpointState&) {}
 };
 
 // By the host's AdamW if the expert has train/1 and params/1, by itself if it has fit/1, else
-// E_TRAIN_UNSUPPORTED. `rows`: of one epoch. Borrows the expert.
+// E_TRAIN_UNSUPPORTED. Binds the parameters, or begins the fit. `rows`: of one epoch.
 std::unique_ptr<Learner> make_learner(experts::Expert& expert, const Recipe& recipe, int64_t rows);
 
 // Row orders of an epoch's steps: shuffled by seed and epoch; with `bucket`, runs of 16 steps are

@@ -1,5 +1,5 @@
 // The linear multi-task head: one softmax over the union of labels on frozen features. The model
-// that a collaboration has to beat (design page 4, `baseline`).
+// that a collaboration has to beat: `multi_task_head` of the report.
 #pragma once
 
 #include <cstdint>
@@ -38,7 +38,7 @@ struct HeadFit {
   gate::Gate linear;  // a linear map on standardised features; a row is a label
   int32_t epochs = 0;
   int64_t texts = 0;
-  double held_out_loss = 0, held_out_accuracy = 0;  // NaN where nothing is held out
+  double held_out_loss = 0, held_out_accuracy = 0;  // NaN if nothing is held out
 };
 
 // AdamW on the cross-entropy over all labels: first without the held-out texts, to find the epoch

@@ -31,7 +31,7 @@ struct KeptReplay {
 // Replaces the file atomically; returns its SHA-256.
 std::string write_replay(const fs::path& registry, const KeptReplay& replay);
 
-// nullopt where there is no such file. Throws E_GATE naming the file for a damaged one: other bytes
+// nullopt if there is no such file. Throws E_GATE naming the file for a damaged one: other bytes
 // than `sha256`, tensors that contradict each other.
 std::optional<KeptReplay> read_replay(const fs::path& registry, const std::string& sha256, Log log);
 

@@ -1,5 +1,5 @@
-// routing.safetensors of a package: features of its training texts, for gates that grow where the
-// data stays with the contributor (design page 3).
+// routing.safetensors of a package: features of its training texts, so that a gate can grow while
+// the data stays with the contributor (docs/grow-and-admit.md).
 #pragma once
 
 #include <ATen/ATen.h>
@@ -18,7 +18,7 @@ struct RoutingFeatures {
   bool mean_only = false;  // z is the mean of the texts' features
 };
 
-// nullopt where the package has no such file. Tensors: `features` [m, H] of the last layer's mean
+// nullopt if the package has no such file. Tensors: `features` [m, H] of the last layer's mean
 // (or only `mean` [H]), and for other layers `features.<layer>` (`mean.<layer>`); a layer that the
 // gate reads and the file lacks counts as average, with a warning. Throws E_DESC_ENCODER for
 // another encoder than the registry's, E_ST_… for a damaged file, E_ST_ROUTING for a contradictory

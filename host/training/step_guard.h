@@ -9,7 +9,7 @@ namespace moecollab::training {
 class StepGuard {
  public:
   void taken() { in_a_row_ = 0; }
-  // Of a skipped step: whether the run has to stop.
+  // Counts a skipped step; whether the run has to stop.
   [[nodiscard]] bool skipped() {
     ++count_;
     return ++in_a_row_ >= kMostInARow;

@@ -44,7 +44,7 @@ void run_sweep(const GateProblem& problem, const GateTrainingOptions& options,
   std::mutex mutex;
   std::exception_ptr failure;
   const auto work = [&] {
-    // Of this thread alone: OpenMP's and MKL's counts are a thread's own.
+    // Sets it for this thread alone: OpenMP's and MKL's counts are a thread's own.
     at::set_num_threads(1);
     try {
       for (size_t i = next++; i < points.size() && !over; i = next++) {

@@ -119,7 +119,7 @@ FinishedPoints::FinishedPoints(fs::path file, std::string digest, Log log)
   }
   if (others > 0) {
     log.note(
-        fmt::format("{}: {} points are of other data, experts or options and are computed anew",
+        fmt::format("{}: {} points are of other data, experts or options and are computed again",
                     escaped(file_.string()), others));
   }
   if (!points_.empty()) log.note(fmt::format("{} points are there already", points_.size()));

@@ -17,9 +17,9 @@
 
 namespace moecollab::training {
 
-// All pairs of these λ1 and λ2, ascending, and (0, 0), which every change is told against. Empty:
-// the paper's range with λ = 0. Throws E_CONFIG for a λ outside 0 to gate::kMaxTermWeight, or for
-// more than 10,000 pairs.
+// All pairs of these λ1 and λ2, ascending, and (0, 0), which every change is measured against.
+// Empty: the paper's range with λ = 0. Throws E_CONFIG for a λ outside 0 to gate::kMaxTermWeight,
+// or for more than 10,000 pairs.
 std::vector<SweepPoint> sweep_grid(const std::vector<double>& lambdas1,
                                    const std::vector<double>& lambdas2);
 

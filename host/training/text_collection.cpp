@@ -20,7 +20,7 @@ void append_shuffled(const std::vector<int64_t>& from, uint64_t seed, int64_t st
     to.push_back(from[static_cast<size_t>(i)]);
 }
 
-// What a gate with these features reads; no columns where there is no gate.
+// What a gate with these features reads; no columns if there is no gate.
 at::Tensor read_by_gate(const std::vector<encoder::PooledKey>& features,
                         const encoder::Features& encoded) {
   return features.empty() ? at::zeros({encoded.rows(), 0}) : gate::side_by_side(features, encoded);

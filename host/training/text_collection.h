@@ -21,7 +21,7 @@ struct ChosenTexts {
 // The dataset's examples: the held-out ones shuffled by the seed, then the others likewise.
 std::vector<int64_t> held_out_first(const data::Dataset& dataset, uint64_t seed, int64_t& held_out);
 
-// Encodes the texts and asks the experts about them. Where an expert has held-out logits for a text
+// Encodes the texts and asks the experts about them. If an expert has held-out logits for a text
 // (registry/heldout/), these count; elsewhere it is run, also on texts of its own domain that it
 // may have trained on, which are counted (`seen`). z has no columns if `features` is empty. `what`:
 // for the progress. Throws E_DATA for a label that the domain's space in `labels` does not hold.

@@ -29,7 +29,7 @@ struct HeaderEntry {
   DType dtype{};
   // Every dimension is an unsigned 64-bit number of the file, kept by its bits.
   std::vector<int64_t> shape;
-  // Byte offsets into the buffer behind the header: data_offsets = [begin, end].
+  // Byte offsets into the buffer after the header: data_offsets = [begin, end].
   uint64_t begin = 0;
   uint64_t end = 0;
 };

@@ -37,7 +37,7 @@ void refuse_long_runs(std::string_view json, std::string_view file) {
         fmt::format("the header's {} at byte {} is longer than {} bytes", what, at + 1, largest));
   };
   bool in_string = false;
-  size_t start = 0;  // Of the string, number or white space that byte i is in.
+  size_t start = 0;  // First byte of the string, number or white space that byte i is in.
   ByteKind before = ByteKind::kStructure;
   for (size_t i = 0; i < json.size(); ++i) {
     const ByteKind kind = kByteKinds[static_cast<unsigned char>(json[i])];

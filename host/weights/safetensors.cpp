@@ -89,7 +89,7 @@ void check_layout(std::vector<HeaderEntry>& entries, uint64_t buffer_size, std::
   for (const HeaderEntry& entry : entries) {
     if (entry.begin != covered || entry.end < entry.begin) {
       refuse(file, "E_ST_INVALID_OFFSET",
-             fmt::format("tensor `{}`: offsets [{}, {}] where one from {} on is due",
+             fmt::format("tensor `{}`: offsets [{}, {}], expected to begin at {}",
                          shown(entry.name), entry.begin, entry.end, covered));
     }
     covered = entry.end;

@@ -1,8 +1,7 @@
 // Reading safetensors files that nobody vouches for.
 //
 // A file is: u64 little-endian n | n bytes of JSON | buffer. The checks and their order are those
-// of the reference (safetensors/src/tensor.rs, `read_metadata` and `validate`); page 8 of the
-// design lists them.
+// of the reference (safetensors/src/tensor.rs, `read_metadata` and `validate`).
 #pragma once
 
 #include <filesystem>
@@ -17,7 +16,7 @@
 
 namespace moecollab::weights {
 
-// A checked file in memory. Tensors cover the buffer behind the header without gap or overlap.
+// A checked file in memory. Tensors cover the buffer after the header without gap or overlap.
 //
 // Refusals, in the order of the checks: E_ST_IO; E_ST_HEADER_TOO_SMALL, E_ST_HEADER_TOO_LARGE,
 // E_ST_INVALID_HEADER_LENGTH; those of parse_header (E_ST_DUP among them); then for each tensor, by

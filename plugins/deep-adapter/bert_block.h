@@ -27,7 +27,7 @@ struct BlockSettings {
 };
 
 // Rows padded to one length: x [n, S, H], and mask [n, 1, 1, S] (0 for real tokens, −∞ else) or
-// undefined where nothing is padded.
+// undefined if nothing is padded.
 struct Padded {
   at::Tensor x, mask;
 };

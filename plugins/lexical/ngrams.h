@@ -30,7 +30,7 @@ class NgramReader {
   // bytes from 0x80 on.
   void append_words(std::string_view text, std::vector<Feature>& features);
   // The same for the characters (UTF-8 code points) of each run without white space, with one space
-  // before and behind it.
+  // before and after it.
   void append_characters(std::string_view text, std::vector<Feature>& features);
 
  private:

@@ -1,6 +1,6 @@
 // What the boundary costs at batch 1: an expert asked through the host (a batch of views made, the
 // output allocated, filled and checked) against the same compiled function called with everything
-// at hand (the baseline). Prints nanoseconds a call; tools/bench.sh the difference.
+// at hand (the baseline). Prints nanoseconds per call; tools/bench.sh the difference.
 #include <benchmark/benchmark.h>
 
 #include <filesystem>

@@ -16,7 +16,7 @@ SAMPLE = ROOT / "samples" / "experts" / "centroid-cuda"
 CENTROID = BUILD / "tests/plugin/samples/centroid-cpp/centroid.package"  # the same expert for the CPU
 NVCC = os.environ.get("MOECOLLAB_NVCC") or shutil.which("nvcc")
 COMPILE_SECONDS = 60  # far above what it takes (5 s): the machine may be busy
-NO_DEVICE = {"CUDA_VISIBLE_DEVICES": "-1"}  # also where there is one
+NO_DEVICE = {"CUDA_VISIBLE_DEVICES": "-1"}  # also on a machine that has one
 
 
 def cmake(*arguments, **environment):

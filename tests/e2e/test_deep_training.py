@@ -1,4 +1,4 @@
-"""Experts written with LibTorch, from data to answer, and runs that are killed and go on.
+"""Experts written with LibTorch, from data to answer, and runs that are killed and continue.
 
 MOECOLLAB_KILLS=20 kills a run at that many points (3 in the ordinary test)."""
 import json

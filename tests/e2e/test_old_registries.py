@@ -15,7 +15,7 @@ from make_registry import answers, old_data  # noqa: E402
 REGISTRIES = sorted((ROOT / "tests" / "data").glob("registry-*"))
 MOST_BYTES = 300_000
 # CPUs differ in the last bits of a sum, and shares and losses are sums of numbers up to 1: with every instruction
-# set that LibTorch and MKL can be told to use, floats moved by 4e-7 at most, and the six digits of `predict` by one.
+# set that LibTorch and MKL can be set to use, floats moved by 4e-7 at most, and the six digits of `predict` by one.
 TOLERANCE = 2e-6
 PASSED_OVER = re.compile(r"[./](" + "|".join((
     "(fit_)?seconds", "texts_per_second", "peak_rss_bytes",       # time, speed and memory

@@ -159,7 +159,7 @@ class Stderr(EndToEnd):
             while not (self.folder / name / "history" / "slow.jsonl").exists():
                 self.assertIsNone(process.poll())
                 time.sleep(0.005)
-            process.send_signal(signal.SIGSTOP)  # its clock goes on
+            process.send_signal(signal.SIGSTOP)  # its clock runs on
         time.sleep(5.1)
         for process in runs.values():
             process.send_signal(signal.SIGCONT)

@@ -69,7 +69,7 @@ class Sample(unittest.TestCase):
 
 
 class Package(EndToEnd):
-    """Damage to an installed package: re-pinned where the damage is to be found behind the digests."""
+    """Damage to an installed package: re-pinned if the damage is to be found after the digests."""
 
     def repin(self, registry, name, edit=None):
         """Lets `edit` change the manifest's text, then writes true digests of all files into it."""

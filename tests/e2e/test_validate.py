@@ -85,7 +85,7 @@ class Validate(EndToEnd):
         listed = run("validate", "--list").stdout
         for check in result["checks"]:
             self.assertIn(check["id"], listed)
-        self.assertEqual(listed.count("mend:"), sum(LEVELS.values()) - 1, "each check but the figure `latency` says how it is mended")
+        self.assertEqual(listed.count("fix:"), sum(LEVELS.values()) - 1, "each check but the figure `latency` says how it is fixed")
         checks = json.loads(run("validate", "--list", "--json").stdout)
         self.assertEqual({c["id"]: c["cure"] is None for c in checks}, {c["id"]: c["id"] == "latency" for c in checks})
         self.assertEqual([sum(c["level"] == level for c in checks) for level in sorted(LEVELS)], [LEVELS[level] for level in sorted(LEVELS)])

@@ -2,7 +2,7 @@
 #   cmake -DROOT=<repository> -P layers_test.cmake
 
 # configure(NAME INCLUDE LINK EXPECTED): a project whose torch-free stage `text` has this include line
-# and links this target; EXPECTED is a part of the refusal, or empty where configuring must succeed.
+# and links this target; EXPECTED is a part of the refusal, or empty if configuring must succeed.
 function(configure name include link expected)
   set(tree $ENV{TMPDIR})
   if(NOT tree)

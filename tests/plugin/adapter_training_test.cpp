@@ -12,7 +12,7 @@ using ::testing::ThrowsMessage;
 
 using AdapterTraining = AdapterFixture;
 
-// Of L = Σ gy ∘ y, for every parameter and every input feature.
+// Gradients of L = Σ gy ∘ y, for every parameter and every input feature.
 TEST_F(AdapterTraining, VjpAgreesWithCentralDifferences) {
   const LoadedExpert expert(library_, adapter_spec(3, 5, 3, {2, 6}));
   const BoundParameters parameters(library_, expert);

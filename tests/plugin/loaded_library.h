@@ -89,7 +89,7 @@ class Tensor {
 using Floats = Tensor<float>;
 using Ints = Tensor<int32_t>;
 
-// What create() is told.
+// What create() is given.
 struct ExpertSpec {
   int32_t classes = 2;
   uint32_t inputs = MOEC_INPUT_TEXT;

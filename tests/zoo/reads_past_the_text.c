@@ -1,4 +1,4 @@
-/* Takes a text for a C string, which ends with a 0. It reads on into what lies behind: the next
+/* Takes a text for a C string, which ends with a 0. It reads on into what lies after it: the next
  * row's text, or memory that is not there. */
 #define ZOO_SCORE score
 #include "zoo.h"

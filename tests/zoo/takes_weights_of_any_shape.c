@@ -1,5 +1,5 @@
 /* Copies as many weights as it has classes, however many there are. Weights of another expert give
- * numbers from memory behind them, or end the host. */
+ * numbers from memory after them, or end the host. */
 #define ZOO_TAKES_WEIGHTS 1
 #define ZOO_MAKE make
 #define ZOO_SCORE score

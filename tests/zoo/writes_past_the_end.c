@@ -1,5 +1,5 @@
 /* Works on rows in pairs, and begins the second of a pair that is not there where their number is
- * odd. The host's memory behind the output is damaged: it dies later, somewhere else. */
+ * odd. The host's memory after the output is damaged: it dies later, somewhere else. */
 #define ZOO_AFTER_FORWARD write_past
 #include "zoo.h"
 

@@ -48,7 +48,7 @@
 MOEC_LIBRARY_NOTE(ZOO_ID, ZOO_VERSION);
 
 struct moec_expert {
-  const moec_host* host; /* NULL where the caller gave none */
+  const moec_host* host; /* NULL if the caller gave none */
   int32_t classes;
   int32_t pooling;
   int32_t layer; /* of a reader of features */

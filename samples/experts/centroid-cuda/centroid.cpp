@@ -1,5 +1,5 @@
 // centroid-cpp with its forward() on an NVIDIA GPU; their weights and answers are the same. CUDA's
-// runtime is linked in, so the library loads everywhere; where there is no device, it is the expert
+// runtime is linked in, so the library loads everywhere; if there is no device, it is the expert
 // that refuses to be made, and the host goes by its policy.
 #include <algorithm>
 #include <cmath>

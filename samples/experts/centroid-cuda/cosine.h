@@ -32,7 +32,7 @@ class Cosines {
  public:
   // directions [classes, width], each of length 1 or 0.
   void set_directions(const float* directions, int64_t classes, int64_t width);
-  // logits [rows, classes] = scale · cosine of features [rows, width] and each direction; 0 where
+  // logits [rows, classes] = scale · cosine of features [rows, width] and each direction; 0 if
   // either has no length. All in main memory.
   void compute(const float* features, int64_t rows, float scale, float* logits);
 

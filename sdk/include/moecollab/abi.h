@@ -49,7 +49,7 @@ enum {
   MOEC_INTERNAL = 5   /* a defect of the callee */
 };
 
-/* Borrowed bytes, UTF-8 where they are text; not NUL-terminated. data may be NULL if size is 0. */
+/* Borrowed bytes, UTF-8 if they are text; not NUL-terminated. data may be NULL if size is 0. */
 typedef struct moec_string {
   const char* data;
   uint64_t size;
@@ -173,7 +173,7 @@ typedef struct moec_requirements {
   int64_t max_batch; /* rows; 0: any */
   uint64_t layer_count;
   const int32_t* layers; /* of hidden and pooled */
-  /* Cost of forward() for a row of t tokens, 2 a multiply-add: per_row + t * per_token + t * t *
+  /* Cost of forward() for a row of t tokens, 2 per multiply-add: per_row + t * per_token + t * t *
    * per_pair. All 0: not stated. */
   int64_t flops_per_row;
   int64_t flops_per_token;

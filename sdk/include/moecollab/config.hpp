@@ -75,7 +75,7 @@ inline int64_t config_integer(std::string_view config, std::string_view key, int
   return static_cast<int64_t>(value);
 }
 
-// The same for a string without quotes, commas and braces; `fallback` also where the value is no
+// The same for a string without quotes, commas and braces; `fallback` also if the value is no
 // string.
 inline std::string config_word(std::string_view config, std::string_view key,
                                std::string fallback) {

@@ -60,15 +60,15 @@ class Cancelled : public std::runtime_error {
 class ExpertBase {
  public:
   virtual ~ExpertBase() = default;
-  // Cost of a row of t tokens, 2 a multiply-add: row + t·token + t²·pair; 0: not stated.
+  // Cost of a row of t tokens, 2 per multiply-add: row + t·token + t²·pair; 0: not stated.
   struct Flops {
     int64_t row = 0, token = 0, pair = 0;
   };
-  // Of forward(); what reports count as computation.
+  // Cost of forward(); what reports count as computation.
   virtual Flops flops() const { return {}; }
   // Most rows of one call; 0: any. The manifest says the same.
   virtual int64_t max_batch() const { return 0; }
-  // The layers that it reads, where its [config] decides that and not the manifest alone; empty:
+  // The layers that it reads, if its [config] decides that and not the manifest alone; empty:
   // those of the manifest.
   virtual std::vector<int32_t> layers() const { return {}; }
 };
@@ -113,7 +113,7 @@ class Trainable {
   virtual std::unique_ptr<Saved> forward_train(const Batch& in, Logits& out,
                                                const moec_exec& exec) = 0;
   // For gy [n × classes], once for each Saved. Adds parameter gradients; writes gx[i] (elements in
-  // the shape of float input i: hidden of each layer, then pooled of each) where not NULL.
+  // the shape of float input i: hidden of each layer, then pooled of each) if not NULL.
   virtual void vjp(Saved& saved, const Matrix<const float>& gy, const std::vector<float*>& gx) = 0;
 };
 
@@ -121,7 +121,7 @@ class Trainable {
 class SelfFitting {
  public:
   virtual ~SelfFitting() = default;
-  // Forgets what was learnt. rows: texts an epoch. Equal seeds and calls, equal bits.
+  // Forgets what was learnt. rows: texts per epoch. Equal seeds and calls, equal bits.
   virtual void fit_begin(int64_t rows, int32_t max_epochs, uint64_t seed) = 0;
   // labels [n] in [0, classes), weights [n] >= 0; every epoch brings the same rows in another
   // order.

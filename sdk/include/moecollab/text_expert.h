@@ -29,7 +29,7 @@ typedef struct moec_text_expert {
   void (*score)(moec_string text, float* logits);
 } moec_text_expert;
 
-/* Gives `code`, with `message` in *error where there is one that can hold it; error may be NULL. */
+/* Gives `code`, with `message` in *error if there is one that can hold it; error may be NULL. */
 static inline moec_status moec_refuse(moec_error* error, moec_status code, const char* message) {
   if (error != NULL && MOEC_HAS(error, moec_error, message)) {
     error->code = code;

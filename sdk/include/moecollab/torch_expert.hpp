@@ -50,7 +50,7 @@ inline at::Tensor tensor_over(const moec_tensor& t) {
   return at::from_blob(t.data, at::IntArrayRef(t.shape, static_cast<size_t>(t.ndim)), type);
 }
 
-// How a parameter starts where there are no weights.
+// How a parameter starts if there are no weights.
 using Initial = std::function<at::Tensor(at::IntArrayRef shape, at::Generator generator)>;
 // Draws of mean 0 and that standard deviation.
 inline Initial normal(double std) {
@@ -163,7 +163,7 @@ class TorchExpert : public ExpertBase, public Trainable {
 
  protected:
   // Declares a parameter, in the constructor only; the reference gives its value in every
-  // forward(). It is the weight of that name (std::invalid_argument where the package has weights
+  // forward(). It is the weight of that name (std::invalid_argument if the package has weights
   // but not this one), or else what `initial` gives.
   const at::Tensor& add_parameter(const std::string& name, const std::vector<int64_t>& shape,
                                   Initial initial, ParameterTraits traits = {}) {

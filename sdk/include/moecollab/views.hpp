@@ -117,7 +117,7 @@ class CreateInfo {
   int32_t classes() const { return info_->classes; }
   // nullptr for an expert that uses no encoder.
   const moec_encoder_info* encoder() const { return info_->encoder; }
-  // MOEC_POOLING_MEAN, MOEC_POOLING_CLS, or MOEC_POOLING_NONE where pooled features are not read.
+  // MOEC_POOLING_MEAN, MOEC_POOLING_CLS, or MOEC_POOLING_NONE if pooled features are not read.
   int32_t pooling() const { return info_->pooling; }
   // The manifest's layers, counted from the embeddings: -1 of a six-block encoder is 6 here.
   View<const int32_t> layers() const {

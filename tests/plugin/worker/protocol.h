@@ -31,7 +31,7 @@ struct WireTensor {
   int64_t offset, ndim, shape[2];
 };
 
-// What create() is told.
+// What create() is given.
 struct Creation {
   char library[1024];  // path
   char config[256];

@@ -84,7 +84,7 @@ TEST(Library, TheLoadedBytesSurviveTheFile) {
   const TemporaryFolder folder;
   fs::copy(plugin("adapter") / "libadapter.so", folder.path() / "copy.so");
   std::string bytes = read_file(folder.path() / "copy.so", "E_TEST");
-  bytes += "tail";  // another digest, so that it is mapped anew
+  bytes += "tail";  // another digest, so that it is mapped again
   const Library& loaded = Library::load(bytes, sha256_hex(bytes), "copy.so");
   fs::resize_file(folder.path() / "copy.so", 0);
   EXPECT_EQ(to_string(loaded.table().describe()->id), "org.moecollab.adapter");

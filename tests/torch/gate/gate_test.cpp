@@ -34,7 +34,7 @@ TEST(Routing, DenseRowsSumToOne) {
   EXPECT_NEAR(w.sum().item<double>(), 1.0, 1e-6);
 }
 
-// Of (.2, .3, .5) the two greatest stay and are renormalised: (0, .375, .625).
+// The two greatest of (.2, .3, .5) stay and are renormalised: (0, .375, .625).
 TEST(Routing, TopKRenormalisesAndZeroesTheRest) {
   const at::Tensor w = routing_weights(log_rows({0.2F, 0.3F, 0.5F}, 3), 2);
   EXPECT_EQ(w[0][0].item<float>(), 0.0F);
@@ -204,7 +204,7 @@ TEST(Objective, FreeBitsFlattenTheBalanceTerm) {
     return objective(at::tensor(0.0F), x, prior, {.lambda2 = 2, .free_bits = free});
   };
   EXPECT_NEAR(terms(0.1).total.item<double>(), 2 * 0.1, 1e-6);
-  EXPECT_NEAR(terms(0.1).balance.item<double>(), kl, 1e-6) << "the term itself is told as it is";
+  EXPECT_NEAR(terms(0.1).balance.item<double>(), kl, 1e-6) << "the term itself is shown as it is";
   EXPECT_NEAR(terms(0.05).total.item<double>(), 2 * kl, 1e-6);
   terms(0.1).total.backward();
   EXPECT_EQ(x.grad().abs().max().item<float>(), 0.0F);

@@ -1,4 +1,4 @@
-// Checkpoints, and runs that go on from them.
+// Checkpoints, and runs that continue from them.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -78,7 +78,7 @@ TEST_F(CheckpointTest, ARunThatStartsAnewHasAnEmptyFolder) {
     for (const int64_t epoch : {1, 2}) other.save(state(epoch));
     fs::create_directories(folder / "package");
   }
-  { const Checkpoints anew(folder, "two", false); }
+  { const Checkpoints again(folder, "two", false); }
   EXPECT_FALSE(Checkpoints(folder, "two", true).load(Log()));
   EXPECT_FALSE(fs::exists(folder / "package"));
 }
@@ -146,7 +146,7 @@ struct ResumeTest : CheckpointTest {
     o.resume = resume;
     return o;
   }
-  // Stops in the step behind `records` whole epochs, and goes on; the answers of the end.
+  // Stops in the step after `records` whole epochs, and continues; the answers of the end.
   at::Tensor interrupted_after(size_t records, TrainedExpert* out = nullptr) {
     const auto on_epoch = [&](const std::vector<EpochRecord>& history) {
       if (history.size() == records) stop = true;
@@ -157,7 +157,7 @@ struct ResumeTest : CheckpointTest {
               "E_INTERRUPTED");
     stop = false;
     TrainedExpert done = train_expert([&] { return make(); }, data, options(true), context);
-    EXPECT_THAT(said.texts().back(), HasSubstr("going on in phase"));
+    EXPECT_THAT(said.texts().back(), HasSubstr("continuing in phase"));
     const at::Tensor answers = done.expert->forward(data.features);
     EXPECT_EQ(done.history.size(), static_cast<size_t>(8 + done.epochs));
     if (out != nullptr) out->held_out_logits = done.held_out_logits;

@@ -23,7 +23,7 @@ TEST(GateTrainer, GainsFromSeveralExpertsOfOneDomain) {
   const GateProblem problem = toy.problem();
   const GateFit fit = fit_gate(problem, GateToy::options(), {});
   EXPECT_GT(accuracy(problem, fit.gate), 0.95);
-  // The best that one expert a domain can do: all of b and half of a.
+  // The best that one expert per domain can do: all of b and half of a.
   gate::Gate one = fit.gate;
   one.bias = one.bias.clone();
   one.bias[0] = -1e9F;
@@ -156,7 +156,7 @@ TEST(GateTrainer, StepsThatAreNotFiniteAreSkippedAndCounted) {
   options.epochs = 5;
   const GateFit fit = fit_gate(toy.problem(), options, {});
   EXPECT_GT(fit.skipped_steps, 0);
-  EXPECT_LE(fit.skipped_steps, 10) << "at most one an epoch";
+  EXPECT_LE(fit.skipped_steps, 10) << "at most one per epoch";
   EXPECT_TRUE(fit.gate.weight.isfinite().all().item<bool>());
 }
 

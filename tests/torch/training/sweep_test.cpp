@@ -65,7 +65,7 @@ TEST(Sweep, AStopEndsIt) {
   const std::atomic<bool> stop = true;
   try {
     sweep(toy.problem(), GateToy::options(), 2, StopToken(stop));
-    ADD_FAILURE() << "went on";
+    ADD_FAILURE() << "continued";
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), "E_INTERRUPTED");
   }

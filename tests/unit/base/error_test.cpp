@@ -5,7 +5,7 @@
 namespace moecollab {
 namespace {
 
-// The table of design page 6.
+// The table of docs/operating.md.
 TEST(ExitStatus, FollowsTheFamily) {
   EXPECT_EQ(exit_status("E_CONFIG"), 2);
   EXPECT_EQ(exit_status("E_DATA_CHANGED"), 3);

@@ -39,7 +39,7 @@ TEST(StopToken, AsksForAStopOnceItsFlagIsSet) {
   EXPECT_TRUE(token.requested());
   try {
     token.throw_if_requested("fitting was interrupted", "run it again");
-    ADD_FAILURE() << "went on";
+    ADD_FAILURE() << "continued";
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), "E_INTERRUPTED");
     EXPECT_STREQ(error.what(), "fitting was interrupted");

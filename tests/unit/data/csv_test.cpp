@@ -78,7 +78,7 @@ TEST_F(Csv, R40_UnterminatedQuote) {
 
 TEST_F(Csv, StrayQuote) {
   expect_bad("text,label\nsay \"hi\",joy\n", "2:1", "double quote stands inside a field");
-  expect_bad("text,label\n\"a\"b,joy\n", "2:1", "behind a closing quote");
+  expect_bad("text,label\n\"a\"b,joy\n", "2:1", "after a closing quote");
 }
 
 TEST_F(Csv, R40_EmbeddedNul) {

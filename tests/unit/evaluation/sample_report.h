@@ -130,7 +130,7 @@ inline Json sample_report() {
        {{"general", "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae"},
         {"emotion", "fcde2b2edba56bf408601fb721fe9b5c338d10ee429ea04fae5511b68fbf8fb9"}}},
       {"train_overlap", {{"general", 0}, {"emotion", 7}}},
-      {"command", "moecollab eval --data-dir shared/data --report report.json"}};
+      {"command", "moecollab eval --data-dir samples/data --report report.json"}};
   return report;
 }
 

@@ -44,7 +44,7 @@ TEST(HeaderScreen, R33_OverlongWhiteSpace) {
   EXPECT_NO_THROW(read(file_of("{" + std::string(65536, '\n') + "}")));
   expect_refused(file_of("{" + std::string(65537, '\n') + "}"), "E_ST_HEADER_TOO_LARGE",
                  "white space at byte 2");
-  // Within strings it is text, also behind an escaped quote.
+  // Within strings it is text, also after an escaped quote.
   for (const char* start : {"", R"(\")", R"(\\\")", R"(\\","b":")"}) {
     EXPECT_NO_THROW(read(with_text(start + std::string(65537, ' ')))) << start;
   }

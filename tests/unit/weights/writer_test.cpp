@@ -146,7 +146,7 @@ class WriterMistakes : public testing::Test {
 };
 
 TEST_F(WriterMistakes, DuplicateNames) {
-  // Of different dtypes, so that they are no neighbours in the file.
+  // Dtypes differ, so that they are no neighbours in the file.
   const std::vector<uint64_t> other{1};
   expect_mistake({f32_source("x", {2}, two_), f32_source("y", {2}, two_),
                   source("x", DType::kU64, {1}, other)},

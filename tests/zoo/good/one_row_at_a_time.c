@@ -1,3 +1,3 @@
-/* Takes one row a call, and says so. */
+/* Takes one row per call, and says so. */
 #define ZOO_MAX_BATCH 1
 #include "zoo.h"

@@ -305,7 +305,7 @@ class Library {
     return self(e).state()[static_cast<size_t>(i)];
   }
 
-  // Instantiated only where get_extension() names them, so T need not have all interfaces.
+  // Instantiated only if get_extension() names them, so T need not have all interfaces.
   inline static const moec_library_info* info_ = nullptr;
   inline static Input inputs_{};
   static const moec_ext_params kParams;

@@ -20,9 +20,9 @@ enum {
 /* What the host's get_extension(MOEC_EXT_PRECISION) gives. */
 typedef struct moec_ext_precision {
   uint32_t struct_size;
-  /* Of forward_train(), vjp() and the calls of moecollab.fit/1: the same for the life of an expert.
-   * An expert that cannot compute in it uses float32. A value that the expert does not know is
-   * float32 too. [thread-safe] */
+  /* Precision of forward_train(), vjp() and the calls of moecollab.fit/1: the same for the life of
+   * an expert. An expert that cannot compute in it uses float32. A value that the expert does not
+   * know is float32 too. [thread-safe] */
   int32_t (*training)(const moec_host* host);
 } moec_ext_precision;
 
