@@ -14,7 +14,9 @@
 #include <utility>
 #include <vector>
 
+#include "base/digest.h"
 #include "base/error.h"
+#include "base/files.h"
 #include "pipeline/collaboration.h"
 #include "torch/tiny_encoder.h"
 

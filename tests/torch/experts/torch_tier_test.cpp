@@ -16,7 +16,7 @@ namespace {
 using ::testing::HasSubstr;
 constexpr int64_t kTierClasses = 3;
 
-const Library& library(const fs::path& file) {
+const Library& loaded(const fs::path& file) {
   const std::string bytes = read_file(file, "E_TEST");
   return Library::load(bytes, sha256_hex(bytes), file.filename().string());
 }
@@ -38,7 +38,7 @@ struct MlpTest : ::testing::Test {
     setup.encoder = &config;
     setup.config = {{"width", 7}};
     setup.weights = std::move(weights);
-    return InProcessExpert(library(MOECOLLAB_MLP), std::move(setup));
+    return InProcessExpert(loaded(MOECOLLAB_MLP), std::move(setup));
   }
   encoder::Features rows(int64_t n) {
     encoder::Features f;
@@ -141,7 +141,7 @@ struct DeepAdapterTest : ::testing::Test {
     setup.weights = std::move(weights);
     setup.adopt_layers = true;
     return InProcessExpert(
-        library(fs::path(MOECOLLAB_PLUGIN_FOLDER) / "deep-adapter" / "libdeep-adapter.so"),
+        loaded(fs::path(MOECOLLAB_PLUGIN_FOLDER) / "deep-adapter" / "libdeep-adapter.so"),
         std::move(setup));
   }
   encoder::Features features(const Expert& expert) {
