@@ -1,6 +1,7 @@
 // The host's one exception type.
 #pragma once
 
+#include <span>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -24,7 +25,22 @@ class Error : public std::runtime_error {
   std::string hint_;
 };
 
+// All codes that begin with `prefix`, the exit status that they stand for, and what they say.
+struct ErrorFamily {
+  std::string_view prefix;
+  int status;
+  std::string_view meaning;
+};
+std::span<const ErrorFamily> error_families();
+
 // The exit status that the code's family stands for; 1 for a code of no known family.
 int exit_status(std::string_view code);
+
+// Every exit status of the program and what it means; an interrupted run has 128 + the signal.
+struct ExitStatus {
+  int status;
+  std::string_view meaning;
+};
+std::span<const ExitStatus> exit_statuses();
 
 }  // namespace moecollab

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "base/record.h"
 
 namespace moecollab {
 
@@ -19,6 +20,10 @@ class Fields {
     std::string file;
     std::string code;                              // E_REG_SCHEMA, …
     const std::map<std::string, int>* lines = {};  // by path; may be null
+    // The declared keys of the object; may be null. A reader that asks for another key, for another
+    // type, for one as required that is not (or the reverse), or not for every key, is a bug: it
+    // gets std::logic_error.
+    const Record* record = nullptr;
   };
 
   Fields(const Json& object, Source source, std::string path = {});
@@ -39,6 +44,11 @@ class Fields {
   std::vector<Fields> tables(const std::string& key);
   // A value of any shape, not looked into; null if absent.
   Json any(const std::string& key);
+  // Whether a number is finite and within the bounds that `key` is declared with.
+  bool in_bounds(const std::string& key, double value) const;
+  // How `key` is declared. Throws std::logic_error if it is not.
+  const Key& declared(const std::string& key) const;
+  const Record* record() const { return source_.record; }
   // All keys of a free table (names chosen by the file's author).
   std::vector<std::string> keys() const;
 
@@ -49,7 +59,11 @@ class Fields {
                          std::string hint = {}) const;
 
  private:
+  template <typename T>
+  std::optional<T> get(const std::string& key, bool required);
   const Json* find(const std::string& key);
+  void expect(const std::string& key, KeyType type) const;
+  Source source_of(const std::string& key) const;
   std::string path_of(const std::string& key) const;
 
   Json object_;

@@ -54,7 +54,9 @@ void add_admit(Program& program) {
       "Judges a package against the installed experts, without installing it; exit 0 admitted, 5 "
       "refused, 6 undecided",
       "moecollab admit ./legal-clauses.package --data-dir samples/data");
-  verb.add_option("package", options->package, "Package folder, or FILE.moec")->required();
+  verb.add_option("package", options->package, "Package folder, or FILE.moec")
+      ->type_name("PATH")
+      ->required();
   add_count(verb, "--texts", options->admission.texts,
             "Texts of its domain to fit its row of the gate on, for that comparison");
   add_count(verb, "--permutations", options->admission.permutations,

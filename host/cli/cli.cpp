@@ -4,10 +4,12 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <memory>
 
 #include "base/error.h"
 #include "base/strings.h"
 #include "base/version.h"
+#include "cli/command.h"
 #include "cli/config_file.h"
 #include "cli/console.h"
 #include "cli/interrupt.h"
@@ -23,37 +25,53 @@ constexpr const char* kUsage =
     "  moecollab eval --data-dir samples/data --report report.json --html report.html\n"
     "  echo 'the match went to extra time' | moecollab predict -\n\n";
 
-void build(Program& program) {
-  program.examples[&program.app] = kUsage;
-  program.app.name("moecollab");
-  program.app.set_version_flag("--version", fmt::format("moecollab {}", kVersion));
-  program.app.require_subcommand(1);
-  add_eval(program);
-  add_predict(program);
-  add_train_expert(program);
-  add_train_gate(program);
-  add_train_rounds(program);
-  add_train_baseline(program);
-  add_grow(program);
-  add_admit(program);
-  add_sweep(program);
-  add_experts(program);
-  add_new(program);
-  add_validate(program);
-  add_pack(program);
-  add_keygen(program);
-  add_sign(program);
-  add_encode(program);
-  add_tokenize(program);
-  add_bench(program);
-  add_doctor(program);
-}
-
 std::vector<std::string> verb_names(const CLI::App& app) {
   std::vector<std::string> names;
   for (const CLI::App* verb : app.get_subcommands([](const CLI::App*) { return true; }))
     names.push_back(verb->get_name());
   return names;
+}
+
+// Help whose values and notes are worded as in the manual pages.
+class HelpFormatter : public CLI::Formatter {
+ public:
+  std::string make_option_opts(const CLI::Option* option) const override {
+    const Argument argument = to_argument(*option);
+    if (argument.value.empty()) return "";
+    return " " + argument.value + (argument.repeated ? " ..." : "");
+  }
+  std::string make_option_desc(const CLI::Option* option) const override {
+    return to_argument(*option).meaning_and_notes();
+  }
+};
+
+std::string value_of(const CLI::Option& option) {
+  if (option.get_type_size() == 0) return "";
+  const std::string type = option.get_type_name();
+  // CLI11 adds the words that it checks: TEXT:{encode,expert,all}.
+  if (const size_t words = type.find(":{"); words != std::string::npos)
+    return replace_all(type.substr(words + 2, type.size() - words - 3), ",", "|");
+  if (type == "INT" || type == "UINT") return "N";
+  return type == "FLOAT" ? "X" : type;
+}
+
+// The example lines that a verb's help begins with, which are indented below a heading.
+std::vector<std::string> example_lines(const std::string& help) {
+  std::vector<std::string> lines;
+  for (const std::string& line : CLI::detail::split(help, '\n')) {
+    if (line.starts_with("  ")) lines.push_back(line.substr(2));
+  }
+  return lines;
+}
+
+Command to_command(const Program& program, const CLI::App& app) {
+  Command command{
+      full_name(app), app.get_description(), example_lines(program.examples.at(&app)), {}, {}, {}};
+  for (const CLI::Option* option : app.get_options())
+    (option->get_positional() ? command.operands : command.flags).push_back(to_argument(*option));
+  for (const CLI::App* verb : app.get_subcommands([](const CLI::App*) { return true; }))
+    command.commands.push_back(to_command(program, *verb));
+  return command;
 }
 
 std::vector<std::string> flag_names(const CLI::App& verb) {
@@ -64,21 +82,6 @@ std::vector<std::string> flag_names(const CLI::App& verb) {
   return names;
 }
 
-// The verb (and its own verb, as in `experts list`) that the arguments begin with.
-CLI::App& find_verb(CLI::App& app, const std::vector<std::string>& arguments, size_t index = 0) {
-  const std::vector<std::string> names = verb_names(app);
-  if (names.empty() || index >= arguments.size() || arguments[index].starts_with("-")) return app;
-  const auto verbs = app.get_subcommands(
-      [&](const CLI::App* verb) { return verb->get_name() == arguments[index]; });
-  if (verbs.empty()) {
-    throw Error("E_CONFIG",
-                fmt::format("there is no verb \"{}\"{}", escaped(arguments[index], 60),
-                            did_you_mean(arguments[index], names)),
-                fmt::format("verbs are {}", join(names, ", ")));
-  }
-  return find_verb(*verbs.front(), arguments, index + 1);
-}
-
 [[noreturn]] void refuse_unknown(const CLI::App& verb, const std::vector<std::string>& left_over) {
   const std::string word = left_over.empty() ? "" : left_over.front();
   const std::string flag = word.substr(0, word.find('='));
@@ -86,7 +89,7 @@ CLI::App& find_verb(CLI::App& app, const std::vector<std::string>& arguments, si
               fmt::format("{} does not know \"{}\"{}; if it is an option of another version, it is "
                           "not in this version",
                           verb.get_name(), escaped(word, 60), did_you_mean(flag, flag_names(verb))),
-              fmt::format("`moecollab {} --help` lists what it takes", verb.get_name()));
+              fmt::format("`{} --help` lists what it takes", full_name(verb)));
 }
 
 int parse_and_run(Program& program, std::vector<std::string> arguments) {
@@ -96,7 +99,7 @@ int parse_and_run(Program& program, std::vector<std::string> arguments) {
   try {
     program.app.parse(arguments);
   } catch (const CLI::CallForHelp&) {
-    write_to_stdout(program.examples[&verb] + verb.help());
+    write_to_stdout(help_text(program, verb));
     return 0;
   } catch (const CLI::CallForVersion& version) {
     write_to_stdout(fmt::format("{}\n", version.what()));
@@ -105,8 +108,7 @@ int parse_and_run(Program& program, std::vector<std::string> arguments) {
     refuse_unknown(verb, program.app.remaining(/*recurse=*/true));
   } catch (const CLI::ParseError& error) {
     throw Error("E_CONFIG", escaped(error.what(), 400),
-                fmt::format("`moecollab{} --help` lists what it takes",
-                            &verb == &program.app ? "" : " " + verb.get_name()));
+                fmt::format("`{} --help` lists what it takes", full_name(verb)));
   }
   program.console = Console(settings_of_stderr(program.quiet));
   for (const std::string& note : program.notes) program.context().log.note(note);
@@ -128,12 +130,102 @@ void report(const Error& error, bool json) {
 
 }  // namespace
 
+void add_verbs(Program& program) {
+  program.examples[&program.app] = kUsage;
+  program.app.name("moecollab");
+  program.app.formatter(std::make_shared<HelpFormatter>());  // inherited by the verbs
+  program.app.set_version_flag("--version", fmt::format("moecollab {}", kVersion));
+  program.app.require_subcommand(1);
+  add_eval(program);
+  add_predict(program);
+  add_train_expert(program);
+  add_train_gate(program);
+  add_train_rounds(program);
+  add_train_baseline(program);
+  add_grow(program);
+  add_admit(program);
+  add_sweep(program);
+  add_experts(program);
+  add_new(program);
+  add_validate(program);
+  add_pack(program);
+  add_keygen(program);
+  add_sign(program);
+  add_encode(program);
+  add_tokenize(program);
+  add_bench(program);
+  add_doctor(program);
+  add_help(program);
+}
+
+CLI::App& find_verb(CLI::App& app, const std::vector<std::string>& arguments, size_t index) {
+  const std::vector<std::string> names = verb_names(app);
+  if (names.empty() || index >= arguments.size() || arguments[index].starts_with("-")) return app;
+  const auto verbs = app.get_subcommands(
+      [&](const CLI::App* verb) { return verb->get_name() == arguments[index]; });
+  if (verbs.empty()) {
+    throw Error("E_CONFIG",
+                fmt::format("there is no verb \"{}\"{}", escaped(arguments[index], 60),
+                            did_you_mean(arguments[index], names)),
+                fmt::format("verbs are {}", join(names, ", ")));
+  }
+  return find_verb(*verbs.front(), arguments, index + 1);
+}
+
+std::string help_text(const Program& program, const CLI::App& verb) {
+  // Not help() of the verb, which gives that of a verb of its own that was parsed.
+  return program.examples.at(&verb) +
+         verb.get_formatter()->make_help(&verb, full_name(verb), CLI::AppFormatMode::Normal);
+}
+
+void add_help(Program& program) {
+  auto words = std::make_shared<std::vector<std::string>>();
+  CLI::App& verb = add_verb(program, program.app, "help", "Prints what VERB --help prints",
+                            "moecollab help experts add");
+  verb.add_option("verb", *words, "A verb, and its own verb; none: the program")->type_name("VERB");
+  add_output(verb, program);
+  verb.callback([&program, words] {
+    program.action = [&program, words] {
+      const std::string text = help_text(program, find_verb(program.app, *words));
+      print_result(program, {{"help", text}}, text);
+      return 0;
+    };
+  });
+}
+
+Argument to_argument(const CLI::Option& option) {
+  Argument argument;
+  argument.name = option.get_positional() ? option.get_name(/*positional=*/true)
+                                          : "--" + option.get_lnames().at(0);
+  if (!option.get_snames().empty()) argument.short_name = "-" + option.get_snames().front();
+  argument.value = value_of(option);
+  argument.meaning = option.get_description();
+  if (!argument.value.empty()) argument.preset = option.get_default_str();
+  argument.variable = option.get_envname();
+  argument.group = option.get_group();
+  argument.required = option.get_required();
+  argument.repeated = option.get_expected_max() > 1 && !argument.value.empty();
+  return argument;
+}
+
+std::string full_name(const CLI::App& verb) {
+  const CLI::App* parent = verb.get_parent();
+  return parent == nullptr ? verb.get_name()
+                           : fmt::format("{} {}", full_name(*parent), verb.get_name());
+}
+
+Command program_command() {
+  Program program;
+  add_verbs(program);
+  return to_command(program, program.app);
+}
+
 int run(const std::vector<std::string>& arguments) {
   occupy_standard_descriptors();
   Program program;
   program.command = "moecollab " + join(arguments, " ");
   try {
-    build(program);
+    add_verbs(program);
     const int status = parse_and_run(program, arguments);
     if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0)
       throw Error("E_WRITE", "standard output could not be written");

@@ -54,8 +54,12 @@ void add_encode(Program& program) {
   CLI::App& verb =
       add_verb(program, program.app, "encode", "Writes the encoder's pooled features of texts",
                "moecollab encode --input texts.jsonl --output features.safetensors --json");
-  verb.add_option("--input", options->input, "JSONL, CSV, TSV or plain lines")->required();
-  verb.add_option("--output", options->output, "safetensors file to write")->required();
+  verb.add_option("--input", options->input, "JSONL, CSV, TSV or plain lines")
+      ->type_name("FILE")
+      ->required();
+  verb.add_option("--output", options->output, "safetensors file to write")
+      ->type_name("FILE")
+      ->required();
   verb.add_option("--hidden", options->hidden,
                   "Also the token states of this layer (0: embeddings)");
   verb.add_option("--max-length", options->max_length, "Tokens per text, with --encoder")
@@ -84,14 +88,17 @@ void add_tokenize(Program& program) {
       program, program.app, "tokenize", "Prints token ids and tokens of each text",
       "echo 'unwanted, running' | moecollab tokenize --encoder .deps/encoder/all-MiniLM-L6-v2");
   verb.add_option("files", *files,
-                  "JSONL, CSV, TSV or plain lines; - is standard input (the default)");
+                  "JSONL, CSV, TSV or plain lines; - is standard input (the default)")
+      ->type_name("FILE");
   verb.add_option("--max-length", options->max_length, "Tokens per text, with --encoder")
       ->capture_default_str();
   add_format(verb, *format);
   verb.add_option("--registry", options->registry, "Registry folder")
+      ->type_name("FOLDER")
       ->envname("MOECOLLAB_REGISTRY")
       ->capture_default_str();
   verb.add_option("--encoder", options->encoder, "Encoder folder; then no registry is read")
+      ->type_name("FOLDER")
       ->envname("MOECOLLAB_ENCODER");
   add_output(verb, program);
   verb.callback([&program, options, files, format] {

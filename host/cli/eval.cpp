@@ -39,12 +39,13 @@ void add_eval(Program& program) {
       add_verb(program, program.app, "eval",
                "Evaluates the installed experts, gate and fusion, and prints the comparison table",
                "moecollab eval --data-dir samples/data --report report.json --html report.html");
-  add_fusion(verb, options->fusion, "mixture, logit-union, masked or paper (default: the gate's)");
+  add_fusion(verb, options->fusion, "mixture|logit-union|masked|paper");
   verb.add_option("--top-k", options->top_k,
                   "Experts run for a text; 0: all (default: the gate's)");
-  verb.add_option("--report", outputs->json, "Write the report as JSON");
-  verb.add_option("--html", outputs->html, "Write the report as one HTML page");
-  verb.add_option("--markdown", outputs->markdown, "Write the report's tables as Markdown");
+  verb.add_option("--report", outputs->json, "Write the report as JSON")->type_name("FILE");
+  verb.add_option("--html", outputs->html, "Write the report as one HTML page")->type_name("FILE");
+  verb.add_option("--markdown", outputs->markdown, "Write the report's tables as Markdown")
+      ->type_name("FILE");
   verb.add_option("--require", outputs->requirements,
                   "A threshold, as in macro_f1>=0.85; exit 6 if missed; repeatable")
       ->type_name("EXPR");

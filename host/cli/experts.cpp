@@ -35,6 +35,10 @@ std::string list_text(const Json& result) {
   return table(result["experts"]);
 }
 
+constexpr const char* kHowToGetExperts =
+    "train an expert with `moecollab train-expert`, add one with `moecollab experts add`, or run "
+    "`make demo` in the source tree: its registry is build/demo/registry";
+
 const Json& find_expert(const Json& result, const std::string& name) {
   std::vector<std::string> names;
   for (const Json& expert : result["experts"]) {
@@ -152,6 +156,7 @@ void add_experts(Program& program) {
   action(list, [&program, options] {
     const Json result = open_engine().experts_list(*options, program.context());
     print_result(program, result, list_text(result));
+    if (result["experts"].empty() && !program.json) Log(program.console).note(kHowToGetExperts);
     return 0;
   });
 
@@ -159,9 +164,12 @@ void add_experts(Program& program) {
       add_verb(program, verb, "inspect", "What a package says of itself; none of its code runs",
                "moecollab experts inspect build/lib/moecollab/plugins/lexical");
   options = std::make_shared<engine::CommonOptions>();
-  inspect_verb.add_option("package", *package, "Package folder, or FILE.moec")->required();
+  inspect_verb.add_option("package", *package, "Package folder, or FILE.moec")
+      ->type_name("PATH")
+      ->required();
   inspect_verb
       .add_option("--registry", options->registry, "Whose [[trust]] signatures are held against")
+      ->type_name("FOLDER")
       ->envname("MOECOLLAB_REGISTRY")
       ->capture_default_str();
   add_output(inspect_verb, program);
@@ -188,7 +196,9 @@ void add_experts(Program& program) {
   CLI::App& add = add_verb(program, verb, "add", "Checks a package and installs it",
                            "moecollab experts add ./legal-clauses.package");
   options = std::make_shared<engine::CommonOptions>();
-  add.add_option("package", *package, "Package folder, or FILE.moec")->required();
+  add.add_option("package", *package, "Package folder, or FILE.moec")
+      ->type_name("PATH")
+      ->required();
   add.add_option("--name", *name, "Name in this registry (default: the package's)");
   add.add_option("--max-length", options->max_length, "Tokens per text, of a new registry")
       ->capture_default_str();

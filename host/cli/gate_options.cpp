@@ -6,20 +6,24 @@ namespace {
 // An option whose value is one of some words; the parser refuses others, naming the option.
 template <typename Value>
 void add_word(CLI::App& verb, const char* option, Value& value,
-              Value (*parse)(std::string_view text, std::string_view what), const char* help) {
+              Value (*parse)(std::string_view text, std::string_view what), const char* words,
+              const char* help) {
   verb.add_option_function<std::string>(
           option, [option, &value, parse](const std::string& word) { value = parse(word, option); },
           help)
+      ->type_name(words)
       ->default_str(std::string(name(value)));
 }
 
 void add_objective(CLI::App& verb, training::GateTrainingOptions& options) {
   add_word(verb, "--entropy-sign", options.objective.entropy_sign, gate::parse_entropy_sign,
+           "literal|explore",
            "literal: lambda1 times the entropy is added, as the paper prints it; explore: "
            "subtracted");
   verb.add_option("--prior", options.prior_source,
                   "What the balance term draws the experts' shares to: uniform, data, or a TOML or "
                   "JSON file of expert = share")
+      ->type_name("uniform|data|FILE")
       ->capture_default_str();
   verb.add_option("--balance-window", options.objective.balance_window,
                   "Batches that the balance term looks back on; 0: one")
@@ -44,11 +48,12 @@ void add_gate_fit(CLI::App& verb, training::GateTrainingOptions& options) {
   verb.add_option_function<std::string>(
           "--fusion",
           [&options](const std::string& word) { options.fusion = fusion::parse_mode(word); },
-          "mixture, logit-union, masked or paper")
+          "How the experts' answers become one")
+      ->type_name("mixture|logit-union|masked|paper")
       ->default_str(std::string(name(options.fusion)));
   verb.add_option("--top-k", options.top_k, "Experts run for a text; 0: all")
       ->capture_default_str();
-  add_word(verb, "--gate", options.gate, training::parse_gate_kind,
+  add_word(verb, "--gate", options.gate, training::parse_gate_kind, "linear|mlp",
            "linear, or mlp: one hidden layer");
   verb.add_option("--gate-hidden", options.hidden, "Units of the mlp gate's hidden layer")
       ->capture_default_str();
@@ -57,7 +62,7 @@ void add_gate_fit(CLI::App& verb, training::GateTrainingOptions& options) {
   add_objective(verb, options);
   verb.add_option("--layers", options.layers,
                   "Encoder layers whose means the gate reads (default: first, middle, last)");
-  add_word(verb, "--optimizer", options.optimizer, training::parse_gate_optimizer,
+  add_word(verb, "--optimizer", options.optimizer, training::parse_gate_optimizer, "adamw|lbfgs",
            "adamw, or lbfgs: all texts at once; it finds its own step");
   verb.add_option("--epochs", options.epochs,
                   "Epochs (of lbfgs: iterations) at most; the best on a fifth of the texts counts")

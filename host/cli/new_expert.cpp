@@ -115,9 +115,12 @@ void add_new(Program& program) {
                "moecollab new expert legal-clauses --language cpp");
   verb.add_option("name", options->name, "Name of the expert: a letter, then a-z, 0-9, _ and -")
       ->required();
-  verb.add_option("--language", options->language, "c, cpp or torch")->capture_default_str();
+  verb.add_option("--language", options->language, "What the expert is written in")
+      ->type_name("c|cpp|torch")
+      ->capture_default_str();
   verb.add_option("--id", options->id, "Reverse-DNS id; default: com.example.NAME");
-  verb.add_option("--output", options->output, "Folder of the project; default: ./NAME");
+  verb.add_option("--output", options->output, "Folder of the project; default: ./NAME")
+      ->type_name("FOLDER");
   add_output(verb, program);
   verb.callback([&program, options] {
     program.action = [&program, options] {

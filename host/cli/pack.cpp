@@ -181,8 +181,9 @@ void add_pack(Program& program) {
                             "moecollab pack build/clauses.package");
   verb.add_option("package", options->folder,
                   "Folder of the package; what expert.toml lacks of [abi] and [files] is filled in")
+      ->type_name("FOLDER")
       ->required();
-  verb.add_option("--output", options->output, "Default: NAME-VERSION.moec");
+  verb.add_option("--output", options->output, "Default: NAME-VERSION.moec")->type_name("FILE");
   runs<Options>(verb, program, options, [&program](const Options& o) {
     const Json result = pack(o.folder, o.output);
     print_result(program, result,
@@ -203,9 +204,11 @@ void add_keygen(Program& program) {
   CLI::App& verb =
       add_verb(program, program.app, "keygen", "Makes a pair of keys to sign packages with",
                "moecollab keygen --name me --password-file secret.txt");
-  verb.add_option("--name", options->stem, "Writes NAME.key and NAME.pub")->capture_default_str();
-  auto* file =
-      verb.add_option("--password-file", options->password_file, "Encrypts the secret key");
+  verb.add_option("--name", options->stem, "Writes NAME.key and NAME.pub")
+      ->type_name("NAME")
+      ->capture_default_str();
+  auto* file = verb.add_option("--password-file", options->password_file, "Encrypts the secret key")
+                   ->type_name("FILE");
   verb.add_flag("--no-password", options->no_password, "Leaves the secret key readable")
       ->excludes(file);
   runs<Options>(verb, program, options, [&program](const Options& o) {
@@ -234,9 +237,13 @@ void add_sign(Program& program) {
   CLI::App& verb = add_verb(program, program.app, "sign", "Signs a package, as minisign does",
                             "moecollab sign clauses-1.2.0.moec --key me.key");
   verb.add_option("package", options->package, "Folder or FILE.moec, which is signed in place")
+      ->type_name("PATH")
       ->required();
-  verb.add_option("--key", options->key, "Secret key, of keygen or of minisign -G")->required();
-  verb.add_option("--password-file", options->password_file, "Of an encrypted key");
+  verb.add_option("--key", options->key, "Secret key, of keygen or of minisign -G")
+      ->type_name("FILE")
+      ->required();
+  verb.add_option("--password-file", options->password_file, "Of an encrypted key")
+      ->type_name("FILE");
   runs<Options>(verb, program, options, [&program](const Options& o) {
     const auto key = registry::SecretKey::parse(read_file(o.key, "E_CONFIG", 4096),
                                                 read_password(o.password_file));

@@ -13,8 +13,9 @@ void add_predict(Program& program) {
                             "Answers texts as they come: lines or JSONL in, JSONL out, in order",
                             "echo 'the match went to extra time' | moecollab predict -");
   verb.add_option("files", options->files,
-                  "JSONL, CSV, TSV or plain lines; - is standard input (the default)");
-  add_fusion(verb, options->fusion, "mixture or logit-union (default: the gate's)");
+                  "JSONL, CSV, TSV or plain lines; - is standard input (the default)")
+      ->type_name("FILE");
+  add_fusion(verb, options->fusion, "mixture|logit-union");
   verb.add_option("--top-k", options->top_k,
                   "Experts run for a text; 0: all (default: the gate's)");
   verb.add_option("--max-latency-ms", options->max_latency_ms,

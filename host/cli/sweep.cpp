@@ -18,7 +18,8 @@ void add_sweep(Program& program) {
                   "Weights of the balance term (default: the same)");
   verb.add_option("--out", options->out,
                   "Folder of points.jsonl, sweep.json, sweep.csv and sweep.html; finished points "
-                  "found there are not fitted again (default: REGISTRY/sweep)");
+                  "found there are not fitted again (default: REGISTRY/sweep)")
+      ->type_name("FOLDER");
   add_gate_fit(verb, options->gate);
   learns_from_data(verb, program, options, [&program](const auto& o) {
     const Json result = open_engine().sweep(o, program.context());

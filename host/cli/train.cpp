@@ -54,17 +54,20 @@ void add_recipe(CLI::App& verb, contribution::RecipeOverrides& recipe, RecipeWor
       ->type_name("KEY=VALUE");
   verb.add_option("--layers", recipe.layers,
                   "Encoder layers that it reads (0: embeddings, -1: last)");
-  verb.add_option("--pooling", recipe.pooling, "mean or cls");
+  verb.add_option("--pooling", recipe.pooling, "How its tokens become one vector")
+      ->type_name("mean|cls");
   verb.add_option("--epochs", recipe.epochs,
                   "Epochs at most (default of this and the next: the kind's [training])");
   verb.add_option("--lr", recipe.lr, "Learning rate of AdamW");
   verb.add_option("--batch", recipe.batch, "Texts per step");
   verb.add_option("--patience", recipe.patience, "Epochs without a better one before it stops");
   verb.add_option("--warmup", recipe.warmup, "Share of the steps over which the rate rises");
-  verb.add_option("--schedule", words.schedule, "constant, or linear: the rate falls to 0");
+  verb.add_option("--schedule", words.schedule, "constant, or linear: the rate falls to 0")
+      ->type_name("constant|linear");
   verb.add_option("--clip", recipe.clip, "Largest norm of a step's gradients; 0: any");
   verb.add_option("--class-weights", words.class_weights,
                   "none, or balanced: rare labels count more")
+      ->type_name("none|balanced")
       ->capture_default_str();
 }
 
@@ -97,12 +100,14 @@ void add_train_expert(Program& program) {
   verb.add_option("name", expert.name, "Name of the expert: a-z, 0-9, _ and -")->required();
   verb.add_option("--kind", expert.kind,
                   "adapter, deep-adapter, lexical, or a trainable package (folder or FILE.moec)")
+      ->type_name("adapter|deep-adapter|lexical|PATH")
       ->required();
   verb.add_option("--domain", expert.domain, "Domain whose training file is used")->required();
   add_recipe(verb, expert.recipe, *words);
   verb.add_option("--max-length", options->max_length, "Tokens per text, of a new registry")
       ->capture_default_str();
-  verb.add_option("--weights", words->weights, "Type of the package's weights: f32, or bf16")
+  verb.add_option("--weights", words->weights, "Type of the package's weights")
+      ->type_name("f32|bf16")
       ->capture_default_str();
   verb.add_flag("--no-refit", words->no_refit,
                 "Leave the held-out texts out of the installed expert");

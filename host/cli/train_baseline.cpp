@@ -60,6 +60,7 @@ void add_train_baseline(Program& program) {
                             "moecollab train-baseline head --data-dir samples/data");
   verb.add_option("kind", words->kind,
                   "head: linear, on the gate's frozen features; deep: the deep expert's recipe")
+      ->type_name("head|deep")
       ->required();
   verb.add_option(
       "--epochs", options->epochs,

@@ -40,20 +40,23 @@ void add_validate(Program& program) {
   CLI::App& verb = add_verb(program, program.app, "validate",
                             "Tries an expert's package against everything that the ABI promises",
                             "moecollab validate build/clauses.package --level 4");
-  verb.add_option("package", options->package, "Package: its folder, or FILE.moec");
+  verb.add_option("package", options->package, "Package: its folder, or FILE.moec")
+      ->type_name("PATH");
   verb.add_option("--level", options->level,
                   "Highest level: 1 load, 2 contract, 3 numerics, 4 training, 5 stress")
+      ->type_name("1|2|3|4|5")
       ->capture_default_str();
   verb.add_option("--check", options->checks, "Only the check of that id; repeatable");
   verb.add_flag("--list", options->list,
                 "Every check, what it promises and how a failure is fixed");
   verb.add_option("--encoder", options->encoder,
                   "Encoder folder, for a package made for an encoder")
+      ->type_name("FOLDER")
       ->envname("MOECOLLAB_ENCODER");
   verb.add_option("--seed", options->seed, "Of the batches")->capture_default_str();
   verb.add_option("--deadline-ms", options->deadline_ms, "How long a check may take")
       ->capture_default_str();
-  verb.add_option("--junit", options->junit, "JUnit XML into this file");
+  verb.add_option("--junit", options->junit, "JUnit XML into this file")->type_name("FILE");
   add_output(verb, program);
   verb.callback([&program, options] {
     program.action = [&program, options] {

@@ -35,7 +35,9 @@ struct Program {
   void suggest(const std::string& next);
 };
 
-// Common flags; a verb picks what it takes.
+// Common flags; a verb picks what it takes. type_name() of an option says what its value is: FILE,
+// FOLDER, PATH (a file or a folder), DOMAIN=FILE, or the words that it may be ("cpu|auto"); help,
+// completions and manual pages are made from it.
 void add_common(CLI::App& verb, Program& program, engine::CommonOptions& options);
 // Only --json, --quiet and --config, which every verb takes.
 void add_output(CLI::App& verb, Program& program);
@@ -46,13 +48,15 @@ void add_format(CLI::App& verb, data::Format& format);
 // Everything that a fit of the gate takes but --lambda1 and --lambda2.
 void add_gate_fit(CLI::App& verb, training::GateTrainingOptions& options);
 
-// --fusion of a verb that otherwise uses the gate's.
-void add_fusion(CLI::App& verb, std::optional<fusion::Mode>& mode, const std::string& help);
+// --fusion, one of `words` ("mixture|logit-union"); the gate's unless given.
+void add_fusion(CLI::App& verb, std::optional<fusion::Mode>& mode, const std::string& words);
 
 // KEY=VALUE of --set, the value read as JSON if it is JSON, else as a string. Throws
 // E_CONFIG.
 Json parse_settings(const std::vector<std::string>& settings);
 
+// The program's name, flags and verbs.
+void add_verbs(Program& program);
 // A verb of the program whose help begins with an example.
 CLI::App& add_verb(Program& program, CLI::App& parent, const std::string& name,
                    const std::string& description, const std::string& example);
@@ -110,6 +114,13 @@ void add_keygen(Program& program);
 void add_sign(Program& program);
 void add_doctor(Program& program);
 void add_bench(Program& program);
+void add_help(Program& program);
+
+// The verb (and its own verb, as in `experts list`) that the words begin with; the program if they
+// begin with none. Throws E_CONFIG naming the nearest for a word that is no verb.
+CLI::App& find_verb(CLI::App& app, const std::vector<std::string>& words, size_t index = 0);
+// What VERB --help prints.
+std::string help_text(const Program& program, const CLI::App& verb);
 
 // The engine, opened at the first call. Throws E_INTERNAL with the loader's text and the way on.
 engine::Engine& open_engine();

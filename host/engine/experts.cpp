@@ -75,7 +75,7 @@ Json run_experts_add(const CommonOptions& options, const RunContext& context,
           {"sha256", package.manifest_sha256},
           {"publisher", signer ? Json(signer->publisher) : Json(nullptr)},
           {"probe", probed ? "passed" : "none"},
-          {"state", registry::to_text(registry::State::kUnrouted)}};
+          {"state", registry::state_name(registry::State::kUnrouted)}};
 }
 
 Json run_experts_verify(const CommonOptions& options, const RunContext& context,

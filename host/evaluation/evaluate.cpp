@@ -80,7 +80,7 @@ std::vector<ExpertFigures> expert_figures(pipeline::Pool& pool) {
   for (const registry::Candidate& candidate : pool.candidates()) {
     ExpertFigures figures;
     figures.name = candidate.name;
-    figures.state = registry::to_text(candidate.state);
+    figures.state = registry::state_name(candidate.state);
     figures.isolation = "in-process";
     if (candidate.refusal) figures.code = candidate.refusal->code;
     if (candidate.package) {

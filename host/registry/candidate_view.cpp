@@ -19,10 +19,12 @@ CandidateView view_of(const Candidate& candidate) {
 }
 
 Json CandidateView::to_json() const {
-  Json json = {{"name", name},      {"state", to_text(state)}, {"code", nullptr},
-               {"reason", nullptr}, {"hint", nullptr},         {"version", nullptr},
-               {"id", nullptr},     {"domain", nullptr},       {"label_space", nullptr},
-               {"sha256", nullptr}, {"entry", entry}};
+  Json json = {{"name", name},           {"state", state_name(state)},
+               {"code", nullptr},        {"reason", nullptr},
+               {"hint", nullptr},        {"version", nullptr},
+               {"id", nullptr},          {"domain", nullptr},
+               {"label_space", nullptr}, {"sha256", nullptr},
+               {"entry", entry}};
   if (refusal) {
     json["reason"] = refusal->rule;
     json["hint"] = refusal->hint;

@@ -53,7 +53,7 @@ Json entry_json(const LockEntry& entry) {
                 {"version", entry.version.text()},
                 {"manifest_sha256", entry.manifest_sha256}};
   if (!entry.library_sha256.empty()) table["library_sha256"] = entry.library_sha256;
-  table["state"] = std::string(to_text(entry.state));
+  table["state"] = std::string(state_name(entry.state));
   if (!entry.code.empty()) table["code"] = entry.code;
   if (!entry.reason.empty()) table["reason"] = escaped(entry.reason, kMaxReason);
   if (entry.probe != ProbeRecord{}) {

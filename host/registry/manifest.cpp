@@ -3,8 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
-#include <cmath>
 #include <set>
 #include <stdexcept>
 
@@ -15,6 +13,7 @@
 #include "registry/beneath.h"
 #include "registry/labels.h"
 #include "registry/names.h"
+#include "registry/records.h"
 
 namespace moecollab::registry {
 namespace {
@@ -54,19 +53,6 @@ ExpertTable read_identity(Fields table) {
   expert.description = table.value_or<std::string>("description", "");
   table.finish();
   return expert;
-}
-
-// "0.9": two numbers without sign or leading zeros.
-bool parse_abi_version(const std::string& text, int& major, int& minor) {
-  const size_t dot = text.find('.');
-  if (dot == std::string::npos) return false;
-  const auto number = [](std::string_view part, int& into) {
-    if (part.empty() || part[0] == '-' || (part.size() > 1 && part[0] == '0')) return false;
-    const auto [end, error] = std::from_chars(part.data(), part.data() + part.size(), into);
-    return error == std::errc() && end == part.data() + part.size();
-  };
-  const std::string_view whole = text;
-  return number(whole.substr(0, dot), major) && number(whole.substr(dot + 1), minor);
 }
 
 AbiTable read_abi(Fields table) {
@@ -144,7 +130,7 @@ std::string read_fingerprint(Fields& table) {
 void check_input(const Fields& table, const InputTable& input, bool is_kind) {
   if (input.needs.empty()) table.fail("needs", "is empty: say what the expert reads");
   for (const std::string& need : input.needs) {
-    check_choice(table, "needs", need, {"text", "tokens", "hidden", "pooled"});
+    check_choice(table, "needs", need);
   }
   refuse_repeats(table, "needs", input.needs);
   refuse_repeats(table, "layers", input.layers);
@@ -152,7 +138,7 @@ void check_input(const Fields& table, const InputTable& input, bool is_kind) {
     table.fail("dtypes", "must hold \"float32\", which every expert takes");
   }
   for (const std::string& dtype : input.dtypes) {
-    check_choice(table, "dtypes", dtype, {"float32", "bf16", "f16"});
+    check_choice(table, "dtypes", dtype);
   }
   refuse_repeats(table, "dtypes", input.dtypes);
 
@@ -172,10 +158,10 @@ InputTable read_input(Fields table, bool is_kind) {
   const bool reads_layers = has(input.needs, "hidden") || has(input.needs, "pooled");
   const std::vector<int64_t> last_block(reads_layers ? 1 : 0, -1);
   input.layers = table.value_or("layers", last_block);
-  input.pooling = choice(table, "pooling", "mean", {"cls", "mean"});
-  input.layout = choice(table, "layout", "ragged", {"ragged", "padded"});
+  input.pooling = choice(table, "pooling", "mean");
+  input.layout = choice(table, "layout", "ragged");
   const auto max_batch = table.optional<int64_t>("max_batch");
-  if (max_batch && *max_batch < 1) {
+  if (max_batch && !table.in_bounds("max_batch", static_cast<double>(*max_batch))) {
     table.fail("max_batch", fmt::format("must be at least 1 row, not {}", *max_batch));
   }
   input.max_batch = max_batch.value_or(0);
@@ -189,9 +175,9 @@ InputTable read_input(Fields table, bool is_kind) {
 
 OutputTable read_output(Fields table) {
   OutputTable output;
-  output.kind = choice(table, "kind", output.kind, {"logits", "probabilities", "generative"});
+  output.kind = choice(table, "kind", output.kind);
   output.temperature = table.value_or("temperature", output.temperature);
-  if (!std::isfinite(output.temperature) || output.temperature <= 0) {
+  if (!table.in_bounds("temperature", output.temperature)) {
     table.fail("temperature", fmt::format("must be above 0, not {}", output.temperature));
   }
   output.deterministic = table.value_or("deterministic", output.deterministic);
@@ -208,11 +194,11 @@ TrainingTable read_training(Fields table) {
   training.warmup = table.optional<double>("warmup");
   training.clip = table.optional<double>("clip");
   if (table.optional<std::string>("schedule")) {
-    training.schedule = choice(table, "schedule", "constant", {"constant", "linear"});
+    training.schedule = choice(table, "schedule", "constant");
   }
   training.bucket = table.optional<bool>("bucket");
   if (table.optional<std::string>("precision")) {
-    training.precision = choice(table, "precision", "fp32", {"auto", "fp32", "bf16"});
+    training.precision = choice(table, "precision", "fp32");
   }
   table.finish();
   return training;
@@ -238,8 +224,8 @@ Claim read_claim(Fields table) {
   claim.value = table.required<double>("value");
   claim.tolerance = table.required<double>("tolerance");
   table.finish();
-  if (!std::isfinite(claim.value)) table.fail("value", "must be a finite number");
-  if (!std::isfinite(claim.tolerance) || claim.tolerance < 0) {
+  if (!table.in_bounds("value", claim.value)) table.fail("value", "must be a finite number");
+  if (!table.in_bounds("tolerance", claim.tolerance)) {
     table.fail("tolerance", "must be a finite number, 0 or more");
   }
   return claim;
@@ -270,7 +256,7 @@ std::vector<int64_t> InputTable::resolve_layers(int64_t total) const {
 
 Manifest parse_manifest(std::string_view bytes, const std::string& file) {
   const TomlDocument document = parse_toml(bytes, file, "E_REG", kMaxManifest);
-  Fields root(document.root, {file, kSchemaCode, &document.lines});
+  Fields root(document.root, {file, kSchemaCode, &document.lines, &manifest_record()});
   check_schema(root);
   Manifest manifest;
   manifest.library = read_library(required_table(root, "library"));

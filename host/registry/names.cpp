@@ -3,10 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <stdexcept>
 #include <vector>
 
 #include "base/strings.h"
+#include "registry/shapes.h"
 
 namespace moecollab::registry {
 namespace {
@@ -20,10 +22,16 @@ bool consists_of(std::string_view text, std::string_view alphabet) {
   return text.find_first_not_of(alphabet) == std::string_view::npos;
 }
 
-std::string checked(Fields& fields, const std::string& key, bool (*fits)(std::string_view),
+void expect_shape(const Fields& fields, const std::string& key, const Shape& shape) {
+  if (fields.record() != nullptr && fields.declared(key).shape != &shape)
+    throw std::logic_error("`" + key + "` is declared with another shape than it is read");
+}
+
+std::string checked(Fields& fields, const std::string& key, const Shape& shape,
                     std::string_view allowed) {
+  expect_shape(fields, key, shape);
   auto value = fields.required<std::string>(key);
-  if (!fits(value)) {
+  if (!shape.fits(value)) {
     fields.fail(key, fmt::format("must be {}, not \"{}\"", allowed, escaped(value, 80)));
   }
   return value;
@@ -70,12 +78,25 @@ bool has_control(std::string_view utf8) {
   return false;
 }
 
+bool parse_abi_version(const std::string& text, int& major, int& minor) {
+  const size_t dot = text.find('.');
+  if (dot == std::string::npos) return false;
+  const auto number = [](std::string_view part, int& into) {
+    if (part.empty() || part[0] == '-' || (part.size() > 1 && part[0] == '0')) return false;
+    const auto [end, error] = std::from_chars(part.data(), part.data() + part.size(), into);
+    return error == std::errc() && end == part.data() + part.size();
+  };
+  const std::string_view whole = text;
+  return number(whole.substr(0, dot), major) && number(whole.substr(dot + 1), minor);
+}
+
 std::string required_name(Fields& fields, const std::string& key) {
-  return checked(fields, key, is_name, "1 to 64 of a-z, 0-9, _ and -");
+  return checked(fields, key, kNameShape, "1 to 64 of a-z, 0-9, _ and -");
 }
 
 std::string required_id(Fields& fields, const std::string& key) {
-  return checked(fields, key, is_id, "a reverse-DNS name of a-z, 0-9, _ and - (com.example.name)");
+  return checked(fields, key, kIdShape,
+                 "a reverse-DNS name of a-z, 0-9, _ and - (com.example.name)");
 }
 
 std::string required_label_space(Fields& fields, const std::string& key) {
@@ -91,6 +112,7 @@ std::string required_digest(Fields& fields, const std::string& key) {
 }
 
 Version required_version(Fields& fields, const std::string& key) {
+  expect_shape(fields, key, kVersionShape);
   const auto text = fields.required<std::string>(key);
   try {
     return Version::parse(text);
@@ -100,6 +122,7 @@ Version required_version(Fields& fields, const std::string& key) {
 }
 
 void check_label_space(const Fields& fields, const std::string& key, const std::string& value) {
+  expect_shape(fields, key, kLabelSpaceShape);
   if (!is_label_space(value)) {
     fields.fail(key,
                 fmt::format("must be a name, a slash and a version, as in emotion/1, not \"{}\"",
@@ -108,6 +131,7 @@ void check_label_space(const Fields& fields, const std::string& key, const std::
 }
 
 void check_digest(const Fields& fields, const std::string& key, const std::string& value) {
+  expect_shape(fields, key, kDigestShape);
   if (is_digest(value)) return;
   const std::string shown = escaped(value, 80);
   if (value.starts_with("sha256:")) {
@@ -128,19 +152,28 @@ void check_digest(const Fields& fields, const std::string& key, const std::strin
               "sha256sum prints the right form");
 }
 
-std::string choice(Fields& fields, const std::string& key, const std::string& fallback,
-                   std::initializer_list<const char*> allowed) {
+std::string choice(Fields& fields, const std::string& key, const std::string& fallback) {
   auto value = fields.value_or<std::string>(key, fallback);
-  check_choice(fields, key, value, allowed);
+  check_choice(fields, key, value);
   return value;
 }
 
-void check_choice(const Fields& fields, const std::string& key, const std::string& value,
-                  std::initializer_list<const char*> allowed) {
-  const std::vector<std::string> words(allowed.begin(), allowed.end());
+void check_choice(const Fields& fields, const std::string& key, const std::string& value) {
+  const Key& known = fields.declared(key);
+  std::vector<std::string> words = known.words;
+  words.insert(words.end(), known.later_words.begin(), known.later_words.end());
   if (std::find(words.begin(), words.end(), value) != words.end()) return;
   fields.fail(key, fmt::format("must be one of {}, not \"{}\"{}", join(words, ", "),
                                escaped(value, 60), did_you_mean(value, words)));
+}
+
+// Silence about a key that guards something would be worse than a refusal.
+void refuse_later_keys(Fields& fields) {
+  if (fields.record() == nullptr) return;
+  for (const Key& key : fields.record()->keys) {
+    if (key.later && !fields.any(key.name).is_null())
+      fields.fail(key.name, "is not in this version", "remove the key");
+  }
 }
 
 void check_schema(Fields& root) {

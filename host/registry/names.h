@@ -1,7 +1,6 @@
 // The shapes of names in registry files, and fields that must have them.
 #pragma once
 
-#include <initializer_list>
 #include <string>
 #include <string_view>
 
@@ -24,7 +23,11 @@ bool is_digest(std::string_view text);
 // Whether there is a control character: below U+0020, U+007F, U+0080 to U+009F.
 bool has_control(std::string_view utf8);
 
-// A required field of that shape; refused with what is allowed.
+// "0.9": two numbers without sign or leading zeros.
+bool parse_abi_version(const std::string& text, int& major, int& minor);
+
+// A required field of that shape; refused with what is allowed. A field that is declared otherwise
+// is a bug (std::logic_error).
 std::string required_name(Fields& fields, const std::string& key);
 std::string required_id(Fields& fields, const std::string& key);
 std::string required_label_space(Fields& fields, const std::string& key);
@@ -34,11 +37,13 @@ void check_label_space(const Fields& fields, const std::string& key, const std::
 // Uppercase digits, a wrong length and a "sha256:" prefix are told apart.
 void check_digest(const Fields& fields, const std::string& key, const std::string& value);
 
-// One of `allowed`, or `fallback` if the key is absent; refused with the nearest.
-std::string choice(Fields& fields, const std::string& key, const std::string& fallback,
-                   std::initializer_list<const char*> allowed);
-void check_choice(const Fields& fields, const std::string& key, const std::string& value,
-                  std::initializer_list<const char*> allowed);
+// One of the words that `key` is declared with, or `fallback` if it is absent; refused with the
+// nearest. Words of later versions are taken here: the caller refuses them.
+std::string choice(Fields& fields, const std::string& key, const std::string& fallback);
+void check_choice(const Fields& fields, const std::string& key, const std::string& value);
+
+// Refuses the keys that are declared for later versions.
+void refuse_later_keys(Fields& fields);
 
 // Refuses any `schema` but 1.
 void check_schema(Fields& root);

@@ -14,32 +14,26 @@
 #include "registry/labels.h"
 #include "registry/minisign.h"
 #include "registry/names.h"
+#include "registry/records.h"
+#include "registry/shapes.h"
 
 namespace moecollab::registry {
 namespace {
-
-// Silence about a key that guards something would be worse than a refusal.
-void refuse_later_keys(Fields& table, std::initializer_list<const char*> keys) {
-  for (const char* key : keys) {
-    if (!table.any(key).is_null()) table.fail(key, "is not in this version", "remove the key");
-  }
-}
 
 EncoderEntry read_encoder(Fields table) {
   EncoderEntry encoder;
   encoder.path = table.required<std::string>("path");
   encoder.max_length = table.value_or("max_length", encoder.max_length);
-  encoder.special_tokens =
-      choice(table, "special_tokens_in_text", encoder.special_tokens, {"split", "literal"});
+  encoder.special_tokens = choice(table, "special_tokens_in_text", encoder.special_tokens);
   if (const auto fingerprint = table.optional<std::string>("fingerprint")) {
     check_digest(table, "fingerprint", *fingerprint);
     encoder.fingerprint = *fingerprint;
   }
   table.finish();
-  if (encoder.path.empty() || has_control(encoder.path)) {
+  if (!kPrintableShape.fits(encoder.path)) {
     table.fail("path", "must be the encoder's folder");
   }
-  if (encoder.max_length < 3) {
+  if (!table.in_bounds("max_length", static_cast<double>(encoder.max_length))) {
     table.fail("max_length", fmt::format("must be at least 3 tokens ([CLS], one, [SEP]), not {}",
                                          encoder.max_length));
   }
@@ -68,13 +62,11 @@ LabelSpace read_label_space(Fields table) {
 
 Policy read_policy(Fields table) {
   Policy policy;
-  policy.on_missing = choice(table, "on_missing", policy.on_missing, {"fail", "skip"});
-  policy.nan = choice(table, "nan", policy.nan, {"fail", "mask", "quarantine"});
+  policy.on_missing = choice(table, "on_missing", policy.on_missing);
+  policy.nan = choice(table, "nan", policy.nan);
   if (policy.nan == "quarantine")
     table.fail("nan", "= \"quarantine\" is not in this version", "use \"fail\" or \"mask\"");
-  const std::string on_failure =
-      choice(table, "on_expert_failure", std::string("stop"), {"stop", "drop"});
-  if (on_failure == "drop")
+  if (choice(table, "on_expert_failure", "stop") == "drop")
     table.fail("on_expert_failure", "= \"drop\" is not in this version", "use \"stop\"");
   if (table.value_or("require_signature", false)) {
     table.fail(
@@ -82,7 +74,7 @@ Policy read_policy(Fields table) {
         "a signature that is there is checked, but none can be required yet: remove the key, "
         "or set it to false");
   }
-  refuse_later_keys(table, {"isolation", "admission", "deadlines", "limits"});
+  refuse_later_keys(table);
   table.finish();
   return policy;
 }
@@ -94,7 +86,7 @@ TrustEntry read_trust(Fields table) {
   } catch (const Error& error) {
     table.fail("key", error.what());
   }
-  refuse_later_keys(table, {"scope", "expiry"});
+  refuse_later_keys(table);
   table.finish();
   return entry;
 }
@@ -115,11 +107,11 @@ ExpertEntry read_expert_entry(Fields table) {
   entry.enabled = table.value_or("enabled", true);
   entry.required = table.value_or("required", false);
   entry.weight_cap = table.optional<double>("weight_cap");
-  refuse_later_keys(table, {"device"});
+  refuse_later_keys(table);
   table.table("config");  // refuses what is no table
   if (Json config = table.any("config"); !config.is_null()) entry.config = std::move(config);
   table.finish();
-  if (entry.weight_cap && !(*entry.weight_cap > 0 && *entry.weight_cap <= 1)) {
+  if (entry.weight_cap && !table.in_bounds("weight_cap", *entry.weight_cap)) {
     table.fail("weight_cap",
                fmt::format("must be above 0 and at most 1, not {}", *entry.weight_cap));
   }
@@ -129,9 +121,10 @@ ExpertEntry read_expert_entry(Fields table) {
 GateEntry read_gate(Fields table) {
   GateEntry gate;
   if (const auto fusion = table.optional<std::string>("fusion"))
-    gate.fusion = choice(table, "fusion", *fusion, {"paper", "masked", "mixture", "logit-union"});
+    gate.fusion = choice(table, "fusion", *fusion);
   if (const auto top_k = table.optional<int64_t>("top_k")) {
-    if (*top_k < 1) table.fail("top_k", fmt::format("must be at least 1, not {}", *top_k));
+    if (!table.in_bounds("top_k", static_cast<double>(*top_k)))
+      table.fail("top_k", fmt::format("must be at least 1, not {}", *top_k));
     gate.top_k = *top_k;
   }
   table.finish();
@@ -160,7 +153,7 @@ RegistryFile parse_registry(std::string_view bytes, const std::string& file) {
   const TomlDocument document = parse_toml(bytes, file, "E_REG", kMaxRegistry);
   RegistryFile registry;
   if (document.root.empty()) return registry;
-  Fields root(document.root, {file, kSchemaCode, &document.lines});
+  Fields root(document.root, {file, kSchemaCode, &document.lines, &registry_record()});
   check_schema(root);
   if (auto table = root.table("encoder")) registry.encoder = read_encoder(*std::move(table));
   if (auto table = root.table("domains")) registry.domains = read_domains(*std::move(table));

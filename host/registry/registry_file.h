@@ -22,17 +22,20 @@ struct EncoderEntry {
   int64_t max_length = 256;              // tokens, [CLS] and [SEP] included
   std::string special_tokens = "split";  // split | literal: "[SEP]" in a text is the token, or text
   std::string fingerprint;               // 64 hexadecimal digits; empty = not recorded
+  bool operator==(const EncoderEntry&) const = default;
 };
 
 // An operator's own label space; others come with the manifests.
 struct LabelSpace {
   std::string name;  // "emotion/1"
   std::vector<std::string> labels;
+  bool operator==(const LabelSpace&) const = default;
 };
 
 struct Policy {
   std::string on_missing = "fail";  // fail | skip
   std::string nan = "fail";         // fail | mask
+  bool operator==(const Policy&) const = default;
 };
 
 struct ExpertEntry {
@@ -43,18 +46,21 @@ struct ExpertEntry {
   bool required = false;             // overrides on_missing = "skip"
   std::optional<double> weight_cap;  // in (0, 1]: the most that the gate may give it
   Json config = Json::object();      // free, over the manifest's
+  bool operator==(const ExpertEntry&) const = default;
 };
 
 // How the gate is read, if that is not as it was fitted.
 struct GateEntry {
   std::optional<std::string> fusion;  // paper | masked | mixture | logit-union
   std::optional<int64_t> top_k;       // experts run for a text, at least 1
+  bool operator==(const GateEntry&) const = default;
 };
 
 // Whose signatures count.
 struct TrustEntry {
   std::string publisher;  // for people
   std::string key;        // minisign public key, one line of base64
+  bool operator==(const TrustEntry&) const = default;
 };
 
 struct RegistryFile {
@@ -65,6 +71,7 @@ struct RegistryFile {
   std::vector<ExpertEntry> experts;  // in the order of the file
   GateEntry gate;
   std::vector<TrustEntry> trust;
+  bool operator==(const RegistryFile&) const = default;
 };
 
 // Reads `bytes` strictly; `file` is named in refusals. E_REG_SIZE, _BYTES, _SYNTAX, _SCHEMA. A file

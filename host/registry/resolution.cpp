@@ -55,6 +55,18 @@ std::vector<Version> versions_in(const fs::path& folder) {
   return versions;
 }
 
+// Whether a real folder below experts/ can be listed and has no version in it: it holds an example
+// manifest or notes, and is no candidate unless registry.toml names it.
+bool holds_no_version(const fs::path& folder) {
+  try {
+    std::error_code ignored;
+    return fs::symlink_status(folder, ignored).type() == fs::file_type::directory &&
+           versions_in(folder).empty();
+  } catch (const Error&) {
+    return false;  // a candidate that is refused for this
+  }
+}
+
 [[noreturn]] void fail_missing(const fs::path& folder, const VersionRange& range,
                                const std::vector<Version>& there) {
   std::vector<std::string> texts;
@@ -143,7 +155,7 @@ std::vector<Candidate> resolve(const fs::path& registry_folder, const RegistryFi
     candidates.push_back(resolve_one(entry.name, entry, experts, lock));
   }
   for (const std::string& name : names_in(experts)) {
-    if (!asked.contains(name)) {
+    if (!asked.contains(name) && !holds_no_version(experts / name)) {
       candidates.push_back(resolve_one(name, std::nullopt, experts, lock));
     }
   }

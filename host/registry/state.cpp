@@ -12,7 +12,7 @@ static_assert(kNames.size() == static_cast<size_t>(State::kQuarantined) + 1);
 
 }  // namespace
 
-std::string_view to_text(State state) { return kNames[static_cast<size_t>(state)]; }
+std::string_view state_name(State state) { return kNames[static_cast<size_t>(state)]; }
 
 std::optional<State> parse_state(std::string_view text) {
   for (size_t i = 0; i < kNames.size(); ++i) {

@@ -25,7 +25,7 @@ enum class State {
 };
 
 // "manifest ok", …; the words of `experts list` and of the lock.
-std::string_view to_text(State state);
+std::string_view state_name(State state);
 std::optional<State> parse_state(std::string_view text);
 
 // Why an expert takes no part.

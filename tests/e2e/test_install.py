@@ -51,6 +51,24 @@ class Install(unittest.TestCase):
         for library in ("libcudart.so.13", "libcupti.so.13"):
             self.assertIn(str(self.prefix), next(line for line in resolved.splitlines() if library in line))
 
+    def test_completions_and_manual_pages_lie_where_they_are_looked_for(self):
+        share = self.prefix / "share"
+        for file in ("bash-completion/completions/moecollab", "zsh/site-functions/_moecollab", "fish/vendor_completions.d/moecollab.fish",
+                     "man/man1/moecollab.1", "man/man1/moecollab-experts-add.1", "doc/moecollab/commands.md"):
+            self.assertTrue((share / file).is_file(), file)
+        loaded = 'source "$0" && complete -p moecollab'
+        done = subprocess.run(["bash", "-c", loaded, str(share / "bash-completion/completions/moecollab")], capture_output=True, text=True)
+        self.assertEqual(done.stdout, "complete -F _moecollab moecollab\n", done.stderr)
+        for shell, file in (("zsh", "zsh/site-functions/_moecollab"), ("fish", "fish/vendor_completions.d/moecollab.fish")):
+            if shutil.which(shell):
+                subprocess.run([shell, "-n", str(share / file)], check=True)
+        self.assertEqual(len(list((share / "man/man1").iterdir())), self.verbs() + 1)
+
+    def verbs(self):
+        """How many verbs there are, with those of verbs."""
+        names = lambda text: [line.split()[0] for line in text.split("Subcommands:\n")[1].splitlines() if line.strip()]
+        return sum(1 + ("Subcommands:" in self.ok("help", verb) and len(names(self.ok("help", verb)))) for verb in names(self.ok("help")))
+
     def test_an_author_finds_the_sdk_and_the_program_there(self):
         self.ok("new", "expert", "two-sorts", "--language", "c")
         project = self.elsewhere / "two-sorts"

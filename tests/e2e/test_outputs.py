@@ -4,8 +4,9 @@ import os
 import signal
 import subprocess
 import time
+import unittest
 
-from harness import ENCODER, PROGRAM, SAMPLES, EndToEnd, clean_environment, run
+from harness import BUILD, ENCODER, PROGRAM, SAMPLES, EndToEnd, clean_environment, run
 
 
 class Output(EndToEnd):
@@ -37,6 +38,48 @@ class Output(EndToEnd):
             self.addCleanup(registry.chmod, 0o700)
             done = run("train-expert", "e", "--kind", "lexical", "--domain", "news", "--data-dir", SAMPLES, *self.options(registry))
         self.assertRefused(done, 7, "E_WRITE")
+
+
+class Completion(unittest.TestCase):
+    """The script for bash, asked as readline asks it: the words of the line, "=" a word of its own."""
+
+    def complete(self, *words):
+        """What is proposed for the last word, and which paths readline is asked for beside it."""
+        script = BUILD / "share/bash-completion/completions/moecollab"
+        ask = ('set -u; source "$0"; compopt() { echo "$2"; }; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); '
+               '_moecollab; printf "%s\\n" "${COMPREPLY[@]}"')
+        done = subprocess.run(["bash", "--norc", "-c", ask, str(script), "moecollab", *words], capture_output=True, text=True, timeout=60)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        return done.stdout.split()
+
+    def test_verbs(self):
+        self.assertEqual(set(self.complete("tr")), {"train", "train-expert", "train-gate", "train-baseline"})
+        self.assertEqual(self.complete("experts", "ve"), ["verify"])
+        self.assertEqual(self.complete("help", "ev"), ["eval"])
+        self.assertEqual(self.complete("help", "experts", "ve"), ["verify"])
+
+    def test_flags_of_the_verb(self):
+        self.assertEqual(self.complete("eval", "--fu"), ["--fusion"])
+        self.assertEqual(self.complete("eval", "--split", "train", "--fu"), ["--fusion"])
+        self.assertEqual(self.complete("pack", "--fu"), [])
+        self.assertEqual(self.complete("experts", "add", "--nam"), ["--name"])
+
+    def test_words_of_a_flag(self):
+        words = ["mixture", "logit-union", "masked", "paper"]
+        for given in (["--fusion", ""], ["--fusion", "="], ["--fusion", "=", ""]):
+            self.assertEqual(self.complete("eval", *given), words, given)
+        self.assertEqual(self.complete("eval", "--fusion", "=", "ma"), ["masked"])
+        self.assertEqual(self.complete("eval", "--fusion=ma"), ["--fusion=masked"], "a shell that does not split at =")
+        self.assertEqual(self.complete("predict", "--fusion", "pa"), [], "predict does not know the domain")
+        self.assertEqual(self.complete("train-baseline", ""), ["head", "deep"])
+        self.assertEqual(self.complete("eval", "--top-k", ""), [])
+
+    def test_paths_are_left_to_readline(self):
+        self.assertEqual(self.complete("eval", "--report", "r"), ["default"])
+        self.assertEqual(self.complete("eval", "--data", "news", "=", "r"), ["default"])
+        self.assertEqual(self.complete("eval", "--data-dir", "r"), ["dirnames"])
+        self.assertEqual(self.complete("validate", "./"), ["default"])
+        self.assertEqual(self.complete("train-expert", "--kind", "lex"), ["default", "lexical"])
 
 
 class Stderr(EndToEnd):

@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import subprocess
+import unittest
 
 from harness import ENCODER, PLUGINS, ROOT, SAMPLES, EndToEnd, run
 
@@ -43,6 +44,28 @@ class Registry(EndToEnd):
     def test_duplicate_names(self):
         entry = '[[expert]]\nname = "a"\nid = "org.a"\nversion = "*"\n'
         self.refuse_registry("schema = 1\n" + entry + entry, "E_REG_SCHEMA", "a")
+
+
+class Sample(unittest.TestCase):
+    """The repository's registry/, which --registry names by default in the source tree."""
+
+    def list(self, *more):
+        return run("experts", "list", "--encoder", ENCODER, *more, cwd=ROOT)
+
+    def test_it_has_no_expert_and_says_how_to_get_some(self):
+        done = self.list()
+        self.assertEqual((done.returncode, done.stdout), (0, "0 experts installed\n"), done.stderr)
+        self.assertIn("`make demo`", done.stderr)
+
+    def test_only_the_result_for_scripts(self):
+        done = self.list("--json")
+        self.assertEqual((json.loads(done.stdout), done.stderr), ({"registry": "registry", "experts": []}, ""))
+        self.assertEqual(self.list("--quiet").stderr, "")
+
+    def test_listing_writes_nothing(self):
+        before = {path: path.stat().st_mtime_ns for path in (ROOT / "registry").rglob("*")}
+        self.list()
+        self.assertEqual({path: path.stat().st_mtime_ns for path in (ROOT / "registry").rglob("*")}, before)
 
 
 class Package(EndToEnd):

@@ -3,7 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <functional>
+#include <stdexcept>
 #include <string>
 
 #include "base/error.h"
@@ -123,6 +125,43 @@ TEST(Fields, WithoutLinesTheFileIsNamed) {
         Fields(Json(3), {"f.json", "E_X_SCHEMA"});
       },
       "f.json: the document must be a table, not number");
+}
+
+const Record kInner = {.keys = {{.name = "n", .type = KeyType::kNumber, .above = 0, .most = 1}}};
+const Record kOuter = {.keys = {{.name = "s", .required = true},
+                                {.name = "t", .type = KeyType::kTable, .record = &kInner}}};
+
+// A reader that disagrees with what is declared is a bug, whatever the document.
+TEST(Fields, ReadersAreHeldAgainstDeclaredKeys) {
+  const Json document = {{"s", "x"}, {"t", {{"n", 0.5}}}};
+  const auto root = [&] { return Fields(document, {"f", "E_X", {}, &kOuter}); };
+  EXPECT_EQ(root().required<std::string>("s"), "x");
+  EXPECT_THROW(root().optional<std::string>("s"), std::logic_error);
+  EXPECT_THROW(root().required<int64_t>("s"), std::logic_error);
+  EXPECT_THROW(root().optional<std::string>("absent"), std::logic_error);
+  EXPECT_THROW(root().table("s"), std::logic_error);
+  EXPECT_THROW(root().tables("t"), std::logic_error);
+  EXPECT_THROW(root().any("u"), std::logic_error);
+  Fields whole = root();
+  whole.required<std::string>("s");
+  Fields inner = *whole.table("t");
+  EXPECT_NO_THROW(whole.finish());
+  EXPECT_THROW(inner.optional<std::string>("n"), std::logic_error);
+  EXPECT_EQ(inner.optional<double>("n"), 0.5);
+  EXPECT_NO_THROW(inner.finish());
+}
+
+TEST(Fields, DeclaredKeysThatNobodyReadsAreABug) {
+  Fields fields(Json{{"s", "x"}}, {"f", "E_X", {}, &kOuter});
+  fields.required<std::string>("s");
+  EXPECT_THROW(fields.finish(), std::logic_error);
+}
+
+TEST(Fields, BoundsAreThoseDeclared) {
+  const Fields fields(Json::object(), {"f", "E_X", {}, &kInner});
+  for (const double n : {0.001, 1.0}) EXPECT_TRUE(fields.in_bounds("n", n)) << n;
+  for (const double n : {0.0, -1.0, 1.001, std::nan(""), HUGE_VAL})
+    EXPECT_FALSE(fields.in_bounds("n", n)) << n;
 }
 
 // Beyond int64: JSON may hold it, TOML not.

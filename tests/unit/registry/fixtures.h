@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+#include <fstream>
 #include <functional>
 #include <map>
 #include <string>
@@ -12,6 +14,7 @@
 #include "base/digest.h"
 #include "base/error.h"
 #include "base/files.h"
+#include "base/json.h"
 
 namespace moecollab::registry {
 
@@ -44,6 +47,27 @@ inline void expect_error(const std::function<void()>& call, const std::string& c
   const Error error = error_of(call);
   EXPECT_EQ(error.code(), code) << error.what();
   EXPECT_THAT(std::string(error.what()) + " | " + error.hint(), testing::HasSubstr(part));
+}
+
+// What `read` gives for a document. With MOECOLLAB_RECORD=FILE every document that a test gives to
+// a reader is appended there with its outcome, a JSON object per line, for tools/check_schemas.py.
+template <typename Result>
+Result recorded(Result (*read)(std::string_view, const std::string&), const std::string& text,
+                const std::string& file) {
+  const auto record = [&](const Json& refusal) {
+    const char* path = std::getenv("MOECOLLAB_RECORD");
+    if (path == nullptr) return;
+    std::ofstream(path, std::ios::app)
+        << to_line({{"file", file}, {"text", text}, {"refusal", refusal}}) << '\n';
+  };
+  try {
+    Result result = read(text, file);
+    record(nullptr);
+    return result;
+  } catch (const Error& error) {
+    record({{"code", error.code()}, {"message", error.what()}});
+    throw;
+  }
 }
 
 // `text` with the one occurrence of `from` replaced.

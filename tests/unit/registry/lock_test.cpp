@@ -56,10 +56,10 @@ TEST(Lock, WhatIsWrittenIsReadSortedByName) {
 TEST(Lock, EveryStateHasAWord) {
   for (int i = 0; i <= static_cast<int>(State::kQuarantined); ++i) {
     const auto state = static_cast<State>(i);
-    EXPECT_EQ(parse_state(to_text(state)), state);
+    EXPECT_EQ(parse_state(state_name(state)), state);
   }
-  EXPECT_EQ(to_text(State::kManifestOk), "manifest ok");
-  EXPECT_EQ(to_text(State::kUnrouted), "unrouted");
+  EXPECT_EQ(state_name(State::kManifestOk), "manifest ok");
+  EXPECT_EQ(state_name(State::kUnrouted), "unrouted");
   EXPECT_EQ(parse_state("lost"), std::nullopt);
 }
 

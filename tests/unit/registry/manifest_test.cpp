@@ -14,7 +14,7 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::Not;
 
-Manifest parse(const std::string& text) { return parse_manifest(text, "expert.toml"); }
+Manifest parse(const std::string& text) { return recorded(parse_manifest, text, "expert.toml"); }
 
 // The manifest with one place changed is refused with this code, naming this.
 void expect_refused(const std::string& from, const std::string& to, const std::string& code,

@@ -14,7 +14,9 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::Pair;
 
-RegistryFile parse(const std::string& text) { return parse_registry(text, "registry.toml"); }
+RegistryFile parse(const std::string& text) {
+  return recorded(parse_registry, text, "registry.toml");
+}
 
 void expect_refused(const std::string& from, const std::string& to, const std::string& part) {
   SCOPED_TRACE(to);

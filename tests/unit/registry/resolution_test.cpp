@@ -134,6 +134,14 @@ TEST_F(ResolutionTest, FoldersThatNobodyAskedForAreListed) {
   EXPECT_EQ(candidates[2].refusal->code, "E_PLUG_PATH");
 }
 
+TEST_F(ResolutionTest, AFolderWithoutAVersionIsNoExpertUnlessOneIsAskedFor) {
+  write(experts() / "example" / "expert.toml", manifest_text());
+  fs::create_directories(experts() / "example" / "notes");
+  EXPECT_TRUE(resolved().empty());
+  ask("example", "*");
+  expect_refused("E_REG_MISSING", "there is no version at all");
+}
+
 TEST_F(ResolutionTest, ADisabledExpertStaysDisabledWhateverIsWrong) {
   install("legal", "2.1.0");
   ask("legal", "*");

@@ -1,0 +1,192 @@
+#include "registry/records.h"
+#include "registry/shapes.h"
+
+namespace moecollab::registry {
+namespace {
+
+const Record& wanted_encoder_record() {
+  static const Record record{
+      .keys = {
+          {.name = "path",
+           .meaning = "The encoder's folder: absolute, or relative to the registry's.",
+           .required = true,
+           .shape = &kPrintableShape},
+          {.name = "max_length",
+           .type = KeyType::kInteger,
+           .meaning = "Tokens per text, [CLS] and [SEP] included; what is longer is cut and "
+                      "counted.",
+           .fallback = "256",
+           .least = 3},
+          {.name = "special_tokens_in_text",
+           .meaning = "What \"[SEP]\" written in a text is: split, the special token; literal, "
+                      "plain text.",
+           .fallback = "\"split\"",
+           .words = {"split", "literal"}},
+          {.name = "fingerprint",
+           .meaning = "The encoder's fingerprint (`moecollab doctor` prints it); another encoder "
+                      "is refused. Absent: not checked.",
+           .shape = &kDigestShape}}};
+  return record;
+}
+
+const Record& domains_record() {
+  static const Record record{
+      .each = Key{.meaning = "The label space that data of this domain is labelled in.",
+                  .required = true,
+                  .shape = &kLabelSpaceShape},
+      .key_shape = &kNameShape};
+  return record;
+}
+
+const Record& label_space_record() {
+  static const Record record{
+      .keys = {{.name = "name",
+                .meaning = "Name, slash and version, as in emotion/1; stands once.",
+                .required = true,
+                .shape = &kLabelSpaceShape},
+               {.name = "labels",
+                .type = KeyType::kStrings,
+                .meaning = "The labels, in order.",
+                .required = true,
+                .shape = &kPrintableShape,
+                .min_items = 1,
+                .distinct = true}}};
+  return record;
+}
+
+const Record& policy_record() {
+  static const Record record{
+      .keys = {{.name = "on_missing",
+                .meaning = "An expert that is missing or refused: fail, stop; skip, warn and "
+                           "continue without it.",
+                .fallback = "\"fail\"",
+                .words = {"fail", "skip"}},
+               {.name = "nan",
+                .meaning = "An expert that answers with NaN or infinity: fail, stop; mask, leave "
+                           "that answer out and count it.",
+                .fallback = "\"fail\"",
+                .words = {"fail", "mask"},
+                .later_words = {"quarantine"}},
+               {.name = "on_expert_failure",
+                .meaning = "An expert that fails while it answers: stop, the run ends.",
+                .fallback = "\"stop\"",
+                .words = {"stop"},
+                .later_words = {"drop"}},
+               {.name = "require_signature",
+                .type = KeyType::kBoolean,
+                .meaning = "Whether every package needs a signature; none can be required in this "
+                           "version.",
+                .fallback = "false",
+                .later_words = {"true"}},
+               {.name = "isolation", .later = true},
+               {.name = "admission", .later = true},
+               {.name = "deadlines", .later = true},
+               {.name = "limits", .later = true}}};
+  return record;
+}
+
+const Record& wanted_expert_record() {
+  static const Record record{
+      .keys = {
+          {.name = "name",
+           .meaning = "Name in this registry and folder under experts/; stands once.",
+           .required = true,
+           .shape = &kNameShape},
+          {.name = "id",
+           .meaning = "The id that the package must have.",
+           .required = true,
+           .shape = &kIdShape},
+          {.name = "version",
+           .meaning = "Range of versions; the highest installed one in it is taken.",
+           .fallback = "\"*\"",
+           .shape = &kRangeShape},
+          {.name = "enabled",
+           .type = KeyType::kBoolean,
+           .meaning = "false: the expert stays installed and takes no part.",
+           .fallback = "true"},
+          {.name = "required",
+           .type = KeyType::kBoolean,
+           .meaning = "true: without this expert every run stops, whatever on_missing says.",
+           .fallback = "false"},
+          {.name = "weight_cap",
+           .type = KeyType::kNumber,
+           .meaning = "The most weight that the gate may give it, as a share of 1; the rest goes "
+                      "to the others. Absent: no cap.",
+           .above = 0,
+           .most = 1},
+          {.name = "config",
+           .type = KeyType::kTable,
+           .meaning = "Settings for the expert's library, over those of its manifest.",
+           .fallback = "{}"},
+          {.name = "device", .later = true}}};
+  return record;
+}
+
+const Record& gate_record() {
+  static const Record record{
+      .keys = {{.name = "fusion",
+                .meaning = "How answers are fused. Absent: as the gate was fitted.",
+                .words = {"paper", "masked", "mixture", "logit-union"}},
+               {.name = "top_k",
+                .type = KeyType::kInteger,
+                .meaning = "Experts that run per text. Absent: as the gate was fitted.",
+                .least = 1}}};
+  return record;
+}
+
+const Record& trust_record() {
+  static const Record record{
+      .keys = {{.name = "publisher", .meaning = "Who it is, for people.", .required = true},
+               {.name = "key",
+                .meaning = "The publisher's minisign public key: the line of 56 base64 characters "
+                           "from the .pub file.",
+                .required = true,
+                .shape = &kPublicKeyShape},
+               {.name = "scope", .later = true},
+               {.name = "expiry", .later = true}}};
+  return record;
+}
+
+}  // namespace
+
+const Record& registry_record() {
+  static const Record record{
+      .keys = {{.name = "schema",
+                .type = KeyType::kInteger,
+                .meaning = "The version of this format.",
+                .required = true,
+                .least = 1,
+                .most = 1},
+               {.name = "encoder",
+                .type = KeyType::kTable,
+                .meaning = "The encoder that every expert of this registry reads.",
+                .record = &wanted_encoder_record()},
+               {.name = "domains",
+                .type = KeyType::kTable,
+                .meaning = "Label space per domain, for a domain whose experts do not settle it.",
+                .record = &domains_record()},
+               {.name = "label_space",
+                .type = KeyType::kTables,
+                .meaning = "A label space of the operator's; others come with the manifests.",
+                .record = &label_space_record()},
+               {.name = "policy",
+                .type = KeyType::kTable,
+                .meaning = "What happens if something is missing or wrong.",
+                .record = &policy_record()},
+               {.name = "expert",
+                .type = KeyType::kTables,
+                .meaning = "An expert that takes part; one table per expert.",
+                .record = &wanted_expert_record()},
+               {.name = "gate",
+                .type = KeyType::kTable,
+                .meaning = "How the gate is read, if not as it was fitted.",
+                .record = &gate_record()},
+               {.name = "trust",
+                .type = KeyType::kTables,
+                .meaning = "A publisher whose signatures count; one table per publisher.",
+                .record = &trust_record()}},
+      .may_be_empty = true};
+  return record;
+}
+
+}  // namespace moecollab::registry
