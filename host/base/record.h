@@ -28,17 +28,17 @@ struct Key {
   // What an absent key means, as TOML; empty: nothing that can be written.
   std::string fallback = {};
 
-  // Of a string, or of each item of an array; what a table may be instead.
+  // Limits of a string, or of each item of an array; what a table may be instead.
   std::vector<std::string> words = {};        // the only values; empty: any
   std::vector<std::string> later_words = {};  // of a later version: named in refusals
   const Shape* shape = nullptr;
 
-  // Of a number, which is finite besides.
+  // Limits of a number, which is finite besides.
   std::optional<double> least = {};  // at least this
   std::optional<double> above = {};  // more than this
   std::optional<double> most = {};   // at most this
 
-  // Of an array.
+  // Limits of an array.
   size_t min_items = 0;
   std::optional<size_t> max_items = {};
   bool distinct = false;
@@ -50,7 +50,7 @@ struct Key {
 
 struct Record {
   std::vector<Key> keys = {};
-  // Set where the file's author chooses the keys: what each of them holds, and how it looks.
+  // Set if the file's author chooses the keys: what each of them holds, and how it looks.
   std::optional<Key> each = {};
   const Shape* key_shape = nullptr;
   bool may_be_empty = false;               // no key at all: then none is required

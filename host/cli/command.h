@@ -33,7 +33,7 @@ struct Argument {
   bool operator==(const Argument&) const = default;
   // Whether it ends the run, so that nothing may follow.
   bool is_final() const { return name == "--help" || name == "--version"; }
-  // Of the value's alternatives, the words: {"uniform", "data"}.
+  // The words among the value's alternatives: {"uniform", "data"}.
   std::vector<std::string> words() const;
   // Whether one of the alternatives is `placeholder`, as in "FILE".
   bool takes(std::string_view placeholder) const;

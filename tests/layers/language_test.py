@@ -9,7 +9,7 @@ import tempfile
 
 from text_rules import Rule, found_in
 
-FOLDERS = (".ci", "cmake", "docs", "findings", "host", "plugins", "samples/experts", "sdk", "tests", "tools")
+FOLDERS = (".ci", "cmake", "docs", "findings", "host", "plugins", "registry", "samples/experts", "sdk", "tests", "tools")
 UNIT = r"(text|row|step|line|domain|epoch|run|call|file|second|round|seed|batch|token|label|point|multiply-add)"
 COUNTED = (r"(once|twice|one~(?!is\b|of\b|as\b)\w+|(?<!=)\d+~(?!for\b|in\b|to\b|of\b|with\w*\b|is\b)\w+|\d+(?=~a~multiply)|(one|a)~(\w+~)?(pass|line|entry|number|value)|texts|rows|tokens|steps|calls|lines|nats|bytes|[mnuµ]s"
            r"|nanoseconds|microseconds|seconds)")

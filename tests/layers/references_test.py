@@ -8,7 +8,7 @@ import tempfile
 
 from text_rules import Rule, found_in
 
-FOLDERS = (".ci", "cmake", "docs", "findings", "host", "plugins", "samples", "sdk", "tests", "tools")
+FOLDERS = (".ci", "cmake", "docs", "findings", "host", "plugins", "registry", "samples", "sdk", "tests", "tools")
 RULES = (
     Rule(r"\bdesign~page\b", "name a page of docs/, or say the reason"),
     Rule(r"\bpages?~\d+\b", "name the page and its heading"),

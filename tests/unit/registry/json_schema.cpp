@@ -7,7 +7,7 @@ namespace {
 
 Json schema_of(const Record& record);
 
-// Of a string, or of an item of an array.
+// Restricts a string, or an item of an array.
 void restrict_string(Json& schema, const Key& key) {
   if (!key.words.empty()) schema["enum"] = key.words;
   if (key.shape != nullptr) schema["pattern"] = key.shape->pattern;

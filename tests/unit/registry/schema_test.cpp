@@ -405,7 +405,7 @@ std::vector<std::string> odd_strings() {
   return out;
 }
 
-// Of U+0000 to U+07FF.
+// Text of U+0000 to U+07FF.
 std::wstring wide(const std::string& utf8) {
   std::wstring out;
   for (size_t i = 0; i < utf8.size(); ++i) {
