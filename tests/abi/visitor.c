@@ -1,5 +1,6 @@
 /* An expert of any release: its two logits say what it saw of the host. Logit 0: 1 if the batch
- * carried the member that a later minor added, else 0. Logit 1: the host's minor as it was given. */
+ * carried the member that a later minor added, else 0. Logit 1: the host's minor as it was given.
+ */
 #include <moecollab/note.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-// A pool of three experts in memory that say what they were told to say, and a gate over them.
+// A pool of three experts in memory that give fixed answers, and a gate over them.
 #pragma once
 
 #include <ATen/ATen.h>

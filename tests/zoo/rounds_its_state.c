@@ -1,5 +1,5 @@
-/* Gives its state rounded to bfloat16 and continues with the exact numbers. What is saved is not what
- * was measured: the loaded expert answers otherwise. */
+/* Gives its state rounded to bfloat16 and continues with the exact numbers. What is saved is not
+ * what was measured: the loaded expert answers otherwise. */
 #define ZOO_READ_STATE read_state
 #include "zoo_means.h"
 

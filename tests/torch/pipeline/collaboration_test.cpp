@@ -106,7 +106,7 @@ TEST_F(CollaborationTest, TopOneAsksOnlyTheRoutedExpert) {
   expect_row(answers.logits[Toy::kFan], {0, 0, 0, 0, std::log(4), 0, 0, 0});
 }
 
-// Of .5, .3 and .2 the two greatest are .625 and .375 of their sum: bad .625·.75 + .375·.2.
+// The two greatest of .5, .3 and .2 are .625 and .375 of their sum: bad .625·.75 + .375·.2.
 TEST_F(CollaborationTest, TopTwoShareTheWeightOfTheThird) {
   const Answers answers = answer({"one"}, {{.5F, .3F, .2F}}, 2);
   expect_row(answers.weights, {.625, .375, 0});
