@@ -43,12 +43,44 @@ Json objective_to_json(const GateFile& file) {
   return json;
 }
 
+// The word at `key` as another stage reads it; what that stage refuses is this file's fault.
+template <typename Parse>
+auto read_word(const Fields& fields, const std::string& key, const std::string& word,
+               Parse&& parse) {
+  try {
+    return parse(word);
+  } catch (const Error&) {
+    fields.fail(key, fmt::format("is \"{}\", which this version does not know", escaped(word, 40)),
+                kRefit);
+  }
+}
+
+// What other stages read of [metrics] without looking at its type.
+void check_metrics(const Fields& fields, const Json& metrics) {
+  const auto expect = [&](const char* key, bool (Json::*is)() const noexcept, const char* what) {
+    const auto found = metrics.find(key);
+    if (found != metrics.end() && !((*found).*is)())
+      fields.fail(fmt::format("metrics.{}", key), fmt::format("must be {}", what), kRefit);
+  };
+  if (metrics.is_null()) return;
+  if (!metrics.is_object()) fields.fail("metrics", "must be a table", kRefit);
+  expect("replay_sha256", &Json::is_string, "a string");
+  expect("expert_accuracy", &Json::is_object, "a table");
+  expect("growth", &Json::is_array, "an array");
+  expect("entropy_percentiles", &Json::is_array, "an array");
+  const auto percentiles = metrics.find("entropy_percentiles");
+  if (percentiles == metrics.end()) return;
+  for (const Json& value : *percentiles)
+    if (!value.is_number()) fields.fail("metrics.entropy_percentiles", "must hold numbers", kRefit);
+}
+
 void read_objective(Fields& fields, GateFile& file) {
   gate::ObjectiveOptions& o = file.objective;
   o.lambda1 = fields.required<double>("lambda1");
   o.lambda2 = fields.required<double>("lambda2");
   o.entropy_sign =
-      gate::parse_entropy_sign(fields.value_or<std::string>("entropy_sign", "literal"));
+      read_word(fields, "entropy_sign", fields.value_or<std::string>("entropy_sign", "literal"),
+                [](const std::string& word) { return gate::parse_entropy_sign(word, "it"); });
   o.balance_window = fields.value_or<int64_t>("balance_window", 0);
   o.free_bits = fields.value_or<double>("free_bits", 0.0);
   o.switch_load = fields.value_or<double>("switch", 0.0);
@@ -191,7 +223,8 @@ GateFile read_gate(const fs::path& registry, Log log) {
   // Gates written before there was a choice are linear.
   const std::string kind = fields.value_or<std::string>("gate", "linear");
   if (kind != "linear" && kind != "mlp") fields.fail("gate", "is not linear or mlp", kRefit);
-  file.fusion = fusion::parse_mode(fields.required<std::string>("fusion"));
+  file.fusion =
+      read_word(fields, "fusion", fields.required<std::string>("fusion"), fusion::parse_mode);
   file.top_k = fields.required<int64_t>("top_k");
   file.seed = static_cast<uint64_t>(fields.required<int64_t>("seed"));
   const auto digest = fields.required<std::string>("tensors_sha256");
@@ -207,8 +240,13 @@ GateFile read_gate(const fs::path& registry, Log log) {
   if (!objective) fields.fail("objective", "is missing", kRefit);
   read_objective(*objective, file);
   const Json data = fields.any("data");
-  for (const auto& [domain, sha256] : data.items()) file.data[domain] = sha256.get<std::string>();
+  for (const auto& [domain, sha256] : data.items()) {
+    if (!sha256.is_string())
+      fields.fail("data", fmt::format("has no digest for {}", escaped(domain, 80)), kRefit);
+    file.data[domain] = sha256.get<std::string>();
+  }
   file.metrics = fields.any("metrics");
+  check_metrics(fields, file.metrics);
   if (Json fit = fields.any("fit"); !fit.is_null()) file.fit = std::move(fit);
   for (Fields& row : fields.tables("expert")) file.rows.push_back(read_row(row));
   if (!file.prior.empty() && file.prior.size() != file.rows.size()) {

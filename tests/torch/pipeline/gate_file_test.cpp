@@ -156,6 +156,34 @@ TEST(GateFile, MissingDamagedAndContradictoryGatesAreRefused) {
   EXPECT_EQ(code(), "E_GATE") << "three rows of weights for two experts";
 }
 
+TEST(GateFile, AValueOfAnotherTypeOrAnUnknownWordIsTheFilesFault) {
+  const TemporaryFolder folder;
+  write_gate(folder.path(), sample_gate());
+  const fs::path toml = registry::gate_file(folder.path());
+  const std::string good = read_file(toml, "E_TEST");
+  const std::pair<const char*, const char*> changes[] = {
+      {"fusion = ", "fusion = \"mean\" #"},
+      {"[objective]\n", "[objective]\nentropy_sign = \"up\"\n"},
+      {"[data]\n", "[data]\nzzz = 1\n"},
+      {"[metrics]\n", "[metrics]\nreplay_sha256 = 1\n"},
+      {"[metrics]\n", "[metrics]\nentropy_percentiles = [\"a\"]\n"},
+      {"[metrics]\n", "[metrics]\ngrowth = 1\n"},
+      {"\n[metrics.expert_accuracy]\na = 0.5\n", "expert_accuracy = 1\n"}};
+  for (const auto& [from, to] : changes) {
+    std::string text = good;
+    const size_t at = text.find(from);
+    ASSERT_NE(at, std::string::npos) << from << " is not in\n" << good;
+    write_file_atomic(toml, text.replace(at, std::string_view(from).size(), to));
+    try {
+      read_gate(folder.path(), Log());
+      ADD_FAILURE() << to << " was read";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), "E_GATE") << to << ": " << error.what();
+      EXPECT_THAT(error.what(), ::testing::HasSubstr("gate.toml")) << to;
+    }
+  }
+}
+
 TEST(HeldOutFile, RoundTripsAndFindsByText) {
   const TemporaryFolder folder;
   training::HeldOutLogits logits;
