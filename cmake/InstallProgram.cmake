@@ -26,8 +26,8 @@ foreach(library cudart cupti)  # libtorch_cpu.so asks for both, from ../../nvidi
 endforeach()
 
 install(DIRECTORY ${MOECOLLAB_INSTALL_ENCODER}/ DESTINATION share/moecollab/encoder/all-MiniLM-L6-v2 COMPONENT program)
-install(FILES README.md CHANGELOG.md DESTINATION share/doc/moecollab COMPONENT program)
-install(DIRECTORY docs/ DESTINATION share/doc/moecollab COMPONENT program FILES_MATCHING PATTERN "*.md")
+install(FILES README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md LICENSE DESTINATION share/doc/moecollab COMPONENT program)
+install(DIRECTORY docs DESTINATION share/doc/moecollab COMPONENT program FILES_MATCHING PATTERN "*.md")
 foreach(folder man bash-completion zsh fish)
   install(DIRECTORY ${PROJECT_BINARY_DIR}/share/${folder} DESTINATION share COMPONENT program)
 endforeach()

@@ -25,8 +25,9 @@ void for_each_chunk(const fs::path& path, const std::string& code,
 
 // Replaces `path` by a file of these parts, one after the other: a file without a name in the same
 // folder (if the file system has none: a temporary one), fsync, rename, fsync of the folder. A
-// process that is killed while it writes leaves nothing. On failure throws E_WRITE, and `path` is
-// as before.
+// process that is killed while it writes leaves nothing (in the instant before the rename: the
+// whole new file under a name of its own beside the old one). On failure throws E_WRITE, and `path`
+// is as before.
 void write_file_atomic(const fs::path& path, std::span<const std::string_view> parts);
 void write_file_atomic(const fs::path& path, std::string_view bytes);
 

@@ -33,7 +33,7 @@ std::string gate_text(const Json& r) {
 // Flags of train-expert that are read when all arguments are known.
 struct RecipeWords {
   std::vector<std::string> settings;
-  std::optional<std::string> schedule;
+  std::optional<std::string> schedule, pooling;
   std::string class_weights = name(contribution::ClassWeights::kNone);
   std::string weights = name(contribution::WeightType::kF32);
   bool no_refit = false;
@@ -45,6 +45,13 @@ void read_words(const RecipeWords& words, contribution::ExpertOptions& expert) {
   recipe.weights = contribution::parse_weight_type(words.weights, "--weights");
   if (words.schedule)
     recipe.schedule = contribution::parse_rate_schedule(*words.schedule, "--schedule");
+  if (words.pooling) {
+    recipe.pooling = encoder::parse_pooling(*words.pooling);
+    if (!recipe.pooling) {
+      throw Error("E_CONFIG", fmt::format("--pooling is {}, expected mean or cls",
+                                          escaped(*words.pooling, 40)));
+    }
+  }
   recipe.refit = !words.no_refit;
   expert.config = parse_settings(words.settings);
 }
@@ -54,7 +61,7 @@ void add_recipe(CLI::App& verb, contribution::RecipeOverrides& recipe, RecipeWor
       ->type_name("KEY=VALUE");
   verb.add_option("--layers", recipe.layers,
                   "Encoder layers that it reads (0: embeddings, -1: last)");
-  verb.add_option("--pooling", recipe.pooling, "How its tokens become one vector")
+  verb.add_option("--pooling", words.pooling, "How its tokens become one vector")
       ->type_name("mean|cls");
   verb.add_option("--epochs", recipe.epochs,
                   "Epochs at most (default of this and the next: the kind's [training])");

@@ -73,11 +73,6 @@ void check(const ExpertOptions& asked) {
     throw Error("E_CONFIG", fmt::format("the name {} is not made of 1 to 64 of a-z, 0-9, _ and -",
                                         escaped(asked.name, 80)));
   }
-  const std::string& pooling = asked.recipe.pooling;
-  if (!pooling.empty() && !encoder::parse_pooling(pooling)) {
-    throw Error("E_CONFIG",
-                fmt::format("pooling is {}, expected mean or cls", escaped(pooling, 40)));
-  }
 }
 
 training::ExpertTrainingOptions training_options(const ExpertOptions& asked,

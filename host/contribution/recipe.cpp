@@ -106,7 +106,7 @@ Json to_json(const ExpertRecipe& recipe) {
   json["class_weights"] = name(recipe.class_weights);
   json["weights"] = name(recipe.weights);
   json["layers"] = recipe.layers;
-  json["pooling"] = recipe.pooling;
+  json["pooling"] = recipe.pooling ? encoder::name(*recipe.pooling) : "";
   json["refit"] = recipe.refit;
   return json;
 }
@@ -129,7 +129,9 @@ ExpertRecipe recipe_from_json(const Json& json) {
   recipe.weights = parse_weight_type(fields.value_or("weights", std::string("f32")),
                                      "weights of provenance.recipe");
   recipe.layers = fields.required<std::vector<int64_t>>("layers");
-  recipe.pooling = fields.required<std::string>("pooling");
+  const auto pooling = fields.required<std::string>("pooling");
+  recipe.pooling = encoder::parse_pooling(pooling);
+  if (!recipe.pooling && !pooling.empty()) fields.fail("pooling", "is not mean or cls");
   recipe.refit = fields.value_or("refit", true);
   return recipe;
 }

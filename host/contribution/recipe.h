@@ -10,6 +10,7 @@
 
 #include "base/compute.h"
 #include "base/json.h"
+#include "encoder/pooling.h"
 #include "registry/manifest.h"
 
 namespace moecollab::contribution {
@@ -31,8 +32,8 @@ struct RecipeChoices {
   ClassWeights class_weights = ClassWeights::kNone;
   WeightType weights = WeightType::kF32;
   std::vector<int64_t> layers;  // of the encoder, which the expert reads; empty: the kind's default
-  std::string pooling;          // mean or cls; empty: the kind's default
-  bool refit = true;            // at last learn the held-out texts too
+  std::optional<encoder::Pooling> pooling;  // none: the kind's default
+  bool refit = true;                        // at last learn the held-out texts too
 };
 
 // What a user asks for. None: what the kind's manifest says under [training], or else the default

@@ -56,7 +56,7 @@ registry::Manifest complete_manifest(const ExpertPlan& plan, const fusion::Label
   manifest.task.label_space = space.name;
   manifest.task.labels = space.labels;
   if (!plan.recipe.layers.empty()) manifest.input.layers = plan.recipe.layers;
-  if (!plan.recipe.pooling.empty()) manifest.input.pooling = plan.recipe.pooling;
+  if (plan.recipe.pooling) manifest.input.pooling = encoder::name(*plan.recipe.pooling);
   const auto& needs = plan.kind.manifest.input.needs;
   const bool reads_encoder =
       std::any_of(needs.begin(), needs.end(), [](const auto& n) { return n != "text"; });

@@ -4,14 +4,6 @@
 
 namespace moecollab::encoder {
 
-std::string_view name(Pooling pooling) { return pooling == Pooling::kMean ? "mean" : "cls"; }
-
-std::optional<Pooling> parse_pooling(std::string_view text) {
-  if (text == "mean") return Pooling::kMean;
-  if (text == "cls") return Pooling::kCls;
-  return std::nullopt;
-}
-
 void FeatureRequest::merge(const FeatureRequest& other) {
   pooled.insert(other.pooled.begin(), other.pooled.end());
   hidden.insert(other.hidden.begin(), other.hidden.end());

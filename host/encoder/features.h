@@ -11,13 +11,9 @@
 #include <string_view>
 #include <vector>
 
+#include "encoder/pooling.h"
+
 namespace moecollab::encoder {
-
-enum class Pooling { kMean, kCls };
-
-// "mean" or "cls", and back (nullopt for another word).
-std::string_view name(Pooling pooling);
-std::optional<Pooling> parse_pooling(std::string_view text);
 
 // Pooled states of one layer (0 = embeddings, i = after block i).
 struct PooledKey {

@@ -137,6 +137,7 @@ class DeepTraining(EndToEnd):
         self.assertRefused(run(*self.train(registry, "--warmup", "1.5")), 2, "E_CONFIG", "--warmup", "1.5")
         self.assertRefused(run(*self.train(registry, epochs=0)), 2, "E_CONFIG", "--epochs")
         self.assertRefused(run(*self.train(registry, "--class-weights", "some")), 2, "E_CONFIG", "some", "balanced")
+        self.assertRefused(run(*self.train(registry, "--pooling", "max")), 2, "E_CONFIG", "--pooling", "max", "mean or cls")
         self.assertRefused(run(*self.train(registry, "--weights", "f16")), 2, "E_CONFIG", "f16", "f32 or bf16")
         lexical = ["train-expert", "words", "--kind", "lexical", "--domain", "news", "--data-dir", SAMPLES, "--registry", registry, "--weights", "bf16"]
         self.assertRefused(run(*lexical), 2, "E_CONFIG", "bf16", "lexical", "params/1")

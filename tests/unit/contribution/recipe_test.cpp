@@ -24,7 +24,7 @@ ExpertRecipe sample() {
   recipe.class_weights = ClassWeights::kBalanced;
   recipe.weights = WeightType::kBf16;
   recipe.layers = {0, -1};
-  recipe.pooling = "cls";
+  recipe.pooling = encoder::Pooling::kCls;
   recipe.refit = false;
   recipe.epochs = 7;
   recipe.patience = 2;
@@ -84,8 +84,20 @@ TEST(Recipe, PackagesOfEarlierVersionsStateLess) {
   EXPECT_TRUE(recipe.refit);
 }
 
+TEST(Recipe, NoPoolingIsAnEmptyWord) {
+  Json json = parse_json(kSampleLine);
+  json["pooling"] = "";
+  EXPECT_EQ(recipe_from_json(json).pooling, std::nullopt);
+  EXPECT_EQ(to_json(recipe_from_json(json)), json);
+}
+
 TEST(Recipe, WhatIsNoRecipeIsRefused) {
   Json json = parse_json(kSampleLine);
+  json["pooling"] = "max";
+  EXPECT_THAT(
+      refusal([&] { recipe_from_json(json); }),
+      testing::AllOf(testing::StartsWith("E_REG_SCHEMA"), testing::HasSubstr("mean or cls")));
+  json["pooling"] = "cls";
   json.erase("lr");
   EXPECT_THAT(refusal([&] { recipe_from_json(json); }),
               testing::AllOf(testing::StartsWith("E_REG_SCHEMA"), testing::HasSubstr("recipe.lr")));
