@@ -4,10 +4,9 @@ Help and messages are read in the sources, where a literal may be broken across 
 part of results, which stay equal from version to version; they are exempt below.
 """
 import pathlib
-import sys
 import tempfile
 
-from text_rules import Rule, found_in
+from text_rules import Rule, found_in, report, root_of_arguments
 
 FOLDERS = (".ci", "cmake", "docs", "findings", "host", "plugins", "registry", "samples/experts", "sdk", "tests", "tools")
 UNIT = r"(text|row|step|line|domain|epoch|run|call|file|second|round|seed|batch|token|label|point|multiply-add)"
@@ -62,7 +61,4 @@ def prove_that_it_finds():
 
 if __name__ == "__main__":
     prove_that_it_finds()
-    root = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else pathlib.Path(__file__).resolve().parents[2]
-    problems = found_in(root, FOLDERS, RULES, EXEMPT)
-    print("\n".join(problems) or "plain English, as far as the rules see")
-    sys.exit(bool(problems))
+    report(found_in(root_of_arguments(), FOLDERS, RULES, EXEMPT), "plain English, as far as the rules see")

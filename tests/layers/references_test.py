@@ -3,10 +3,9 @@
 A rule finds a phrase also if a comment breaks it across lines.
 """
 import pathlib
-import sys
 import tempfile
 
-from text_rules import Rule, found_in
+from text_rules import Rule, found_in, report, root_of_arguments
 
 FOLDERS = (".ci", "cmake", "docs", "findings", "host", "plugins", "registry", "samples", "sdk", "tests", "tools")
 RULES = (
@@ -33,7 +32,4 @@ def prove_that_it_finds():
 
 if __name__ == "__main__":
     prove_that_it_finds()
-    root = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else pathlib.Path(__file__).resolve().parents[2]
-    problems = found_in(root, FOLDERS, RULES, EXEMPT)
-    print("\n".join(problems) or "every reference is to the repository itself")
-    sys.exit(bool(problems))
+    report(found_in(root_of_arguments(), FOLDERS, RULES, EXEMPT), "every reference is to the repository itself")

@@ -1,5 +1,7 @@
 """Rules over the words of text files, for the tests beside this file."""
+import pathlib
 import re
+import sys
 
 TEXT = {".md", ".txt", ".h", ".hpp", ".c", ".cpp", ".cu", ".in", ".py", ".sh", ".cmake", ".toml", ".json", ".yml", ""}
 
@@ -33,3 +35,14 @@ def found_in(root, folders, rules, exempt):
                 words = " ".join(match[0].split())
                 found.append(f"{name}:{line}: {words}: {rule.advice}")
     return found
+
+
+def root_of_arguments():
+    """The tree to read: the first argument, or this one."""
+    return pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else pathlib.Path(__file__).resolve().parents[2]
+
+
+def report(problems, none):
+    """Prints the problems, or that there are none, and ends with status 1 or 0."""
+    print("\n".join(problems) or none)
+    sys.exit(bool(problems))
