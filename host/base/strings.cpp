@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdint>
+#include <cstring>
 #include <numeric>
 
 namespace moecollab {
@@ -42,6 +44,16 @@ size_t edit_distance(std::string_view a, std::string_view b) {
     }
   }
   return row.back();
+}
+
+// Bytes at the beginning, in whole words of eight, that are ASCII.
+size_t ascii_prefix(std::string_view text) {
+  size_t at = 0;
+  for (uint64_t word; at + sizeof word <= text.size(); at += sizeof word) {
+    std::memcpy(&word, text.data() + at, sizeof word);
+    if ((word & 0x8080808080808080U) != 0) break;
+  }
+  return at;
 }
 
 }  // namespace
@@ -89,6 +101,8 @@ std::string join(std::span<const std::string> parts, std::string_view separator)
 bool is_utf8(std::string_view text, size_t* offset) {
   size_t at = 0;
   while (at < text.size()) {
+    at += ascii_prefix(text.substr(at));
+    if (at == text.size()) return true;
     const size_t n = sequence_length(text.substr(at));
     if (n == 0) {
       if (offset != nullptr) *offset = at;

@@ -102,15 +102,43 @@ void add_data(CLI::App& verb, data::DataOptions& options) {
   verb.add_option("--split", options.split, "Which of the domain's files")
       ->type_name("train|dev|test")
       ->group(kDataGroup);
-  add_format(verb, options.format);
+  add_reading(verb, options.reading, /*labels=*/true);
 }
 
-void add_format(CLI::App& verb, data::Format& format) {
-  verb.add_option_function<std::string>(
-          "--format", [&format](const std::string& name) { format = data::parse_format(name); },
-          "Format of the texts; auto: by the file's name")
-      ->type_name("auto|jsonl|csv|tsv|lines")
-      ->default_str("auto")
+void add_reading(CLI::App& verb, data::Reading& reading, bool labels) {
+  data::Columns& columns = reading.columns;
+  const auto option = [&](const char* flag, const char* type, const char* meaning, auto set) {
+    return verb.add_option_function<std::string>(flag, set, meaning)
+        ->type_name(type)
+        ->group(kDataGroup);
+  };
+  const auto name = [&](const char* flag, std::string& column, const char* meaning) {
+    verb.add_option(flag, column, meaning)->type_name("NAME")->group(kDataGroup);
+  };
+  const auto names = [&](const char* flag, std::vector<std::string>& list, const char* meaning) {
+    option(flag, "NAME,NAME", meaning,
+           [flag, &list](const std::string& given) { list = data::parse_names(given, flag); });
+  };
+  option("--format", "auto|jsonl|json|csv|tsv|lines", "Format of the texts; auto: by content and name",
+         [&reading](const std::string& word) { reading.format = data::parse_format(word); })
+      ->default_str("auto");
+  option("--quoting", "auto|csv|none",
+         "What a double quote at the beginning of a field means; auto: quoting in CSV, in TSV if its "
+         "first 64 KiB show it",
+         [&reading](const std::string& word) { reading.quoting = data::parse_quoting(word); })
+      ->default_str("auto");
+  name("--text-column", columns.text, "Column or key of the text (default: by the names in use)");
+  names("--join", columns.join, "Columns whose values make the text, a blank between them");
+  names("--columns", columns.names, "Names of the columns of a table without a header");
+  name("--id-column", columns.id, "Column or key of the id (default: id)");
+  if (!labels) return;
+  name("--label-column", columns.label, "Column or key of the label (default: by the names in use)");
+  option("--label-names", "FILE|NAME,NAME", "Names of the class numbers: a name per line, or a list",
+         [&columns](const std::string& given) {
+           columns.label_names = data::read_label_names(given);
+         });
+  verb.add_option("--label-base", columns.label_base, "Class number of the first label")
+      ->capture_default_str()
       ->group(kDataGroup);
 }
 

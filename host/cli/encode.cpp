@@ -27,9 +27,9 @@ std::pair<text::Tokenizer, int> open_tokenizer(const engine::WhereOptions& optio
 }
 
 int tokenize(const engine::CommonOptions& options, const std::vector<fs::path>& files,
-             data::Format format) {
+             const data::Reading& reading, Log log) {
   const auto [tokenizer, max_length] = open_tokenizer(options);
-  data::TextSource source(files, format);
+  data::TextSource source(files, reading, log);
   int status = 0;
   while (std::optional<data::TextItem> item = source.next()) {
     Json line;
@@ -64,7 +64,7 @@ void add_encode(Program& program) {
                   "Also the token states of this layer (0: embeddings)");
   verb.add_option("--max-length", options->max_length, "Tokens per text, with --encoder")
       ->capture_default_str();
-  add_format(verb, options->format);
+  add_reading(verb, options->reading, /*labels=*/false);
   verb.add_flag("--no-cache", options->no_cache,
                 "encode never uses the feature cache; for scripts");
   add_common(verb, program, *options);
@@ -83,7 +83,7 @@ void add_encode(Program& program) {
 void add_tokenize(Program& program) {
   auto options = std::make_shared<engine::CommonOptions>();
   auto files = std::make_shared<std::vector<fs::path>>();
-  auto format = std::make_shared<data::Format>(data::Format::kAuto);
+  auto reading = std::make_shared<data::Reading>();
   CLI::App& verb = add_verb(
       program, program.app, "tokenize", "Prints token ids and tokens of each text",
       "echo 'unwanted, running' | moecollab tokenize --encoder .deps/encoder/all-MiniLM-L6-v2");
@@ -92,7 +92,7 @@ void add_tokenize(Program& program) {
       ->type_name("FILE");
   verb.add_option("--max-length", options->max_length, "Tokens per text, with --encoder")
       ->capture_default_str();
-  add_format(verb, *format);
+  add_reading(verb, *reading, /*labels=*/false);
   verb.add_option("--registry", options->registry, "Registry folder")
       ->type_name("FOLDER")
       ->envname("MOECOLLAB_REGISTRY")
@@ -101,8 +101,10 @@ void add_tokenize(Program& program) {
       ->type_name("FOLDER")
       ->envname("MOECOLLAB_ENCODER");
   add_output(verb, program);
-  verb.callback([&program, options, files, format] {
-    program.action = [options, files, format] { return tokenize(*options, *files, *format); };
+  verb.callback([&program, options, files, reading] {
+    program.action = [&program, options, files, reading] {
+      return tokenize(*options, *files, *reading, program.context().log);
+    };
   });
 }
 

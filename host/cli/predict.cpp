@@ -28,7 +28,7 @@ void add_predict(Program& program) {
           "unknown_domain is the gate's entropy above this share of the held-out texts' highest")
       ->capture_default_str();
   verb.add_flag("--strict", options->strict, "Stop at the first line that cannot be read");
-  add_format(verb, options->format);
+  add_reading(verb, options->reading, /*labels=*/false);
   add_common(verb, program, *options);
   verb.callback([&program, options] {
     program.action = [&program, options] {

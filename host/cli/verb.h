@@ -44,7 +44,8 @@ void add_output(CLI::App& verb, Program& program);
 void add_seed(CLI::App& verb, engine::RunOptions& options);
 void add_cache(CLI::App& verb, engine::WhereOptions& options);
 void add_data(CLI::App& verb, data::DataOptions& options);
-void add_format(CLI::App& verb, data::Format& format);
+// --format, --quoting, and the columns of texts; with `labels` those of labels too.
+void add_reading(CLI::App& verb, data::Reading& reading, bool labels);
 // Everything that a fit of the gate takes but --lambda1 and --lambda2.
 void add_gate_fit(CLI::App& verb, training::GateTrainingOptions& options);
 

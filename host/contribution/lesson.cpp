@@ -32,7 +32,7 @@ data::Dataset read_training_file(const data::DataOptions& options, const std::st
   std::vector<std::string> found;
   for (const data::DataFile& file : data::locate(options, "train", log)) {
     if (file.domain == domain) {
-      data::Dataset dataset = data::read_dataset(file.domain, file.path, options.format);
+      data::Dataset dataset = data::read_dataset(file.domain, file.path, options.reading, log);
       require_two_labels(dataset);
       return dataset;
     }

@@ -66,11 +66,11 @@ std::optional<DataFile> find_split(const fs::path& folder, const std::vector<std
 std::vector<DataFile> locate_in_folder(const DataOptions& options,
                                        const std::vector<std::string>& splits, Log log) {
   const std::string looked_for = fmt::format(
-      "{}{}", fmt::join(splits, extension(options.format) + " or "), extension(options.format));
+      "{}{}", fmt::join(splits, extension(options.reading.format) + " or "), extension(options.reading.format));
   std::vector<DataFile> files;
   std::vector<std::string> without;
   for (const fs::path& folder : domain_folders(options.dir)) {
-    if (auto file = find_split(folder, splits, extension(options.format))) {
+    if (auto file = find_split(folder, splits, extension(options.reading.format))) {
       files.push_back(*std::move(file));
     } else {
       without.push_back(escaped(folder.filename().string(), 64));
@@ -82,7 +82,7 @@ std::vector<DataFile> locate_in_folder(const DataOptions& options,
         "E_DATA",
         fmt::format("{}: no domain has {} (folders seen: {})", escaped(options.dir.string()),
                     looked_for, without.empty() ? "none" : escaped(join(without, ", "), 300)),
-        "--data-dir expects <domain>/<split>" + extension(options.format));
+        "--data-dir expects <domain>/<split>" + extension(options.reading.format));
   }
   if (!without.empty()) {
     log.warning(fmt::format("left out for want of {}: {}", looked_for, join(without, ", ")));

@@ -14,7 +14,7 @@ struct DataOptions {
   fs::path dir;                    // --data-dir: <dir>/<domain>/{train,dev,test}.jsonl; or empty
   std::vector<std::string> files;  // --data DOMAIN=FILE, each
   std::string split;               // --split train, dev or test; empty: the verb's default
-  Format format = Format::kAuto;   // --format; with csv or tsv that is the extension looked for
+  Reading reading = {};  // --format and the like; with csv or tsv that is the extension looked for
 };
 
 struct DataFile {

@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <map>
+#include <optional>
 #include <set>
 #include <utility>
 #include <variant>
@@ -10,50 +13,149 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/strings.h"
+#include "data/byte_source.h"
 #include "data/records.h"
 
 namespace moecollab::data {
 namespace {
 
-Format labelled_format(const fs::path& file, Format format) {
-  if (format == Format::kAuto) format = format_of(file);
-  if (format == Format::kAuto) {
-    throw Error("E_DATA", fmt::format("{}: no extension tells its format", shown(file)),
-                "say --format jsonl, csv or tsv");
-  }
-  if (format == Format::kLines) {
-    throw Error("E_DATA", fmt::format("{}: plain lines carry no labels", shown(file)),
-                "give JSONL with `text` and `label`, or CSV or TSV with a header");
-  }
-  return format;
-}
+// Collects the examples of one file.
+class Collector {
+ public:
+  Collector(Dataset& dataset, RecordReader& records) : dataset_(dataset), records_(records) {}
 
-// Moves what the reader has ready into the dataset; throws at the first refusal.
-void take_examples(RecordReader& records, Dataset& dataset) {
-  while (std::optional<Entry> entry = records.next()) {
-    if (const auto* refused = std::get_if<Refusal>(&*entry)) {
-      throw Error("E_DATA",
-                  fmt::format("{}:{}: {}", shown(dataset.file), place(*refused), refused->reason),
-                  refused->hint);
+  // What the reader has ready. After the first refusal, records are counted only.
+  void take() {
+    while (const std::optional<Entry> entry = records_.next()) {
+      if (records_.format() == Format::kLines) refuse_lines();
+      if (refused_) {
+        ++following_;
+      } else if (const auto* refused = std::get_if<Refusal>(&*entry)) {
+        refused_ = *refused;
+      } else {
+        add(std::get<Record>(*entry));
+      }
     }
-    auto& record = std::get<Record>(*entry);
-    dataset.examples.push_back({std::move(record.text), std::move(record.label), record.line});
+  }
+
+  // Throws the refusal, if there was one.
+  void finish(Log log) const {
+    if (refused_) {
+      const std::string follow = following_ == 0 ? "" : fmt::format(" ({} records follow it)", following_);
+      throw Error("E_DATA",
+                  fmt::format("{}:{}: {}{}", shown(dataset_.file), place(*refused_), refused_->reason,
+                              follow),
+                  with_file(refused_->hint, dataset_.file.string()));
+    }
+    warn(log, unlabelled_, "without a label");
+    warn(log, disagreements(), "whose annotators disagree");
+  }
+
+  // Leaves out the tasks whose annotations disagree, and all but the first of the others.
+  void merge_tasks() {
+    std::vector<Example> kept;
+    for (size_t i = 0; i < dataset_.examples.size(); ++i) {
+      const Task* task = i < tasks_of_.size() ? tasks_of_[i] : nullptr;
+      if (task == nullptr || (!task->disagreed && task->first == i))
+        kept.push_back(std::move(dataset_.examples[i]));
+    }
+    dataset_.examples = std::move(kept);
+  }
+
+ private:
+  // The annotations of one text.
+  struct Task {
+    size_t first = 0;  // example
+    int64_t line = 0;
+    bool disagreed = false;
+  };
+  struct LeftOut {
+    int64_t count = 0, first_line = 0;
+    void add(int64_t line) {
+      if (count++ == 0) first_line = line;
+    }
+  };
+
+  void add(const Record& record) {
+    if (record.labelled == Labelled::kNo) return unlabelled_.add(record.line);
+    if (record.labelled == Labelled::kDisagreed) return disagreed_.add(record.line);
+    const size_t place = dataset_.examples.size();
+    dataset_.examples.push_back({std::string(record.text), std::string(record.label), record.line});
+    if (record.task.empty()) return;
+    const auto [found, is_new] =
+        tasks_.try_emplace(std::string(record.task), Task{place, record.line, false});
+    Task& task = found->second;
+    if (!is_new) task.disagreed |= dataset_.examples[task.first].label != record.label;
+    tasks_of_.resize(place);
+    tasks_of_.push_back(&task);
+  }
+
+  LeftOut disagreements() const {
+    LeftOut all = disagreed_;
+    for (const auto& [name, task] : tasks_) {
+      if (!task.disagreed) continue;
+      all.first_line = all.count == 0 ? task.line : std::min(all.first_line, task.line);
+      ++all.count;
+    }
+    return all;
+  }
+
+  void warn(Log log, const LeftOut& left_out, const char* what) const {
+    if (left_out.count == 0) return;
+    log.warning(fmt::format("{}: {} texts {} are left out, the first at line {}",
+                            shown(dataset_.file), left_out.count, what, left_out.first_line));
+  }
+
+  [[noreturn]] void refuse_lines() const {
+    throw Error("E_DATA", fmt::format("{}: plain lines carry no labels", shown(dataset_.file)),
+                "give JSON Lines with `text` and `label`, or CSV or TSV with a header");
+  }
+
+  Dataset& dataset_;
+  RecordReader& records_;
+  std::optional<Refusal> refused_;
+  int64_t following_ = 0;
+  LeftOut unlabelled_, disagreed_;
+  std::map<std::string, Task> tasks_;
+  std::vector<const Task*> tasks_of_;  // by example; empty if the file is no export with tasks
+};
+
+void note_labels(const Dataset& dataset, const LabelCounts& counts, Log log) {
+  const std::string file = shown(dataset.file);
+  if (counts.stripped > 0)
+    log.note(fmt::format("{}: white space around {} labels is dropped", file, counts.stripped));
+  if (counts.composed > 0)
+    log.note(fmt::format("{}: {} labels are brought into Unicode's form C", file, counts.composed));
+  if (counts.numbers == static_cast<int64_t>(dataset.examples.size())) {
+    log.note(fmt::format("{}: the labels are class numbers without names; name them with "
+                         "--label-names, or with a column `label_text`",
+                         file));
   }
 }
 
 }  // namespace
 
-Dataset read_dataset(const std::string& domain, const fs::path& file, Format format) {
+Dataset read_dataset(const std::string& domain, const fs::path& file, const Reading& reading,
+                     Log log) {
   Dataset dataset{domain, file, {}, {}};
-  RecordReader records(labelled_format(file, format), Need::kTextAndLabel);
+  RecordReader records(reading, format_of(file), Need::kTextAndLabel);
+  Collector collector(dataset, records);
   Sha256 digest;
-  for_each_chunk(file, "E_DATA", [&](std::string_view bytes) {
-    digest.update(bytes);
+  ByteSource source(file);
+  source.on_stored_bytes([&](std::string_view bytes) { digest.update(bytes); });
+  for (std::string_view bytes = source.read(); !bytes.empty(); bytes = source.read()) {
     records.feed(bytes);
-    take_examples(records, dataset);
-  });
+    collector.take();
+  }
   records.finish();
-  take_examples(records, dataset);
+  collector.take();
+  for (const std::string& note : records.take_notes())
+    log.note(fmt::format("{}: {}", shown(file), note));
+  collector.finish(log);
+  for (const std::string& note : records.closing_notes())
+    log.note(fmt::format("{}: {}", shown(file), note));
+  note_labels(dataset, records.label_counts(), log);
+  collector.merge_tasks();
   if (dataset.examples.empty()) {
     throw Error("E_DATA", fmt::format("{}:1: the file holds no examples", shown(file)),
                 "a line per text: {\"text\": …, \"label\": …}");

@@ -9,20 +9,54 @@
 
 #include "base/error.h"
 #include "base/strings.h"
+#include "data/clean_text.h"
+#include "data/delimited.h"
+#include "data/input_buffer.h"
+#include "data/refusal.h"
 
 namespace moecollab::data {
 namespace {
 
-constexpr std::pair<std::string_view, Format> kNames[] = {{"auto", Format::kAuto},
-                                                          {"jsonl", Format::kJsonl},
-                                                          {"csv", Format::kCsv},
-                                                          {"tsv", Format::kTsv},
-                                                          {"lines", Format::kLines}};
+using namespace std::string_view_literals;
+
+constexpr size_t kMaxHeader = size_t{64} << 10;  // bytes of a first line that is looked at
+
+constexpr std::pair<std::string_view, Format> kNames[] = {
+    {"auto", Format::kAuto}, {"jsonl", Format::kJsonl}, {"json", Format::kJson},
+    {"csv", Format::kCsv},   {"tsv", Format::kTsv},     {"lines", Format::kLines}};
+
+constexpr std::pair<std::string_view, Quoting> kQuotings[] = {
+    {"auto", Quoting::kAuto}, {"csv", Quoting::kCsv}, {"none", Quoting::kNone}};
 
 constexpr std::pair<std::string_view, Format> kExtensions[] = {
-    {"", Format::kAuto},       {".jsonl", Format::kJsonl}, {".ndjson", Format::kJsonl},
-    {".json", Format::kJsonl}, {".csv", Format::kCsv},     {".tsv", Format::kTsv},
-    {".tab", Format::kTsv},    {".txt", Format::kLines}};
+    {"", Format::kAuto},      {".jsonl", Format::kJsonl}, {".ndjson", Format::kJsonl},
+    {".json", Format::kJson}, {".csv", Format::kCsv},     {".tsv", Format::kTsv},
+    {".tab", Format::kTsv},   {".txt", Format::kLines}};
+
+// What other programs read, by its first bytes, and the command that converts it.
+struct Foreign {
+  std::string_view magic, name, hint;
+};
+constexpr const char* kParquetHint =
+    "python3 -c \"import pandas; pandas.read_parquet('FILE').to_json('FILE.jsonl', "
+    "orient='records', lines=True, force_ascii=False)\"";
+constexpr const char* kExcelHint =
+    "python3 -c \"import pandas; pandas.read_excel('FILE', dtype=str).to_csv('FILE.csv', "
+    "index=False)\", or save it as CSV UTF-8";
+constexpr Foreign kForeign[] = {
+    {"PAR1"sv, "a Parquet file", kParquetHint},
+    {"ARROW1\0\0"sv, "an Arrow file",
+     "python3 -c \"import pandas; pandas.read_feather('FILE').to_json('FILE.jsonl', "
+     "orient='records', lines=True, force_ascii=False)\""},
+    {"PK\x03\x04"sv, "an Excel workbook (.xlsx) or another zip archive", kExcelHint},
+    {"\xD0\xCF\x11\xE0"sv, "an old Excel workbook (.xls)", kExcelHint},
+    {"BZh"sv, "packed with bzip2", "bunzip2 -k FILE"},
+    {"\xFD""7zXZ"sv, "packed with xz", "unxz -k FILE"},
+    {"7z\xBC\xAF"sv, "a 7z archive", "7z x FILE"},
+    {"SQLite format 3"sv, "an SQLite database", "sqlite3 -csv -header FILE 'select * from …'"},
+    {"%PDF-"sv, "a PDF document", "give its texts as a table or as lines"},
+    {"\x80\x04\x95"sv, "a Python pickle, which nobody should open", "ask for CSV or JSON Lines"},
+};
 
 std::string lower(std::string text) {
   std::ranges::transform(text, text.begin(), [](char c) {
@@ -31,30 +65,161 @@ std::string lower(std::string text) {
   return text;
 }
 
-}  // namespace
-
-Format parse_format(std::string_view name) {
-  std::vector<std::string> known;
-  for (const auto& [text, format] : kNames) {
-    if (name == text) return format;
-    known.emplace_back(text);
+template <typename Value, size_t n>
+Value parse_word(std::string_view word, const std::pair<std::string_view, Value> (&known)[n],
+                 const char* noun) {
+  std::vector<std::string> words;
+  for (const auto& [text, value] : known) {
+    if (word == text) return value;
+    words.emplace_back(text);
   }
   throw Error("E_CONFIG",
-              fmt::format("`{}` is no format{}", escaped(name, 40), did_you_mean(name, known)),
-              "the formats are " + join(known, ", "));
+              fmt::format("`{}` is no {}{}", escaped(word, 40), noun, did_you_mean(word, words)),
+              fmt::format("the {}s are {}", noun, join(words, ", ")));
 }
 
-Format format_of(const fs::path& file) {
-  const std::string extension = lower(file.extension().string());
+// The byte after blanks and line ends, from `from` on.
+size_t after_blanks(std::string_view text, size_t from) {
+  return std::min(text.find_first_not_of(" \t\r\n", from), text.size());
+}
+
+enum class Looks { kLikeJsonLines, kLikeJson, kLikeText, kUnclear };
+
+// Whether text that begins with a bracket is JSON: `{"`, `{}`, `[{`, `["`, `[[` or `[]`, blanks and
+// line ends between them left out.
+Looks look(std::string_view text, bool finished) {
+  const char first = text.front();
+  if (first != '{' && first != '[') return Looks::kLikeText;
+  const size_t second = after_blanks(text, 1);
+  if (second == text.size()) return finished ? Looks::kLikeText : Looks::kUnclear;
+  const std::string_view followers = first == '{' ? "\"}" : "{\"[]";
+  if (followers.find(text[second]) == std::string_view::npos) return Looks::kLikeText;
+  if (first == '[') return Looks::kLikeJson;
+  // An object that does not end on its line is one of several that span lines.
+  return text.substr(0, second).find_first_of("\r\n") == std::string_view::npos ? Looks::kLikeJsonLines
+                                                              : Looks::kLikeJson;
+}
+
+// The fields of one line; none if it is no row.
+std::vector<std::string> fields_of(std::string_view line, char delimiter) {
+  RowReader rows(delimiter, Quotes::kCsv);
+  rows.feed(line);
+  rows.finish();
+  const Row* row = rows.next();
+  if (row == nullptr || !row->damage.empty()) return {};
+  return {row->fields.begin(), row->fields.end()};
+}
+
+// A name as columns have it, unlike a part of a sentence.
+bool is_column_name(std::string_view name) {
+  return !name.empty() && name.size() <= 64 && name.find_first_of(" \t.!?") == std::string_view::npos;
+}
+
+// Whether the line is the header of a table with this delimiter that has the text column.
+bool is_header(std::string_view line, char delimiter, const Columns& columns) {
+  const std::vector<std::string> fields = fields_of(line, delimiter);
+  std::vector<std::string_view> names;
+  for (const std::string& field : fields) names.push_back(stripped(field));
+  return names.size() > 1 && has_text_column(names, columns) &&
+         std::ranges::all_of(names, is_column_name);
+}
+
+bool is_lone_header(std::string_view line, const Columns& columns) {
+  const std::string_view names[] = {line};
+  return has_text_column(names, columns);
+}
+
+[[noreturn]] void refuse_delimiter(char delimiter) {
+  throw RefusedFile(
+      fmt::format("the columns are separated by `{}`; in CSV they are separated by commas, in TSV by "
+                  "tabs",
+                  delimiter),
+      fmt::format("python3 -c \"import pandas; pandas.read_csv('FILE', sep='{}', dtype=str)"
+                  ".to_csv('FILE.csv', index=False)\"",
+                  delimiter));
+}
+
+// A table by its name, or a first line that may be a header.
+std::optional<Judgement> judge_table(std::string_view line, Format named, const Columns& columns) {
+  const bool table = has_columns(named);
+  if (!columns.names.empty() && table) return Judgement{named, {}, false};
+  for (const Format format : {named == Format::kTsv ? Format::kTsv : Format::kCsv,
+                              named == Format::kTsv ? Format::kCsv : Format::kTsv}) {
+    if (!is_header(line, format == Format::kTsv ? '\t' : ',', columns)) continue;
+    const char* separator = format == Format::kTsv ? "tabs" : "commas";
+    if (format == named) return Judgement{format, {}, false};
+    return Judgement{format,
+                     fmt::format("read as {}: its first line names columns, separated by {}",
+                                 lower(std::string(name(format))), separator),
+                     false};
+  }
+  for (const char other : {';', '|'}) {
+    if (is_header(line, other, columns)) refuse_delimiter(other);
+  }
+  return table ? std::optional(Judgement{named, {}, false}) : std::nullopt;
+}
+
+}  // namespace
+
+Format parse_format(std::string_view word) { return parse_word(word, kNames, "format"); }
+Quoting parse_quoting(std::string_view word) { return parse_word(word, kQuotings, "quoting"); }
+
+std::string_view name(Format format) {
+  return std::ranges::find(kNames, format, &std::pair<std::string_view, Format>::second)->first;
+}
+
+std::optional<Format> format_of(const fs::path& file) {
+  fs::path unpacked = file;
+  std::string extension = lower(file.extension().string());
+  if (extension == ".gz" || extension == ".zst") {
+    unpacked = file.stem();
+    extension = lower(unpacked.extension().string());
+  }
   for (const auto& [text, format] : kExtensions) {
     if (extension == text) return format;
   }
-  throw Error("E_DATA",
-              fmt::format("{}: the extension `{}` stands for no format", escaped(file.string()),
-                          escaped(extension, 40)),
-              "say --format jsonl, csv, tsv or lines");
+  return std::nullopt;
 }
 
 bool has_columns(Format format) { return format == Format::kCsv || format == Format::kTsv; }
+
+void refuse_foreign_format(std::string_view head) {
+  for (const Foreign& foreign : kForeign) {
+    if (head.starts_with(foreign.magic))
+      throw RefusedFile(fmt::format("it is {}", foreign.name), std::string(foreign.hint));
+  }
+}
+
+std::optional<Judgement> judge_format(std::string_view head, bool finished,
+                                      std::optional<Format> by_name, const Columns& columns) {
+  const Format named = by_name.value_or(Format::kAuto);
+  const size_t begin = after_blanks(head, 0);
+  if (begin == head.size() && !finished && begin < kMaxHeader) return std::nullopt;
+  const Format otherwise = named == Format::kAuto ? Format::kLines : named;
+  if (begin == head.size()) return Judgement{otherwise, {}, false};
+  const std::string_view text = head.substr(begin);
+  const Looks looks = look(text, finished || text.size() >= kMaxHeader);
+  if (looks == Looks::kUnclear) return std::nullopt;
+  if (looks != Looks::kLikeText) {
+    const Format format = looks == Looks::kLikeJson ? Format::kJson : Format::kJsonl;
+    const bool expected = named == Format::kAuto || named == Format::kJsonl || named == Format::kJson;
+    return Judgement{format, expected ? "" : "read as JSON, which its content is", false};
+  }
+  if (named == Format::kJsonl || named == Format::kJson) return Judgement{Format::kJsonl, {}, false};
+  const size_t end = find_either(text, 0, '\n', '\r');
+  if (end == std::string_view::npos && !finished && text.size() < kMaxHeader) return std::nullopt;
+  const std::string_view line = text.substr(0, end);
+  if (auto table = judge_table(line, named, columns)) return table;
+  if (is_lone_header(stripped(line), columns)) {
+    throw RefusedFile(fmt::format("its first line is `{}`: the header of a table, or a text?",
+                                  escaped(stripped(line), 40)),
+                      "say --format csv, or --format lines");
+  }
+  if (!by_name) {
+    throw RefusedFile("its extension stands for no format, and its content is neither JSON nor a table",
+                      "say --format lines if each line is a text");
+  }
+  return Judgement{Format::kLines, {}, true};
+}
 
 }  // namespace moecollab::data

@@ -1,7 +1,5 @@
 #include "data/lines.h"
 
-#include <utility>
-
 namespace moecollab::data {
 namespace {
 
@@ -11,49 +9,59 @@ constexpr size_t kKeptOfTooLong = 16;
 }  // namespace
 
 void LineSplitter::feed(std::string_view bytes) {
-  while (!bytes.empty()) {
-    const size_t end = bytes.find('\n');
-    append(bytes.substr(0, end));
-    if (end == std::string_view::npos) return;
-    end_line();
-    bytes.remove_prefix(end + 1);
+  if (after_return_ && !bytes.empty()) {
+    if (bytes.front() == '\n') bytes.remove_prefix(1);
+    after_return_ = false;
   }
-}
-
-void LineSplitter::finish() {
-  if (!current_.empty()) emit(current_.size() > kMaxLine);
+  buffer_.append(bytes);
 }
 
 std::optional<Line> LineSplitter::next() {
-  if (ready_.empty()) return std::nullopt;
-  Line line = std::move(ready_.front());
-  ready_.pop_front();
-  return line;
-}
-
-void LineSplitter::append(std::string_view part) {
-  if (skipping_) return;
-  // One byte above the limit may be the "\r" of the line end.
-  const size_t room = kMaxLine + 1 - current_.size();
-  current_ += part.substr(0, room);
-  if (part.size() > room) {
-    emit(true);
-    skipping_ = true;
+  while (true) {
+    const std::string_view bytes = buffer_.view();
+    const size_t end = find_either(bytes, searched_, '\n', '\r');
+    const bool complete = end != std::string_view::npos;
+    const size_t size = complete ? end : bytes.size();
+    if (skipping_) {
+      complete ? drop_end(end) : buffer_.clear();
+      searched_ = 0;
+      if (!complete) return std::nullopt;
+      skipping_ = false;
+      ++number_;
+      continue;
+    }
+    if (size > kMaxLine) {
+      skipping_ = true;
+      searched_ = 0;
+      return Line{number_, bytes.substr(0, kKeptOfTooLong), true};
+    }
+    if (complete) {
+      const Line line{number_++, bytes.substr(0, end), false};
+      drop_end(end);
+      searched_ = 0;
+      return line;
+    }
+    searched_ = bytes.size();
+    if (!finished_ || bytes.empty()) return std::nullopt;
+    const Line line{number_++, bytes, false};
+    buffer_.clear();
+    searched_ = 0;
+    return line;
   }
 }
 
-void LineSplitter::end_line() {
-  if (!skipping_) {
-    if (current_.ends_with('\r')) current_.pop_back();
-    emit(current_.size() > kMaxLine);
+// Drops the line and its end, which begins at `end`.
+void LineSplitter::drop_end(size_t end) {
+  const std::string_view bytes = buffer_.view();
+  size_t count = end + 1;
+  if (bytes[end] == '\r') {
+    if (count < bytes.size()) {
+      count += bytes[count] == '\n' ? 1 : 0;
+    } else {
+      after_return_ = true;
+    }
   }
-  skipping_ = false;
-  ++number_;
-}
-
-void LineSplitter::emit(bool too_long) {
-  if (too_long) current_.resize(kKeptOfTooLong);
-  ready_.push_back({number_, std::exchange(current_, {}), too_long});
+  buffer_.drop(count);
 }
 
 }  // namespace moecollab::data

@@ -2,43 +2,43 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <optional>
-#include <string>
 #include <string_view>
+
+#include "data/input_buffer.h"
 
 namespace moecollab::data {
 
-// The longest line, and the longest row of a CSV file, in bytes without its end.
+// The longest line, row or element, in bytes without its end.
 constexpr size_t kMaxLine = size_t{16} << 20;
 
-constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
-
 struct Line {
-  int64_t number = 1;     // from 1
-  std::string bytes;      // without "\n" or "\r\n"
+  int64_t number = 1;     // of the file, from 1
+  std::string_view bytes; // without its end; valid until the splitter is used again
   bool too_long = false;  // longer than kMaxLine: `bytes` are the first few only
 };
 
-// Stores no more than kMaxLine + 1 bytes of a line that is too long, and reports it as soon as it
-// is known to be. Not thread-safe.
+// A line ends with "\n", "\r\n" or "\r"; the last one may lack its end. A "\r" ends its line at
+// once, so that a live stream is not kept waiting for the byte after it. Stores no more than
+// kMaxLine bytes and one piece, and reports a line that is too long as soon as it is known to be.
+// Not thread-safe.
 class LineSplitter {
  public:
   void feed(std::string_view bytes);
   // No more bytes: what stands after the last line end, if anything, is a line too.
-  void finish();
+  void finish() { finished_ = true; }
   // The next line that is complete.
   std::optional<Line> next();
 
  private:
-  void append(std::string_view part);
-  void end_line();
-  void emit(bool too_long);
+  void drop_end(size_t end);
 
-  std::string current_;
-  bool skipping_ = false;  // the current line was reported as too long
+  InputBuffer buffer_;
+  size_t searched_ = 0;       // no line end before it
+  bool after_return_ = false; // a "\n" now belongs to the "\r" before it
+  bool skipping_ = false;     // the current line was reported as too long
+  bool finished_ = false;
   int64_t number_ = 1;
-  std::deque<Line> ready_;
 };
 
 }  // namespace moecollab::data

@@ -2,173 +2,39 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <stdexcept>
 #include <utility>
-#include <vector>
 
+#include "base/json.h"
 #include "base/strings.h"
+#include "data/clean_text.h"
+#include "data/delimited.h"
+#include "data/json_elements.h"
+#include "data/json_record.h"
 #include "data/lines.h"
+#include "data/table_record.h"
+#include "data/text_decoder.h"
 
 namespace moecollab::data {
 namespace {
 
-constexpr const char* kObjectHint =
-    "a line holds one JSON object: {\"text\": …}, with labels {\"text\": …, \"label\": …}";
-constexpr const char* kContentHint = "remove the record, or fill it in";
-constexpr const char* kByteOrderMarkHint = "save the file as UTF-8 without a byte order mark";
-
-// Thrown inside this file only; next() turns it into a Refusal.
-struct Refused : std::runtime_error {
-  explicit Refused(const std::string& reason, std::string hint_text = {}, size_t column_number = 0)
-      : std::runtime_error(reason), hint(std::move(hint_text)), column(column_number) {}
-  std::string hint;
-  size_t column;
-};
-
-Refusal refusal(int64_t line, const Refused& error) {
-  return {line, static_cast<int64_t>(error.column), error.what(), error.hint};
+Refusal to_refusal(int64_t line, const Refused& error, bool whole_file) {
+  return {line, static_cast<int64_t>(error.column), error.what(), error.hint, whole_file};
 }
 
-// White_Space of Unicode's PropList beyond ASCII, in UTF-8.
-constexpr std::string_view kWideSpaces[] = {"\u0085", "\u00A0", "\u1680", "\u2000", "\u2001",
-                                            "\u2002", "\u2003", "\u2004", "\u2005", "\u2006",
-                                            "\u2007", "\u2008", "\u2009", "\u200A", "\u2028",
-                                            "\u2029", "\u202F", "\u205F", "\u3000"};
-
-bool is_blank(std::string_view text) {
-  while (!text.empty()) {
-    if (text[0] == ' ' || (text[0] >= '\t' && text[0] <= '\r')) {
-      text.remove_prefix(1);
-      continue;
-    }
-    const auto space = std::ranges::find_if(
-        kWideSpaces, [&](std::string_view wide) { return text.starts_with(wide); });
-    if (space == std::end(kWideSpaces)) return false;
-    text.remove_prefix(space->size());
-  }
-  return true;
+bool begins_like_json(std::string_view text) {
+  return text.starts_with('{') || text.starts_with('[');
 }
 
-void require_clean_bytes(std::string_view bytes, std::string_view what, size_t column = 0) {
-  const size_t nul = bytes.find('\0');
-  if (nul != std::string_view::npos) {
-    throw Refused(fmt::format("{} holds a NUL byte (byte {})", what, nul + 1),
-                  "the file may be damaged, or UTF-16: save it as UTF-8", column);
-  }
-  size_t offset = 0;
-  if (!is_utf8(bytes, &offset)) {
-    throw Refused(fmt::format("{} is not UTF-8 (byte {}: 0x{:02x})", what, offset + 1,
-                              static_cast<unsigned char>(bytes[offset])),
-                  "save the file as UTF-8", column);
-  }
+Quotes quotes_of(Format format, Quoting quoting) {
+  if (quoting == Quoting::kNone) return Quotes::kNone;
+  if (quoting == Quoting::kCsv || format == Format::kCsv) return Quotes::kCsv;
+  return Quotes::kJudged;
 }
 
-void require_content(std::string_view text, std::string_view what, size_t column = 0) {
-  if (text.empty()) throw Refused(fmt::format("{} is empty", what), kContentHint, column);
-  if (is_blank(text)) {
-    throw Refused(fmt::format("{} holds nothing but white space", what), kContentHint, column);
-  }
-}
-
-std::string text_member(const Json& object, const std::string& key) {
-  const auto found = object.find(key);
-  if (found == object.end()) {
-    std::vector<std::string> keys;
-    for (const auto& item : object.items()) keys.push_back(escaped(item.key(), 40));
-    throw Refused(fmt::format("key `{}` is missing{}", key, did_you_mean(key, keys)), kObjectHint);
-  }
-  if (!found->is_string()) {
-    throw Refused(fmt::format("`{}` is {} ({}), a string is needed", key, found->type_name(),
-                              escaped(to_line(*found), 40)),
-                  kObjectHint);
-  }
-  auto text = found->get<std::string>();
-  require_content(text, fmt::format("`{}`", key));
-  return text;
-}
-
-Json parse_object(std::string_view line) {
-  Json object;
-  try {
-    object = parse_json(line);
-  } catch (const std::invalid_argument& error) {
-    throw Refused(error.what(), kObjectHint);
-  }
-  if (object.is_object()) return object;
-  throw Refused(fmt::format("the line holds {}, an object is needed", object.type_name()),
-                kObjectHint);
-}
-
-Record from_json(const Line& line, Need need) {
-  Json object = parse_object(line.bytes);
-  Record record{line.number, text_member(object, "text"), {}, {}};
-  if (need == Need::kTextAndLabel) {
-    record.label = text_member(object, "label");
-  } else if (const auto id = object.find("id"); id != object.end()) {
-    record.id = std::move(*id);
-  }
-  return record;
-}
-
-std::string column_name(std::string_view name, size_t index) {
-  return fmt::format("column {} (`{}`)", index + 1, name);
-}
-
-// A field that a record needs, checked.
-std::string text_field(const Row& row, size_t index, std::string_view name) {
-  const std::string what = column_name(name, index);
-  require_clean_bytes(row.fields[index], what, index + 1);
-  require_content(row.fields[index], what, index + 1);
-  return row.fields[index];
-}
-
-std::optional<size_t> column_of(const Row& header, std::string_view name) {
-  std::optional<size_t> found;
-  for (size_t i = 0; i < header.fields.size(); ++i) {
-    if (header.fields[i] != name) continue;
-    if (found) {
-      throw Refused(fmt::format("column `{}` stands twice, as {} and {}", name, *found + 1, i + 1),
-                    "name each column once", i + 1);
-    }
-    found = i;
-  }
-  return found;
-}
-
-std::vector<std::string> names_seen(const Row& header) {
-  std::vector<std::string> names;
-  for (const std::string& name : header.fields) names.push_back(escaped(name, 40));
-  return names;
-}
-
-[[noreturn]] void refuse_header(const Row& header, std::string_view missing, Format format) {
-  const bool csv = format == Format::kCsv;
-  const std::vector<std::string> names = names_seen(header);
-  const std::string listed = fmt::format("`{}`", escaped(join(names, "`, `"), 300));
-  if (header.fields.size() == 1) {
-    throw Refused(fmt::format("column `{}` is missing; only one column is seen, {}: wrong "
-                              "delimiter? A {} file's columns are separated by {}",
-                              missing, listed, csv ? "CSV" : "TSV", csv ? "commas" : "tabs"),
-                  fmt::format("try --format {}, or write the file with {}", csv ? "tsv" : "csv",
-                              csv ? "commas" : "tabs"),
-                  1);
-  }
-  throw Refused(fmt::format("column `{}` is missing{}; the columns seen are {}", missing,
-                            did_you_mean(missing, names), listed),
-                "the first row must be a header that names the columns", header.fields.size() + 1);
-}
-
-void require_readable(const Row& row) {
-  if (!row.damage.empty()) {
-    throw Refused(row.damage,
-                  row.damage.ends_with("byte order mark")
-                      ? kByteOrderMarkHint
-                      : "a field with a quote, a delimiter or a line break in it stands in double "
-                        "quotes, and a quote in it is doubled; nothing after this row is read",
-                  row.fields.size() + 1);
-  }
-  if (row.fields.empty()) throw Refused("the row is empty", "remove the empty line", 1);
+void add_count(std::vector<std::string>& notes, int64_t count, std::string_view one,
+               std::string_view many) {
+  if (count > 0) notes.push_back(count == 1 ? std::string(one) : fmt::format(fmt::runtime(many), count));
 }
 
 }  // namespace
@@ -178,86 +44,269 @@ std::string place(const Refusal& refusal) {
                              : fmt::format("{}:{}", refusal.line, refusal.column);
 }
 
-RecordReader::RecordReader(Format format, Need need) : format_(format), need_(need) {
-  if (has_columns(format)) rows_.emplace(format == Format::kTsv ? '\t' : ',');
+std::string with_file(std::string hint, std::string_view file) {
+  constexpr std::string_view kPlaceholder = "FILE";
+  for (size_t at = hint.find(kPlaceholder); at != hint.npos;
+       at = hint.find(kPlaceholder, at + file.size())) {
+    hint.replace(at, kPlaceholder.size(), file);
+  }
+  return hint;
 }
 
-void RecordReader::feed(std::string_view bytes) { rows_ ? rows_->feed(bytes) : lines_.feed(bytes); }
+// One of the formats: text in, entries out.
+class RecordReader::Source {
+ public:
+  virtual ~Source() = default;
+  virtual void feed(std::string_view text) = 0;
+  virtual void finish() = 0;
+  virtual std::optional<Entry> next() = 0;
+  virtual bool stopped() const { return false; }
+  virtual void add_notes(std::vector<std::string>&) {}
+  virtual void add_closing_notes(std::vector<std::string>&) const {}
+  virtual LabelCounts label_counts() const { return {}; }
+};
 
-void RecordReader::finish() { rows_ ? rows_->finish() : lines_.finish(); }
+struct RecordReader::Decoder {
+  TextDecoder text;
+};
 
-std::optional<Entry> RecordReader::next() {
-  if (rows_) return next_of_rows();
-  const std::optional<Line> line = lines_.next();
-  if (!line) return std::nullopt;
-  try {
-    return from_line(*line);
-  } catch (const Refused& error) {
-    return refusal(line->number, error);
+// JSON Lines, and plain lines.
+class RecordReader::Lines : public Source {
+ public:
+  Lines(Format format, bool may_be_json, const Columns& columns, Need need)
+      : json_(format == Format::kJsonl), may_be_json_(may_be_json), objects_(columns, need) {}
+
+  void feed(std::string_view text) override { lines_.feed(text); }
+  void finish() override { lines_.finish(); }
+  std::optional<Entry> next() override {
+    while (const std::optional<Line> line = lines_.next()) {
+      try {
+        if (json_ && !line->too_long && line->bytes.find_first_not_of(" \t") == line->bytes.npos)
+          continue;
+        return read(*line);
+      } catch (const Refused& error) {
+        return to_refusal(line->number, error, dynamic_cast<const RefusedFile*>(&error) != nullptr);
+      }
+    }
+    return std::nullopt;
   }
-}
-
-Entry RecordReader::from_line(const Line& line) {
-  const std::string_view bytes = line.bytes;
-  const bool marked = bytes.starts_with(kByteOrderMark);
-  if (format_ == Format::kAuto) {
-    const std::string_view content = marked ? bytes.substr(kByteOrderMark.size()) : bytes;
-    format_ = content.starts_with('{') ? Format::kJsonl : Format::kLines;
+  void add_closing_notes(std::vector<std::string>& notes) const override {
+    add_count(notes, objects_.replaced(), "half a surrogate pair was read as U+FFFD",
+              "{} halves of surrogate pairs were read as U+FFFD");
   }
-  if (marked) throw Refused("begins with a byte order mark", kByteOrderMarkHint);
-  if (line.too_long) {
-    throw Refused(fmt::format("the line is longer than {} MiB", kMaxLine >> 20),
-                  "split the text, or remove the line");
-  }
-  // The JSON parser takes a NUL for the end of its input and would not look at what follows.
-  require_clean_bytes(bytes, "the line");
-  require_content(bytes, "the line");
-  if (format_ == Format::kJsonl) return from_json(line, need_);
-  return Record{line.number, line.bytes, {}, {}};
-}
+  LabelCounts label_counts() const override { return objects_.label_counts(); }
 
-std::optional<Entry> RecordReader::next_of_rows() {
-  while (!stopped_) {
-    const std::optional<Row> row = rows_->next();
-    if (!row) return std::nullopt;
+ private:
+  Record read(const Line& line) {
+    if (line.too_long) {
+      throw Refused(fmt::format("the line is longer than {} MiB", kMaxLine >> 20),
+                    "split the text, or remove the line");
+    }
+    if (json_) return objects_.read(line.bytes, line.number);
+    require_clean_bytes(line.bytes, "the line");
+    require_content(line.bytes, "the line");
+    if (may_be_json_) require_text(line.bytes);
+    Record record;
+    record.line = line.number;
+    record.text = line.bytes;
+    return record;
+  }
+
+  // Nobody asked for plain lines: one that is JSON is not answered as if it were prose.
+  static void require_text(std::string_view line) {
+    line = stripped(line);
+    if (!begins_like_json(line)) return;
+    Json value;
     try {
-      require_readable(*row);
-      if (header_) return from_row(*row);
-      header_ = read_header(*row);
+      value = parse_json(line);
+    } catch (const std::invalid_argument&) {
+      return;
+    }
+    if (!value.is_object() && (value.empty() || !value.front().is_structured())) return;
+    throw Refused("the line is JSON, and the file was taken for plain lines",
+                  "say --format jsonl or --format lines");
+  }
+
+  bool json_, may_be_json_;
+  LineSplitter lines_;
+  JsonRecords objects_;
+};
+
+// A JSON array, or objects that span lines.
+class RecordReader::Elements : public Source {
+ public:
+  Elements(const Columns& columns, Need need) : objects_(columns, need) {}
+
+  void feed(std::string_view text) override { elements_.feed(text); }
+  void finish() override { elements_.finish(); }
+  bool stopped() const override { return stopped_; }
+  std::optional<Entry> next() override {
+    const std::optional<JsonElement> element = elements_.next();
+    if (!element) return std::nullopt;
+    try {
+      if (!element->damage.empty()) {
+        stopped_ = true;
+        throw Refused(element->damage + "; nothing after it is read",
+                      "python3 -m json.tool FILE shows where the JSON is wrong");
+      }
+      return objects_.read(element->bytes, element->line);
     } catch (const Refused& error) {
-      Refusal refused = refusal(row->number, error);
-      refused.whole_file = !header_;
-      stopped_ = !header_ || !row->damage.empty();
-      return refused;
+      return to_refusal(element->line, error, dynamic_cast<const RefusedFile*>(&error) != nullptr);
     }
   }
-  return std::nullopt;
+  void add_closing_notes(std::vector<std::string>& notes) const override {
+    add_count(notes, objects_.replaced(), "half a surrogate pair was read as U+FFFD",
+              "{} halves of surrogate pairs were read as U+FFFD");
+  }
+  LabelCounts label_counts() const override { return objects_.label_counts(); }
+
+ private:
+  JsonElements elements_;
+  JsonRecords objects_;
+  bool stopped_ = false;
+};
+
+class RecordReader::Table : public Source {
+ public:
+  Table(Format format, Quoting quoting, const Columns& columns, Need need)
+      : rows_(format == Format::kTsv ? '\t' : ',', quotes_of(format, quoting)),
+        judged_(rows_.quotes() == Quotes::kJudged),
+        records_(columns, need),
+        header_read_(!columns.names.empty()) {}
+
+  void feed(std::string_view text) override { rows_.feed(text); }
+  void finish() override { rows_.finish(); }
+  bool stopped() const override { return stopped_; }
+  std::optional<Entry> next() override {
+    while (!stopped_) {
+      const Row* row = rows_.next();
+      if (row == nullptr) return std::nullopt;
+      try {
+        const std::optional<Record> record = records_.read(*row);
+        header_read_ = true;
+        if (record) return *record;
+      } catch (const Refused& error) {
+        stopped_ = !header_read_;
+        return to_refusal(row->line, error, stopped_);
+      }
+    }
+    return std::nullopt;
+  }
+  void add_notes(std::vector<std::string>& notes) override {
+    if (!judged_ || rows_.quotes() == Quotes::kJudged) return;
+    judged_ = false;
+    if (rows_.quotes() == Quotes::kOneLine) {
+      notes.emplace_back("quoting csv: the fields that begin with a double quote end with one");
+    } else if (rows_.unquoted_line() > 0) {
+      notes.push_back(fmt::format("quoting none: double quotes are characters (line {} has a field "
+                                  "that begins with one and does not end with one)",
+                                  rows_.unquoted_line()));
+    } else {
+      notes.emplace_back("quoting none: double quotes are characters");
+    }
+  }
+  LabelCounts label_counts() const override { return records_.label_counts(); }
+
+ private:
+  RowReader rows_;
+  bool judged_;  // how quotes are read is still to be said
+  TableRecords records_;
+  bool header_read_, stopped_ = false;
+};
+
+RecordReader::RecordReader(const Reading& reading, std::optional<Format> named, Need need)
+    : reading_(reading),
+      named_(named),
+      need_(need),
+      format_(reading.format),
+      decoder_(std::make_unique<Decoder>()) {
+  if (format_ != Format::kAuto) open(format_, /*may_be_json=*/false);
 }
 
-RecordReader::Header RecordReader::read_header(const Row& row) const {
-  const auto text = column_of(row, "text");
-  const auto label = column_of(row, "label");
-  if (!text) refuse_header(row, "text", format_);
-  if (need_ == Need::kText) return {row.fields.size(), *text, std::nullopt, column_of(row, "id")};
-  if (!label) refuse_header(row, "label", format_);
-  return {row.fields.size(), *text, label, std::nullopt};
+RecordReader::~RecordReader() = default;
+
+void RecordReader::open(Format format, bool may_be_json) {
+  format_ = format;
+  if (has_columns(format)) {
+    source_ = std::make_unique<Table>(format, reading_.quoting, reading_.columns, need_);
+  } else if (format == Format::kJson) {
+    source_ = std::make_unique<Elements>(reading_.columns, need_);
+  } else {
+    source_ = std::make_unique<Lines>(format, may_be_json, reading_.columns, need_);
+  }
 }
 
-Record RecordReader::from_row(const Row& row) const {
-  if (row.fields.size() != header_->columns) {
-    throw Refused(
-        fmt::format("the row has {} columns, the header {}", row.fields.size(), header_->columns),
-        "a field with a delimiter in it stands in double quotes",
-        std::min(row.fields.size(), header_->columns) + 1);
+void RecordReader::feed(std::string_view bytes) {
+  if (stopped_ || bytes.empty()) return;
+  try {
+    feed_decoded(decoder_->text.feed(bytes));
+  } catch (const std::invalid_argument& error) {
+    refused_ = Refusal{1, 0, error.what(), "save the file as UTF-8", true};
   }
-  Record record{row.number, text_field(row, header_->text, "text"), {}, {}};
-  if (header_->label) record.label = text_field(row, *header_->label, "label");
-  if (header_->id) {
-    require_clean_bytes(row.fields[*header_->id], column_name("id", *header_->id),
-                        *header_->id + 1);
-    record.id = row.fields[*header_->id];
+}
+
+void RecordReader::finish() {
+  if (stopped_ || finished_) return;
+  finished_ = true;
+  feed_decoded(decoder_->text.finish());
+  if (source_) source_->finish();
+  if (!decoder_->text.converted_from().empty())
+    notes_.push_back(fmt::format("read as {}", decoder_->text.converted_from()));
+}
+
+void RecordReader::feed_decoded(std::string_view text) {
+  constexpr size_t kMagic = 16;
+  if (source_ && foreign_checked_) return source_->feed(text);
+  head_ += text;
+  try {
+    if (!foreign_checked_ && (head_.size() >= kMagic || finished_ || head_.find('\n') != head_.npos)) {
+      refuse_foreign_format(head_);
+      foreign_checked_ = true;
+    }
+    if (foreign_checked_ && recognise()) {
+      source_->feed(std::exchange(head_, {}));
+      if (finished_) source_->finish();
+    }
+  } catch (const Refused& error) {
+    refused_ = to_refusal(1, error, /*whole_file=*/true);
   }
-  return record;
+}
+
+// Whether the format is known, if need be by the first bytes.
+bool RecordReader::recognise() {
+  if (source_) return true;
+  const auto judged = judge_format(head_, finished_, named_, reading_.columns);
+  if (!judged) return false;
+  if (!judged->note.empty()) notes_.push_back(judged->note);
+  open(judged->format, judged->may_be_json);
+  return true;
+}
+
+std::optional<Entry> RecordReader::next() {
+  if (refused_) {
+    stopped_ = true;
+    return *std::exchange(refused_, std::nullopt);
+  }
+  if (stopped_ || !source_) return std::nullopt;
+  std::optional<Entry> entry = source_->next();
+  source_->add_notes(notes_);
+  stopped_ = source_->stopped();
+  if (entry && std::holds_alternative<Refusal>(*entry)) stopped_ |= std::get<Refusal>(*entry).whole_file;
+  return entry;
+}
+
+std::vector<std::string> RecordReader::take_notes() { return std::exchange(notes_, {}); }
+
+std::vector<std::string> RecordReader::closing_notes() const {
+  std::vector<std::string> notes;
+  if (source_) source_->add_closing_notes(notes);
+  add_count(notes, decoder_->text.replaced(), "half a surrogate pair was read as U+FFFD",
+            "{} halves of surrogate pairs were read as U+FFFD");
+  return notes;
+}
+
+LabelCounts RecordReader::label_counts() const {
+  return source_ ? source_->label_counts() : LabelCounts{};
 }
 
 }  // namespace moecollab::data

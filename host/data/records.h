@@ -2,72 +2,68 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
+#include <vector>
 
-#include "base/json.h"
-#include "data/delimited.h"
 #include "data/format.h"
-#include "data/lines.h"
+#include "data/labels.h"
+#include "data/record.h"
+#include "data/refusal.h"
 
 namespace moecollab::data {
 
-// What a record must hold beside its text.
-enum class Need { kText, kTextAndLabel };
-
-struct Record {
-  int64_t line = 0;   // of the file, from 1; in CSV and TSV the row, the header being row 1
-  std::string text;   // UTF-8, and more than white space
-  std::string label;  // empty unless needed; then likewise
-  Json id;            // key or column `id`; null if there is none, or if a label is needed
-};
-
-struct Refusal {
-  int64_t line = 0;
-  int64_t column = 0;  // of the row, from 1; 0 if lines have none
-  std::string reason;
-  std::string hint;
-  bool whole_file = false;  // the header is wrong: the file holds no record that could be read
-};
-
-// "17" or "3:2".
-std::string place(const Refusal& refusal);
-
 using Entry = std::variant<Record, Refusal>;
 
-// Bytes in, records and refusals out, in the order of the file. A refused record does not stop
-// those after it, but for a damaged CSV row (unbalanced quotes): there the reader stops.
-// kAuto tells JSONL from lines by the first byte. Not thread-safe.
+// Bytes in (unpacked), records and refusals out, in the order of the file. A refused record does
+// not stop those after it. Not thread-safe.
 class RecordReader {
  public:
-  RecordReader(Format format, Need need);
+  // `named` is format_of() the file; it counts if the reading's format is kAuto.
+  RecordReader(const Reading& reading, std::optional<Format> named, Need need);
+  ~RecordReader();
+  RecordReader(const RecordReader&) = delete;
+  RecordReader& operator=(const RecordReader&) = delete;
 
   void feed(std::string_view bytes);
   void finish();
+  // The next one that is complete; nullopt if there is none yet.
   std::optional<Entry> next();
   // True once nothing more will come, whatever is fed.
   bool stopped() const { return stopped_; }
 
+  // kAuto until the first bytes have told it.
+  Format format() const { return format_; }
+  // What is to be said once about the reading taken, since the last call.
+  std::vector<std::string> take_notes();
+  // The same at the end: what was replaced or dropped, with counts.
+  std::vector<std::string> closing_notes() const;
+  LabelCounts label_counts() const;
+
  private:
-  // Where the header has the columns that are read, from 0.
-  struct Header {
-    size_t columns = 0, text = 0;
-    std::optional<size_t> label, id;
-  };
+  class Source;
+  class Lines;
+  class Elements;
+  class Table;
 
-  std::optional<Entry> next_of_rows();
-  Entry from_line(const Line& line);
-  Header read_header(const Row& row) const;
-  Record from_row(const Row& row) const;
+  void feed_decoded(std::string_view text);
+  void open(Format format, bool may_be_json);
+  bool recognise();
 
-  Format format_;
+  Reading reading_;
+  std::optional<Format> named_;
   Need need_;
-  LineSplitter lines_;
-  std::optional<RowReader> rows_;
-  std::optional<Header> header_;
-  bool stopped_ = false;
+  Format format_;
+  struct Decoder;
+  std::unique_ptr<Decoder> decoder_;
+  std::unique_ptr<Source> source_;  // once the format is known
+  std::string head_;                // until then
+  std::optional<Refusal> refused_;  // of the whole file
+  std::vector<std::string> notes_;
+  bool finished_ = false, stopped_ = false, foreign_checked_ = false;
 };
 
 }  // namespace moecollab::data

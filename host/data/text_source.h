@@ -10,13 +10,15 @@
 
 #include "base/files.h"
 #include "base/json.h"
+#include "base/run_context.h"
 #include "data/format.h"
+#include "data/refusal.h"
 
 namespace moecollab::data {
 
 struct TextRecord {
-  int64_t line = 0;  // of its file, from 1; in CSV and TSV the row, the header being row 1
-  Json id;           // key or column `id`, null if there is none
+  int64_t line = 0;  // of its file, from 1: where it begins
+  std::string id;    // key or column `id` as JSON, byte for byte as it was; empty if there is none
   std::string text;  // UTF-8, and more than white space
 };
 
@@ -37,18 +39,17 @@ using TextItem = std::variant<TextRecord, BadRecord>;
 // file open at a time. Not thread-safe.
 class TextSource {
  public:
-  // "-" is standard input, as is an empty list. kAuto goes by the extension; for standard input and
-  // names without one (/dev/fd/5) JSONL if the first byte is `{`, else lines. Throws E_DATA if a
-  // file is missing, a folder, unreadable or of an unknown extension, E_CONFIG if standard input is
-  // named twice; nothing is read yet.
-  explicit TextSource(std::vector<fs::path> files, Format format = Format::kAuto);
+  // "-" is standard input, as is an empty list. What is noted about the reading taken goes to `log`.
+  // Throws E_DATA if a file is missing, a folder or unreadable, E_CONFIG if standard input is named
+  // twice; nothing is read yet.
+  explicit TextSource(std::vector<fs::path> files, Reading reading = {}, Log log = {});
   ~TextSource();
   TextSource(const TextSource&) = delete;
   TextSource& operator=(const TextSource&) = delete;
 
   // The next record, waiting for it if need be (a signal does not end the wait); nullopt at the end
-  // of the last file. Throws E_DATA if a file cannot be read or its CSV header is wrong; a further
-  // call continues with the next file.
+  // of the last file. Throws E_DATA if a file cannot be read or is none of texts; a further call
+  // continues with the next file.
   std::optional<TextItem> next();
 
   // Waits up to `timeout_ms` (0: not at all; negative: without end) and says whether next() can now
@@ -61,12 +62,13 @@ class TextSource {
 
   bool fill();
   bool at_end() const;
-  void open_next();
+  void take_refusal(const Refusal& refused);
   void read_some();
-  [[noreturn]] void fail_read(int reason);
+  void say(const std::vector<std::string>& notes) const;
 
   std::vector<fs::path> files_;
-  Format format_;
+  Reading reading_;
+  Log log_;
   size_t opened_ = 0;  // files opened so far
   std::unique_ptr<Input> input_;
   std::optional<TextItem> pending_;

@@ -18,7 +18,7 @@ contribution::TrialFiles read_files(const data::DataOptions& options, Log log) {
   if (files.training || options.dir.empty()) return files;
   data::DataOptions fitting;
   fitting.dir = options.dir;
-  fitting.format = options.format;
+  fitting.reading = options.reading;
   files.fitting = read_datasets(fitting, "train", log);
   return files;
 }

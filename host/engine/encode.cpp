@@ -24,8 +24,8 @@ encoder::EncoderSettings settings_of(const WhereOptions& options) {
   return settings;
 }
 
-std::vector<std::string> read_texts(const EncodeOptions& options) {
-  data::TextSource source({options.input}, options.format);
+std::vector<std::string> read_texts(const EncodeOptions& options, Log log) {
+  data::TextSource source({options.input}, options.reading, log);
   std::vector<std::string> texts;
   while (std::optional<data::TextItem> item = source.next()) {
     if (const auto* bad = std::get_if<data::BadRecord>(&*item))
@@ -42,7 +42,7 @@ std::vector<std::string> read_texts(const EncodeOptions& options) {
 Json run_encode(const EncodeOptions& options, const RunContext& context) {
   prepare(options);
   require_writable(options.output);
-  const std::vector<std::string> texts = read_texts(options);
+  const std::vector<std::string> texts = read_texts(options, context.log);
   const std::vector<std::string_view> views(texts.begin(), texts.end());
   encoder::Encoder encoder(settings_of(options), options.compute, options.batch_tokens, nullptr,
                            context);

@@ -93,7 +93,7 @@ struct EvalOptions : CommonOptions {
 
 struct PredictOptions : CommonOptions {
   std::vector<fs::path> files;  // none: standard input
-  data::Format format = data::Format::kAuto;
+  data::Reading reading;
   std::optional<fusion::Mode> fusion;
   std::optional<int64_t> top_k;
   int max_latency_ms = 20;  // how long a text may wait for others to share its batch
@@ -104,7 +104,7 @@ struct PredictOptions : CommonOptions {
 
 struct EncodeOptions : CommonOptions {
   fs::path input, output;
-  data::Format format = data::Format::kAuto;
+  data::Reading reading;
   std::optional<int> hidden;  // --hidden L: also the token states of layer L
 };
 

@@ -21,10 +21,10 @@ Json to_json(const pipeline::Prediction::Candidate& candidate) {
           {"probability", rounded(candidate.probability)}};
 }
 
-std::string answer_line(const Json& id, const pipeline::Prediction& prediction,
+// The id keeps its bytes; a text without one is known by its line.
+std::string answer_line(const data::TextRecord& record, const pipeline::Prediction& prediction,
                         const std::vector<std::string>& experts) {
-  Json line = {{"text_id", id}};
-  line.update(to_json(prediction.answer));
+  Json line = to_json(prediction.answer);
   line["experts"] = Json::object();
   for (size_t e = 0; e < experts.size(); ++e) {
     if (prediction.shares[e] >= kShownWeight)
@@ -33,7 +33,9 @@ std::string answer_line(const Json& id, const pipeline::Prediction& prediction,
   line["unknown_domain"] = prediction.unknown_domain;
   line["alternatives"] = Json::array();
   for (const auto& next : prediction.alternatives) line["alternatives"].push_back(to_json(next));
-  return to_line(line);
+  line["line"] = record.line;
+  const std::string id = record.id.empty() ? fmt::format("{}", record.line) : record.id;
+  return fmt::format("{{\"text_id\":{},{}", id, to_line(line).substr(1));
 }
 
 }  // namespace
@@ -47,7 +49,7 @@ Json run_predict(const PredictOptions& options, const RunContext& context,
                             options.batch, options.max_latency_ms));
   }
   if (options.top_k) check_top_k(options.registry, *options.top_k);
-  data::TextSource source(options.files, options.format);
+  data::TextSource source(options.files, options.reading, context.log);
   pipeline::Pool pool(pool_options(options, context, /*cached=*/false));
   pool.require_experts();
   const LoadedGate gate = load_gate(options.registry, options.fusion, options.top_k, context.log);
@@ -74,9 +76,7 @@ Json run_predict(const PredictOptions& options, const RunContext& context,
         emit(to_line(data::to_json(*bad)));
         ++errors;
       } else {
-        const auto& record = std::get<data::TextRecord>(item);
-        const Json id = record.id.is_null() ? Json(record.line) : record.id;
-        emit(answer_line(id, answers[next++], predictor.experts()));
+        emit(answer_line(std::get<data::TextRecord>(item), answers[next++], predictor.experts()));
         ++texts;
       }
     }

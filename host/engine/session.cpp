@@ -62,7 +62,7 @@ std::vector<data::Dataset> read_datasets(const data::DataOptions& options,
                                          const std::string& default_split, Log log) {
   std::vector<data::Dataset> datasets;
   for (const data::DataFile& file : data::locate(options, default_split, log)) {
-    datasets.push_back(data::read_dataset(file.domain, file.path, options.format));
+    datasets.push_back(data::read_dataset(file.domain, file.path, options.reading, log));
   }
   return datasets;
 }

@@ -1,5 +1,7 @@
 #include "text/unicode.h"
 
+#include <unicode/bytestream.h>
+#include <unicode/normalizer2.h>
 #include <unicode/uchar.h>
 #include <unicode/unorm2.h>
 #include <unicode/utf16.h>
@@ -129,6 +131,19 @@ void append_decomposition(char32_t c, std::u32string* out) {
     U16_NEXT(units, at, n, part);
     out->push_back(static_cast<char32_t>(part));
   }
+}
+
+std::string nfc(std::string_view text) {
+  UErrorCode status = U_ZERO_ERROR;
+  const icu::Normalizer2* const normalizer = icu::Normalizer2::getNFCInstance(status);
+  std::string result;
+  if (U_SUCCESS(status)) {
+    icu::StringByteSink<std::string> sink(&result);
+    normalizer->normalizeUTF8(0, {text.data(), static_cast<int32_t>(text.size())}, sink, nullptr,
+                              status);
+  }
+  if (U_FAILURE(status)) throw Error("E_INTERNAL", std::string("ICU: ") + u_errorName(status));
+  return result;
 }
 
 void append_lowercase(char32_t c, std::string* out) {

@@ -43,6 +43,9 @@ uint8_t combining_class(char32_t c);
 // Appends the full canonical decomposition of one code point, not reordered.
 void append_decomposition(char32_t c, std::u32string* out);
 
+// The canonical composition (NFC, ICU's tables). Precondition: valid UTF-8.
+std::string nfc(std::string_view text);
+
 // Full lower case of one code point without context (no final sigma).
 void append_lowercase(char32_t c, std::string* out);
 

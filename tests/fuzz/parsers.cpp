@@ -1,10 +1,12 @@
 #include "fuzz/parsers.h"
 
 #include <stdexcept>
+#include <utility>
 
 #include "base/error.h"
 #include "base/files.h"
 #include "base/json.h"
+#include "base/unpack.h"
 #include "data/records.h"
 #include "experts/scanner.h"
 #include "registry/archive.h"
@@ -24,10 +26,19 @@ std::string file(const char* path) {
 }
 
 void records(Bytes bytes, data::Format format) {
-  data::RecordReader reader(format, data::Need::kTextAndLabel);
+  data::RecordReader reader({.format = format}, format, data::Need::kTextAndLabel);
   reader.feed(bytes);
   reader.finish();
   while (reader.next()) {
+  }
+}
+
+void unpacked(Bytes bytes) {
+  Unpacker unpacker([left = bytes]() mutable { return std::exchange(left, {}); });
+  try {
+    while (!unpacker.next().empty()) {
+    }
+  } catch (const std::invalid_argument&) {
   }
 }
 
@@ -82,6 +93,18 @@ constexpr Parser kParsers[] = {
      [](Bytes bytes) { records(bytes, data::Format::kCsv); }},
     {"tsv", [] { return std::string("label\ttext\nx\ta text\ny\tanother\n"); },
      [](Bytes bytes) { records(bytes, data::Format::kTsv); }},
+    {"json_array", [] { return std::string("[\n {\"text\": \"a\\ud83c\", \"label\": [\"x\"]},\n {\"id\": 7}\n]\n"); },
+     [](Bytes bytes) { records(bytes, data::Format::kJson); }},
+    {"any_format",
+     [] { return std::string("\xFF\xFEt\0e\0x\0t\0\t\0l\0a\0b\0e\0l\0\n\0a\0\t\0\"\0b\0\"\0", 36); },
+     [](Bytes bytes) { records(bytes, data::Format::kAuto); }},
+    {"packed",
+     [] {
+       return std::string("\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff\xcb\xcf\x4b\xe5\x02\x00"
+                          "\x9f\xa8\x17\xf8\x04\x00\x00\x00",
+                          24);
+     },
+     unpacked},
     {"text",
      [] { return std::string("Caf\xC3\xA9 \xE4\xBD\xA0\xE5\xA5\xBD na\xC3\xAFve, don't!"); },
      normalised},

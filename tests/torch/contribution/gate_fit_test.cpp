@@ -23,8 +23,7 @@ struct GateFitTest : ::testing::Test {
   }
   data::Dataset dataset(const std::string& domain, const char* split = "train") const {
     return data::read_dataset(domain,
-                              folder.path() / "data" / domain / (std::string(split) + ".jsonl"),
-                              data::Format::kAuto);
+                              folder.path() / "data" / domain / (std::string(split) + ".jsonl"));
   }
   pipeline::GateFile read() const { return pipeline::read_gate(options().registry, Log()); }
   std::vector<std::pair<std::string, registry::State>> states() const {

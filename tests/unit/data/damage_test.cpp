@@ -1,4 +1,6 @@
 // Damaged files are read or refused: never a crash, never an empty example.
+#include <fmt/format.h>
+
 #include <utility>
 #include <variant>
 
@@ -36,13 +38,12 @@ std::vector<std::string> damaged(const std::string& good) {
 
 // What a reader makes of the bytes, as text, when they come in pieces of `piece` bytes.
 std::vector<std::string> entries(const std::string& bytes, Format format, Need need, size_t piece) {
-  RecordReader reader(format, need);
+  RecordReader reader({.format = format}, format, need);
   std::vector<std::string> all;
   const auto take = [&] {
     while (const auto entry = reader.next()) {
       if (const auto* record = std::get_if<Record>(&*entry)) {
-        all.push_back(std::to_string(record->line) + "=" + record->text + "|" + record->label +
-                      "|" + record->id.dump());
+        all.push_back(fmt::format("{}={}|{}|{}", record->line, record->text, record->label, record->id));
       } else {
         const auto& refusal = std::get<Refusal>(*entry);
         all.push_back(place(refusal) + "!" + refusal.reason);
@@ -84,7 +85,7 @@ TEST_P(Damage, IsReadOrRefused) {
 
 TEST_P(Damage, DoesNotDependOnThePieces) {
   const auto& [name, good] = GetParam();
-  const Format format = format_of(name);
+  const Format format = format_of(name).value();
   for (const std::string& bytes : damaged(good)) {
     for (const Need need : {Need::kText, Need::kTextAndLabel}) {
       const auto whole = entries(bytes, format, need, bytes.size() + 1);

@@ -22,14 +22,28 @@ TEST(Format, UnknownNameGetsTheNearest) {
 TEST(Format, FollowsTheExtension) {
   EXPECT_EQ(format_of("a/b.jsonl"), Format::kJsonl);
   EXPECT_EQ(format_of("b.ndjson"), Format::kJsonl);
+  EXPECT_EQ(format_of("b.json"), Format::kJson);
   EXPECT_EQ(format_of("b.CSV"), Format::kCsv);
   EXPECT_EQ(format_of("b.tsv"), Format::kTsv);
   EXPECT_EQ(format_of("b.txt"), Format::kLines);
   EXPECT_EQ(format_of("/dev/fd/5"), Format::kAuto);
 }
 
-TEST(Format, UnknownExtensionIsRefused) {
-  expect_refused([] { format_of("table.xlsx"); }, "E_DATA", "`.xlsx` stands for no format");
+TEST(Format, FollowsTheExtensionBeforeThatOfThePacking) {
+  EXPECT_EQ(format_of("b.csv.gz"), Format::kCsv);
+  EXPECT_EQ(format_of("b.jsonl.ZST"), Format::kJsonl);
+  EXPECT_EQ(format_of("b.gz"), Format::kAuto);
+}
+
+TEST(Format, UnknownExtensionIsNone) {
+  EXPECT_EQ(format_of("table.xlsx"), std::nullopt);
+  EXPECT_EQ(format_of("table.xlsx.gz"), std::nullopt);
+}
+
+TEST(Quoting, IsParsedByName) {
+  EXPECT_EQ(parse_quoting("csv"), Quoting::kCsv);
+  EXPECT_EQ(parse_quoting("none"), Quoting::kNone);
+  expect_refused([] { parse_quoting("non"); }, "E_CONFIG", "`non` is no quoting; did you mean `none`?");
 }
 
 }  // namespace

@@ -1,0 +1,283 @@
+#include "data/json_record.h"
+
+#include <fmt/format.h>
+#include <simdjson.h>
+
+#include <algorithm>
+#include <array>
+#include <optional>
+#include <stdexcept>
+#include <utility>
+
+#include "base/json.h"
+#include "base/strings.h"
+#include "data/clean_text.h"
+#include "data/input_buffer.h"
+#include "data/label_exports.h"
+#include "data/refusal.h"
+
+namespace moecollab::data {
+namespace {
+
+using simdjson::dom::element;
+using simdjson::dom::element_type;
+using simdjson::dom::object;
+
+static_assert(InputBuffer::kPadding >= simdjson::SIMDJSON_PADDING);
+
+constexpr int kMaxDepth = 32;
+constexpr const char* kObjectHint =
+    "a line holds one JSON object: {\"text\": …}, with labels {\"text\": …, \"label\": …}";
+
+std::string shown_value(element value) {
+  return escaped(std::string(simdjson::minify(value)), 40);
+}
+
+[[noreturn]] void refuse_twice(std::string_view key) {
+  throw Refused(fmt::format("key \"{}\" stands twice", escaped(key, 80)), kObjectHint);
+}
+
+// Refuses what the DOM lets pass: a key that stands twice, and deep nesting.
+void require_strict(element value, int depth) {
+  constexpr size_t kFew = 16;  // keys that are compared pairwise, without an allocation
+  if (depth > kMaxDepth) throw Refused(fmt::format("nested deeper than {} levels", kMaxDepth), kObjectHint);
+  if (value.is_array()) {
+    for (const element item : value.get_array()) {
+      if (item.is_object() || item.is_array()) require_strict(item, depth + 1);
+    }
+    return;
+  }
+  object members;
+  if (value.get(members) != simdjson::SUCCESS) return;
+  std::array<std::string_view, kFew> few;
+  std::vector<std::string_view> many;
+  size_t count = 0;
+  for (const auto& member : members) {
+    if (count < kFew) {
+      for (size_t i = 0; i < count; ++i)
+        if (few[i] == member.key) refuse_twice(member.key);
+      few[count] = member.key;
+    } else {
+      if (many.empty()) many.assign(few.begin(), few.end());
+      many.push_back(member.key);
+    }
+    ++count;
+    if (member.value.is_object() || member.value.is_array()) require_strict(member.value, depth + 1);
+  }
+  std::ranges::sort(many);
+  const auto twice = std::ranges::adjacent_find(many);
+  if (twice != many.end()) refuse_twice(*twice);
+}
+
+// Whether `hex` are the four digits of a surrogate from `first` to `last`.
+bool is_surrogate(std::string_view hex, unsigned first, unsigned last) {
+  unsigned value = 0;
+  for (const char c : hex) {
+    const char lower = static_cast<char>(c | 0x20);
+    if (c >= '0' && c <= '9') {
+      value = value * 16 + static_cast<unsigned>(c - '0');
+    } else if (lower >= 'a' && lower <= 'f') {
+      value = value * 16 + static_cast<unsigned>(lower - 'a') + 10;
+    } else {
+      return false;
+    }
+  }
+  return hex.size() == 4 && value >= first && value <= last;
+}
+
+// Puts \ufffd for each escaped half of a surrogate pair; how many.
+int64_t replace_half_pairs(std::string& json) {
+  constexpr size_t kEscape = 6;  // \uXXXX
+  int64_t count = 0;
+  const std::string_view text = json;
+  for (size_t at = text.find('\\'); at != text.npos; at = text.find('\\', at)) {
+    if (text.substr(at, 2) != "\\u") {
+      at += 2;
+      continue;
+    }
+    const std::string_view hex = text.substr(at + 2, 4);
+    if (is_surrogate(hex, 0xD800, 0xDBFF) && text.substr(at + kEscape, 2) == "\\u" &&
+        is_surrogate(text.substr(at + kEscape + 2, 4), 0xDC00, 0xDFFF)) {
+      at += 2 * kEscape;
+      continue;
+    }
+    if (is_surrogate(hex, 0xD800, 0xDFFF)) {
+      json.replace(at + 2, 4, "fffd");
+      ++count;
+    }
+    at += 2;
+  }
+  return count;
+}
+
+}  // namespace
+
+struct JsonRecords::State {
+  State(const Columns& asked, Need needed)
+      : columns(asked), need(needed), labels(columns), exports(columns) {}
+
+  element parse(std::string_view bytes);
+  element parse_again(std::string_view bytes, simdjson::error_code error);
+  Record from_columns(object members, int64_t line);
+  void settle(const std::vector<std::string_view>& keys);
+  std::string_view text_of(element value, std::string_view key);
+  std::string_view raw_id(std::string_view bytes, std::string_view key);
+  void read_label(object members, Record& record);
+
+  const Columns columns;
+  const Need need;
+  LabelReader labels;
+  LabelExports exports;
+  simdjson::dom::parser parser;
+  simdjson::ondemand::parser id_parser;
+  std::string repaired, joined, id;
+  std::vector<std::string> text_keys;  // once settled
+  std::string text_what, label_what;   // as messages name them
+  std::string label_key, id_key = "id";
+  bool settled = false;
+  int64_t replaced = 0;
+};
+
+JsonRecords::JsonRecords(const Columns& columns, Need need)
+    : state_(std::make_unique<State>(columns, need)) {}
+JsonRecords::~JsonRecords() = default;
+
+int64_t JsonRecords::replaced() const { return state_->replaced; }
+const LabelCounts& JsonRecords::label_counts() const { return state_->labels.counts(); }
+
+Record JsonRecords::read(std::string_view bytes, int64_t line) {
+  const element value = state_->parse(bytes);
+  if (value.is_string()) {
+    throw Refused("it is a string, an object is needed", kObjectHint);
+  }
+  object members;
+  if (value.get(members) != simdjson::SUCCESS) {
+    throw Refused(fmt::format("it is {}, an object is needed", shown_value(value)), kObjectHint);
+  }
+  require_strict(value, 1);
+  Record record;
+  if (auto exported = state_->exports.read(members, state_->need, state_->labels)) {
+    record = *exported;
+    record.line = line;
+    require_content(record.text, "the text");
+  } else {
+    record = state_->from_columns(members, line);
+  }
+  if (state_->need == Need::kText) record.id = state_->raw_id(bytes, state_->id_key);
+  return record;
+}
+
+element JsonRecords::State::parse(std::string_view bytes) {
+  element value;
+  const auto error =
+      parser.parse(bytes.data(), bytes.size(), /*realloc_if_needed=*/false).get(value);
+  if (error == simdjson::SUCCESS) return value;
+  return parse_again(bytes, error);
+}
+
+// What the fast parser refuses: half surrogate pairs are replaced, integers above 64 bits are read
+// as the strict parser reads them, and everything else gets that parser's message.
+element JsonRecords::State::parse_again(std::string_view bytes, simdjson::error_code error) {
+  if (error == simdjson::MEMALLOC) throw std::bad_alloc();
+  require_clean_bytes(bytes, "the JSON");
+  repaired = bytes;
+  const int64_t halves = replace_half_pairs(repaired);
+  try {
+    repaired = to_line(parse_json(repaired, kMaxDepth));
+  } catch (const std::invalid_argument& reason) {
+    throw Refused(reason.what(), kObjectHint);
+  }
+  replaced += halves;
+  element value;
+  if (parser.parse(repaired).get(value) != simdjson::SUCCESS) {
+    throw Refused("the JSON holds a number out of range", kObjectHint);
+  }
+  return value;
+}
+
+Record JsonRecords::State::from_columns(object members, int64_t line) {
+  if (!settled) {
+    std::vector<std::string_view> keys;
+    for (const auto& member : members) keys.push_back(member.key);
+    settle(keys);
+  }
+  Record record;
+  record.line = line;
+  joined.clear();
+  for (const std::string& key : text_keys) {
+    element value;
+    if (members[key].get(value) != simdjson::SUCCESS) {
+      std::vector<std::string> keys;
+      for (const auto& member : members) keys.push_back(escaped(member.key, 40));
+      throw Refused(fmt::format("key `{}` is missing{}", escaped(key, 40), did_you_mean(key, keys)),
+                    kObjectHint);
+    }
+    const std::string_view part = text_of(value, key);
+    if (text_keys.size() == 1) record.text = part;
+    if (text_keys.size() > 1) append_part(joined, part);
+  }
+  if (text_keys.size() > 1) record.text = joined;
+  require_content(record.text, text_what);
+  if (need == Need::kTextAndLabel) read_label(members, record);
+  return record;
+}
+
+// Which keys hold what, by the keys of this object.
+void JsonRecords::State::settle(const std::vector<std::string_view>& keys) {
+  ColumnPlaces places;
+  try {
+    places = find_columns(keys, columns, need == Need::kTextAndLabel);
+  } catch (const RefusedFile&) {
+    throw;
+  } catch (const Refused& error) {
+    throw Refused(error.what(), error.hint);
+  }
+  for (const size_t place : places.text) text_keys.emplace_back(keys[place]);
+  text_what = fmt::format("`{}`", escaped(join(text_keys, "`, `"), 80));
+  if (places.label) label_key = keys[*places.label];
+  label_what = fmt::format("`{}`", escaped(label_key, 40));
+  if (!columns.id.empty()) id_key = columns.id;
+  settled = true;
+}
+
+std::string_view JsonRecords::State::text_of(element value, std::string_view key) {
+  std::string_view text;
+  if (value.get(text) == simdjson::SUCCESS) return text;
+  throw Refused(fmt::format("`{}` is {}, a string is needed", escaped(key, 40), shown_value(value)),
+                kObjectHint);
+}
+
+void JsonRecords::State::read_label(object members, Record& record) {
+  element value;
+  if (members[label_key].get(value) != simdjson::SUCCESS) {
+    if (exports.is_annotation(members)) {
+      record.labelled = Labelled::kNo;
+      return;
+    }
+    std::vector<std::string> keys;
+    for (const auto& member : members) keys.push_back(escaped(member.key, 40));
+    throw Refused(fmt::format("key `{}` is missing{}", escaped(label_key, 40),
+                              did_you_mean(label_key, keys)),
+                  kObjectHint);
+  }
+  exports.read_label(members, {label_key, label_what}, value, labels, record);
+}
+
+// The id as its bytes stand in the file: a number keeps its digits, a string its escapes.
+std::string_view JsonRecords::State::raw_id(std::string_view bytes, std::string_view key) {
+  const simdjson::padded_string_view padded(bytes.data(), bytes.size(),
+                                            bytes.size() + InputBuffer::kPadding);
+  simdjson::ondemand::document document;
+  simdjson::ondemand::value value;
+  if (id_parser.iterate(padded).get(document) != simdjson::SUCCESS ||
+      document.find_field_unordered(key).get(value) != simdjson::SUCCESS) {
+    return {};
+  }
+  std::string_view raw;
+  if (simdjson::to_json_string(value).get(raw) != simdjson::SUCCESS) return {};
+  const std::string_view token = stripped(raw);
+  id = token == "null" ? std::string_view() : token;
+  return id;
+}
+
+}  // namespace moecollab::data

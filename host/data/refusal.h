@@ -1,0 +1,38 @@
+// Why a record cannot be read.
+#pragma once
+
+#include <cstdint>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace moecollab::data {
+
+struct Refusal {
+  int64_t line = 0;    // of the file, from 1: where the record begins
+  int64_t column = 0;  // of the row, from 1; 0 if the file has none
+  std::string reason;
+  std::string hint;
+  bool whole_file = false;  // nothing of the file can be read
+};
+
+// "17" or "3:2".
+std::string place(const Refusal& refusal);
+// The hint with the file's name put for FILE.
+std::string with_file(std::string hint, std::string_view file);
+
+// Thrown within this stage; the reader of records turns it into a Refusal.
+struct Refused : std::runtime_error {
+  explicit Refused(const std::string& reason, std::string way_on = {}, size_t column_number = 0)
+      : std::runtime_error(reason), hint(std::move(way_on)), column(column_number) {}
+  std::string hint;
+  size_t column;
+};
+
+// Refused, with all of its file.
+struct RefusedFile : Refused {
+  using Refused::Refused;
+};
+
+}  // namespace moecollab::data

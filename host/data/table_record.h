@@ -1,0 +1,45 @@
+// Rows of a table made records.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "data/columns.h"
+#include "data/delimited.h"
+#include "data/labels.h"
+#include "data/record.h"
+
+namespace moecollab::data {
+
+// Reads rows by the header, the file's first row or the names given for a file without one. Not
+// thread-safe.
+class TableRecords {
+ public:
+  TableRecords(const Columns& columns, Need need);
+
+  // nullopt for the header. Valid until the next call, and as long as the row is. Throws Refused for
+  // a row, RefusedFile for a header.
+  std::optional<Record> read(const Row& row);
+
+  const LabelCounts& label_counts() const { return labels_.counts(); }
+
+ private:
+  void read_header(const Row& row);
+  void settle(const std::vector<std::string_view>& names);
+  std::string_view text_of(const Row& row);
+  void read_label(const Row& row, Record& record);
+
+  const Columns columns_;
+  const Need need_;
+  LabelReader labels_;
+  std::vector<std::string> names_;  // of the columns, once known
+  std::vector<std::string> what_;   // the same, as messages name them
+  ColumnPlaces places_;
+  std::optional<size_t> task_;  // with annotation_id: the export of a labelling tool, a row an answer
+  bool tool_ = false, comments_ = false;
+  std::string joined_, id_;
+};
+
+}  // namespace moecollab::data
