@@ -63,7 +63,8 @@ std::string_view Unpacker::next() {
     ::archive_read_support_filter_zstd(in);
     ::archive_read_support_format_raw(in);
     ::archive_read_support_format_empty(in);
-    stream_->require(::archive_read_open(in, stream_.get(), nullptr, &Stream::read_packed, nullptr));
+    stream_->require(
+        ::archive_read_open(in, stream_.get(), nullptr, &Stream::read_packed, nullptr));
     archive_entry* entry = nullptr;
     const int status = ::archive_read_next_header(in, &entry);
     if (status == ARCHIVE_EOF) return {};

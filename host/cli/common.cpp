@@ -119,21 +119,25 @@ void add_reading(CLI::App& verb, data::Reading& reading, bool labels) {
     option(flag, "NAME,NAME", meaning,
            [flag, &list](const std::string& given) { list = data::parse_names(given, flag); });
   };
-  option("--format", "auto|jsonl|json|csv|tsv|lines", "Format of the texts; auto: by content and name",
+  option("--format", "auto|jsonl|json|csv|tsv|lines",
+         "Format of the texts; auto: by content and name",
          [&reading](const std::string& word) { reading.format = data::parse_format(word); })
       ->default_str("auto");
-  option("--quoting", "auto|csv|none",
-         "What a double quote at the beginning of a field means; auto: quoting in CSV, in TSV if its "
-         "first 64 KiB show it",
-         [&reading](const std::string& word) { reading.quoting = data::parse_quoting(word); })
+  option(
+      "--quoting", "auto|csv|none",
+      "What a double quote at the beginning of a field means; auto: quoting in CSV, in TSV if its "
+      "first 64 KiB show it",
+      [&reading](const std::string& word) { reading.quoting = data::parse_quoting(word); })
       ->default_str("auto");
   name("--text-column", columns.text, "Column or key of the text (default: by the names in use)");
   names("--join", columns.join, "Columns whose values make the text, a blank between them");
   names("--columns", columns.names, "Names of the columns of a table without a header");
   name("--id-column", columns.id, "Column or key of the id (default: id)");
   if (!labels) return;
-  name("--label-column", columns.label, "Column or key of the label (default: by the names in use)");
-  option("--label-names", "FILE|NAME,NAME", "Names of the class numbers: a name per line, or a list",
+  name("--label-column", columns.label,
+       "Column or key of the label (default: by the names in use)");
+  option("--label-names", "FILE|NAME,NAME",
+         "Names of the class numbers: a name per line, or a list",
          [&columns](const std::string& given) {
            columns.label_names = data::read_label_names(given);
          });

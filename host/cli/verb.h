@@ -107,6 +107,7 @@ void add_eval(Program& program);
 void add_predict(Program& program);
 void add_encode(Program& program);
 void add_tokenize(Program& program);
+void add_data_verbs(Program& program);
 void add_experts(Program& program);
 void add_new(Program& program);
 void add_validate(Program& program);

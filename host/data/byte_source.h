@@ -25,8 +25,8 @@ class ByteSource {
   ByteSource(const ByteSource&) = delete;
   ByteSource& operator=(const ByteSource&) = delete;
 
-  // What a pipe holds, or the next piece of a file, waiting only while there is nothing; unpacked if
-  // it is packed (then a piece of the packed stream may be waited for). Empty at the end. Valid
+  // What a pipe holds, or the next piece of a file, waiting only while there is nothing; unpacked
+  // if it is packed (then a piece of the packed stream may be waited for). Empty at the end. Valid
   // until the next call. Throws E_DATA.
   std::string_view read();
   // Whether read() would not wait; waits up to `timeout_ms` (negative: without end) for that.

@@ -57,9 +57,9 @@ void require_clean_bytes(std::string_view bytes, std::string_view what, size_t c
 }
 
 void require_content(std::string_view text, std::string_view what, size_t column) {
-  if (text.empty()) throw Refused(fmt::format("{} is empty", what), kContentHint, column);
+  if (text.empty()) throw RefusedEmpty(fmt::format("{} is empty", what), kContentHint, column);
   if (leading_space(text) > 0 && stripped(text).empty()) {
-    throw Refused(fmt::format("{} holds nothing but white space", what), kContentHint, column);
+    throw RefusedEmpty(fmt::format("{} holds nothing but white space", what), kContentHint, column);
   }
 }
 

@@ -18,8 +18,8 @@ namespace {
 using Names = std::span<const std::string_view>;
 
 constexpr std::string_view kTextNames[] = {"text", "sentence", "content", "review", "question"};
-constexpr std::string_view kLabelNames[] = {"label",           "labels", "sentiment", "class", "category",
-                                            "label.responses"};
+constexpr std::string_view kLabelNames[] = {"label", "labels",   "sentiment",
+                                            "class", "category", "label.responses"};
 constexpr std::string_view kNamesOfNumbers = "label_text";
 constexpr uint64_t kMaxLabelNames = uint64_t{4} << 20;  // bytes of the file
 
@@ -47,9 +47,9 @@ std::optional<size_t> find_named(Names names, std::string_view name) {
   for (size_t i = 0; i < names.size(); ++i) {
     if (names[i] != name) continue;
     if (found) {
-      throw RefusedFile(
-          fmt::format("column `{}` stands twice, as {} and {}", escaped(name, 40), *found + 1, i + 1),
-          "name each column once", i + 1);
+      throw RefusedFile(fmt::format("column `{}` stands twice, as {} and {}", escaped(name, 40),
+                                    *found + 1, i + 1),
+                        "name each column once", i + 1);
     }
     found = i;
   }
@@ -80,21 +80,22 @@ std::optional<size_t> find_in_use(Names names, Names in_use, std::string_view wh
     for (const size_t place : places) find_named(names, names[place]);
     std::vector<std::string_view> candidates;
     for (const size_t place : places) candidates.push_back(names[place]);
-    throw RefusedFile(fmt::format("{} columns may hold the {}: {}", places.size(), what, listed(candidates)),
-                      fmt::format("say which: --{}-column {}", what, escaped(candidates[0], 40)),
-                      places[1] + 1);
+    throw RefusedFile(
+        fmt::format("{} columns may hold the {}: {}", places.size(), what, listed(candidates)),
+        fmt::format("say which: --{}-column {}", what, escaped(candidates[0], 40)), places[1] + 1);
   }
   return places[0];
 }
 
 [[noreturn]] void refuse_missing(Names names, std::string_view what, Names in_use) {
-  throw Refused(fmt::format("column `{}` is missing{}; {} {}", what,
-                            did_you_mean(what, shown_names(names)),
-                            names.size() == 1 ? "the only column seen (wrong delimiter?) is" : "the columns are",
-                            listed(names)),
-                fmt::format("say --{}-column NAME; without it one of these is looked for: {}", what,
-                            fmt::join(in_use, ", ")),
-                names.size() + 1);
+  throw Refused(
+      fmt::format(
+          "column `{}` is missing{}; {} {}", what, did_you_mean(what, shown_names(names)),
+          names.size() == 1 ? "the only column seen (wrong delimiter?) is" : "the columns are",
+          listed(names)),
+      fmt::format("say --{}-column NAME; without it one of these is looked for: {}", what,
+                  fmt::join(in_use, ", ")),
+      names.size() + 1);
 }
 
 std::vector<size_t> text_places(Names names, const Columns& asked) {
@@ -109,21 +110,21 @@ std::vector<size_t> text_places(Names names, const Columns& asked) {
   return {*data};
 }
 
-size_t label_place(Names names, const Columns& asked) {
+std::optional<size_t> label_place(Names names, const Columns& asked, bool required) {
   if (!asked.label.empty()) return require_named(names, asked.label);
   constexpr std::string_view kNumbersAndNames[] = {"label", kNamesOfNumbers};
   if (places_in_use(names, std::span(kNumbersAndNames).subspan(1)).size() == 1)
     return places_in_use(names, std::span(kNumbersAndNames).subspan(1))[0];
   const auto found = find_in_use(names, kLabelNames, "label");
-  if (!found) refuse_missing(names, "label", kLabelNames);
-  return *found;
+  if (!found && required) refuse_missing(names, "label", kLabelNames);
+  return found;
 }
 
 }  // namespace
 
-ColumnPlaces find_columns(Names names, const Columns& asked, bool needs_label) {
+ColumnPlaces find_columns(Names names, const Columns& asked, Need need) {
   ColumnPlaces places{text_places(names, asked), std::nullopt, std::nullopt};
-  if (needs_label) places.label = label_place(names, asked);
+  if (need != Need::kText) places.label = label_place(names, asked, need == Need::kTextAndLabel);
   places.id = asked.id.empty() ? find_named(names, "id") : require_named(names, asked.id);
   return places;
 }
@@ -142,10 +143,11 @@ std::vector<std::string> parse_names(std::string_view list, std::string_view opt
     const size_t comma = list.find(',');
     names.emplace_back(stripped(list.substr(0, comma)));
     if (names.back().empty() || !seen.insert(names.back()).second) {
-      throw Error("E_CONFIG",
-                  fmt::format("{}: name {} (`{}`) is {}", option, names.size(),
-                              escaped(names.back(), 40), names.back().empty() ? "empty" : "there twice"),
-                  "names are separated by commas, as in a,b,c");
+      throw Error(
+          "E_CONFIG",
+          fmt::format("{}: name {} (`{}`) is {}", option, names.size(), escaped(names.back(), 40),
+                      names.back().empty() ? "empty" : "there twice"),
+          "names are separated by commas, as in a,b,c");
     }
     if (comma == std::string_view::npos) return names;
     list.remove_prefix(comma + 1);

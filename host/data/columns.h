@@ -8,6 +8,8 @@
 #include <string_view>
 #include <vector>
 
+#include "data/record.h"
+
 namespace moecollab::data {
 
 // What the user says about them; what stays empty is found by the names in use.
@@ -29,9 +31,8 @@ struct ColumnPlaces {
 // sentence, content, review, question; label, labels, sentiment, class, category; id. `label_text`
 // names the classes of a `label` beside it. Letter case and white space around a name do not count
 // where no name was asked for. Throws Refused if a column is missing, stands twice, or two names in
-// use are there; `needs_label`: whether a label is read.
-ColumnPlaces find_columns(std::span<const std::string_view> names, const Columns& asked,
-                          bool needs_label);
+// use are there; a label's is looked for as `need` says.
+ColumnPlaces find_columns(std::span<const std::string_view> names, const Columns& asked, Need need);
 
 // Whether one of the names is one that holds a text, asked for or in use.
 bool has_text_column(std::span<const std::string_view> names, const Columns& asked);

@@ -65,8 +65,9 @@ std::optional<DataFile> find_split(const fs::path& folder, const std::vector<std
 
 std::vector<DataFile> locate_in_folder(const DataOptions& options,
                                        const std::vector<std::string>& splits, Log log) {
-  const std::string looked_for = fmt::format(
-      "{}{}", fmt::join(splits, extension(options.reading.format) + " or "), extension(options.reading.format));
+  const std::string looked_for =
+      fmt::format("{}{}", fmt::join(splits, extension(options.reading.format) + " or "),
+                  extension(options.reading.format));
   std::vector<DataFile> files;
   std::vector<std::string> without;
   for (const fs::path& folder : domain_folders(options.dir)) {

@@ -13,8 +13,8 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/strings.h"
-#include "data/byte_source.h"
-#include "data/records.h"
+#include "data/data_check.h"
+#include "data/entries.h"
 
 namespace moecollab::data {
 namespace {
@@ -22,30 +22,24 @@ namespace {
 // Collects the examples of one file.
 class Collector {
  public:
-  Collector(Dataset& dataset, RecordReader& records) : dataset_(dataset), records_(records) {}
+  explicit Collector(Dataset& dataset) : dataset_(dataset) {}
 
-  // What the reader has ready. After the first refusal, records are counted only.
-  void take() {
-    while (const std::optional<Entry> entry = records_.next()) {
-      if (records_.format() == Format::kLines) refuse_lines();
-      if (refused_) {
-        ++following_;
-      } else if (const auto* refused = std::get_if<Refusal>(&*entry)) {
-        refused_ = *refused;
-      } else {
-        add(std::get<Record>(*entry));
-      }
+  // After the first refusal, records are counted only.
+  void take(const Entry& entry) {
+    if (refused_) {
+      ++following_;
+    } else if (const auto* refused = std::get_if<Refusal>(&entry)) {
+      refused_ = *refused;
+    } else {
+      add(std::get<Record>(entry));
     }
   }
 
-  // Throws the refusal, if there was one.
+  // Throws the refusal, if there was one; else warns about what is left out.
   void finish(Log log) const {
     if (refused_) {
-      const std::string follow = following_ == 0 ? "" : fmt::format(" ({} records follow it)", following_);
-      throw Error("E_DATA",
-                  fmt::format("{}:{}: {}{}", shown(dataset_.file), place(*refused_), refused_->reason,
-                              follow),
-                  with_file(refused_->hint, dataset_.file.string()));
+      throw_refusal(dataset_.file, *refused_,
+                    following_ == 0 ? "" : fmt::format(" ({} records follow it)", following_));
     }
     warn(log, unlabelled_, "without a label");
     warn(log, disagreements(), "whose annotators disagree");
@@ -53,6 +47,7 @@ class Collector {
 
   // Leaves out the tasks whose annotations disagree, and all but the first of the others.
   void merge_tasks() {
+    if (tasks_.empty()) return;
     std::vector<Example> kept;
     for (size_t i = 0; i < dataset_.examples.size(); ++i) {
       const Task* task = i < tasks_of_.size() ? tasks_of_[i] : nullptr;
@@ -106,19 +101,22 @@ class Collector {
                             shown(dataset_.file), left_out.count, what, left_out.first_line));
   }
 
-  [[noreturn]] void refuse_lines() const {
-    throw Error("E_DATA", fmt::format("{}: plain lines carry no labels", shown(dataset_.file)),
-                "give JSON Lines with `text` and `label`, or CSV or TSV with a header");
-  }
-
   Dataset& dataset_;
-  RecordReader& records_;
   std::optional<Refusal> refused_;
   int64_t following_ = 0;
   LeftOut unlabelled_, disagreed_;
   std::map<std::string, Task> tasks_;
   std::vector<const Task*> tasks_of_;  // by example; empty if the file is no export with tasks
 };
+
+void warn_about(const Dataset& dataset, Log log) {
+  DataCheck check;
+  for (const Example& example : dataset.examples)
+    check.add(example.text, example.label, example.line);
+  for (const std::string& warning : check.warnings())
+    log.warning(fmt::format("{}: {}", shown(dataset.file), warning),
+                "`moecollab data check` shows what the file holds");
+}
 
 void note_labels(const Dataset& dataset, const LabelCounts& counts, Log log) {
   const std::string file = shown(dataset.file);
@@ -127,9 +125,10 @@ void note_labels(const Dataset& dataset, const LabelCounts& counts, Log log) {
   if (counts.composed > 0)
     log.note(fmt::format("{}: {} labels are brought into Unicode's form C", file, counts.composed));
   if (counts.numbers == static_cast<int64_t>(dataset.examples.size())) {
-    log.note(fmt::format("{}: the labels are class numbers without names; name them with "
-                         "--label-names, or with a column `label_text`",
-                         file));
+    log.note(
+        fmt::format("{}: the labels are class numbers without names; name them with "
+                    "--label-names, or with a column `label_text`",
+                    file));
   }
 }
 
@@ -138,29 +137,22 @@ void note_labels(const Dataset& dataset, const LabelCounts& counts, Log log) {
 Dataset read_dataset(const std::string& domain, const fs::path& file, const Reading& reading,
                      Log log) {
   Dataset dataset{domain, file, {}, {}};
-  RecordReader records(reading, format_of(file), Need::kTextAndLabel);
-  Collector collector(dataset, records);
-  Sha256 digest;
-  ByteSource source(file);
-  source.on_stored_bytes([&](std::string_view bytes) { digest.update(bytes); });
-  for (std::string_view bytes = source.read(); !bytes.empty(); bytes = source.read()) {
-    records.feed(bytes);
-    collector.take();
+  Collector collector(dataset);
+  const FileFacts facts = for_each_entry(file, reading, Need::kTextAndLabel, log,
+                                         [&](const Entry& entry) { collector.take(entry); });
+  if (facts.format == Format::kLines) {
+    throw Error("E_DATA", fmt::format("{}: plain lines carry no labels", shown(file)),
+                "give JSON Lines with `text` and `label`, or CSV or TSV with a header");
   }
-  records.finish();
-  collector.take();
-  for (const std::string& note : records.take_notes())
-    log.note(fmt::format("{}: {}", shown(file), note));
   collector.finish(log);
-  for (const std::string& note : records.closing_notes())
-    log.note(fmt::format("{}: {}", shown(file), note));
-  note_labels(dataset, records.label_counts(), log);
+  note_labels(dataset, facts.labels, log);
   collector.merge_tasks();
+  warn_about(dataset, log);
   if (dataset.examples.empty()) {
     throw Error("E_DATA", fmt::format("{}:1: the file holds no examples", shown(file)),
                 "a line per text: {\"text\": …, \"label\": …}");
   }
-  dataset.sha256 = to_hex(digest.finish());
+  dataset.sha256 = facts.sha256;
   return dataset;
 }
 

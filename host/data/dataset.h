@@ -27,8 +27,8 @@ struct Dataset {
 // Reads a whole file, once: JSONL, JSON, CSV or TSV, packed or not, as the reading says. Every
 // refusal is E_DATA with "file:line: reason" ("file:line:column: reason" in CSV and TSV), and says
 // how many records follow it. Texts that a labelling tool's export shows as unlabelled, or labelled
-// differently by several annotators, are left out with a warning. What was not taken as it stands is
-// noted in `log`.
+// differently by several annotators, are left out with a warning. What was not taken as it stands
+// is noted in `log`.
 Dataset read_dataset(const std::string& domain, const fs::path& file, const Reading& reading = {},
                      Log log = {});
 

@@ -44,9 +44,11 @@ bool ends_with_return(std::string_view bytes, size_t at) {
   return bytes[at] == '\r' && at + 1 == bytes.size();
 }
 
-// The closing quote of the field whose opening quote stands before `from`; std::string_view::npos if there is none.
+// The closing quote of the field whose opening quote stands before `from`; std::string_view::npos
+// if there is none.
 size_t closing_quote(std::string_view line, size_t from) {
-  for (size_t at = line.find('"', from); at != std::string_view::npos; at = line.find('"', at + 2)) {
+  for (size_t at = line.find('"', from); at != std::string_view::npos;
+       at = line.find('"', at + 2)) {
     if (at + 1 >= line.size() || line[at + 1] != '"') return at;
   }
   return std::string_view::npos;
@@ -150,7 +152,8 @@ bool RowReader::scan_plain(std::string_view bytes) {
 
 bool RowReader::scan_quoted(std::string_view bytes) {
   const bool one_line = quotes_ == Quotes::kOneLine;
-  const size_t found = one_line ? find_either(bytes, offset_, '"', '\n', '\r') : bytes.find('"', offset_);
+  const size_t found =
+      one_line ? find_either(bytes, offset_, '"', '\n', '\r') : bytes.find('"', offset_);
   if (found == std::string_view::npos || bytes[found] != '"') {
     const bool ends = found != std::string_view::npos || finished_;
     offset_ = found == std::string_view::npos ? bytes.size() : found;
@@ -171,7 +174,8 @@ bool RowReader::scan_quoted(std::string_view bytes) {
 }
 
 bool RowReader::scan_after_quote(std::string_view bytes) {
-  if (offset_ == bytes.size()) return finished_ && end_field(fields_.back().end, std::string_view::npos);
+  if (offset_ == bytes.size())
+    return finished_ && end_field(fields_.back().end, std::string_view::npos);
   const char c = bytes[offset_];
   if (c == '"') {
     fields_.back().doubled = true;
@@ -187,15 +191,16 @@ bool RowReader::scan_after_quote(std::string_view bytes) {
   return true;
 }
 
-// The field ends before `end`; the delimiter or line end at `terminator` (std::string_view::npos: the end of the
-// file) is passed. True if the row ends too.
+// The field ends before `end`; the delimiter or line end at `terminator` (std::string_view::npos:
+// the end of the file) is passed. True if the row ends too.
 bool RowReader::end_field(size_t end, size_t terminator) {
   const std::string_view bytes = buffer_.view();
   if (at_ == At::kFieldStart) fields_.push_back({offset_, offset_, false, false});
   fields_.back().end = end;
   at_ = At::kFieldStart;
   if (fields_.size() > kMaxColumns) {
-    damage(fmt::format("the row has more than {} columns", kMaxColumns), "is this a table of texts?");
+    damage(fmt::format("the row has more than {} columns", kMaxColumns),
+           "is this a table of texts?");
     return true;
   }
   if (terminator == std::string_view::npos) {
@@ -226,7 +231,9 @@ bool RowReader::decide(std::string_view bytes) {
   while (at < window.size()) {
     const size_t end = find_either(window, at, '\n', '\r');
     if (end == std::string_view::npos && !whole) break;  // a line that is cut off says nothing
-    if (!bears_out_quotes(window.substr(at, end == std::string_view::npos ? std::string_view::npos : end - at), delimiter_)) {
+    if (!bears_out_quotes(
+            window.substr(at, end == std::string_view::npos ? std::string_view::npos : end - at),
+            delimiter_)) {
       unquoted_line_ = line;
       return true;
     }
@@ -304,7 +311,8 @@ void RowReader::restart(size_t consumed, int64_t lines) {
 
 // False, and a damage, if the row is too long as far as it is known.
 bool RowReader::fits() {
-  const size_t size = row_end_ == 0 ? offset_ : fields_.back().end + (fields_.back().quoted ? 1 : 0);
+  const size_t size =
+      row_end_ == 0 ? offset_ : fields_.back().end + (fields_.back().quoted ? 1 : 0);
   if (size <= kMaxLine || !row_.damage.empty()) return row_.damage.empty();
   damage(fmt::format("the row is longer than {} MiB", kMaxLine >> 20),
          at_ == At::kQuoted ? kQuotedHint : "split the text, or remove the row");

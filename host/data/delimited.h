@@ -34,9 +34,9 @@ struct Row {
 // never closes, more than 4096 columns and a row above kMaxLine bytes are damage. A damaged row
 // costs its first line: reading continues with the line after it.
 //
-// kJudged: quotes are CSV's if in the first 64 KiB every field that begins with one ends with one on
-// its line, inner ones doubled. The answer is needed, and waited for, only when a field begins with
-// a quote. Not thread-safe.
+// kJudged: quotes are CSV's if in the first 64 KiB every field that begins with one ends with one
+// on its line, inner ones doubled. The answer is needed, and waited for, only when a field begins
+// with a quote. Not thread-safe.
 class RowReader {
  public:
   RowReader(char delimiter, Quotes quotes) : delimiter_(delimiter), quotes_(quotes) {}
@@ -80,10 +80,10 @@ class RowReader {
   std::vector<Field> fields_;  // of the row that is being scanned
   Row row_;
   At at_ = At::kFieldStart;
-  size_t offset_ = 0;    // scanned up to here
-  size_t row_end_ = 0;   // of a complete row, its line end included
-  uint64_t dropped_ = 0; // bytes taken from the front of the buffer so far
-  int64_t line_ = 1;     // where the row begins
+  size_t offset_ = 0;     // scanned up to here
+  size_t row_end_ = 0;    // of a complete row, its line end included
+  uint64_t dropped_ = 0;  // bytes taken from the front of the buffer so far
+  int64_t line_ = 1;      // where the row begins
   int64_t unquoted_line_ = 0;
   int64_t scanned_again_ = 0;
   bool after_return_ = false, skipping_ = false, finished_ = false, stopped_ = false;

@@ -51,7 +51,9 @@ constexpr Foreign kForeign[] = {
     {"PK\x03\x04"sv, "an Excel workbook (.xlsx) or another zip archive", kExcelHint},
     {"\xD0\xCF\x11\xE0"sv, "an old Excel workbook (.xls)", kExcelHint},
     {"BZh"sv, "packed with bzip2", "bunzip2 -k FILE"},
-    {"\xFD""7zXZ"sv, "packed with xz", "unxz -k FILE"},
+    {"\xFD"
+     "7zXZ"sv,
+     "packed with xz", "unxz -k FILE"},
     {"7z\xBC\xAF"sv, "a 7z archive", "7z x FILE"},
     {"SQLite format 3"sv, "an SQLite database", "sqlite3 -csv -header FILE 'select * from …'"},
     {"%PDF-"sv, "a PDF document", "give its texts as a table or as lines"},
@@ -96,8 +98,9 @@ Looks look(std::string_view text, bool finished) {
   if (followers.find(text[second]) == std::string_view::npos) return Looks::kLikeText;
   if (first == '[') return Looks::kLikeJson;
   // An object that does not end on its line is one of several that span lines.
-  return text.substr(0, second).find_first_of("\r\n") == std::string_view::npos ? Looks::kLikeJsonLines
-                                                              : Looks::kLikeJson;
+  return text.substr(0, second).find_first_of("\r\n") == std::string_view::npos
+             ? Looks::kLikeJsonLines
+             : Looks::kLikeJson;
 }
 
 // The fields of one line; none if it is no row.
@@ -112,7 +115,8 @@ std::vector<std::string> fields_of(std::string_view line, char delimiter) {
 
 // A name as columns have it, unlike a part of a sentence.
 bool is_column_name(std::string_view name) {
-  return !name.empty() && name.size() <= 64 && name.find_first_of(" \t.!?") == std::string_view::npos;
+  return !name.empty() && name.size() <= 64 &&
+         name.find_first_of(" \t.!?") == std::string_view::npos;
 }
 
 // Whether the line is the header of a table with this delimiter that has the text column.
@@ -131,9 +135,10 @@ bool is_lone_header(std::string_view line, const Columns& columns) {
 
 [[noreturn]] void refuse_delimiter(char delimiter) {
   throw RefusedFile(
-      fmt::format("the columns are separated by `{}`; in CSV they are separated by commas, in TSV by "
-                  "tabs",
-                  delimiter),
+      fmt::format(
+          "the columns are separated by `{}`; in CSV they are separated by commas, in TSV by "
+          "tabs",
+          delimiter),
       fmt::format("python3 -c \"import pandas; pandas.read_csv('FILE', sep='{}', dtype=str)"
                   ".to_csv('FILE.csv', index=False)\"",
                   delimiter));
@@ -202,10 +207,12 @@ std::optional<Judgement> judge_format(std::string_view head, bool finished,
   if (looks == Looks::kUnclear) return std::nullopt;
   if (looks != Looks::kLikeText) {
     const Format format = looks == Looks::kLikeJson ? Format::kJson : Format::kJsonl;
-    const bool expected = named == Format::kAuto || named == Format::kJsonl || named == Format::kJson;
+    const bool expected =
+        named == Format::kAuto || named == Format::kJsonl || named == Format::kJson;
     return Judgement{format, expected ? "" : "read as JSON, which its content is", false};
   }
-  if (named == Format::kJsonl || named == Format::kJson) return Judgement{Format::kJsonl, {}, false};
+  if (named == Format::kJsonl || named == Format::kJson)
+    return Judgement{Format::kJsonl, {}, false};
   const size_t end = find_either(text, 0, '\n', '\r');
   if (end == std::string_view::npos && !finished && text.size() < kMaxHeader) return std::nullopt;
   const std::string_view line = text.substr(0, end);
@@ -216,8 +223,9 @@ std::optional<Judgement> judge_format(std::string_view head, bool finished,
                       "say --format csv, or --format lines");
   }
   if (!by_name) {
-    throw RefusedFile("its extension stands for no format, and its content is neither JSON nor a table",
-                      "say --format lines if each line is a text");
+    throw RefusedFile(
+        "its extension stands for no format, and its content is neither JSON nor a table",
+        "say --format lines if each line is a text");
   }
   return Judgement{Format::kLines, {}, true};
 }

@@ -40,14 +40,15 @@ bool has_columns(Format format);
 // What a file is, as far as its first bytes tell.
 struct Judgement {
   Format format;
-  std::string note;       // said once, if the content is not what the name says; or empty
-  bool may_be_json = false;  // lines: one that is JSON is refused, as nobody said that these are texts
+  std::string note;  // said once, if the content is not what the name says; or empty
+  bool may_be_json =
+      false;  // lines: one that is JSON is refused, as nobody said that these are texts
 };
 
 // Judges by the first bytes of the decoded text, all of the file if `finished`: what begins as JSON
 // is JSON, a first line that names a text column is a header. `named` is format_of() the file.
-// nullopt if more bytes are needed. Throws RefusedFile if lines and a table cannot be told apart, and
-// for lines in a file whose extension says something else.
+// nullopt if more bytes are needed. Throws RefusedFile if lines and a table cannot be told apart,
+// and for lines in a file whose extension says something else.
 std::optional<Judgement> judge_format(std::string_view head, bool finished,
                                       std::optional<Format> named, const Columns& columns);
 

@@ -47,8 +47,7 @@ bool JsonElements::skip_between() {
   for (; at < bytes.size(); ++at) {
     const char c = bytes[at];
     if (is_json_space(c)) continue;
-    if (where_ == Where::kAfterArray)
-      return stop("something follows the end of the array");
+    if (where_ == Where::kAfterArray) return stop("something follows the end of the array");
     if (where_ == Where::kBefore && c == '[') {
       array_ = true;
       where_ = Where::kArrayBegun;

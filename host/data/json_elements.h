@@ -16,8 +16,8 @@ struct JsonElement {
   std::string damage;      // why it cannot be told apart from what follows, else empty
 };
 
-// Elements of the one array, or of a sequence of objects that may span lines. Holds one element at a
-// time, of at most kMaxLine bytes; does not look at what is inside but for strings and brackets.
+// Elements of the one array, or of a sequence of objects that may span lines. Holds one element at
+// a time, of at most kMaxLine bytes; does not look at what is inside but for strings and brackets.
 // After a damage nothing more comes. Not thread-safe.
 class JsonElements {
  public:

@@ -29,9 +29,7 @@ constexpr int kMaxDepth = 32;
 constexpr const char* kObjectHint =
     "a line holds one JSON object: {\"text\": …}, with labels {\"text\": …, \"label\": …}";
 
-std::string shown_value(element value) {
-  return escaped(std::string(simdjson::minify(value)), 40);
-}
+std::string shown_value(element value) { return escaped(std::string(simdjson::minify(value)), 40); }
 
 [[noreturn]] void refuse_twice(std::string_view key) {
   throw Refused(fmt::format("key \"{}\" stands twice", escaped(key, 80)), kObjectHint);
@@ -40,7 +38,8 @@ std::string shown_value(element value) {
 // Refuses what the DOM lets pass: a key that stands twice, and deep nesting.
 void require_strict(element value, int depth) {
   constexpr size_t kFew = 16;  // keys that are compared pairwise, without an allocation
-  if (depth > kMaxDepth) throw Refused(fmt::format("nested deeper than {} levels", kMaxDepth), kObjectHint);
+  if (depth > kMaxDepth)
+    throw Refused(fmt::format("nested deeper than {} levels", kMaxDepth), kObjectHint);
   if (value.is_array()) {
     for (const element item : value.get_array()) {
       if (item.is_object() || item.is_array()) require_strict(item, depth + 1);
@@ -62,7 +61,8 @@ void require_strict(element value, int depth) {
       many.push_back(member.key);
     }
     ++count;
-    if (member.value.is_object() || member.value.is_array()) require_strict(member.value, depth + 1);
+    if (member.value.is_object() || member.value.is_array())
+      require_strict(member.value, depth + 1);
   }
   std::ranges::sort(many);
   const auto twice = std::ranges::adjacent_find(many);
@@ -147,15 +147,19 @@ const LabelCounts& JsonRecords::label_counts() const { return state_->labels.cou
 
 Record JsonRecords::read(std::string_view bytes, int64_t line) {
   const element value = state_->parse(bytes);
-  if (value.is_string()) {
-    throw Refused("it is a string, an object is needed", kObjectHint);
+  Record record;
+  record.line = line;
+  if (value.get(record.text) == simdjson::SUCCESS) {
+    if (state_->need == Need::kTextAndLabel)
+      throw Refused("it is a string, an object with text and label is needed", kObjectHint);
+    require_content(record.text, "the string");
+    return record;
   }
   object members;
   if (value.get(members) != simdjson::SUCCESS) {
     throw Refused(fmt::format("it is {}, an object is needed", shown_value(value)), kObjectHint);
   }
   require_strict(value, 1);
-  Record record;
   if (auto exported = state_->exports.read(members, state_->need, state_->labels)) {
     record = *exported;
     record.line = line;
@@ -163,7 +167,7 @@ Record JsonRecords::read(std::string_view bytes, int64_t line) {
   } else {
     record = state_->from_columns(members, line);
   }
-  if (state_->need == Need::kText) record.id = state_->raw_id(bytes, state_->id_key);
+  if (state_->need != Need::kTextAndLabel) record.id = state_->raw_id(bytes, state_->id_key);
   return record;
 }
 
@@ -218,7 +222,7 @@ Record JsonRecords::State::from_columns(object members, int64_t line) {
   }
   if (text_keys.size() > 1) record.text = joined;
   require_content(record.text, text_what);
-  if (need == Need::kTextAndLabel) read_label(members, record);
+  if (need != Need::kText) read_label(members, record);
   return record;
 }
 
@@ -226,7 +230,7 @@ Record JsonRecords::State::from_columns(object members, int64_t line) {
 void JsonRecords::State::settle(const std::vector<std::string_view>& keys) {
   ColumnPlaces places;
   try {
-    places = find_columns(keys, columns, need == Need::kTextAndLabel);
+    places = find_columns(keys, columns, need);
   } catch (const RefusedFile&) {
     throw;
   } catch (const Refused& error) {
@@ -249,16 +253,16 @@ std::string_view JsonRecords::State::text_of(element value, std::string_view key
 
 void JsonRecords::State::read_label(object members, Record& record) {
   element value;
-  if (members[label_key].get(value) != simdjson::SUCCESS) {
-    if (exports.is_annotation(members)) {
+  if (label_key.empty() || members[label_key].get(value) != simdjson::SUCCESS) {
+    if (need == Need::kTextAndAnyLabel || exports.is_annotation(members)) {
       record.labelled = Labelled::kNo;
       return;
     }
     std::vector<std::string> keys;
     for (const auto& member : members) keys.push_back(escaped(member.key, 40));
-    throw Refused(fmt::format("key `{}` is missing{}", escaped(label_key, 40),
-                              did_you_mean(label_key, keys)),
-                  kObjectHint);
+    throw Refused(
+        fmt::format("key `{}` is missing{}", escaped(label_key, 40), did_you_mean(label_key, keys)),
+        kObjectHint);
   }
   exports.read_label(members, {label_key, label_what}, value, labels, record);
 }
@@ -277,6 +281,12 @@ std::string_view JsonRecords::State::raw_id(std::string_view bytes, std::string_
   if (simdjson::to_json_string(value).get(raw) != simdjson::SUCCESS) return {};
   const std::string_view token = stripped(raw);
   id = token == "null" ? std::string_view() : token;
+  if (id.find_first_of("\r\n") != id.npos) {
+    // An id that spans lines, which strings cannot, is put on one.
+    size_t size = 0;
+    const auto error = simdjson::minify(token.data(), token.size(), id.data(), size);
+    id.resize(error == simdjson::SUCCESS ? size : 0);
+  }
   return id;
 }
 

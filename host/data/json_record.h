@@ -22,8 +22,8 @@ class JsonRecords {
   JsonRecords(const Columns& columns, Need need);
   ~JsonRecords();
 
-  // The record of these bytes, behind which InputBuffer::kPadding bytes can be read; valid until the
-  // next call. Throws Refused.
+  // The record of these bytes, behind which InputBuffer::kPadding bytes can be read; valid until
+  // the next call. Throws Refused.
   Record read(std::string_view bytes, int64_t line);
 
   int64_t replaced() const;  // half surrogate pairs so far

@@ -23,9 +23,7 @@ std::optional<T> member(Object members, std::string_view key) {
   return std::nullopt;
 }
 
-std::string value_shown(Element value) {
-  return escaped(std::string(simdjson::minify(value)), 40);
-}
+std::string value_shown(Element value) { return escaped(std::string(simdjson::minify(value)), 40); }
 
 std::vector<std::string_view> keys_of(Object members) {
   std::vector<std::string_view> keys;
@@ -49,7 +47,7 @@ class LabelExports::Answers {
     ++given_;
   }
   void put_into(Record& record, std::string& kept) const {
-    record.labelled = given_ == 0 ? Labelled::kNo
+    record.labelled = given_ == 0  ? Labelled::kNo
                       : disagreed_ ? Labelled::kDisagreed
                                    : Labelled::kYes;
     kept = record.labelled == Labelled::kYes ? label_ : std::string();
@@ -83,7 +81,8 @@ std::optional<Record> LabelExports::read(Object members, Need need, LabelReader&
     Answers answers;
     for (const Element annotation : annotations.get_array()) {
       Element label;
-      if (annotation["label"].get(label) == simdjson::SUCCESS) add(label, "`label`", labels, answers);
+      if (annotation["label"].get(label) == simdjson::SUCCESS)
+        add(label, "`label`", labels, answers);
     }
     if (need == Need::kTextAndLabel) answers.put_into(record, label_);
     return record;
@@ -155,7 +154,7 @@ std::string_view LabelExports::text_in(Object members) {
   if (asked.text.empty() && asked.join.empty() && keys.size() == 1) {
     places = {0};
   } else {
-    places = find_columns(keys, asked, /*needs_label=*/false).text;
+    places = find_columns(keys, asked, Need::kText).text;
   }
   text_.clear();
   for (const size_t place : places) {
@@ -233,7 +232,8 @@ void LabelExports::add(Element value, std::string_view what, LabelReader& labels
     case simdjson::dom::element_type::OBJECT: {
       const Object object = value.get_object();
       Element inner;
-      if (object["choices"].get(inner) == simdjson::SUCCESS) return add(inner, what, labels, answers);
+      if (object["choices"].get(inner) == simdjson::SUCCESS)
+        return add(inner, what, labels, answers);
       if (object["value"].get(inner) == simdjson::SUCCESS) {
         if (counts(object)) add(inner, what, labels, answers);
         return;

@@ -85,9 +85,10 @@ std::optional<Items> list_in(std::string_view cell) {
 }  // namespace
 
 void refuse_multi_label(std::string_view what, size_t count, size_t column) {
-  throw Refused(fmt::format("{} is a list of {} labels: multi-label data, a text has one label here",
-                            what, count),
-                "keep one label per text, or make a data set for each label", column);
+  throw Refused(
+      fmt::format("{} is a list of {} labels: multi-label data, a text has one label here", what,
+                  count),
+      "keep one label per text, or make a data set for each label", column);
 }
 
 std::optional<std::string_view> LabelReader::from_text(std::string_view text, std::string_view what,
@@ -116,8 +117,8 @@ std::optional<std::string_view> LabelReader::from_number(int64_t number, std::st
   if (number == -1) return std::nullopt;
   const int64_t place = number - columns_.label_base;
   if (place < 0 || place >= static_cast<int64_t>(names.size())) {
-    throw Refused(fmt::format("{} is the class number {}, the {} label names stand for {} to {}", what,
-                              number, names.size(), columns_.label_base,
+    throw Refused(fmt::format("{} is the class number {}, the {} label names stand for {} to {}",
+                              what, number, names.size(), columns_.label_base,
                               columns_.label_base + static_cast<int64_t>(names.size()) - 1),
                   "name every class with --label-names; --label-base is the first one's number",
                   column);
@@ -129,7 +130,8 @@ std::optional<std::string_view> LabelReader::from_bool(bool value) {
   return value ? "true" : "false";
 }
 
-std::string_view LabelReader::from_name(std::string_view text, std::string_view what, size_t column) {
+std::string_view LabelReader::from_name(std::string_view text, std::string_view what,
+                                        size_t column) {
   require_content(text, what, column);
   std::string_view label = stripped(text);
   if (label.size() != text.size()) ++counts_.stripped;

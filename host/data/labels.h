@@ -27,7 +27,8 @@ class LabelReader {
   explicit LabelReader(const Columns& columns) : columns_(columns) {}
 
   // A cell of a table or a string: also `[0]`, `['joy']`, `["joy"]` and {"choices": ["joy"]}, as
-  // libraries and labelling tools write lists of one into cells. `what` and `column` are for errors.
+  // libraries and labelling tools write lists of one into cells. `what` and `column` are for
+  // errors.
   std::optional<std::string_view> from_text(std::string_view text, std::string_view what,
                                             size_t column = 0);
   std::optional<std::string_view> from_number(int64_t number, std::string_view what,

@@ -13,9 +13,9 @@ namespace moecollab::data {
 constexpr size_t kMaxLine = size_t{16} << 20;
 
 struct Line {
-  int64_t number = 1;     // of the file, from 1
-  std::string_view bytes; // without its end; valid until the splitter is used again
-  bool too_long = false;  // longer than kMaxLine: `bytes` are the first few only
+  int64_t number = 1;      // of the file, from 1
+  std::string_view bytes;  // without its end; valid until the splitter is used again
+  bool too_long = false;   // longer than kMaxLine: `bytes` are the first few only
 };
 
 // A line ends with "\n", "\r\n" or "\r"; the last one may lack its end. A "\r" ends its line at
@@ -34,9 +34,9 @@ class LineSplitter {
   void drop_end(size_t end);
 
   InputBuffer buffer_;
-  size_t searched_ = 0;       // no line end before it
-  bool after_return_ = false; // a "\n" now belongs to the "\r" before it
-  bool skipping_ = false;     // the current line was reported as too long
+  size_t searched_ = 0;        // no line end before it
+  bool after_return_ = false;  // a "\n" now belongs to the "\r" before it
+  bool skipping_ = false;      // the current line was reported as too long
   bool finished_ = false;
   int64_t number_ = 1;
 };

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <stdexcept>
 #include <utility>
 
@@ -18,8 +19,17 @@
 namespace moecollab::data {
 namespace {
 
-Refusal to_refusal(int64_t line, const Refused& error, bool whole_file) {
-  return {line, static_cast<int64_t>(error.column), error.what(), error.hint, whole_file};
+Refusal to_refusal(int64_t line, const Refused& error) {
+  return {line,
+          static_cast<int64_t>(error.column),
+          error.what(),
+          error.hint,
+          dynamic_cast<const RefusedFile*>(&error) != nullptr,
+          dynamic_cast<const RefusedEmpty*>(&error) != nullptr};
+}
+
+bool is_quoted(std::string_view field) {
+  return field.size() > 1 && field.starts_with('"') && field.ends_with('"');
 }
 
 bool begins_like_json(std::string_view text) {
@@ -34,7 +44,8 @@ Quotes quotes_of(Format format, Quoting quoting) {
 
 void add_count(std::vector<std::string>& notes, int64_t count, std::string_view one,
                std::string_view many) {
-  if (count > 0) notes.push_back(count == 1 ? std::string(one) : fmt::format(fmt::runtime(many), count));
+  if (count > 0)
+    notes.push_back(count == 1 ? std::string(one) : fmt::format(fmt::runtime(many), count));
 }
 
 }  // namespace
@@ -85,7 +96,7 @@ class RecordReader::Lines : public Source {
           continue;
         return read(*line);
       } catch (const Refused& error) {
-        return to_refusal(line->number, error, dynamic_cast<const RefusedFile*>(&error) != nullptr);
+        return to_refusal(line->number, error);
       }
     }
     return std::nullopt;
@@ -151,7 +162,7 @@ class RecordReader::Elements : public Source {
       }
       return objects_.read(element->bytes, element->line);
     } catch (const Refused& error) {
-      return to_refusal(element->line, error, dynamic_cast<const RefusedFile*>(&error) != nullptr);
+      return to_refusal(element->line, error);
     }
   }
   void add_closing_notes(std::vector<std::string>& notes) const override {
@@ -186,8 +197,12 @@ class RecordReader::Table : public Source {
         header_read_ = true;
         if (record) return *record;
       } catch (const Refused& error) {
-        stopped_ = !header_read_;
-        return to_refusal(row->line, error, stopped_);
+        Refusal refusal = to_refusal(row->line, error);
+        refusal.whole_file = stopped_ = !header_read_;
+        if (stopped_ && rows_.quotes() == Quotes::kNone &&
+            std::ranges::any_of(row->fields, is_quoted))
+          refusal.hint = "its names stand in double quotes: say --quoting csv if fields are quoted";
+        return refusal;
       }
     }
     return std::nullopt;
@@ -198,9 +213,10 @@ class RecordReader::Table : public Source {
     if (rows_.quotes() == Quotes::kOneLine) {
       notes.emplace_back("quoting csv: the fields that begin with a double quote end with one");
     } else if (rows_.unquoted_line() > 0) {
-      notes.push_back(fmt::format("quoting none: double quotes are characters (line {} has a field "
-                                  "that begins with one and does not end with one)",
-                                  rows_.unquoted_line()));
+      notes.push_back(
+          fmt::format("quoting none: double quotes are characters (line {} has a field "
+                      "that begins with one and does not end with one)",
+                      rows_.unquoted_line()));
     } else {
       notes.emplace_back("quoting none: double quotes are characters");
     }
@@ -241,7 +257,7 @@ void RecordReader::feed(std::string_view bytes) {
   try {
     feed_decoded(decoder_->text.feed(bytes));
   } catch (const std::invalid_argument& error) {
-    refused_ = Refusal{1, 0, error.what(), "save the file as UTF-8", true};
+    refused_ = Refusal{1, 0, error.what(), "save the file as UTF-8", true, false};
   }
 }
 
@@ -259,7 +275,8 @@ void RecordReader::feed_decoded(std::string_view text) {
   if (source_ && foreign_checked_) return source_->feed(text);
   head_ += text;
   try {
-    if (!foreign_checked_ && (head_.size() >= kMagic || finished_ || head_.find('\n') != head_.npos)) {
+    if (!foreign_checked_ &&
+        (head_.size() >= kMagic || finished_ || head_.find('\n') != head_.npos)) {
       refuse_foreign_format(head_);
       foreign_checked_ = true;
     }
@@ -268,7 +285,8 @@ void RecordReader::feed_decoded(std::string_view text) {
       if (finished_) source_->finish();
     }
   } catch (const Refused& error) {
-    refused_ = to_refusal(1, error, /*whole_file=*/true);
+    refused_ = to_refusal(1, error);
+    refused_->whole_file = true;
   }
 }
 
@@ -291,7 +309,8 @@ std::optional<Entry> RecordReader::next() {
   std::optional<Entry> entry = source_->next();
   source_->add_notes(notes_);
   stopped_ = source_->stopped();
-  if (entry && std::holds_alternative<Refusal>(*entry)) stopped_ |= std::get<Refusal>(*entry).whole_file;
+  if (entry && std::holds_alternative<Refusal>(*entry))
+    stopped_ |= std::get<Refusal>(*entry).whole_file;
   return entry;
 }
 

@@ -15,6 +15,7 @@ struct Refusal {
   std::string reason;
   std::string hint;
   bool whole_file = false;  // nothing of the file can be read
+  bool no_content = false;  // the text, or the label, is empty
 };
 
 // "17" or "3:2".
@@ -28,6 +29,11 @@ struct Refused : std::runtime_error {
       : std::runtime_error(reason), hint(std::move(way_on)), column(column_number) {}
   std::string hint;
   size_t column;
+};
+
+// Refused for having no content.
+struct RefusedEmpty : Refused {
+  using Refused::Refused;
 };
 
 // Refused, with all of its file.

@@ -35,15 +35,16 @@ std::optional<Record> TableRecords::read(const Row& row) {
     return std::nullopt;
   }
   if (row.fields.size() != names_.size()) {
-    throw Refused(fmt::format("the row has {} columns, the header {}", row.fields.size(), names_.size()),
-                  "a field with a delimiter or a line break in it stands in double quotes",
-                  std::min(row.fields.size(), names_.size()) + 1);
+    throw Refused(
+        fmt::format("the row has {} columns, the header {}", row.fields.size(), names_.size()),
+        "a field with a delimiter or a line break in it stands in double quotes",
+        std::min(row.fields.size(), names_.size()) + 1);
   }
   Record record;
   record.line = row.line;
   record.text = text_of(row);
-  if (need_ == Need::kTextAndLabel) read_label(row, record);
-  if (need_ == Need::kText && places_.id) {
+  if (need_ != Need::kText) read_label(row, record);
+  if (need_ != Need::kTextAndLabel && places_.id) {
     const std::string_view id = row.fields[*places_.id];
     require_clean_bytes(id, what_[*places_.id], *places_.id + 1);
     id_ = to_line(Json(std::string(id)));
@@ -59,7 +60,7 @@ void TableRecords::read_header(const Row& row) {
 }
 
 void TableRecords::settle(const TableNames& names) {
-  places_ = find_columns(names, columns_, need_ == Need::kTextAndLabel);
+  places_ = find_columns(names, columns_, need_);
   names_.assign(names.begin(), names.end());
   for (size_t i = 0; i < names.size(); ++i)
     what_.push_back(fmt::format("column {} (`{}`)", i + 1, escaped(names[i], 40)));
@@ -86,6 +87,10 @@ std::string_view TableRecords::text_of(const Row& row) {
 }
 
 void TableRecords::read_label(const Row& row, Record& record) {
+  if (!places_.label) {
+    record.labelled = Labelled::kNo;
+    return;
+  }
   const size_t place = *places_.label;
   const std::string_view field = row.fields[place];
   require_clean_bytes(field, what_[place], place + 1);
@@ -96,8 +101,8 @@ void TableRecords::read_label(const Row& row, Record& record) {
   }
   // Doccano, whose tables alone have a column of this name, joins several labels so.
   if (comments_ && field.find('#') != std::string_view::npos) {
-    refuse_multi_label(what_[place],
-                       static_cast<size_t>(std::ranges::count(field, '#')) + 1, place + 1);
+    refuse_multi_label(what_[place], static_cast<size_t>(std::ranges::count(field, '#')) + 1,
+                       place + 1);
   }
   const auto label = labels_.from_text(field, what_[place], place + 1);
   record.labelled = label ? Labelled::kYes : Labelled::kNo;

@@ -19,8 +19,8 @@ class TableRecords {
  public:
   TableRecords(const Columns& columns, Need need);
 
-  // nullopt for the header. Valid until the next call, and as long as the row is. Throws Refused for
-  // a row, RefusedFile for a header.
+  // nullopt for the header. Valid until the next call, and as long as the row is. Throws Refused
+  // for a row, RefusedFile for a header.
   std::optional<Record> read(const Row& row);
 
   const LabelCounts& label_counts() const { return labels_.counts(); }
@@ -37,7 +37,8 @@ class TableRecords {
   std::vector<std::string> names_;  // of the columns, once known
   std::vector<std::string> what_;   // the same, as messages name them
   ColumnPlaces places_;
-  std::optional<size_t> task_;  // with annotation_id: the export of a labelling tool, a row an answer
+  std::optional<size_t>
+      task_;  // with annotation_id: the export of a labelling tool, a row an answer
   bool tool_ = false, comments_ = false;
   std::string joined_, id_;
 };

@@ -83,7 +83,8 @@ std::string_view TextDecoder::convert(std::string_view bytes) {
   for (; at + 2 <= head_.size(); at += 2) {
     const auto first = static_cast<unsigned char>(head_[at]);
     const auto second = static_cast<unsigned char>(head_[at + 1]);
-    const uint32_t unit = encoding_ == Encoding::kUtf16Little ? first | second << 8 : first << 8 | second;
+    const uint32_t unit =
+        encoding_ == Encoding::kUtf16Little ? first | second << 8 : first << 8 | second;
     const bool low = unit >= 0xDC00 && unit <= 0xDFFF;
     if (high_ != 0 && low) {
       put(0x10000 + ((high_ - 0xD800) << 10) + (unit - 0xDC00));

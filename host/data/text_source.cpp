@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "data/byte_source.h"
+#include "data/entries.h"
 #include "data/records.h"
 
 namespace moecollab::data {
@@ -42,6 +43,11 @@ int left_until(const std::optional<std::chrono::steady_clock::time_point>& deadl
 }
 
 }  // namespace
+
+BadRecord to_bad_record(const fs::path& file, const Refusal& refusal) {
+  return {refusal.line, "E_DATA",
+          fmt::format("{}:{}: {}", shown_source(file), place(refusal), refusal.reason)};
+}
 
 Json to_json(const BadRecord& bad) {
   return {{"error", {{"line", bad.line}, {"code", bad.code}, {"message", bad.message}}}};
@@ -119,14 +125,12 @@ bool TextSource::fill() {
 
 // Makes it the pending one; throws it if it is one of the whole file.
 void TextSource::take_refusal(const Refusal& refused) {
-  const std::string message =
-      fmt::format("{}:{}: {}", shown_source(input_->file), place(refused), refused.reason);
   if (refused.whole_file) {
-    const std::string hint = with_file(refused.hint, input_->file.string());
+    const fs::path file = input_->file;
     input_.reset();
-    throw Error("E_DATA", message, hint);
+    throw_refusal(file, refused);
   }
-  pending_ = BadRecord{refused.line, "E_DATA", message};
+  pending_ = to_bad_record(input_->file, refused);
 }
 
 void TextSource::read_some() {

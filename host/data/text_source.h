@@ -29,6 +29,7 @@ struct BadRecord {
   std::string message;  // "file:line: reason"
 };
 
+BadRecord to_bad_record(const fs::path& file, const Refusal& refusal);
 // {"error": {"line", "code", "message"}}: what a verb prints in place of this record's result.
 Json to_json(const BadRecord& bad);
 
@@ -39,9 +40,9 @@ using TextItem = std::variant<TextRecord, BadRecord>;
 // file open at a time. Not thread-safe.
 class TextSource {
  public:
-  // "-" is standard input, as is an empty list. What is noted about the reading taken goes to `log`.
-  // Throws E_DATA if a file is missing, a folder or unreadable, E_CONFIG if standard input is named
-  // twice; nothing is read yet.
+  // "-" is standard input, as is an empty list. What is noted about the reading taken goes to
+  // `log`. Throws E_DATA if a file is missing, a folder or unreadable, E_CONFIG if standard input
+  // is named twice; nothing is read yet.
   explicit TextSource(std::vector<fs::path> files, Reading reading = {}, Log log = {});
   ~TextSource();
   TextSource(const TextSource&) = delete;

@@ -93,16 +93,22 @@ constexpr Parser kParsers[] = {
      [](Bytes bytes) { records(bytes, data::Format::kCsv); }},
     {"tsv", [] { return std::string("label\ttext\nx\ta text\ny\tanother\n"); },
      [](Bytes bytes) { records(bytes, data::Format::kTsv); }},
-    {"json_array", [] { return std::string("[\n {\"text\": \"a\\ud83c\", \"label\": [\"x\"]},\n {\"id\": 7}\n]\n"); },
+    {"json_array",
+     [] {
+       return std::string("[\n {\"text\": \"a\\ud83c\", \"label\": [\"x\"]},\n {\"id\": 7}\n]\n");
+     },
      [](Bytes bytes) { records(bytes, data::Format::kJson); }},
     {"any_format",
-     [] { return std::string("\xFF\xFEt\0e\0x\0t\0\t\0l\0a\0b\0e\0l\0\n\0a\0\t\0\"\0b\0\"\0", 36); },
+     [] {
+       return std::string("\xFF\xFEt\0e\0x\0t\0\t\0l\0a\0b\0e\0l\0\n\0a\0\t\0\"\0b\0\"\0", 36);
+     },
      [](Bytes bytes) { records(bytes, data::Format::kAuto); }},
     {"packed",
      [] {
-       return std::string("\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff\xcb\xcf\x4b\xe5\x02\x00"
-                          "\x9f\xa8\x17\xf8\x04\x00\x00\x00",
-                          24);
+       return std::string(
+           "\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff\xcb\xcf\x4b\xe5\x02\x00"
+           "\x9f\xa8\x17\xf8\x04\x00\x00\x00",
+           24);
      },
      unpacked},
     {"text",

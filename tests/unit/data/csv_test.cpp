@@ -106,9 +106,8 @@ TEST_F(Csv, R40_ByteOrderMark) {
 }
 
 TEST_F(Csv, R40_MissingColumn) {
-  expect_bad(
-      "text,lable\na,joy\n", "1:3",
-      "column `label` is missing; did you mean `lable`?; the columns are `text`, `lable`");
+  expect_bad("text,lable\na,joy\n", "1:3",
+             "column `label` is missing; did you mean `lable`?; the columns are `text`, `lable`");
   expect_bad("words,label,x\na,joy,1\n", "1:4", "column `text` is missing");
 }
 

@@ -43,7 +43,8 @@ std::vector<std::string> entries(const std::string& bytes, Format format, Need n
   const auto take = [&] {
     while (const auto entry = reader.next()) {
       if (const auto* record = std::get_if<Record>(&*entry)) {
-        all.push_back(fmt::format("{}={}|{}|{}", record->line, record->text, record->label, record->id));
+        all.push_back(
+            fmt::format("{}={}|{}|{}", record->line, record->text, record->label, record->id));
       } else {
         const auto& refusal = std::get<Refusal>(*entry);
         all.push_back(place(refusal) + "!" + refusal.reason);

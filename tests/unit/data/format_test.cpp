@@ -43,7 +43,8 @@ TEST(Format, UnknownExtensionIsNone) {
 TEST(Quoting, IsParsedByName) {
   EXPECT_EQ(parse_quoting("csv"), Quoting::kCsv);
   EXPECT_EQ(parse_quoting("none"), Quoting::kNone);
-  expect_refused([] { parse_quoting("non"); }, "E_CONFIG", "`non` is no quoting; did you mean `none`?");
+  expect_refused([] { parse_quoting("non"); }, "E_CONFIG",
+                 "`non` is no quoting; did you mean `none`?");
 }
 
 }  // namespace

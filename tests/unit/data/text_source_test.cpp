@@ -142,7 +142,8 @@ TEST_F(TextSourceTest, R41_BadRecordsAreReturnedAndTheRestGoesOn) {
                           "{\"text\": \"last\"}\n");
   ASSERT_EQ(items.size(), 10u);
   EXPECT_EQ(items[0], "1 null one");
-  EXPECT_THAT(items[1], testing::AllOf(HasSubstr("2! "), HasSubstr("a.jsonl:2: it is [1], an object")));
+  EXPECT_THAT(items[1],
+              testing::AllOf(HasSubstr("2! "), HasSubstr("a.jsonl:2: it is [1], an object")));
   EXPECT_EQ(items[2], "4 null half \uFFFD");
   EXPECT_THAT(items[3], HasSubstr("stands twice"));
   EXPECT_THAT(items[4], HasSubstr("`text` is 3, a string is needed"));
