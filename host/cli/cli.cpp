@@ -123,13 +123,12 @@ std::string expected_of(const CLI::Option& option) {
   std::string text = error.what();
   for (const CLI::Option* option : verb.get_options()) {
     const std::string name = option->get_name(), expected = expected_of(*option);
-    if (expected.empty()) continue;
     if (!text.starts_with(name + ": ") && !text.starts_with("Could not convert: " + name + " = "))
       continue;
     text = option->results().empty()
                ? fmt::format("{} has no value", name)
                : fmt::format("{} is \"{}\"", name, join(option->results(), " "));
-    text += ", expected " + expected;
+    text += expected.empty() ? ", and takes no value" : ", expected " + expected;
     break;
   }
   throw Error("E_CONFIG", escaped(text, 400), how_to_list(verb));

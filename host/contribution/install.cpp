@@ -72,7 +72,7 @@ void ensure_registry(const fs::path& folder, const encoder::EncoderSettings& enc
   std::error_code error;
   if (!fs::is_directory(encoder.folder, error)) {
     throw Error("E_ENCODER",
-                fmt::format("the new registry {} needs an encoder, and {} is no folder",
+                fmt::format("the new registry {} needs an encoder, and there is no folder {}",
                             escaped(folder.string()), escaped(encoder.folder.string())),
                 "name the encoder's folder with --encoder or MOECOLLAB_ENCODER; set-up puts one in "
                 ".deps/encoder of the source tree");

@@ -176,6 +176,7 @@ TEST(Refusal, AValueIsNamedWithItsOptionAndWhatItIsToBe) {
       {{"eval", "--seed", "x"}, "--seed is \"x\", expected a whole number\n"},
       {{"bench", "--stage", "none"}, "--stage is \"none\", expected encode|expert|all\n"},
       {{"eval", "--registry"}, "--registry has no value, expected FOLDER\n"},
+      {{"eval", "--json=x"}, "--json is \"x\", and takes no value\n"},
       {{"train-baseline"}, "kind is required\n"}};
   for (const auto& [arguments, message] : messages)
     EXPECT_THAT(refusal_of(arguments), testing::HasSubstr("error: E_CONFIG: " + message));
