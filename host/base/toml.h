@@ -19,11 +19,11 @@ struct TomlDocument {
 // that name `file` and offset or line. Screening comes first because toml++ 3.3.0 aborts or
 // overreads on control bytes and overflows its stack on deep keys.
 TomlDocument parse_toml(std::string_view bytes, const std::string& file,
-                        const std::string& code_family, size_t limit = 64 * 1024);
+                        const std::string& code_family, size_t limit = size_t{64} << 10);
 
 // The same for a file; one that cannot be read is code_family + _IO.
 TomlDocument read_toml(const fs::path& path, const std::string& code_family,
-                       size_t limit = 64 * 1024);
+                       size_t limit = size_t{64} << 10);
 
 // A string as a TOML basic string, quoted.
 std::string toml_string(std::string_view text);

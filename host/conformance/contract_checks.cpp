@@ -18,8 +18,6 @@
 #include "conformance/check.h"
 #include "conformance/subject.h"
 
-extern char** environ;
-
 namespace moecollab::conformance {
 namespace {
 

@@ -58,7 +58,7 @@ class Reader {
 };
 
 std::string activation_of(const Reader& json) {
-  const auto name = json.value<std::string>("hidden_act", "gelu", "a string");
+  auto name = json.value<std::string>("hidden_act", "gelu", "a string");
   if (name == "gelu" || name == "relu" || name == "silu") return name;
   if (name == "gelu_new" || name == "gelu_pytorch_tanh") return "gelu_tanh";
   json.refuse("hidden_act", "gelu, gelu_new, gelu_pytorch_tanh, relu or silu");

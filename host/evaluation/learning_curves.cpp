@@ -51,7 +51,7 @@ std::vector<Series> by_name(const Json& epochs, std::string_view section) {
   for (size_t i = 0; i < epochs.size(); ++i) {
     for (const auto& [name, value] : object_at(epochs[i], {section}).items()) {
       auto it =
-          std::find_if(all.begin(), all.end(), [&](const Series& s) { return s.name == name; });
+          std::find_if(all.begin(), all.end(), [&key = name](const Series& s) { return s.name == key; });
       if (it == all.end()) it = all.insert(all.end(), {name, {}});
       it->values.resize(epochs.size());
       it->values[i] = number_at(epochs[i], {section, name});

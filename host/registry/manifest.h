@@ -16,7 +16,7 @@ namespace moecollab::registry {
 
 inline constexpr const char* kManifestFile = "expert.toml";
 inline constexpr const char* kSignatureFile = "expert.toml.minisig";
-inline constexpr size_t kMaxManifest = 64 * 1024;  // bytes
+inline constexpr size_t kMaxManifest = size_t{64} << 10;  // bytes
 
 // The shared code: one library may serve many experts.
 struct LibraryTable {

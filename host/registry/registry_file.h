@@ -15,7 +15,7 @@
 
 namespace moecollab::registry {
 
-inline constexpr size_t kMaxRegistry = 64 * 1024;  // bytes
+inline constexpr size_t kMaxRegistry = size_t{64} << 10;  // bytes
 
 struct EncoderEntry {
   std::string path;                      // folder as written; empty = no encoder stated
