@@ -53,7 +53,8 @@ void add_admit(Program& program) {
       program, program.app, "admit",
       "Judges a package against the installed experts, without installing it; exit 0 admitted, 5 "
       "refused, 6 undecided",
-      "moecollab admit ./legal-clauses.package --data-dir samples/data");
+      "moecollab admit ./legal-clauses.package --data-dir samples/data --registry "
+      "build/demo/registry");
   verb.add_option("package", options->package, "Package folder, or FILE.moec")
       ->type_name("PATH")
       ->required();

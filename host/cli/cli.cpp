@@ -20,6 +20,7 @@ namespace {
 
 constexpr const char* kUsage =
     "Examples:\n"
+    "  export MOECOLLAB_REGISTRY=build/demo/registry    # `make demo` makes it\n"
     "  moecollab train-expert news-words --kind lexical --domain news --data-dir samples/data\n"
     "  moecollab train-gate --data-dir samples/data\n"
     "  moecollab eval --data-dir samples/data --report report.json --html report.html\n"
@@ -82,14 +83,55 @@ std::vector<std::string> flag_names(const CLI::App& verb) {
   return names;
 }
 
+std::string how_to_list(const CLI::App& verb) {
+  return fmt::format("`{} --help` lists what it takes", full_name(verb));
+}
+
+// A flag near the word; the program's own --version also of one letter, and after a verb.
+std::string suggestion(const CLI::App& verb, const std::string& flag) {
+  if (flag == "-v" || flag == "-V" || flag == "--version")
+    return "; did you mean `moecollab --version`?";
+  return did_you_mean(flag, flag_names(verb));
+}
+
 [[noreturn]] void refuse_unknown(const CLI::App& verb, const std::vector<std::string>& left_over) {
   const std::string word = left_over.empty() ? "" : left_over.front();
-  const std::string flag = word.substr(0, word.find('='));
   throw Error("E_CONFIG",
-              fmt::format("{} does not know \"{}\"{}; if it is an option of another version, it is "
-                          "not in this version",
-                          verb.get_name(), escaped(word, 60), did_you_mean(flag, flag_names(verb))),
-              fmt::format("`{} --help` lists what it takes", full_name(verb)));
+              fmt::format("this version of {} does not know \"{}\"{}", full_name(verb),
+                          escaped(word, 60), suggestion(verb, word.substr(0, word.find('=')))),
+              how_to_list(verb));
+}
+
+// A verb has verbs of its own, and none of them is named; or a word before it is unknown.
+[[noreturn]] void refuse_no_verb(const CLI::App& verb, const std::vector<std::string>& left_over) {
+  if (!left_over.empty()) refuse_unknown(verb, left_over);
+  const std::string parent = verb.get_parent() == nullptr ? "" : " " + verb.get_name();
+  throw Error("E_CONFIG",
+              fmt::format("{} needs a verb, and none is named: {}", full_name(verb),
+                          join(verb_names(verb), ", ")),
+              fmt::format("`moecollab help{}` says what each does", parent));
+}
+
+std::string expected_of(const CLI::Option& option) {
+  const Argument argument = to_argument(option);
+  if (argument.value == "N") return "a whole number";
+  return argument.value == "X" ? "a number" : argument.value;
+}
+
+// What the parser says of a value: with the option, the value and what it is to be.
+[[noreturn]] void refuse_value(const CLI::App& verb, const CLI::ParseError& error) {
+  std::string text = error.what();
+  for (const CLI::Option* option : verb.get_options()) {
+    const std::string name = option->get_name(), expected = expected_of(*option);
+    if (!text.starts_with(name + ": ") && !text.starts_with("Could not convert: " + name + " = "))
+      continue;
+    text = option->results().empty()
+               ? fmt::format("{} has no value", name)
+               : fmt::format("{} is \"{}\"", name, join(option->results(), " "));
+    text += expected.empty() ? ", and takes no value" : ", expected " + expected;
+    break;
+  }
+  throw Error("E_CONFIG", escaped(text, 400), how_to_list(verb));
 }
 
 int parse_and_run(Program& program, std::vector<std::string> arguments) {
@@ -106,9 +148,11 @@ int parse_and_run(Program& program, std::vector<std::string> arguments) {
     return 0;
   } catch (const CLI::ExtrasError&) {
     refuse_unknown(verb, program.app.remaining(/*recurse=*/true));
+  } catch (const CLI::RequiredError& error) {
+    if (!verb_names(verb).empty()) refuse_no_verb(verb, program.app.remaining(/*recurse=*/true));
+    refuse_value(verb, error);
   } catch (const CLI::ParseError& error) {
-    throw Error("E_CONFIG", escaped(error.what(), 400),
-                fmt::format("`{} --help` lists what it takes", full_name(verb)));
+    refuse_value(verb, error);
   }
   program.console = Console(settings_of_stderr(program.quiet));
   for (const std::string& note : program.notes) program.context().log.note(note);

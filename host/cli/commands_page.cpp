@@ -24,6 +24,17 @@ This page is made from the program's own definitions. `moecollab help VERB` prin
 `/usr/local` and `/usr` need no setting. With another prefix, `source` the file in the shell's start-up file
 (zsh: after `compinit`); `man -M PREFIX/share/man moecollab` shows the manual pages.
 `build/share` of a build holds the same files.
+
+Two variables stand for flags that most runs need. `make demo` makes the registry that the examples name:
+
+```
+export PATH=$PWD/build/bin:$PATH
+export MOECOLLAB_REGISTRY=$PWD/build/demo/registry                      # --registry
+export MOECOLLAB_ENCODER=$PWD/.deps/encoder/all-MiniLM-L6-v2            # --encoder, for a new registry
+```
+
+Without the first, the registry is the folder `registry` where you are: in a checkout, the sample without experts.
+A registry names its encoder, and a flag wins over its variable.
 )";
 
 constexpr const char* kConventions = R"(

@@ -99,7 +99,9 @@ void add_data(CLI::App& verb, data::DataOptions& options) {
   verb.add_option("--data", options.files, "One domain's file; repeatable")
       ->type_name("DOMAIN=FILE")
       ->group(kDataGroup);
-  verb.add_option("--split", options.split, "Which of the domain's files")
+  verb.add_option(
+          "--split", options.split,
+          "Which of the domain's files (default: train; of eval: test if it is there, else dev)")
       ->type_name("train|dev|test")
       ->group(kDataGroup);
   add_reading(verb, options.reading, /*labels=*/true);

@@ -26,6 +26,14 @@ std::string finding(const std::string& what, const Json& value) {
                      value["hint"].get<std::string>());
 }
 
+// A registry that can be read may be the sample of the source tree, or another one than was meant.
+std::string registry_finding(const Json& value) {
+  std::string text = finding("registry", value);
+  if (value.value("experts", 1) == 0)
+    text += fmt::format("         to use another, {}\n", registry::kHowToNameOne);
+  return text;
+}
+
 std::string bench_text(const Json& r) {
   std::string out;
   if (r.contains("encode")) {
@@ -49,9 +57,9 @@ std::string bench_text(const Json& r) {
 
 void add_doctor(Program& program) {
   auto options = std::make_shared<engine::CommonOptions>();
-  CLI::App& verb =
-      add_verb(program, program.app, "doctor",
-               "Says what is here, what is missing and how to get it", "moecollab doctor");
+  CLI::App& verb = add_verb(program, program.app, "doctor",
+                            "Says what is here, what is missing and how to get it",
+                            "moecollab doctor --registry build/demo/registry");
   add_common(verb, program, *options);
   verb.callback([&program, options] {
     program.action = [&program, options] {
@@ -68,7 +76,7 @@ void add_doctor(Program& program) {
       print_result(program, result,
                    fmt::format("moecollab {}\n", kVersion) + finding("engine", result["engine"]) +
                        finding("encoder", result["encoder"]) +
-                       finding("registry", result["registry"]) +
+                       registry_finding(result["registry"]) +
                        "note     sandbox: none; experts run in this process\n");
       return result["engine"].contains("error") ? 1 : 0;
     };
@@ -79,7 +87,7 @@ void add_bench(Program& program) {
   auto options = std::make_shared<engine::BenchOptions>();
   CLI::App& verb =
       add_verb(program, program.app, "bench", "Measures the encoder and every installed expert",
-               "moecollab bench --stage encode");
+               "moecollab bench --stage encode --registry build/demo/registry");
   static const std::map<std::string, engine::BenchStage> kStages = {
       {"encode", engine::BenchStage::kEncode},
       {"expert", engine::BenchStage::kExpert},

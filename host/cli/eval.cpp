@@ -38,7 +38,8 @@ void add_eval(Program& program) {
   CLI::App& verb =
       add_verb(program, program.app, "eval",
                "Evaluates the installed experts, gate and fusion, and prints the comparison table",
-               "moecollab eval --data-dir samples/data --report report.json --html report.html");
+               "moecollab eval --data-dir samples/data --report report.json --html report.html "
+               "--registry build/demo/registry");
   add_fusion(verb, options->fusion, "mixture|logit-union|masked|paper");
   verb.add_option("--top-k", options->top_k,
                   "Experts run for a text; 0: all (default: the gate's)");

@@ -9,7 +9,10 @@
 #include "base/strings.h"
 #include "cli/verb.h"
 #include "experts/scanner.h"
+#include "registry/names.h"
 #include "registry/package.h"
+#include "registry/registry_file.h"
+#include "registry/resolution.h"
 #include "registry/trust.h"
 
 namespace moecollab::cli {
@@ -36,8 +39,7 @@ std::string list_text(const Json& result) {
 }
 
 constexpr const char* kHowToGetExperts =
-    "train an expert with `moecollab train-expert`, add one with `moecollab experts add`, or run "
-    "`make demo` in the source tree: its registry is build/demo/registry";
+    "train an expert with `moecollab train-expert`, add one with `moecollab experts add`, or ";
 
 const Json& find_expert(const Json& result, const std::string& name) {
   std::vector<std::string> names;
@@ -45,9 +47,10 @@ const Json& find_expert(const Json& result, const std::string& name) {
     if (expert["name"] == name) return expert;
     names.push_back(expert["name"].get<std::string>());
   }
-  throw Error("E_CONFIG",
-              fmt::format("there is no expert {}{}", escaped(name, 80), did_you_mean(name, names)),
-              "`moecollab experts list` shows every one");
+  throw Error(
+      "E_CONFIG",
+      fmt::format("there is no expert \"{}\"{}", escaped(name, 80), did_you_mean(name, names)),
+      "`moecollab experts list` shows every one");
 }
 
 std::string why_text(const Json& e) {
@@ -89,8 +92,27 @@ std::string training_precision(const registry::Manifest& m) {
   return precision.is_string() ? precision.get<std::string>() : "not recorded";
 }
 
+// Where a path is asked for, an expert's name may have been meant.
+void require_package(const fs::path& path, const fs::path& registry) {
+  std::error_code none;
+  if (fs::exists(path, none)) return;
+  std::string hint = "name a package: a folder that holds expert.toml, or FILE.moec";
+  if (registry::is_name(path.string())) {
+    const auto versions = registry::installed_versions(registry, path.string());
+    if (!versions.empty()) {
+      const fs::path newest = registry::version_folder(registry, path.string(), versions.back());
+      hint = fmt::format(
+          "inspect takes a path, and that of the installed expert is {}; `moecollab experts why "
+          "{}` says its state",
+          escaped(newest.string()), path.string());
+    }
+  }
+  throw Error("E_REG_IO", fmt::format("there is no package {}", escaped(path.string())), hint);
+}
+
 // A package, read without running any of its code.
 Json inspect(const fs::path& path, const fs::path& registry) {
+  require_package(path, registry);
   const registry::PackageFolder opened(path);
   const fs::path& folder = opened.path();
   const registry::Package package = registry::open_package(folder);
@@ -150,13 +172,14 @@ void add_experts(Program& program) {
     sub.callback([&program, run = std::move(run)] { program.action = run; });
   };
 
-  CLI::App& list =
-      add_verb(program, verb, "list", "Every candidate with its state", "moecollab experts list");
+  CLI::App& list = add_verb(program, verb, "list", "Every candidate with its state",
+                            "moecollab experts list --registry build/demo/registry");
   add_common(list, program, *options);
   action(list, [&program, options] {
     const Json result = open_engine().experts_list(*options, program.context());
     print_result(program, result, list_text(result));
-    if (result["experts"].empty() && !program.json) Log(program.console).note(kHowToGetExperts);
+    if (result["experts"].empty() && !program.json)
+      Log(program.console).note(std::string(kHowToGetExperts) + registry::kHowToNameOne);
     return 0;
   });
 
@@ -182,7 +205,7 @@ void add_experts(Program& program) {
   CLI::App& why =
       add_verb(program, verb, "why",
                "Why an expert is in its state: the rule, the two values, the next command",
-               "moecollab experts why news-words");
+               "moecollab experts why news-words --registry build/demo/registry");
   options = std::make_shared<engine::CommonOptions>();
   why.add_option("name", *name, "Name of the expert")->required();
   add_common(why, program, *options);
@@ -193,8 +216,9 @@ void add_experts(Program& program) {
     return 0;
   });
 
-  CLI::App& add = add_verb(program, verb, "add", "Checks a package and installs it",
-                           "moecollab experts add ./legal-clauses.package");
+  CLI::App& add =
+      add_verb(program, verb, "add", "Checks a package and installs it",
+               "moecollab experts add ./legal-clauses.package --registry build/demo/registry");
   options = std::make_shared<engine::CommonOptions>();
   add.add_option("package", *package, "Package folder, or FILE.moec")
       ->type_name("PATH")
@@ -218,7 +242,7 @@ void add_experts(Program& program) {
 
   CLI::App& verify =
       add_verb(program, verb, "verify", "Runs every check and all probe vectors again",
-               "moecollab experts verify");
+               "moecollab experts verify --registry build/demo/registry");
   options = std::make_shared<engine::CommonOptions>();
   verify.add_option("name", *name, "One expert (default: all)");
   add_common(verify, program, *options);

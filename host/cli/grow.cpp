@@ -43,9 +43,10 @@ std::string grow_text(const Json& r) {
 
 void add_grow(Program& program) {
   auto options = std::make_shared<engine::GrowOptions>();
-  CLI::App& verb = add_verb(program, program.app, "grow",
-                            "Fits the gate's rows of new experts; the other rows stay as they are",
-                            "moecollab grow legal-adapter legal-words --data-dir samples/data");
+  CLI::App& verb =
+      add_verb(program, program.app, "grow",
+               "Fits the gate's rows of new experts; the other rows stay as they are",
+               "moecollab grow news-words --data-dir samples/data --registry build/demo/registry");
   contribution::GrowthOptions& growth = options->growth;
   verb.add_option("name", growth.names, "The new experts, of one domain")->required();
   add_count(verb, "--texts", growth.texts, "Texts of the new domain to fit on");

@@ -11,7 +11,8 @@ void add_predict(Program& program) {
   auto options = std::make_shared<engine::PredictOptions>();
   CLI::App& verb = add_verb(program, program.app, "predict",
                             "Answers texts as they come: lines or JSONL in, JSONL out, in order",
-                            "echo 'the match went to extra time' | moecollab predict -");
+                            "echo 'the match went to extra time' | moecollab predict --registry "
+                            "build/demo/registry -");
   verb.add_option("files", options->files,
                   "JSONL, CSV, TSV or plain lines; - is standard input (the default)")
       ->type_name("FILE");

@@ -11,7 +11,8 @@ void add_sweep(Program& program) {
   CLI::App& verb =
       add_verb(program, program.app, "sweep",
                "Fits a gate for each pair of lambda1 and lambda2, and says what each came to",
-               "moecollab sweep --data-dir samples/data --lambda1 0 0.01 0.1 --lambda2 0 0.01 0.1");
+               "moecollab sweep --data-dir samples/data --lambda1 0 0.01 0.1 --lambda2 0 0.01 0.1 "
+               "--registry build/demo/registry");
   verb.add_option("--lambda1", options->lambdas1,
                   "Weights of the entropy term (default: 0, 0.001, 0.01, 0.02 … 0.1)");
   verb.add_option("--lambda2", options->lambdas2,

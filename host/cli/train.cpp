@@ -103,7 +103,8 @@ void add_train_expert(Program& program) {
   contribution::ExpertOptions& expert = options->expert;
   CLI::App& verb = add_verb(
       program, program.app, "train-expert", "Trains one expert on one domain and installs it",
-      "moecollab train-expert news-words --kind lexical --domain news --data-dir samples/data");
+      "moecollab train-expert news-words --kind lexical --domain news --data-dir samples/data "
+      "--registry build/demo/registry");
   verb.add_option("name", expert.name, "Name of the expert: a-z, 0-9, _ and -")->required();
   verb.add_option("--kind", expert.kind,
                   "adapter, deep-adapter, lexical, or a trainable package (folder or FILE.moec)")
@@ -138,7 +139,7 @@ void add_train_rounds(Program& program) {
   CLI::App& verb = add_verb(
       program, program.app, "train",
       "Alternates: experts learn again on what the gate sends them, then the gate is fitted",
-      "moecollab train --rounds 3 --data-dir samples/data");
+      "moecollab train --rounds 3 --data-dir samples/data --registry build/demo/registry");
   verb.add_option("--rounds", options->alternation.rounds,
                   "Rounds at most; it stops at the first that does not help")
       ->capture_default_str();
@@ -167,7 +168,8 @@ void add_train_gate(Program& program) {
   auto options = std::make_shared<engine::TrainGateOptions>();
   CLI::App& verb =
       add_verb(program, program.app, "train-gate", "Fits the gate on held-out training texts",
-               "moecollab train-gate --data-dir samples/data --lambda1 0.01 --lambda2 0.01");
+               "moecollab train-gate --data-dir samples/data --lambda1 0.01 --lambda2 0.01 "
+               "--registry build/demo/registry");
   verb.add_option("--lambda1", options->gate.objective.lambda1,
                   "Weight of the entropy term of eq 3")
       ->capture_default_str();

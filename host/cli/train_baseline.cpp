@@ -55,9 +55,10 @@ void read_words(const Words& words, engine::TrainBaselineOptions& options) {
 void add_train_baseline(Program& program) {
   auto options = std::make_shared<engine::TrainBaselineOptions>();
   auto words = std::make_shared<Words>();
-  CLI::App& verb = add_verb(program, program.app, "train-baseline",
-                            "Trains one model over all labels, for `eval` to compare with",
-                            "moecollab train-baseline head --data-dir samples/data");
+  CLI::App& verb = add_verb(
+      program, program.app, "train-baseline",
+      "Trains one model over all labels, for `eval` to compare with",
+      "moecollab train-baseline head --data-dir samples/data --registry build/demo/registry");
   verb.add_option("kind", words->kind,
                   "head: linear, on the gate's frozen features; deep: the deep expert's recipe")
       ->type_name("head|deep")

@@ -70,6 +70,13 @@ FileLock lock_registry(const fs::path& folder, Log log) {
 void ensure_registry(const fs::path& folder, const encoder::EncoderSettings& encoder, Log log) {
   if (fs::exists(folder / registry::kRegistryFile)) return;
   std::error_code error;
+  if (!fs::is_directory(encoder.folder, error)) {
+    throw Error("E_ENCODER",
+                fmt::format("the new registry {} needs an encoder, and there is no folder {}",
+                            escaped(folder.string()), escaped(encoder.folder.string())),
+                "name the encoder's folder with --encoder or MOECOLLAB_ENCODER; set-up puts one in "
+                ".deps/encoder of the source tree");
+  }
   fs::create_directories(folder, error);
   if (error) fail_write(folder, error);
   const FileLock lock = lock_registry(folder, log);

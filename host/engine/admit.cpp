@@ -6,6 +6,7 @@
 #include "contribution/judgement.h"
 #include "engine/session.h"
 #include "engine/verbs.h"
+#include "registry/registry_file.h"
 #include "registry/trust.h"
 
 namespace moecollab::engine {
@@ -25,10 +26,12 @@ contribution::TrialFiles read_files(const data::DataOptions& options, Log log) {
 
 void require_pool(pipeline::Pool& pool) {
   if (!pool.experts().empty()) return;
-  throw Error("E_REG_EMPTY",
-              fmt::format("{}: 0 experts installed: there is no pool to judge against",
-                          escaped(pool.options().registry.string())),
-              "the first expert of a pool skips admission: `moecollab experts add`");
+  throw Error(
+      "E_REG_EMPTY",
+      fmt::format("{}: 0 experts installed: there is no pool to judge against",
+                  escaped(pool.options().registry.string())),
+      fmt::format("the first expert of a pool skips admission: `moecollab experts add`; or {}",
+                  registry::kHowToNameOne));
 }
 
 }  // namespace

@@ -22,8 +22,10 @@ pipeline::PoolOptions tolerant_options(const CommonOptions& options, const RunCo
 [[noreturn]] void refuse_name(const std::string& name, const pipeline::Pool& pool) {
   std::vector<std::string> names;
   for (const registry::Candidate& candidate : pool.candidates()) names.push_back(candidate.name);
-  throw Error("E_CONFIG",
-              fmt::format("there is no expert {}{}", escaped(name, 80), did_you_mean(name, names)));
+  throw Error(
+      "E_CONFIG",
+      fmt::format("there is no expert \"{}\"{}", escaped(name, 80), did_you_mean(name, names)),
+      "`moecollab experts list` shows every one");
 }
 
 }  // namespace

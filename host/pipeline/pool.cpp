@@ -10,6 +10,7 @@
 #include "pipeline/instantiate.h"
 #include "pipeline/probe.h"
 #include "registry/label_spaces.h"
+#include "registry/registry_file.h"
 
 namespace moecollab::pipeline {
 
@@ -155,7 +156,9 @@ void Pool::require_experts() const {
   if (!experts_.empty()) return;
   throw Error(
       "E_REG_EMPTY", fmt::format("{}: 0 experts installed", escaped(options_.registry.string())),
-      "train one with `moecollab train-expert`, or add a package with `moecollab experts add`");
+      fmt::format("train one with `moecollab train-expert`, add a package with `moecollab experts "
+                  "add`, or {}",
+                  registry::kHowToNameOne));
 }
 
 }  // namespace moecollab::pipeline

@@ -174,9 +174,14 @@ std::string registry_text(const fs::path& folder) {
     throw Error("E_REG_IO",
                 fmt::format("registry {} cannot be read: {}", escaped(folder.string()),
                             std::strerror(reason)),
-                "name the registry's folder with --registry DIR");
+                kHowToNameOne);
   }
   const fs::path path = folder / kRegistryFile;
+  if (!fs::exists(fs::symlink_status(path, error))) {
+    throw Error("E_REG_IO",
+                fmt::format("{} cannot be read: {}", escaped(path.string()), std::strerror(ENOENT)),
+                kHowToNameOne);
+  }
   // Asked first, so that a file of any size is refused for its size and never read.
   const auto size = fs::is_regular_file(path, error) ? fs::file_size(path, error) : 0;
   if (!error && size > kMaxRegistry) {

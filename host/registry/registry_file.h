@@ -74,6 +74,11 @@ struct RegistryFile {
   bool operator==(const RegistryFile&) const = default;
 };
 
+// What a refusal of a registry that is missing or empty ends with.
+inline constexpr const char* kHowToNameOne =
+    "name a registry with --registry or MOECOLLAB_REGISTRY; `make demo` in the source tree makes "
+    "one in build/demo/registry";
+
 // Reads `bytes` strictly; `file` is named in refusals. E_REG_SIZE, _BYTES, _SYNTAX, _SCHEMA. A file
 // without a single key is a registry of 0 experts. Keys that this version knows of and does not act
 // on (required signatures, scope and expiry of trust, isolation, admission, limits, quarantine,

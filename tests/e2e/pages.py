@@ -1,7 +1,8 @@
 """Pages of documentation as programs: their fenced blocks, run and compared.
 
 ```sh                    is run as it stands
-```sh not-run: REASON    is shown and not run; so is the text block after it
+```sh not-run: REASON    is shown and not run; so is the text block after it. The paragraph before it says REASON too, which
+                         a reader of the rendered page does not see here
 ```text                  is output: every line occurs in it, in that order; "…" stands for anything, runs of spaces
                          are equal, and numbers agree that differ by 0.02 or 5 % at most (CPUs differ in last bits)
 ```LANGUAGE FILE         becomes that file
@@ -44,6 +45,9 @@ def flaws(page):
         found.append("a block without an end")
     for head in re.findall(r"^```(\S+ +not-run:? *)$", page, re.M):
         found.append(f"a block that is not run without a reason: {head}")
+    for before, reason in re.findall(r"^(.*)\n*^```\S+ +not-run: *(\S.*)$", page, re.M):
+        if reason not in before:
+            found.append(f"a reason that the rendered page does not show: {reason}")
     for block in blocks(page):
         if block.language not in LANGUAGES:
             found.append(f"a block of `{block.language}`, which nothing tries: {block.text}")

@@ -205,7 +205,7 @@ class Rules(unittest.TestCase):
 
     def test_blocks_that_nothing_tries_are_flaws(self):
         for page, flaw in (("```\nx\n```\n", "which nothing tries"), ("- ```sh\n  x\n  ```\n", "an indented block"), ("```sh\nx\n", "without an end"),
-                           ("```sh not-run:\nx\n```\n", "without a reason"), ("```json\n{\n```\n", "Expecting"), ("```toml\nx\n```\n", "Expected"),
+                           ("```sh not-run:\nx\n```\n", "without a reason"), ("Do:\n\n```sh not-run: slow\nx\n```\n", "does not show: slow"), ("```json\n{\n```\n", "Expecting"), ("```toml\nx\n```\n", "Expected"),
                            ("```cpp\nint x;\n```\n", "cpp that nothing compiles")):
             self.assertIn(flaw, " ".join(pages.flaws(page)), page)
         self.assertEqual(pages.commands("a \\\n  b\n# no\n\ncat <<END > f\nx\nEND\nc\n"), ["a b", "cat <<END > f", "c"])

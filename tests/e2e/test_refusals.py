@@ -18,9 +18,9 @@ class Registry(EndToEnd):
         self.assertRefused(run("experts", "list", "--registry", registry), 4, code, *fragments)
 
     def test_missing_folder_and_file(self):
-        self.assertRefused(run("experts", "list", "--registry", self.folder / "none"), 4, "E_REG_IO", "none")
+        self.assertRefused(run("experts", "list", "--registry", self.folder / "none"), 4, "E_REG_IO", "none", "MOECOLLAB_REGISTRY", "build/demo/registry")
         (self.folder / "r").mkdir()
-        self.assertRefused(run("experts", "list", "--registry", self.folder / "r"), 4, "E_REG_IO", "registry.toml")
+        self.assertRefused(run("experts", "list", "--registry", self.folder / "r"), 4, "E_REG_IO", "registry.toml", "build/demo/registry")
 
     def test_registry_toml_is_a_folder(self):
         (self.folder / "r" / "registry.toml").mkdir(parents=True)
@@ -32,7 +32,9 @@ class Registry(EndToEnd):
         (registry / "registry.toml").write_text("")
         done = run("experts", "list", "--registry", registry)
         self.assertEqual((done.returncode, done.stdout), (0, "0 experts installed\n"))
-        self.assertRefused(self.eval(registry), 4, "E_REG", "0 experts installed")
+        self.assertRefused(self.eval(registry), 4, "E_REG_EMPTY", "0 experts installed", "MOECOLLAB_REGISTRY", "build/demo/registry")
+        self.assertIn("MOECOLLAB_REGISTRY", run("doctor", "--registry", registry).stdout)
+        self.assertNotIn("MOECOLLAB_REGISTRY", run("doctor", "--registry", self.registry()).stdout)
 
     def test_malformed_text(self):
         self.refuse_registry(b"#" * 70_000, "E_REG_SIZE", "70000")
@@ -234,6 +236,18 @@ class Package(EndToEnd):
         states = {e["name"]: e["state"] for e in json.loads(run("experts", "list", "--registry", registry, "--json").stdout)["experts"]}
         self.assertEqual(states["second"], "unrouted")
         self.assertIn("second: ready, probe: passed", run("experts", "verify", "--registry", registry).stdout)
+
+
+    def test_inspect_of_a_name_says_the_path(self):
+        registry = self.shared / "registry"
+        self.assertRefused(run("experts", "inspect", "news-words", "--registry", registry, cwd=self.folder), 4, "E_REG_IO",
+                           f"{registry}/experts/news-words/1.0.0", "experts why news-words")
+        self.assertRefused(run("experts", "inspect", "news-wrods", "--registry", registry, cwd=self.folder), 4, "E_REG_IO", "holds expert.toml")
+
+    def test_a_new_registry_elsewhere_needs_an_encoder(self):
+        done = run("train-expert", "e", "--kind", "lexical", "--domain", "news", "--data-dir", SAMPLES, "--registry", "new", cwd=self.folder)
+        self.assertRefused(done, 4, "E_ENCODER", "new", "all-MiniLM-L6-v2", "--encoder", "MOECOLLAB_ENCODER")
+        self.assertFalse((self.folder / "new").exists(), "nothing was made")
 
 
 class Data(EndToEnd):

@@ -48,7 +48,18 @@ TEST(Command, HoldsWhatTheVerbsDefine) {
   EXPECT_TRUE(flag("train-expert", "--kind").required);
   EXPECT_EQ(flag("eval", "--help").short_name, "-h");
   EXPECT_THAT(command("moecollab experts add").examples,
-              ElementsAre("moecollab experts add ./legal-clauses.package"));
+              ElementsAre("moecollab experts add ./legal-clauses.package --registry "
+                          "build/demo/registry"));
+}
+
+// Without a registry, it would be the sample that git tracks.
+TEST(Command, ExamplesThatWriteIntoARegistryNameOne) {
+  for (const char* verb : {"train-expert", "train-gate", "train", "train-baseline", "grow", "admit",
+                           "sweep", "experts add", "experts verify"}) {
+    EXPECT_THAT(command(fmt::format("moecollab {}", verb)).examples,
+                ElementsAre(testing::HasSubstr("--registry build/demo/registry")));
+  }
+  EXPECT_EQ(program().examples.at(0).find("export MOECOLLAB_REGISTRY=build/demo/registry"), 0u);
 }
 
 TEST(Command, UsageNamesWhatMustBeGiven) {
@@ -142,6 +153,44 @@ TEST(Help, OfAnUnknownVerbIsRefusedAsTheVerbItselfIs) {
 TEST(Help, AVerbsOwnVerbIsNamedInFull) {
   EXPECT_THAT(output_of({"experts", "add", "p", "--nmae", "x"}, 2),
               testing::HasSubstr("`moecollab experts add --help` lists what it takes"));
+}
+
+std::string refusal_of(const std::vector<std::string>& arguments) {
+  return output_of(arguments, 2);
+}
+
+TEST(Refusal, NoVerbListsThem) {
+  EXPECT_THAT(refusal_of({}),
+              testing::HasSubstr("moecollab needs a verb, and none is named: eval, predict,"));
+  EXPECT_THAT(refusal_of({}), testing::HasSubstr("`moecollab help` says what each does"));
+  EXPECT_THAT(refusal_of({"experts"}),
+              testing::HasSubstr("moecollab experts needs a verb, and none is named: list,"));
+  EXPECT_THAT(refusal_of({"experts"}), testing::HasSubstr("`moecollab help experts` says"));
+}
+
+TEST(Refusal, AValueIsNamedWithItsOptionAndWhatItIsToBe) {
+  const std::map<std::vector<std::string>, std::string> messages = {
+      {{"eval", "--top-k", "many"}, "--top-k is \"many\", expected a whole number\n"},
+      {{"train-gate", "--lambda1", "x"}, "--lambda1 is \"x\", expected a number\n"},
+      {{"sweep", "--lambda1", "0", "x"}, "--lambda1 is \"0 x\", expected a number\n"},
+      {{"eval", "--seed", "x"}, "--seed is \"x\", expected a whole number\n"},
+      {{"bench", "--stage", "none"}, "--stage is \"none\", expected encode|expert|all\n"},
+      {{"eval", "--registry"}, "--registry has no value, expected FOLDER\n"},
+      {{"eval", "--json=x"}, "--json is \"x\", and takes no value\n"},
+      {{"train-baseline"}, "kind is required\n"}};
+  for (const auto& [arguments, message] : messages)
+    EXPECT_THAT(refusal_of(arguments), testing::HasSubstr("error: E_CONFIG: " + message));
+}
+
+TEST(Refusal, AnUnknownOptionIsSaidInOneSentence) {
+  EXPECT_THAT(
+      refusal_of({"eval", "--spilt", "dev"}),
+      testing::HasSubstr("this version of moecollab eval does not know \"--spilt\"; did you "
+                         "mean `--split`?\n"));
+  for (const std::vector<std::string>& asked : std::vector<std::vector<std::string>>{
+           {"-v"}, {"-V"}, {"predict", "-v"}, {"eval", "--version"}})
+    EXPECT_THAT(refusal_of(asked), testing::HasSubstr("did you mean `moecollab --version`?"));
+  EXPECT_THAT(refusal_of({"--verison"}), testing::HasSubstr("did you mean `--version`?"));
 }
 
 }  // namespace
