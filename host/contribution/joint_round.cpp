@@ -98,6 +98,11 @@ registry::Version install_learner(pipeline::Pool& pool, Learner& learner,
   }
   for (const std::string_view text : texts) held_out.texts.push_back(sha256(text));
   held_out.logits = at::cat(logits);
+  if (const auto before = training::read_held_out(
+          registry::held_out_file(pool.options().registry, old.manifest_sha256),
+          held_out.logits.size(1))) {
+    held_out.seen = before->seen;
+  }
   training::TrainedExpert trained{std::move(learner.expert), epochs, {}, {}, {}, {}};
   const TemporaryFolder staging("moecollab-package");
   const registry::Package package =

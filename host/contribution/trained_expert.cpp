@@ -76,6 +76,7 @@ training::HeldOutLogits held_out_logits(const data::Dataset& dataset,
   for (const int64_t row : trained.held_out_rows)
     logits.texts.push_back(sha256(dataset.examples[static_cast<size_t>(row)].text));
   logits.logits = trained.held_out_logits;
+  for (const data::Example& example : dataset.examples) logits.seen.push_back(sha256(example.text));
   return logits;
 }
 

@@ -28,7 +28,7 @@ class LabelExports {
   // any other object. Throws Refused.
   std::optional<Record> read(Object members, Need need, LabelReader& labels);
 
-  // Whether the object is a row of an export with one annotation a row (Label Studio's).
+  // Whether the object is a row of an export with one row per annotation (Label Studio's).
   bool is_annotation(Object members) const;
 
   struct Key {

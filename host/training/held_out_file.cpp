@@ -13,9 +13,30 @@ namespace {
 
 constexpr const char* kTexts = "text_sha256";
 constexpr const char* kLogits = "logits";
+constexpr const char* kSeen = "seen_sha256";
+
+constexpr int64_t kDigestBytes = sizeof(Digest);
 
 std::string key(const Digest& digest) {
   return {reinterpret_cast<const char*>(digest.data()), digest.size()};
+}
+
+weights::TensorSource source_of(const char* name, const std::vector<Digest>& digests) {
+  return {name,
+          weights::DType::kU8,
+          {static_cast<int64_t>(digests.size()), kDigestBytes},
+          std::as_bytes(std::span(digests))};
+}
+
+bool are_digests(const weights::TensorView& tensor) {
+  return tensor.dtype == weights::DType::kU8 && tensor.shape.size() == 2 &&
+         tensor.shape[1] == kDigestBytes;
+}
+
+std::vector<Digest> digests_of(const weights::TensorView& tensor) {
+  std::vector<Digest> digests(static_cast<size_t>(tensor.shape[0]));
+  if (!digests.empty()) std::memcpy(digests.data(), tensor.data.data(), tensor.data.size());
+  return digests;
 }
 
 }  // namespace
@@ -31,11 +52,9 @@ std::optional<int64_t> HeldOutLogits::find(const Digest& text) const {
 void write_held_out(const fs::path& file, const HeldOutLogits& held_out) {
   make_folder(file.parent_path());
   const at::Tensor logits = held_out.logits.contiguous();
-  const weights::TensorSource tensors[] = {{kTexts,
-                                            weights::DType::kU8,
-                                            {static_cast<int64_t>(held_out.texts.size()), 32},
-                                            std::as_bytes(std::span(held_out.texts))},
-                                           encoder::source_of(kLogits, logits)};
+  std::vector<weights::TensorSource> tensors = {source_of(kTexts, held_out.texts),
+                                                encoder::source_of(kLogits, logits)};
+  if (!held_out.seen.empty()) tensors.push_back(source_of(kSeen, held_out.seen));
   weights::write_safetensors(file, tensors);
 }
 
@@ -44,8 +63,7 @@ std::optional<HeldOutLogits> read_held_out(const fs::path& file, int64_t classes
   const auto source = weights::Safetensors::open(file);
   const weights::TensorView* texts = source.find(kTexts);
   const weights::TensorView* logits = source.find(kLogits);
-  if (texts == nullptr || logits == nullptr || texts->dtype != weights::DType::kU8 ||
-      texts->shape.size() != 2 || texts->shape[1] != 32 ||
+  if (texts == nullptr || logits == nullptr || !are_digests(*texts) ||
       logits->shape != std::vector<int64_t>{texts->shape[0], classes}) {
     throw Error("E_ST_HELDOUT",
                 fmt::format("{}: it does not hold text_sha256 [n, 32] and logits [n, {}]",
@@ -53,9 +71,9 @@ std::optional<HeldOutLogits> read_held_out(const fs::path& file, int64_t classes
                 "train the expert again, or remove the file");
   }
   HeldOutLogits held_out;
-  held_out.texts.resize(static_cast<size_t>(texts->shape[0]));
-  if (!held_out.texts.empty())
-    std::memcpy(held_out.texts.data(), texts->data.data(), texts->data.size());
+  held_out.texts = digests_of(*texts);
+  if (const weights::TensorView* seen = source.find(kSeen); seen != nullptr && are_digests(*seen))
+    held_out.seen = digests_of(*seen);
   held_out.logits = encoder::to_tensor(*logits);
   return held_out;
 }

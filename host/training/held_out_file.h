@@ -1,4 +1,5 @@
-// An expert's logits on the training texts that it did not train on: registry/heldout/.
+// An expert's logits on the training texts that it did not train on, and which texts its training
+// file held: registry/heldout/.
 #pragma once
 
 #include <ATen/ATen.h>
@@ -18,6 +19,7 @@ namespace moecollab::training {
 struct HeldOutLogits {
   std::vector<Digest> texts;
   at::Tensor logits;
+  std::vector<Digest> seen;  // all texts of the training file; empty if that is not known
 
   // Row of the text, or nullopt.
   std::optional<int64_t> find(const Digest& text) const;
