@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/error.h"
+#include "base/git_lfs.h"
 #include "base/json.h"
 #include "base/strings.h"
 
@@ -13,6 +14,7 @@ namespace {
 class Reader {
  public:
   explicit Reader(const fs::path& file) : file_(escaped(file.string())) {
+    refuse_lfs_pointer(file, "E_ENCODER");
     const std::string bytes = read_file(file, "E_ENCODER", 1 << 20);
     try {
       json_ = parse_json(bytes);

@@ -5,6 +5,7 @@
 #include <stdexcept>
 
 #include "base/error.h"
+#include "base/git_lfs.h"
 #include "base/json.h"
 #include "base/strings.h"
 
@@ -24,6 +25,7 @@ constexpr const char* kModulesHint =
 Json read_settings(const fs::path& file) {
   std::error_code ignored;
   if (fs::symlink_status(file, ignored).type() == fs::file_type::not_found) return nullptr;
+  refuse_lfs_pointer(file, "E_ENCODER");
   try {
     return parse_json(read_file(file, "E_ENCODER", kMaxSettingsBytes));
   } catch (const std::invalid_argument& error) {

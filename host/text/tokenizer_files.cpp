@@ -231,6 +231,7 @@ TokenizerFiles from_tokenizer_json(const fs::path& file, std::optional<Vocabular
 // The names and defaults of transformers' BertTokenizer, but for do_lower_case: a wrong guess there
 // would go unnoticed and cost accuracy, so the file has to say.
 TokenizerFiles from_tokenizer_config(const fs::path& file, Vocabulary vocabulary) {
+  refuse_lfs_pointer(file, kCode);
   Json content;
   try {
     content = parse_json(read_file(file, kCode, kMaxFileBytes), kMaxDepth);

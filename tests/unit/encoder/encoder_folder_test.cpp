@@ -177,6 +177,19 @@ TEST_F(EncoderFolderTest, LinksThatLeadNowhereNameTheirTarget) {
                                    "which does not exist"));
 }
 
+TEST_F(EncoderFolderTest, PointersOfGitLfsAreNamedInPlaceOfEachFile) {
+  const std::string pointer =
+      "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 612\n";
+  write_json("config.json", kConfig);
+  for (const char* name : {"model.safetensors", "config.json", "modules.json"}) {
+    write(name, pointer);
+    EXPECT_THAT(refusal(),
+                AllOf(HasSubstr(std::string(name) + " is a pointer of git-lfs in place of "
+                                                    "612 bytes"),
+                      HasSubstr("`git lfs pull` in " + root().string())));
+  }
+}
+
 TEST_F(EncoderFolderTest, WeightsOfAnotherFormatAreNamed) {
   write_json("config.json", kConfig);
   EXPECT_THAT(refusal(), HasSubstr("holds no model.safetensors; it holds config.json |"));

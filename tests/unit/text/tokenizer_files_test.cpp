@@ -231,7 +231,7 @@ TEST_F(TokenizerFolder, TokenizerJsonAloneHasAnIdWithoutATokenWhereALineStoodTwi
   write("vocab.txt", kVocabulary + "x\nX \n");
   fs::remove(path("vocab.txt"));
   const Tokenizer alone = load();
-  EXPECT_EQ(alone.size(), 10);
+  ASSERT_EQ(alone.size(), 10);
   EXPECT_EQ(alone.token(4), "");
   EXPECT_EQ(alone.token(9), "X");
   EXPECT_THAT(alone.encode("x X", 16).ids, ElementsAre(2, 8, 5, 3));
@@ -267,6 +267,11 @@ TEST_F(TokenizerFolder, ATokenizerOfAnotherKindIsNamedWithoutAVocabTxt) {
     EXPECT_THAT(refusal_with("/model/type", kind),
                 AllOf(HasSubstr("E_ENCODER"), HasSubstr("`model.type`"), HasSubstr(kind)));
   }
+  Json document = good_document();
+  document["model"] = {{"type", "Unigram"}};
+  document["model"]["vocab"] = Json::array({Json::array({"<unk>", 0.0}), Json::array({"x", -3.5})});
+  write("tokenizer.json", to_line(document));
+  EXPECT_THAT(refusal(), HasSubstr("`model.type` is \"Unigram\", but a BERT tokenizer has"));
 }
 
 // Every byte of it in turn; a tokenizer that is accepted has the four tokens that BERT needs.

@@ -69,7 +69,8 @@ TEST(CheckpointIndex, NamesTheShardOfEachTensor) {
 
 TEST(CheckpointIndex, RefusesWhatNamesNoTensor) {
   for (const char* bytes : {"{}", "[]", "3", R"({"weight_map": {}})", R"({"weight_map": []})",
-                            R"({"weight_map": null})", R"({"metadata": {"weight_map": {}}})"}) {
+                            R"({"weight_map": ["a.safetensors"]})", R"({"weight_map": null})",
+                            R"({"metadata": {"weight_map": {}}})"}) {
     expect_index_refused(bytes, "i.json: `weight_map`");
   }
 }
