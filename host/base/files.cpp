@@ -50,10 +50,19 @@ class Descriptor {
              "what was there is as it was; free some space, then try again");
 }
 
+// The name of a link that leads nowhere is there for all to see: what does not exist is its target.
+[[noreturn]] void fail_open(const fs::path& path, const std::string& code, int error) {
+  std::error_code none;
+  const fs::path target = fs::read_symlink(path, none);
+  if (error != ENOENT || none) fail_read(path, code, std::strerror(error));
+  fail_read(path, code,
+            fmt::format("it is a link to {}, which does not exist", shown(target)).c_str());
+}
+
 // Opens without blocking on a FIFO, and accepts regular files only.
 int open_regular(const fs::path& path, const std::string& code, struct stat& info) {
   Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (file.get() < 0) fail_read(path, code, std::strerror(errno));
+  if (file.get() < 0) fail_open(path, code, errno);
   if (::fstat(file.get(), &info) != 0) fail_read(path, code, std::strerror(errno));
   if (S_ISDIR(info.st_mode)) fail_read(path, code, "it is a folder");
   if (!S_ISREG(info.st_mode)) fail_read(path, code, "it is not a regular file");

@@ -16,7 +16,7 @@ namespace fs = std::filesystem;
 std::string shown(const fs::path& path);
 
 // The bytes of a regular file of at most `limit` bytes. Throws `code` naming path and reason
-// (errno, "is a directory", both sizes).
+// (errno, the target of a link that leads nowhere, "is a directory", both sizes).
 std::string read_file(const fs::path& path, const std::string& code, uint64_t limit = UINT64_MAX);
 
 // Calls `use` with the file's bytes, a megabyte at a time, in order.

@@ -12,7 +12,7 @@ fs::path library_folder() { return prefix() / "lib"; }
 std::optional<fs::path> installed_encoder() {
   const fs::path folder = prefix() / "share" / "moecollab" / "encoder" / "all-MiniLM-L6-v2";
   std::error_code none;
-  return fs::exists(folder / "vocab.txt", none) ? std::optional(folder) : std::nullopt;
+  return fs::exists(folder / "config.json", none) ? std::optional(folder) : std::nullopt;
 }
 
 }  // namespace moecollab

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "cli/verb.h"
 #include "data/text_source.h"
+#include "encoder/encoder_folder.h"
 #include "registry/registry_file.h"
 #include "text/tokenizer.h"
 
@@ -13,22 +14,28 @@ namespace moecollab::cli {
 namespace {
 
 // The tokenizer that --encoder or the registry names, and its maximum length.
-std::pair<text::Tokenizer, int> open_tokenizer(const engine::WhereOptions& options) {
+std::pair<text::Tokenizer, int> open_tokenizer(const engine::WhereOptions& options, Log log) {
   if (options.encoder) {
-    return {text::Tokenizer::from_folder(*options.encoder, text::SpecialTokens::kSplit),
-            options.max_length};
+    const encoder::EncoderFolder opened =
+        encoder::open_encoder_folder(*options.encoder, options.max_length);
+    for (const std::string& note : opened.notes) log.note(note);
+    return {text::Tokenizer::from_folder(opened.model, text::SpecialTokens::kSplit),
+            opened.max_length};
   }
   const registry::EncoderEntry entry = registry::read_registry(options.registry).encoder;
   const fs::path folder =
       fs::path(entry.path).is_absolute() ? fs::path(entry.path) : options.registry / entry.path;
   const auto policy = entry.special_tokens == "literal" ? text::SpecialTokens::kLiteral
                                                         : text::SpecialTokens::kSplit;
-  return {text::Tokenizer::from_folder(folder, policy), static_cast<int>(entry.max_length)};
+  std::optional<int> max_length;
+  if (entry.max_length) max_length = static_cast<int>(*entry.max_length);
+  const encoder::EncoderFolder opened = encoder::open_encoder_folder(folder, max_length);
+  return {text::Tokenizer::from_folder(opened.model, policy), opened.max_length};
 }
 
-int tokenize(const engine::CommonOptions& options, const std::vector<fs::path>& files,
-             const data::Reading& reading, Log log) {
-  const auto [tokenizer, max_length] = open_tokenizer(options);
+int tokenize(const engine::CommonOptions& options, Log log, const std::vector<fs::path>& files,
+             const data::Reading& reading) {
+  const auto [tokenizer, max_length] = open_tokenizer(options, log);
   data::TextSource source(files, reading, log);
   int status = 0;
   while (std::optional<data::TextItem> item = source.next()) {
@@ -63,7 +70,7 @@ void add_encode(Program& program) {
   verb.add_option("--hidden", options->hidden,
                   "Also the token states of this layer (0: embeddings)");
   verb.add_option("--max-length", options->max_length, "Tokens per text, with --encoder")
-      ->capture_default_str();
+      ->default_str(std::to_string(encoder::kDefaultMaxLength));
   add_reading(verb, options->reading, /*labels=*/false);
   verb.add_flag("--no-cache", options->no_cache,
                 "encode never uses the feature cache; for scripts");
@@ -91,7 +98,7 @@ void add_tokenize(Program& program) {
                   "JSONL, CSV, TSV or plain lines; - is standard input (the default)")
       ->type_name("FILE");
   verb.add_option("--max-length", options->max_length, "Tokens per text, with --encoder")
-      ->capture_default_str();
+      ->default_str(std::to_string(encoder::kDefaultMaxLength));
   add_reading(verb, *reading, /*labels=*/false);
   verb.add_option("--registry", options->registry, "Registry folder")
       ->type_name("FOLDER")
@@ -103,7 +110,7 @@ void add_tokenize(Program& program) {
   add_output(verb, program);
   verb.callback([&program, options, files, reading] {
     program.action = [&program, options, files, reading] {
-      return tokenize(*options, *files, *reading, program.context().log);
+      return tokenize(*options, program.context().log, *files, *reading);
     };
   });
 }

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/strings.h"
 #include "cli/verb.h"
+#include "encoder/encoder_folder.h"
 #include "experts/scanner.h"
 #include "registry/names.h"
 #include "registry/package.h"
@@ -225,7 +226,7 @@ void add_experts(Program& program) {
       ->required();
   add.add_option("--name", *name, "Name in this registry (default: the package's)");
   add.add_option("--max-length", options->max_length, "Tokens per text, of a new registry")
-      ->capture_default_str();
+      ->default_str(std::to_string(encoder::kDefaultMaxLength));
   add_common(add, program, *options);
   action(add, [&program, options, package, name] {
     const Json r = open_engine().experts_add(*options, program.context(), *package, *name);

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/strings.h"
 #include "cli/verb.h"
+#include "encoder/encoder_folder.h"
 
 namespace moecollab::cli {
 namespace {
@@ -113,7 +114,7 @@ void add_train_expert(Program& program) {
   verb.add_option("--domain", expert.domain, "Domain whose training file is used")->required();
   add_recipe(verb, expert.recipe, *words);
   verb.add_option("--max-length", options->max_length, "Tokens per text, of a new registry")
-      ->capture_default_str();
+      ->default_str(std::to_string(encoder::kDefaultMaxLength));
   verb.add_option("--weights", words->weights, "Type of the package's weights")
       ->type_name("f32|bf16")
       ->capture_default_str();

@@ -6,6 +6,7 @@
 
 #include "base/installation.h"
 #include "base/strings.h"
+#include "encoder/encoder_folder.h"
 #include "registry/trust.h"
 
 namespace moecollab::conformance {
@@ -79,8 +80,9 @@ EncoderFacts encoder_facts(const registry::Manifest& manifest, const ValidateOpt
             "name its folder with --encoder or MOECOLLAB_ENCODER{}",
             installed ? "; the one that came with this program is " + installed->string() : ""));
   }
-  facts.config = encoder::read_bert_config(*options.encoder);
-  facts.max_length = 256;
+  const encoder::EncoderFolder folder = encoder::open_encoder_folder(*options.encoder);
+  facts.config = folder.config;
+  facts.max_length = folder.max_length;
   if (manifest.input.needs_encoder()) facts.fingerprint = manifest.input.encoder_fingerprint;
   return facts;
 }

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/error.h"
 #include "base/strings.h"
 #include "registry/registry_edit.h"
@@ -51,6 +53,23 @@ void place_locked(const registry::Package& package, const fs::path& target) {
   }
 }
 
+// The encoder's folder as registry.toml names it. A registry and an encoder below the folder that
+// holds the registry move together, so the path counts from the registry; any other encoder stays
+// where it is if the registry is moved or copied, so its path is absolute.
+std::string path_for_registry(const fs::path& encoder, const fs::path& registry) {
+  const fs::path absolute = fs::absolute(encoder / "").lexically_normal().parent_path();
+  std::error_code error;
+  // The system resolves `..` from where the registry really lies; a link to the encoder is kept.
+  const fs::path base = fs::canonical(registry, error);
+  const fs::path above = error ? fs::path() : fs::canonical(absolute.parent_path(), error);
+  if (error) return absolute.string();
+  const fs::path relative = (above / absolute.filename()).lexically_relative(base);
+  const auto ups = std::ranges::count(relative, fs::path(".."));
+  // Below the root lies everything.
+  const int most = base.parent_path() == base.root_path() ? 0 : 1;
+  return ups <= most ? relative.string() : absolute.string();
+}
+
 // Whether a package lies there, with every file as its manifest says.
 bool is_whole(const fs::path& folder) {
   try {
@@ -82,8 +101,11 @@ void ensure_registry(const fs::path& folder, const encoder::EncoderSettings& enc
   const FileLock lock = lock_registry(folder, log);
   if (fs::exists(folder / registry::kRegistryFile)) return;  // meanwhile
   registry::EncoderEntry entry;
-  entry.path = fs::absolute(encoder.folder).lexically_normal().string();
-  entry.max_length = encoder.max_length;
+  const encoder::EncoderFolder opened =
+      encoder::open_encoder_folder(encoder.folder, encoder.max_length);
+  for (const std::string& note : opened.notes) log.note(note);
+  entry.path = path_for_registry(encoder.folder, folder);
+  entry.max_length = opened.max_length;
   entry.special_tokens =
       encoder.special_tokens == text::SpecialTokens::kLiteral ? "literal" : "split";
   entry.fingerprint = encoder::fingerprint(encoder);

@@ -13,8 +13,9 @@ namespace moecollab::contribution {
 // functions below take it themselves, but for update_lock().
 FileLock lock_registry(const fs::path& folder, Log log);
 
-// Makes FOLDER a registry of 0 experts on this encoder, unless it is one. Relative encoder paths
-// are written as absolute ones, so that the registry works from anywhere. Throws E_WRITE.
+// Makes FOLDER a registry of 0 experts on this encoder, unless it is one. The encoder's path is
+// written relative to FOLDER if both lie below one folder (`../encoder`), so that they may be moved
+// together, else as absolute. Throws E_WRITE.
 void ensure_registry(const fs::path& folder, const encoder::EncoderSettings& encoder, Log log);
 
 // Copies the package to `target` in the registry's folder, in place of what is there: beside it,

@@ -57,9 +57,9 @@ at::Tensor Linear::operator()(const at::Tensor& x) const {
   return gelu ? y : activated(y, activation_);
 }
 
-Bert::Bert(const fs::path& folder, at::Device device) : config_(read_bert_config(folder)) {
+Bert::Bert(const EncoderFolder& folder, at::Device device) : config_(folder.config) {
   const at::NoGradGuard no_grad;
-  const BertWeights weights(folder / "model.safetensors", config_, device);
+  const BertWeights weights(folder.checkpoint(), config_, device);
   words_ = weights.get("embeddings.word_embeddings.weight");
   positions_ = weights.get("embeddings.position_embeddings.weight") +
                weights.get("embeddings.token_type_embeddings.weight")[0];

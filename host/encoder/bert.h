@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "encoder/bert_config.h"
+#include "encoder/encoder_folder.h"
 
 namespace moecollab::encoder {
 
@@ -30,9 +30,9 @@ class Linear {
 // Post-LN BERT without pooler, inference only (Hugging Face modeling_bert.py). Thread-safe.
 class Bert {
  public:
-  // Reads config.json and model.safetensors of `folder` onto `device`. Throws E_ENCODER listing
-  // every missing and mis-shaped tensor, E_ST_… for a damaged file.
-  Bert(const fs::path& folder, at::Device device);
+  // Reads the folder's weights onto `device`. Throws E_ENCODER listing every missing and mis-shaped
+  // tensor, E_ST_… for a damaged file.
+  Bert(const EncoderFolder& folder, at::Device device);
 
   const BertConfig& config() const { return config_; }
 

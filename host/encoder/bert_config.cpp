@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/error.h"
+#include "base/git_lfs.h"
 #include "base/json.h"
 #include "base/strings.h"
 
@@ -13,6 +14,7 @@ namespace {
 class Reader {
  public:
   explicit Reader(const fs::path& file) : file_(escaped(file.string())) {
+    refuse_lfs_pointer(file, "E_ENCODER");
     const std::string bytes = read_file(file, "E_ENCODER", 1 << 20);
     try {
       json_ = parse_json(bytes);
@@ -46,9 +48,12 @@ class Reader {
       refuse(key, expected);
     }
   }
-  [[noreturn]] void refuse(const char* key, const std::string& expected) const {
-    throw Error("E_ENCODER", fmt::format("{}: `{}` is {}, expected {}", file_, key,
-                                         escaped(to_line(json_.at(key)), 60), expected));
+  [[noreturn]] void refuse(const char* key, const std::string& expected,
+                           const char* hint = "") const {
+    throw Error("E_ENCODER",
+                fmt::format("{}: `{}` is {}, expected {}", file_, key,
+                            escaped(to_line(json_.at(key)), 60), expected),
+                hint);
   }
   const std::string& file() const { return file_; }
 
@@ -56,6 +61,22 @@ class Reader {
   std::string file_;
   Json json_;
 };
+
+constexpr const char* kArchitectureHint =
+    "only BERT's forward pass is computed: RoBERTa, XLM-RoBERTa, ELECTRA, MPNet and DistilBERT "
+    "have weights of much the same names and another one; take a model with model_type \"bert\"";
+
+// Configs from before 2020 have no model_type; their architectures tell.
+void require_bert(const Reader& json) {
+  const auto type = json.value<std::string>("model_type", "", "a string");
+  if (!type.empty() && type != "bert") json.refuse("model_type", "\"bert\"", kArchitectureHint);
+  if (!type.empty()) return;
+  using Names = std::vector<std::string>;
+  const auto architectures = json.value<Names>("architectures", {}, "a list of names");
+  if (!architectures.empty() && !architectures.front().starts_with("Bert")) {
+    json.refuse("architectures", "a name that begins with Bert", kArchitectureHint);
+  }
+}
 
 std::string activation_of(const Reader& json) {
   auto name = json.value<std::string>("hidden_act", "gelu", "a string");
@@ -68,8 +89,7 @@ std::string activation_of(const Reader& json) {
 
 BertConfig read_bert_config(const fs::path& folder) {
   const Reader json(folder / "config.json");
-  if (json.value<std::string>("model_type", "bert", "a string") != "bert")
-    json.refuse("model_type", "\"bert\"");
+  require_bert(json);
   if (json.value<std::string>("position_embedding_type", "absolute", "a string") != "absolute") {
     json.refuse("position_embedding_type", "\"absolute\"");
   }

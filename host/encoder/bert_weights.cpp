@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
+#include <string_view>
 #include <vector>
 
 #include "base/error.h"
@@ -40,27 +42,43 @@ std::map<std::string, Shape> expected_tensors(const BertConfig& c) {
   return shapes;
 }
 
+constexpr std::string_view kPrefix = "bert.";
+
 std::string canonical(std::string name) {
-  if (name.starts_with("bert.")) name.erase(0, 5);
+  if (name.starts_with(kPrefix)) name.erase(0, kPrefix.size());
   if (name.ends_with("LayerNorm.gamma")) name.replace(name.size() - 5, 5, "weight");
   if (name.ends_with("LayerNorm.beta")) name.replace(name.size() - 4, 4, "bias");
   return name;
 }
 
 bool ignored(const std::string& name) {
-  return name == "embeddings.position_ids" || name.starts_with("cls.") ||
-         name.starts_with("classifier.") || name.starts_with("pooler.");
+  if (name == "embeddings.position_ids") return true;
+  return std::ranges::any_of(
+      std::initializer_list<const char*>{"cls.", "classifier.", "pooler.", "qa_outputs."},
+      [&](const char* start) { return name.starts_with(start); });
+}
+
+// A model for a task has the prefix at its BERT's tensors and not at its head's, whatever their
+// names are.
+bool has_prefix(const weights::Checkpoint& source) {
+  return std::ranges::any_of(source.tensors(), [](const weights::TensorView& view) {
+    return view.name.starts_with("bert.embeddings.");
+  });
 }
 
 }  // namespace
 
-BertWeights::BertWeights(const fs::path& file, const BertConfig& config, at::Device device) {
-  const auto source = weights::Safetensors::open(file);
-  std::map<std::string, Shape> expected = expected_tensors(config);
+BertWeights::BertWeights(const weights::CheckpointFiles& files, const BertConfig& config,
+                         at::Device device) {
+  const auto source = weights::Checkpoint::open(files);
+  const bool prefixed = has_prefix(source);
+  const std::map<std::string, Shape> all = expected_tensors(config);
+  std::map<std::string, Shape> expected = all;
   std::vector<std::string> problems;
   for (const weights::TensorView& view : source.tensors()) {
     const std::string name = canonical(std::string(view.name));
-    if (ignored(name)) continue;
+    const bool of_head = prefixed && !view.name.starts_with(kPrefix) && !all.contains(name);
+    if (ignored(name) || of_head) continue;
     const auto it = expected.find(name);
     if (it == expected.end()) {
       problems.push_back(fmt::format("{} is unknown or stands twice", escaped(name, 80)));
@@ -76,8 +94,8 @@ BertWeights::BertWeights(const fs::path& file, const BertConfig& config, at::Dev
   for (const auto& [name, shape] : expected) problems.push_back(name + " is missing");
   if (!problems.empty()) {
     throw Error("E_ENCODER",
-                fmt::format("{}: {} tensors do not fit config.json: {}", escaped(file.string()),
-                            problems.size(), join(problems, "; ")),
+                fmt::format("{}: {} tensors do not fit config.json: {}",
+                            escaped(files.file().string()), problems.size(), join(problems, "; ")),
                 "use the config.json that belongs to these weights");
   }
 }

@@ -16,29 +16,25 @@ namespace {
 
 constexpr size_t kSettledTogether = 4096;  // texts: what a killed run encodes again at most
 
-std::string fingerprint_of(const EncoderSettings& settings, const BertConfig& c,
-                           const text::Tokenizer& tokenizer) {
+std::string fingerprint_of(const EncoderFolder& folder, const text::Tokenizer& tokenizer) {
+  const BertConfig& c = folder.config;
   // The values that change results, not config.json's bytes, which exporters reorder freely.
   const std::string config =
       fmt::format("{} {} {} {} {} {} {} {:.17g} {}", c.layers, c.hidden, c.heads, c.intermediate,
                   c.vocabulary, c.max_positions, c.token_types, c.ln_eps, c.activation);
   return sha256_hex(fmt::format("weights {}\nconfig {}\ntokenizer {}\nmax_length {}\n",
-                                file_sha256_hex(settings.folder / "model.safetensors", "E_ENCODER"),
-                                config, tokenizer.fingerprint(), settings.max_length));
+                                folder.checkpoint().sha256(), config, tokenizer.fingerprint(),
+                                folder.max_length));
 }
 
-text::Tokenizer open_tokenizer(const EncoderSettings& settings, const BertConfig& config) {
-  text::Tokenizer tokenizer =
-      text::Tokenizer::from_folder(settings.folder, settings.special_tokens);
-  if (tokenizer.size() != config.vocabulary) {
-    throw Error("E_VOCAB",
-                fmt::format("{}: vocab.txt has {} tokens, config.json says vocab_size {}",
-                            escaped(settings.folder.string()), tokenizer.size(), config.vocabulary),
-                "use the vocabulary that belongs to these weights");
-  }
-  if (settings.max_length > config.max_positions) {
-    throw Error("E_CONFIG", fmt::format("max_length is {}, the encoder has {} positions",
-                                        settings.max_length, config.max_positions));
+text::Tokenizer open_tokenizer(const EncoderFolder& folder, text::SpecialTokens special_tokens) {
+  text::Tokenizer tokenizer = text::Tokenizer::from_folder(folder.model, special_tokens);
+  if (tokenizer.size() != folder.config.vocabulary) {
+    throw Error(
+        "E_VOCAB",
+        fmt::format("{}: the vocabulary has {} tokens, config.json says vocab_size {}",
+                    escaped(folder.model.string()), tokenizer.size(), folder.config.vocabulary),
+        "use the vocabulary that belongs to these weights");
   }
   return tokenizer;
 }
@@ -65,8 +61,8 @@ at::Tensor pool(const at::Tensor& states, std::span<const int32_t> lengths, Pool
 }  // namespace
 
 std::string fingerprint(const EncoderSettings& settings) {
-  const BertConfig config = read_bert_config(settings.folder);
-  return fingerprint_of(settings, config, open_tokenizer(settings, config));
+  const EncoderFolder folder = open_encoder_folder(settings.folder, settings.max_length);
+  return fingerprint_of(folder, open_tokenizer(folder, settings.special_tokens));
 }
 
 Encoder::Encoder(EncoderSettings settings, const Compute& compute, int64_t batch_tokens,
@@ -76,12 +72,12 @@ Encoder::Encoder(EncoderSettings settings, const Compute& compute, int64_t batch
       batch_tokens_(batch_tokens),
       cache_(std::move(cache)),
       context_(context),
-      config_(read_bert_config(settings_.folder)),
-      tokenizer_(open_tokenizer(settings_, config_)),
-      fingerprint_(fingerprint_of(settings_, config_, tokenizer_)) {}
+      folder_(open_encoder_folder(settings_.folder, settings_.max_length)),
+      tokenizer_(open_tokenizer(folder_, settings_.special_tokens)),
+      fingerprint_(fingerprint_of(folder_, tokenizer_)) {}
 
 void Encoder::load() {
-  if (!model_) model_ = std::make_unique<Bert>(settings_.folder, torch_device(compute_.device));
+  if (!model_) model_ = std::make_unique<Bert>(folder_, torch_device(compute_.device));
 }
 
 Encoder::Tokens Encoder::tokenise(std::span<const std::string_view> texts) {
@@ -89,7 +85,7 @@ Encoder::Tokens Encoder::tokenise(std::span<const std::string_view> texts) {
   tokens.ids.resize(texts.size());
   at::parallel_for(0, static_cast<int64_t>(texts.size()), 64, [&](int64_t begin, int64_t end) {
     for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i) {
-      tokens.ids[i] = tokenizer_.encode(texts[i], settings_.max_length).ids;
+      tokens.ids[i] = tokenizer_.encode(texts[i], folder_.max_length).ids;
     }
   });
   for (const auto& ids : tokens.ids) tokens.lengths.push_back(static_cast<int32_t>(ids.size()));
@@ -102,7 +98,7 @@ TextLengths Encoder::lengths(std::span<const std::string_view> texts) const {
   std::vector<char> truncated(texts.size());
   at::parallel_for(0, static_cast<int64_t>(texts.size()), 64, [&](int64_t begin, int64_t end) {
     for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i) {
-      const auto encoding = tokenizer_.encode(texts[i], settings_.max_length);
+      const auto encoding = tokenizer_.encode(texts[i], folder_.max_length);
       lengths.tokens[i] = static_cast<int32_t>(encoding.ids.size());
       truncated[i] = encoding.truncated;
     }
@@ -113,16 +109,16 @@ TextLengths Encoder::lengths(std::span<const std::string_view> texts) const {
 
 const at::Tensor* Encoder::weight(const std::string& name) const {
   std::call_once(weights_read_, [&] {
-    weights_ = std::make_unique<BertWeights>(settings_.folder / "model.safetensors", config_,
+    weights_ = std::make_unique<BertWeights>(folder_.checkpoint(), folder_.config,
                                              torch_device(Device::kCpu));
   });
   return weights_->find(name);
 }
 
 int64_t Encoder::flops(int64_t length) const {
-  const int64_t h = config_.hidden;
-  return config_.layers *
-         (2 * (4 * h * h + 2 * h * config_.intermediate) * length + 4 * h * length * length);
+  const int64_t h = folder_.config.hidden;
+  return folder_.config.layers *
+         (2 * (4 * h * h + 2 * h * folder_.config.intermediate) * length + 4 * h * length * length);
 }
 
 std::vector<int64_t> Encoder::fill_from_cache(std::span<const std::string_view> texts,
@@ -134,10 +130,10 @@ std::vector<int64_t> Encoder::fill_from_cache(std::span<const std::string_view> 
     const bool hit =
         cacheable &&
         std::all_of(request.pooled.begin(), request.pooled.end(), [&](const PooledKey& key) {
-          const float* cached = cache_->find(fingerprint_, key, config_.hidden, digest);
+          const float* cached = cache_->find(fingerprint_, key, folder_.config.hidden, digest);
           if (cached == nullptr) return false;
-          std::copy_n(cached, config_.hidden,
-                      out.pooled.at(key).mutable_data_ptr<float>() + row * config_.hidden);
+          std::copy_n(cached, folder_.config.hidden,
+                      out.pooled.at(key).mutable_data_ptr<float>() + row * folder_.config.hidden);
           return true;
         });
     if (!hit) missing.push_back(row);
@@ -157,7 +153,7 @@ Features Encoder::encode(std::span<const std::string_view> texts, const FeatureR
   if (request.empty()) return out;
 
   for (const PooledKey& key : request.pooled)
-    out.pooled[key] = at::empty({n, config_.hidden}, at::kFloat);
+    out.pooled[key] = at::empty({n, folder_.config.hidden}, at::kFloat);
   const std::vector<int64_t> missing = fill_from_cache(texts, request, out);
   counters_.texts += n;
   counters_.forwards += static_cast<int64_t>(missing.size());
@@ -187,7 +183,7 @@ void Encoder::allocate_ragged(const FeatureRequest& request, const Tokens& token
   for (const int32_t length : tokens.lengths)
     out.row_offsets.push_back(out.row_offsets.back() + length);
   for (const int layer : request.hidden)
-    out.hidden[layer] = at::empty({out.row_offsets.back(), config_.hidden}, at::kFloat);
+    out.hidden[layer] = at::empty({out.row_offsets.back(), folder_.config.hidden}, at::kFloat);
   if (!request.tokens) return;
   out.token_ids = at::empty({out.row_offsets.back()}, at::kInt);
   int32_t* destination = out.token_ids.mutable_data_ptr<int32_t>();

@@ -14,6 +14,7 @@
 #include "base/run_context.h"
 #include "encoder/bert.h"
 #include "encoder/bert_weights.h"
+#include "encoder/encoder_folder.h"
 #include "encoder/feature_cache.h"
 #include "encoder/features.h"
 #include "text/tokenizer.h"
@@ -21,8 +22,8 @@
 namespace moecollab::encoder {
 
 struct EncoderSettings {
-  fs::path folder;
-  int max_length = 256;  // tokens, [CLS] and [SEP] included
+  fs::path folder;                // as open_encoder_folder() takes it
+  std::optional<int> max_length;  // tokens, [CLS] and [SEP] included; none: the encoder's default
   text::SpecialTokens special_tokens = text::SpecialTokens::kSplit;
 };
 
@@ -53,8 +54,11 @@ class Encoder {
   Encoder(EncoderSettings settings, const Compute& compute, int64_t batch_tokens,
           std::shared_ptr<FeatureCache> cache, const RunContext& context);
 
-  const BertConfig& config() const { return config_; }
+  const BertConfig& config() const { return folder_.config; }
   const EncoderSettings& settings() const { return settings_; }
+  int max_length() const { return folder_.max_length; }
+  // What its folder says and is done otherwise, a sentence each.
+  const std::vector<std::string>& notes() const { return folder_.notes; }
   const std::string& fingerprint() const { return fingerprint_; }
   const EncoderCounters& counters() const { return counters_; }
 
@@ -104,7 +108,7 @@ class Encoder {
   int64_t batch_tokens_;
   std::shared_ptr<FeatureCache> cache_;
   RunContext context_;
-  BertConfig config_;
+  EncoderFolder folder_;
   text::Tokenizer tokenizer_;
   std::string fingerprint_;
   std::unique_ptr<Bert> model_;

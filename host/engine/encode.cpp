@@ -46,6 +46,9 @@ Json run_encode(const EncodeOptions& options, const RunContext& context) {
   const std::vector<std::string_view> views(texts.begin(), texts.end());
   encoder::Encoder encoder(settings_of(options), options.compute, options.batch_tokens, nullptr,
                            context);
+  if (options.encoder) {
+    for (const std::string& note : encoder.notes()) context.log.note(note);
+  }
   const auto layers = static_cast<int>(encoder.config().layers);
   const encoder::PooledKey key{layers, encoder::Pooling::kMean};
   encoder::FeatureRequest request;
@@ -81,12 +84,13 @@ Json run_encode(const EncodeOptions& options, const RunContext& context) {
 
 Json run_encoder_facts(const WhereOptions& options) {
   const encoder::EncoderSettings settings = settings_of(options);
-  const encoder::BertConfig config = encoder::read_bert_config(settings.folder);
+  const encoder::EncoderFolder opened =
+      encoder::open_encoder_folder(settings.folder, settings.max_length);
   return {{"folder", settings.folder.string()},
           {"fingerprint", encoder::fingerprint(settings)},
-          {"layers", config.layers},
-          {"hidden", config.hidden},
-          {"max_length", settings.max_length}};
+          {"layers", opened.config.layers},
+          {"hidden", opened.config.hidden},
+          {"max_length", opened.max_length}};
 }
 
 }  // namespace moecollab::engine

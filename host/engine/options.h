@@ -22,8 +22,9 @@ namespace moecollab::engine {
 // Where a verb finds and leaves things.
 struct WhereOptions {
   fs::path registry = "registry";
-  std::optional<fs::path> encoder;    // --encoder: overrides the registry's path
-  int max_length = 256;               // tokens; of a new registry, and of encode and tokenize
+  std::optional<fs::path> encoder;  // --encoder: overrides the registry's path
+  // Tokens, of a new registry, and of encode and tokenize; none: the encoder's default.
+  std::optional<int> max_length;
   std::optional<fs::path> cache_dir;  // none: the user's cache folder
   bool no_cache = false;
 };

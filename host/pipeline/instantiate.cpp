@@ -102,7 +102,7 @@ experts::ExpertSetup setup_of(const registry::Package& package, const encoder::E
     setup.encoder = &encoder->config();
     setup.encoder_weights = encoder;
     setup.encoder_fingerprint = encoder->fingerprint();
-    setup.max_length = encoder->settings().max_length;
+    setup.max_length = encoder->max_length();
     for (const int64_t layer : manifest.input.resolve_layers(encoder->config().layers)) {
       setup.layers.push_back(static_cast<int32_t>(layer));
     }

@@ -24,7 +24,7 @@ registry::HostFacts host_facts(const encoder::Encoder* encoder) {
   if (encoder != nullptr) {
     facts.encoder_fingerprint = encoder->fingerprint();
     facts.layers = encoder->config().layers;
-    facts.max_length = encoder->settings().max_length;
+    facts.max_length = encoder->max_length();
   }
   return facts;
 }
@@ -34,7 +34,7 @@ encoder::EncoderSettings encoder_settings(const registry::EncoderEntry& entry,
   encoder::EncoderSettings settings;
   settings.folder =
       fs::path(entry.path).is_absolute() ? fs::path(entry.path) : registry_folder / entry.path;
-  settings.max_length = static_cast<int>(entry.max_length);
+  if (entry.max_length) settings.max_length = static_cast<int>(*entry.max_length);
   settings.special_tokens = entry.special_tokens == "literal" ? text::SpecialTokens::kLiteral
                                                               : text::SpecialTokens::kSplit;
   return settings;
@@ -74,6 +74,10 @@ void Pool::open_encoder() {
   encoder_ = std::make_unique<encoder::Encoder>(settings, options_.compute, options_.batch_tokens,
                                                 options_.cache, context());
   const std::string& stated = registry_.encoder.fingerprint;
+  // They were said when the fingerprint was recorded.
+  if (stated.empty()) {
+    for (const std::string& note : encoder_->notes()) context().log.note(note);
+  }
   if (!stated.empty() && stated != encoder_->fingerprint()) {
     throw Error(
         "E_ENCODER_FINGERPRINT",

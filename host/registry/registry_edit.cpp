@@ -33,9 +33,9 @@ std::string with_crlf(const std::string& text) {
 }  // namespace
 
 std::string new_registry_text(const EncoderEntry& encoder) {
-  Json table = {{"path", encoder.path},
-                {"max_length", encoder.max_length},
-                {"special_tokens_in_text", encoder.special_tokens}};
+  Json table = {{"path", encoder.path}};
+  if (encoder.max_length) table["max_length"] = *encoder.max_length;
+  table["special_tokens_in_text"] = encoder.special_tokens;
   if (!encoder.fingerprint.empty()) table["fingerprint"] = encoder.fingerprint;
   Json root = {{"schema", 1}};
   root["encoder"] = std::move(table);

@@ -23,7 +23,7 @@ namespace {
 EncoderEntry read_encoder(Fields table) {
   EncoderEntry encoder;
   encoder.path = table.required<std::string>("path");
-  encoder.max_length = table.value_or("max_length", encoder.max_length);
+  encoder.max_length = table.optional<int64_t>("max_length");
   encoder.special_tokens = choice(table, "special_tokens_in_text", encoder.special_tokens);
   if (const auto fingerprint = table.optional<std::string>("fingerprint")) {
     check_digest(table, "fingerprint", *fingerprint);
@@ -33,9 +33,10 @@ EncoderEntry read_encoder(Fields table) {
   if (!kPrintableShape.fits(encoder.path)) {
     table.fail("path", "must be the encoder's folder");
   }
-  if (!table.in_bounds("max_length", static_cast<double>(encoder.max_length))) {
+  if (encoder.max_length &&
+      !table.in_bounds("max_length", static_cast<double>(*encoder.max_length))) {
     table.fail("max_length", fmt::format("must be at least 3 tokens ([CLS], one, [SEP]), not {}",
-                                         encoder.max_length));
+                                         *encoder.max_length));
   }
   return encoder;
 }

@@ -18,8 +18,9 @@ namespace moecollab::registry {
 inline constexpr size_t kMaxRegistry = size_t{64} << 10;  // bytes
 
 struct EncoderEntry {
-  std::string path;                      // folder as written; empty = no encoder stated
-  int64_t max_length = 256;              // tokens, [CLS] and [SEP] included
+  std::string path;  // folder as written; empty = no encoder stated
+  // Tokens, [CLS] and [SEP] included; none: 256, or the encoder's positions if these are fewer.
+  std::optional<int64_t> max_length;
   std::string special_tokens = "split";  // split | literal: "[SEP]" in a text is the token, or text
   std::string fingerprint;               // 64 hexadecimal digits; empty = not recorded
   bool operator==(const EncoderEntry&) const = default;

@@ -14,8 +14,7 @@ const Record& wanted_encoder_record() {
           {.name = "max_length",
            .type = KeyType::kInteger,
            .meaning = "Tokens per text, [CLS] and [SEP] included; what is longer is cut and "
-                      "counted.",
-           .fallback = "256",
+                      "counted. Absent: 256, or the encoder's positions if these are fewer.",
            .least = 3},
           {.name = "special_tokens_in_text",
            .meaning = "What \"[SEP]\" written in a text is: split, the special token; literal, "

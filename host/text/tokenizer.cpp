@@ -45,10 +45,9 @@ std::vector<std::string> standard_special_tokens(const Vocabulary& vocabulary) {
 }  // namespace
 
 Tokenizer Tokenizer::from_folder(const fs::path& encoder_folder, SpecialTokens policy) {
-  Vocabulary vocabulary = Vocabulary::from_file(encoder_folder / "vocab.txt");
-  TokenizerSettings settings = read_tokenizer_settings(encoder_folder, vocabulary);
-  return Tokenizer(std::move(vocabulary), settings.normalizer, policy,
-                   std::move(settings.special_tokens));
+  TokenizerFiles files = read_tokenizer_files(encoder_folder);
+  return Tokenizer(std::move(files.vocabulary), files.normalizer, policy,
+                   std::move(files.special_tokens));
 }
 
 Tokenizer::Tokenizer(Vocabulary vocabulary, NormalizerOptions options, SpecialTokens policy,

@@ -28,10 +28,8 @@ class Tokenizer {
     bool truncated = false;         // whether tokens were left out for max_length
   };
 
-  // Reads vocab.txt and, of tokenizer.json (or, if that is absent, tokenizer_config.json), the
-  // normaliser's options and the special tokens. Throws E_ENCODER naming the file if one is
-  // missing, unreadable, not JSON, or asks for what this tokenizer does not do; E_VOCAB as
-  // Vocabulary::from_file.
+  // Reads what read_tokenizer_files() reads. Throws E_ENCODER naming the file if one is missing,
+  // unreadable, not JSON, or asks for what this tokenizer does not do; E_VOCAB as Vocabulary does.
   static Tokenizer from_folder(const fs::path& encoder_folder, SpecialTokens policy);
 
   // Special tokens are the given ones, each not empty and in the vocabulary; if none are given,

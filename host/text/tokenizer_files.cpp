@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/fields.h"
+#include "base/git_lfs.h"
 #include "base/json.h"
 #include "base/strings.h"
 #include "text/unicode.h"
@@ -30,14 +31,16 @@ bool is_there(const fs::path& file) {
   return fs::symlink_status(file, ignored).type() != fs::file_type::not_found;
 }
 
-// Reads tokenizer.json without keeping model.vocab, 98 % of the file: its entries are compared with
-// vocab.txt as they pass by.
+// Reads tokenizer.json without keeping model.vocab, 98 % of the file, as JSON: its entries are
+// compared with vocab.txt as they pass by, or collected if there is no vocab.txt.
 class DocumentReader {
  public:
-  DocumentReader(const fs::path& file, const Vocabulary& vocabulary)
-      : file_(file), vocabulary_(vocabulary) {}
+  // `lines`: vocab.txt, if there is one.
+  DocumentReader(const fs::path& file, std::optional<Vocabulary> lines)
+      : file_(file), lines_(std::move(lines)) {}
 
   Json read() {
+    refuse_lfs_pointer(file_, kCode);
     const std::string bytes = read_file(file_, kCode, kMaxFileBytes);
     const auto filter = [this](int depth, Json::parse_event_t event, const Json& value) {
       return keep(depth, event, value);
@@ -49,14 +52,19 @@ class DocumentReader {
     }
   }
 
-  // Throws unless model.vocab and vocab.txt agreed. A step of its own, as a file of another kind of
-  // tokenizer is better refused for that.
-  void check_vocabulary() const {
-    if (!difference_.empty()) fail(file_, difference_, kMismatchHint);
-    if (entries_ >= vocabulary_.distinct()) return;
-    fail(file_,
-         fmt::format("model.vocab holds {} tokens, vocab.txt {}", entries_, vocabulary_.distinct()),
-         kMismatchHint);
+  // Once, after read(). Throws unless model.vocab is as vocab.txt, or a vocabulary of its own. A
+  // step of its own, as a file of another kind of tokenizer is better refused for that.
+  Vocabulary vocabulary() {
+    if (!fault_.empty()) fail(file_, fault_, lines_ ? kMismatchHint : kKindHint);
+    if (!lines_) {
+      return Vocabulary::from_entries(std::move(entries_), file_.string() + ": model.vocab");
+    }
+    if (count_ < lines_->distinct()) {
+      fail(file_,
+           fmt::format("model.vocab holds {} tokens, vocab.txt {}", count_, lines_->distinct()),
+           kMismatchHint);
+    }
+    return *std::move(lines_);
   }
 
  private:
@@ -71,26 +79,41 @@ class DocumentReader {
       return !in_vocab;
     }
     if (!in_vocab) return true;
-    ++entries_;
-    compare(keys_[3], value);
+    ++count_;
+    if (lines_) {
+      compare(keys_[3], value);
+    } else {
+      collect(keys_[3], value);
+    }
     return false;
   }
 
   void compare(const std::string& token, const Json& id) {
-    const int32_t line_id = vocabulary_.find(token);
-    if (!difference_.empty() || id == line_id) return;
+    const int32_t line_id = lines_->find(token);
+    if (!fault_.empty() || id == line_id) return;
     // Readers of vocab.txt differ over trailing white space; no text maps to such a token anyway.
     if (trim_end(token) != token) return;
-    difference_ = fmt::format("model.vocab gives `{}` the id {}, vocab.txt {}", escaped(token, 80),
-                              id.is_number() ? to_line(id) : "(no number)",
-                              line_id == Vocabulary::kAbsent ? "none" : std::to_string(line_id));
+    fault_ = fmt::format("model.vocab gives `{}` the id {}, vocab.txt {}", escaped(token, 80),
+                         id.is_number() ? to_line(id) : "(no number)",
+                         line_id == Vocabulary::kAbsent ? "none" : std::to_string(line_id));
+  }
+
+  void collect(const std::string& token, const Json& id) {
+    if (!fault_.empty()) return;
+    if (id.is_number_integer()) {
+      entries_.push_back({token, id.get<int64_t>()});
+    } else {
+      fault_ = fmt::format("model.vocab gives `{}` the id {}, expected an integer",
+                           escaped(token, 80), id.is_number() ? to_line(id) : "(no number)");
+    }
   }
 
   const fs::path& file_;
-  const Vocabulary& vocabulary_;
+  std::optional<Vocabulary> lines_;
   std::array<std::string, 4> keys_;  // by depth
-  int64_t entries_ = 0;
-  std::string difference_;  // the first one
+  int64_t count_ = 0;
+  std::vector<Vocabulary::Entry> entries_;
+  std::string fault_;  // the first one
 };
 
 Fields section(Fields& parent, const std::string& key) {
@@ -168,15 +191,19 @@ void check_post_processor(Fields& document) {
   check_template(fields, "pair", "[CLS]:0 A:0 [SEP]:0 B:1 [SEP]:1");
 }
 
-std::vector<std::string> read_special_tokens(Fields& document, const Vocabulary& vocabulary) {
+std::vector<std::string> read_special_tokens(Fields& document, const Vocabulary& vocabulary,
+                                             bool from_lines) {
   std::vector<std::string> tokens;
   for (Fields& entry : document.tables("added_tokens")) {
     const auto content = entry.required<std::string>("content");
     const auto id = entry.required<int64_t>("id");
     if (content.empty() || vocabulary.find(content) != id) {
-      entry.fail("content",
-                 fmt::format("`{}` is not line {} of vocab.txt", escaped(content, 80), id + 1),
-                 "tokens added after training are not supported");
+      entry.fail(
+          "content",
+          from_lines
+              ? fmt::format("`{}` is not line {} of vocab.txt", escaped(content, 80), id + 1)
+              : fmt::format("`{}` has not the id {} in model.vocab", escaped(content, 80), id),
+          "tokens added after training are not supported");
     }
     require_value(entry, "special", true);
     for (const char* flag : {"normalized", "single_word", "lstrip", "rstrip"}) {
@@ -187,23 +214,24 @@ std::vector<std::string> read_special_tokens(Fields& document, const Vocabulary&
   return tokens;
 }
 
-TokenizerSettings from_tokenizer_json(const fs::path& file, const Vocabulary& vocabulary) {
-  DocumentReader reader(file, vocabulary);
+TokenizerFiles from_tokenizer_json(const fs::path& file, std::optional<Vocabulary> lines) {
+  const bool from_lines = lines.has_value();
+  DocumentReader reader(file, std::move(lines));
   Fields document(reader.read(), {file.string(), kCode});
   check_model(document);
-  TokenizerSettings settings;
-  settings.normalizer = read_normalizer(document);
+  const NormalizerOptions normalizer = read_normalizer(document);
   Fields splitter = section(document, "pre_tokenizer");
   require_value<std::string>(splitter, "type", "BertPreTokenizer");
   check_post_processor(document);
-  reader.check_vocabulary();
-  settings.special_tokens = read_special_tokens(document, vocabulary);
-  return settings;
+  Vocabulary vocabulary = reader.vocabulary();
+  std::vector<std::string> special_tokens = read_special_tokens(document, vocabulary, from_lines);
+  return {std::move(vocabulary), normalizer, std::move(special_tokens)};
 }
 
 // The names and defaults of transformers' BertTokenizer, but for do_lower_case: a wrong guess there
 // would go unnoticed and cost accuracy, so the file has to say.
-TokenizerSettings from_tokenizer_config(const fs::path& file) {
+TokenizerFiles from_tokenizer_config(const fs::path& file, Vocabulary vocabulary) {
+  refuse_lfs_pointer(file, kCode);
   Json content;
   try {
     content = parse_json(read_file(file, kCode, kMaxFileBytes), kMaxDepth);
@@ -215,21 +243,40 @@ TokenizerSettings from_tokenizer_config(const fs::path& file) {
   if (kind != "BertTokenizer" && kind != "BertTokenizerFast") {
     fields.fail("tokenizer_class", fmt::format("is {}", escaped(kind, 80)), kKindHint);
   }
-  TokenizerSettings settings;
-  settings.normalizer.lowercase = fields.required<bool>("do_lower_case");
-  settings.normalizer.handle_chinese_chars = fields.value_or("tokenize_chinese_chars", true);
-  settings.normalizer.strip_accents = read_strip_accents(fields, settings.normalizer.lowercase);
-  return settings;
+  NormalizerOptions normalizer;
+  normalizer.lowercase = fields.required<bool>("do_lower_case");
+  normalizer.handle_chinese_chars = fields.value_or("tokenize_chinese_chars", true);
+  normalizer.strip_accents = read_strip_accents(fields, normalizer.lowercase);
+  return {std::move(vocabulary), normalizer, std::nullopt};
+}
+
+// Files of tokenizers of another kind, as their models have them.
+std::string other_kind_in(const fs::path& folder) {
+  for (const auto& [file, kind] : {std::pair{"vocab.json", "BPE"},
+                                   {"merges.txt", "BPE"},
+                                   {"sentencepiece.bpe.model", "SentencePiece"},
+                                   {"spiece.model", "SentencePiece"},
+                                   {"tokenizer.model", "SentencePiece"}}) {
+    if (is_there(folder / file)) return fmt::format(", but {}, of a {} tokenizer", file, kind);
+  }
+  return {};
 }
 
 }  // namespace
 
-TokenizerSettings read_tokenizer_settings(const fs::path& encoder_folder,
-                                          const Vocabulary& vocabulary) {
+TokenizerFiles read_tokenizer_files(const fs::path& encoder_folder) {
+  const fs::path lines = encoder_folder / "vocab.txt";
   const fs::path whole = encoder_folder / "tokenizer.json";
   const fs::path config = encoder_folder / "tokenizer_config.json";
-  if (is_there(whole)) return from_tokenizer_json(whole, vocabulary);
-  if (is_there(config)) return from_tokenizer_config(config);
+  if (!is_there(lines)) {
+    if (is_there(whole)) return from_tokenizer_json(whole, std::nullopt);
+    const std::string other = other_kind_in(encoder_folder);
+    fail(encoder_folder, "the folder holds neither vocab.txt nor tokenizer.json" + other,
+         other.empty() ? "copy one of them from the model" : kKindHint);
+  }
+  Vocabulary vocabulary = Vocabulary::from_file(lines);
+  if (is_there(whole)) return from_tokenizer_json(whole, std::move(vocabulary));
+  if (is_there(config)) return from_tokenizer_config(config, std::move(vocabulary));
   fail(encoder_folder, "the folder holds neither tokenizer.json nor tokenizer_config.json",
        "copy one of them from the model: it says whether text is lowercased");
 }

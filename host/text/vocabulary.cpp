@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/git_lfs.h"
 #include "base/strings.h"
 #include "text/unicode.h"
 
@@ -19,7 +20,9 @@ constexpr std::string_view kContinuation = "##";
 // being held in memory.
 class Vocabulary::Builder {
  public:
-  explicit Builder(std::string name) : name_(std::move(name)) {}
+  enum class Source { kLines, kEntries };
+  explicit Builder(std::string name, Source source = Source::kLines)
+      : name_(std::move(name)), source_(source) {}
 
   void add(std::string_view bytes) {
     while (!bytes.empty()) {
@@ -35,9 +38,42 @@ class Vocabulary::Builder {
     }
   }
 
+  void add(Entry entry) {
+    const std::string token = escaped(entry.token, 80);
+    const auto refuse = [&](const std::string& what) {
+      throw Error("E_VOCAB", fmt::format("{}: {}", name_, what), hint());
+    };
+    if (entry.id < vocabulary_.size()) {
+      refuse(entry.id < 0 ? fmt::format("`{}` has the id {}", token, entry.id)
+                          : fmt::format("`{}` and `{}` have the same id {}",
+                                        escaped(vocabulary_.tokens_.back(), 80), token, entry.id));
+    }
+    if (entry.id >= kMaxTokens) {
+      refuse(fmt::format("`{}` has the id {}, more than the {} tokens allowed", token, entry.id,
+                         kMaxTokens));
+    }
+    if (entry.token.size() > kMaxLineBytes) {
+      refuse(fmt::format("the token `{}` has over {} bytes", token, kMaxLineBytes));
+    }
+    if (entry.token.find('\n') != std::string::npos) {
+      refuse(fmt::format("the token `{}` holds a line end", token));
+    }
+    vocabulary_.tokens_.resize(static_cast<size_t>(entry.id));
+    // A line's trailing white space is trimmed; with it, it is a token that no text maps to.
+    if (trim_end(entry.token) == entry.token) {
+      add_token(std::move(entry.token));
+    } else {
+      vocabulary_.tokens_.emplace_back(trim_end(entry.token));
+    }
+  }
+
   Vocabulary finish() {
     if (!line_.empty()) add_line();
-    if (vocabulary_.tokens_.empty()) throw Error("E_VOCAB", name_ + ":1: the file is empty", kHint);
+    if (vocabulary_.tokens_.empty()) {
+      throw Error("E_VOCAB",
+                  name_ + (source_ == Source::kLines ? ":1: the file is empty" : ": it is empty"),
+                  hint());
+    }
     vocabulary_.unknown_ = required("[UNK]");
     vocabulary_.classification_ = required("[CLS]");
     vocabulary_.separator_ = required("[SEP]");
@@ -47,13 +83,15 @@ class Vocabulary::Builder {
   }
 
  private:
-  static constexpr const char* kHint =
-      "copy vocab.txt again from the model that the encoder's weights belong to";
+  std::string hint() const {
+    return fmt::format("copy {} again from the model that the encoder's weights belong to",
+                       source_ == Source::kLines ? "vocab.txt" : "tokenizer.json");
+  }
 
   int32_t line_number() const { return vocabulary_.size() + 1; }
 
   [[noreturn]] void fail(const std::string& what) const {
-    throw Error("E_VOCAB", fmt::format("{}:{}: {}", name_, line_number(), what), kHint);
+    throw Error("E_VOCAB", fmt::format("{}:{}: {}", name_, line_number(), what), hint());
   }
 
   void add_line() {
@@ -87,8 +125,11 @@ class Vocabulary::Builder {
   int32_t required(const char* token) const {
     const int32_t id = vocabulary_.find(token);
     if (id == kAbsent) {
-      throw Error("E_VOCAB",
-                  fmt::format("{}: no line of {} is {}", name_, vocabulary_.size(), token), kHint);
+      throw Error(
+          "E_VOCAB",
+          fmt::format("{}: no {} of {} is {}", name_, source_ == Source::kLines ? "line" : "token",
+                      vocabulary_.size(), token),
+          hint());
     }
     return id;
   }
@@ -106,6 +147,7 @@ class Vocabulary::Builder {
   }
 
   std::string name_;
+  Source source_;
   std::string line_;
   Vocabulary vocabulary_;
   int64_t duplicates_ = 0;
@@ -114,6 +156,7 @@ class Vocabulary::Builder {
 };
 
 Vocabulary Vocabulary::from_file(const fs::path& path) {
+  refuse_lfs_pointer(path, "E_VOCAB");
   Builder builder(path.string());
   for_each_chunk(path, "E_ENCODER", [&](std::string_view bytes) { builder.add(bytes); });
   return builder.finish();
@@ -122,6 +165,13 @@ Vocabulary Vocabulary::from_file(const fs::path& path) {
 Vocabulary Vocabulary::parse(std::string_view bytes, const std::string& name) {
   Builder builder(name);
   builder.add(bytes);
+  return builder.finish();
+}
+
+Vocabulary Vocabulary::from_entries(std::vector<Entry> entries, const std::string& name) {
+  std::ranges::sort(entries, {}, &Entry::id);
+  Builder builder(name, Builder::Source::kEntries);
+  for (Entry& entry : entries) builder.add(std::move(entry));
   return builder.finish();
 }
 

@@ -1,4 +1,4 @@
-// A WordPiece vocabulary: vocab.txt of a BERT model.
+// A WordPiece vocabulary: vocab.txt of a BERT model, or model.vocab of its tokenizer.json.
 #pragma once
 
 #include <cstdint>
@@ -32,6 +32,17 @@ class Vocabulary {
   static Vocabulary from_file(const fs::path& path);
   // The same from memory; `name` stands for the file in messages.
   static Vocabulary parse(std::string_view bytes, const std::string& name);
+
+  struct Entry {
+    std::string token;  // UTF-8
+    int64_t id;
+  };
+  // From model.vocab of tokenizer.json, in any order; `name` stands for it in messages. Gives what
+  // vocab.txt of the same tokens gives. An id without a token, which is what a line is whose token
+  // stands again later, is like an empty line: no text maps to it. Throws E_VOCAB for what
+  // from_file refuses, a negative id, an id of two tokens, or a token with a line end, which
+  // vocab.txt cannot hold.
+  static Vocabulary from_entries(std::vector<Entry> entries, const std::string& name);
 
   int32_t size() const { return static_cast<int32_t>(tokens_.size()); }
   // Tokens that text can map to: size() less the lines whose token stands again later.

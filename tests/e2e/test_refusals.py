@@ -320,9 +320,9 @@ class Options(EndToEnd):
 
 
 class Encoder(EndToEnd):
-    def encode(self, folder):
-        texts = self.write("t.txt", "hello\n")
-        return run("encode", "--encoder", folder, "--input", texts, "--format", "lines", "--output", self.folder / "o.safetensors")
+    def encode(self, folder, output="o.safetensors"):
+        texts = self.write("t.txt", "hello\nunwanted, running\n")
+        return run("encode", "--encoder", folder, "--input", texts, "--format", "lines", "--output", self.folder / output)
 
     def copy(self):
         folder = self.folder / "encoder"
@@ -334,12 +334,32 @@ class Encoder(EndToEnd):
         return folder
 
     def test_each_missing_file(self):
-        for name in ("config.json", "vocab.txt", "model.safetensors"):
+        for name in ("config.json", "tokenizer.json", "model.safetensors"):
             folder = self.copy()
+            (folder / "vocab.txt").unlink()
             (folder / name).unlink()
             done = self.encode(folder)
             self.assertEqual(done.returncode, 4, done.stderr)
             self.assertIn(name, done.stderr)
+
+    def test_tokenizer_json_alone_is_the_same_encoder(self):
+        folder = self.copy()
+        self.assertEqual(self.encode(folder, "both.safetensors").returncode, 0)
+        (folder / "vocab.txt").unlink()
+        self.assertEqual(self.encode(folder, "alone.safetensors").returncode, 0)
+        self.assertEqual((self.folder / "alone.safetensors").read_bytes(), (self.folder / "both.safetensors").read_bytes())
+        done = self.eval(self.shared / "registry", "--encoder", folder)
+        self.assertEqual(done.returncode, 0, done.stderr)
+
+    def test_what_lies_there_instead_is_named(self):
+        folder = self.copy()
+        (folder / "model.safetensors").unlink()
+        (folder / "pytorch_model.bin").write_bytes(b"never opened")
+        self.assertRefused(self.encode(folder), 4, "E_ENCODER", "pytorch_model.bin, a pickle", "weights_only=True")
+        (folder / "model.safetensors").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 90868376\n")
+        self.assertRefused(self.encode(folder), 4, "E_ST_GIT_LFS", "90868376", "git lfs pull")
+        self.assertRefused(self.encode(folder.parent), 4, "E_ENCODER", "an encoder lies below it: encoder")
+        self.assertRefused(run("tokenize", self.folder / "t.txt", "--encoder", folder.parent), 4, "E_ENCODER", "an encoder lies below it: encoder")
 
     def test_damaged_files(self):
         folder = self.copy()

@@ -14,6 +14,7 @@
 #include "registry/minisign.h"
 #include "registry/registry_file.h"
 #include "text/normalizer.h"
+#include "weights/checkpoint.h"
 #include "weights/safetensors.h"
 
 namespace moecollab::fuzz {
@@ -87,6 +88,11 @@ constexpr Parser kParsers[] = {
               std::string(8, '\1');
      },
      safetensors},
+    {"checkpoint_index",
+     [] {
+       return std::string(R"({"metadata":{"total_size":8},"weight_map":{"a":"1.safetensors"}})");
+     },
+     [](Bytes bytes) { weights::parse_checkpoint_index(bytes, "fuzz.json"); }},
     {"jsonl", [] { return file("samples/data/news/dev.jsonl"); },
      [](Bytes bytes) { records(bytes, data::Format::kJsonl); }},
     {"csv", [] { return std::string("text,label\r\n\"a \"\"quoted\"\" text\",x\nplain,y\n"); },

@@ -47,12 +47,56 @@ class TinyEncoder {
   }
   void write_weights(const std::string& prefix = "") const {
     std::vector<weights::TensorSource> sources;
-    for (const auto& [name, tensor] : tensors_) {
-      sources.push_back(weights::f32_source(
-          prefix + name, tensor.sizes().vec(),
-          {tensor.const_data_ptr<float>(), static_cast<size_t>(tensor.numel())}));
-    }
+    for (const auto& [name, tensor] : tensors_) sources.push_back(source_of(prefix + name, tensor));
     weights::write_safetensors(folder() / "model.safetensors", sources);
+  }
+  // In place of model.safetensors: two files with every other tensor, and their index.
+  void write_shards() const {
+    Json index;
+    std::array<std::vector<weights::TensorSource>, 2> sources;
+    for (const auto& [name, tensor] : tensors_) {
+      const size_t shard = index["weight_map"].size() % 2;
+      sources[shard].push_back(source_of(name, tensor));
+      index["weight_map"][name] = fmt::format("model-{}.safetensors", shard + 1);
+    }
+    for (size_t shard : {0, 1}) {
+      weights::write_safetensors(folder() / fmt::format("model-{}.safetensors", shard + 1),
+                                 sources[shard]);
+    }
+    write_file_atomic(folder() / "model.safetensors.index.json", to_text(index));
+    fs::remove(folder() / "model.safetensors");
+  }
+  // With the same vocabulary as vocab.txt.
+  void write_tokenizer_json() const {
+    Json vocabulary;
+    for (size_t id = 0; id < kWords.size(); ++id) vocabulary[kWords[id]] = id;
+    const Json special = Json::array({"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"});
+    Json added = Json::array();
+    for (const Json& token : special) {
+      added.push_back({{"id", added.size()},
+                       {"content", token},
+                       {"special", true},
+                       {"normalized", false},
+                       {"single_word", false},
+                       {"lstrip", false},
+                       {"rstrip", false}});
+    }
+    write_file_atomic(folder() / "tokenizer.json",
+                      to_text({{"added_tokens", added},
+                               {"normalizer",
+                                {{"type", "BertNormalizer"},
+                                 {"clean_text", true},
+                                 {"handle_chinese_chars", true},
+                                 {"strip_accents", nullptr},
+                                 {"lowercase", true}}},
+                               {"pre_tokenizer", {{"type", "BertPreTokenizer"}}},
+                               {"post_processor", {{"type", "BertProcessing"}}},
+                               {"model",
+                                {{"type", "WordPiece"},
+                                 {"unk_token", "[UNK]"},
+                                 {"continuing_subword_prefix", "##"},
+                                 {"max_input_chars_per_word", 100},
+                                 {"vocab", vocabulary}}}}));
   }
 
   // All hidden states [layers + 1] of one sequence, [length, H] double: modeling_bert.py to the
@@ -97,6 +141,11 @@ class TinyEncoder {
   }
 
  private:
+  static weights::TensorSource source_of(const std::string& name, const at::Tensor& tensor) {
+    return weights::f32_source(
+        name, tensor.sizes().vec(),
+        {tensor.const_data_ptr<float>(), static_cast<size_t>(tensor.numel())});
+  }
   void write_vocabulary() {
     std::string text;
     for (const char* word : kWords) text += std::string(word) + "\n";

@@ -3,6 +3,7 @@
 
 #include <thread>
 
+#include "torch/tiny_encoder.h"
 #include "unit/registry/fixtures.h"
 
 namespace moecollab::contribution {
@@ -30,6 +31,57 @@ struct InstallTest : ::testing::Test {
   TemporaryFolder root, packages;
   fs::path registry = root.path(), legal = registry / "experts" / "legal";
 };
+
+// The folder `top` that holds an encoder, and what a registry made in it says of the encoder's
+// path.
+struct NewRegistryTest : ::testing::Test {
+  NewRegistryTest() {
+    fs::create_directories(top / "deps");
+    fs::copy(moecollab::testing::TinyEncoder().folder(), top / "deps" / "tiny");
+  }
+  std::string path_in(const fs::path& registry, const fs::path& encoder) {
+    ensure_registry(registry, {encoder, std::nullopt}, collecting.log());
+    const registry::EncoderEntry entry = registry::read_registry(registry).encoder;
+    const fs::path found = pipeline::encoder_settings(entry, registry).folder;
+    EXPECT_TRUE(fs::equivalent(found, encoder)) << found;
+    EXPECT_EQ(entry.max_length, 40);
+    return entry.path;
+  }
+  TemporaryFolder root;
+  fs::path top = root.path() / "top";
+  CollectingLog collecting{Log()};
+};
+
+TEST_F(NewRegistryTest, AnEncoderBesideItIsNamedRelativeToTheRegistry) {
+  EXPECT_EQ(path_in(top / "registry", top / "deps" / "tiny"), "../deps/tiny");
+  EXPECT_THAT(collecting.texts(),
+              ::testing::ElementsAre(::testing::HasSubstr("cut at 40 tokens instead of 256")));
+  EXPECT_EQ(path_in(top / "deps" / "registry", top / "registry" / ".." / "deps" / "tiny" / ""),
+            "../tiny");
+  EXPECT_EQ(path_in(top, top / "deps" / "tiny"), "deps/tiny");
+  // They move together.
+  fs::rename(top, root.path() / "moved");
+  pipeline::PoolOptions options;
+  options.registry = root.path() / "moved" / "registry";
+  EXPECT_EQ(pipeline::Pool(options).encoder()->max_length(), 40);
+}
+
+TEST_F(NewRegistryTest, AnEncoderElsewhereIsNamedByItsAbsolutePath) {
+  EXPECT_EQ(path_in(top / "a" / "registry", top / "deps" / "tiny"),
+            (fs::canonical(top) / "deps" / "tiny").string());
+}
+
+TEST_F(NewRegistryTest, LinksToTheRegistryAreSeenThrough) {
+  fs::create_directories(top / "a" / "b");
+  fs::create_directory_symlink("a/b", top / "link");
+  EXPECT_EQ(path_in(top / "link", top / "deps" / "tiny"),
+            (fs::canonical(top) / "deps" / "tiny").string());
+  fs::create_directory_symlink("../deps/tiny", top / "a" / "current");
+  EXPECT_EQ(path_in(top / "link" / "registry", top / "a" / "current"),
+            (fs::canonical(top) / "a" / "current").string());
+  fs::create_directories(top / "a" / "c");
+  EXPECT_EQ(path_in(top / "a" / "c", top / "a" / "current"), "../current");
+}
 
 TEST_F(InstallTest, CopiesThePackageAndAppendsAnEntry) {
   install(registry, package(), "legal", Log());

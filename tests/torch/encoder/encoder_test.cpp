@@ -95,6 +95,63 @@ TEST_F(EncoderTest, PrefixBertAndOldNormNamesAreAccepted) {
   EXPECT_TRUE(after.equal(before));
 }
 
+TEST_F(EncoderTest, AHeadBesideTheBertIsLeftOut) {
+  const FeatureRequest request{{{2, Pooling::kMean}}, {}, false};
+  const at::Tensor before = open().encode(kTexts, request).pooled.at({2, Pooling::kMean});
+  auto& tensors = tiny.tensors();
+  tensors["qa_outputs.weight"] = at::zeros({2, 64});
+  tiny.write_weights();
+  EXPECT_TRUE(open().encode(kTexts, request).pooled.at({2, Pooling::kMean}).equal(before));
+  // Beside "bert.…" any other name is a head's.
+  std::map<std::string, at::Tensor> prefixed = {{"score.weight", at::zeros({2, 64})}};
+  for (const auto& [name, tensor] : tensors) prefixed["bert." + name] = tensor;
+  tensors = prefixed;
+  tiny.write_weights();
+  EXPECT_TRUE(open().encode(kTexts, request).pooled.at({2, Pooling::kMean}).equal(before));
+  tensors["embeddings.LayerNorm.weight"] = at::zeros({64});
+  tiny.write_weights();
+  Encoder encoder = open();
+  EXPECT_THAT(error_of([&] { encoder.load(); }).what(), HasSubstr("LayerNorm.weight is unknown or "
+                                                                  "stands twice"));
+}
+
+TEST_F(EncoderTest, ShardsGiveTheBitsOfOneFile) {
+  const FeatureRequest request{{{2, Pooling::kMean}}, {}, false};
+  const at::Tensor before = open().encode(kTexts, request).pooled.at({2, Pooling::kMean});
+  const std::string whole = fingerprint({tiny.folder(), 16});
+  tiny.write_shards();
+  const std::string shards = fingerprint({tiny.folder(), 16});
+  EXPECT_NE(shards, whole);
+  EXPECT_TRUE(open().encode(kTexts, request).pooled.at({2, Pooling::kMean}).equal(before));
+  tiny.tensors()["embeddings.LayerNorm.bias"][0] += 1e-3;
+  tiny.write_shards();
+  EXPECT_NE(fingerprint({tiny.folder(), 16}), shards);
+  fs::remove(tiny.folder() / "model-2.safetensors");
+  const Error error = error_of([&] { open(); });
+  EXPECT_EQ(error.code(), "E_ST_INDEX");
+  EXPECT_THAT(error.what(), HasSubstr("lies in model-2.safetensors, which is missing"));
+}
+
+// The folder as transformers 5 saves it, and as sentence-transformers 0.3 laid it out.
+TEST_F(EncoderTest, OtherLayoutsOfTheSameFilesAreTheSameEncoder) {
+  const FeatureRequest request{{{2, Pooling::kMean}}, {}, false};
+  const at::Tensor before = open().encode(kTexts, request).pooled.at({2, Pooling::kMean});
+  const std::string plain = fingerprint({tiny.folder(), 16});
+  tiny.write_tokenizer_json();
+  fs::remove(tiny.folder() / "vocab.txt");
+  EXPECT_EQ(fingerprint({tiny.folder(), 16}), plain);
+  EXPECT_TRUE(open().encode(kTexts, request).pooled.at({2, Pooling::kMean}).equal(before));
+  const TemporaryFolder outer;
+  fs::copy(tiny.folder(), outer.path() / "0_Transformer");
+  write_file_atomic(
+      outer.path() / "modules.json",
+      R"([{"type": "sentence_transformers.models.Transformer", "path": "0_Transformer"}])");
+  Encoder nested({outer.path(), 16}, Compute{}, 2048, nullptr, context);
+  EXPECT_EQ(nested.fingerprint(), plain);
+  EXPECT_TRUE(nested.encode(kTexts, request).pooled.at({2, Pooling::kMean}).equal(before));
+  EXPECT_NE(nested.weight("embeddings.LayerNorm.bias"), nullptr);
+}
+
 TEST_F(EncoderTest, R37_EveryWrongTensorIsListed) {
   auto& tensors = tiny.tensors();
   tensors.erase("encoder.layer.1.output.dense.bias");
@@ -111,6 +168,7 @@ TEST_F(EncoderTest, R37_EveryWrongTensorIsListed) {
 
 TEST_F(EncoderTest, EachMissingFileIsNamed) {
   for (const char* name : {"config.json", "vocab.txt", "model.safetensors"}) {
+    SCOPED_TRACE(name);
     moecollab::testing::TinyEncoder broken;
     fs::remove(broken.folder() / name);
     const Error error = error_of([&] {
@@ -159,6 +217,14 @@ TEST_F(EncoderTest, MaxLengthBeyondThePositionsIsRefused) {
               Encoder({tiny.folder(), 41}, Compute{}, 64, nullptr, context);
             }).code(),
             "E_CONFIG");
+}
+
+TEST_F(EncoderTest, WithoutAMaxLengthThePositionsBoundIt) {
+  const Encoder encoder({tiny.folder(), std::nullopt}, Compute{}, 64, nullptr, context);
+  EXPECT_EQ(encoder.max_length(), 40);
+  EXPECT_THAT(encoder.notes(),
+              ::testing::ElementsAre(HasSubstr("cut at 40 tokens instead of 256")));
+  EXPECT_EQ(encoder.fingerprint(), fingerprint({tiny.folder(), 40}));
 }
 
 TEST_F(EncoderTest, FingerprintFollowsContent) {

@@ -36,6 +36,18 @@ TEST_F(FilesTest, ReplacesAFileAndLeavesNothingBesideIt) {
   EXPECT_THAT(names(), testing::ElementsAre("report.json"));
 }
 
+TEST_F(FilesTest, TheTargetOfALinkThatLeadsNowhereIsNamed) {
+  fs::create_symlink("../blobs/0123", file);
+  try {
+    read_file(file, "E_TEST");
+    ADD_FAILURE() << "read";
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(),
+                HasSubstr("report.json cannot be read: it is a link to ../blobs/0123, "
+                          "which does not exist"));
+  }
+}
+
 TEST_F(FilesTest, AFileOfManyWritersIsThatOfOne) {
   std::vector<std::thread> writers;
   for (const char letter : {'a', 'b', 'c', 'd'}) {

@@ -46,7 +46,7 @@ inline void expect_error(const std::function<void()>& call, const std::string& c
                          const std::string& part) {
   const Error error = error_of(call);
   EXPECT_EQ(error.code(), code) << error.what();
-  EXPECT_THAT(std::string(error.what()) + " | " + error.hint(), testing::HasSubstr(part));
+  EXPECT_THAT(std::string(error.what()) + " | " + error.hint(), ::testing::HasSubstr(part));
 }
 
 // What `read` gives for a document. With MOECOLLAB_RECORD=FILE every document that a test gives to

@@ -54,7 +54,7 @@ TEST(Registry, R01_EmptyIsARegistryOfNoExperts) {
   for (const char* text : {"", "\n", "# nothing yet\n", "# nothing yet"}) {
     const RegistryFile r = parse(text);
     EXPECT_TRUE(r.experts.empty());
-    EXPECT_EQ(r.encoder.max_length, 256);
+    EXPECT_FALSE(r.encoder.max_length);
     EXPECT_EQ(r.policy.on_missing, "fail");
     EXPECT_EQ(r.policy.nan, "fail");
     EXPECT_EQ(r.gate.fusion, std::nullopt);

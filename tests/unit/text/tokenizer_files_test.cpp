@@ -128,9 +128,12 @@ TEST_F(TokenizerFolder, FallsBackToTokenizerConfig) {
 TEST_F(TokenizerFolder, RefusesAMissingFile) {
   EXPECT_THAT(refusal(), AllOf(HasSubstr("E_ENCODER"), HasSubstr(path("").parent_path().string()),
                                HasSubstr("neither tokenizer.json nor tokenizer_config.json")));
-  write("tokenizer.json", to_line(good_document()));
   fs::remove(path("vocab.txt"));
-  EXPECT_THAT(refusal(), AllOf(HasSubstr("E_ENCODER"), HasSubstr(path("vocab.txt").string())));
+  write("tokenizer_config.json", R"({"do_lower_case": true})");
+  EXPECT_THAT(refusal(), AllOf(HasSubstr("E_ENCODER"), HasSubstr(path("").parent_path().string()),
+                               HasSubstr("neither vocab.txt nor tokenizer.json")));
+  write("merges.txt", "");
+  EXPECT_THAT(refusal(), HasSubstr("but merges.txt, of a BPE tokenizer"));
 }
 
 TEST_F(TokenizerFolder, RefusesAnUnreadableFileRatherThanTryingTheNext) {
@@ -202,6 +205,101 @@ TEST_F(TokenizerFolder, RefusesAVocabularyOtherThanVocabTxt) {
   EXPECT_THAT(refusal_with("/model/vocab", Json::object()),
               HasSubstr("holds 0 tokens, vocab.txt 8"));
   EXPECT_THAT(refusal_with("/model/vocab", nullptr), HasSubstr("holds 0 tokens, vocab.txt 8"));
+}
+
+// As transformers 5 saves it: no vocab.txt.
+TEST_F(TokenizerFolder, TokenizerJsonAloneIsAsBoth) {
+  write("tokenizer.json", to_line(good_document()));
+  const Tokenizer both = load();
+  fs::remove(path("vocab.txt"));
+  const Tokenizer alone = load();
+  EXPECT_EQ(alone.fingerprint(), both.fingerprint());
+  EXPECT_EQ(alone.size(), 8);
+  for (const char* text : {"x", "xy[SEP]X", "\u00E9 x", "nothing"}) {
+    EXPECT_EQ(alone.encode(text, 16).ids, both.encode(text, 16).ids) << text;
+  }
+}
+
+// vocab.txt with `x` on two lines, of which transformers writes the later one into tokenizer.json,
+// and with a token that ends in white space.
+TEST_F(TokenizerFolder, TokenizerJsonAloneHasAnIdWithoutATokenWhereALineStoodTwice) {
+  Json document = good_document();
+  document["model"]["vocab"].erase("x");
+  document["model"]["vocab"]["x"] = 8;
+  document["model"]["vocab"]["X "] = 9;
+  write("tokenizer.json", to_line(document));
+  write("vocab.txt", kVocabulary + "x\nX \n");
+  fs::remove(path("vocab.txt"));
+  const Tokenizer alone = load();
+  ASSERT_EQ(alone.size(), 10);
+  EXPECT_EQ(alone.token(4), "");
+  EXPECT_EQ(alone.token(9), "X");
+  EXPECT_THAT(alone.encode("x X", 16).ids, ElementsAre(2, 8, 5, 3));
+}
+
+TEST_F(TokenizerFolder, TokenizerJsonAloneIsRefusedForAVocabularyThatIsNone) {
+  fs::remove(path("vocab.txt"));
+  const auto vocab = "E_VOCAB " + path("tokenizer.json").string() + ": model.vocab: ";
+  EXPECT_THAT(refusal_with("/model/vocab/x", 5),
+              HasSubstr(vocab + "`x` and `X` have the same id 5"));
+  EXPECT_THAT(refusal_with("/model/vocab/x", -1), HasSubstr(vocab + "`x` has the id -1"));
+  EXPECT_THAT(refusal_with("/model/vocab/x", 1 << 22),
+              HasSubstr(vocab + "`x` has the id 4194304, more than the 4194304 tokens"));
+  EXPECT_THAT(refusal_with("/model/vocab/two\nlines", 8), HasSubstr("holds a line end"));
+  EXPECT_THAT(refusal_with(("/model/vocab/" + std::string(5000, 'n')).c_str(), 8),
+              HasSubstr("has over 4096 bytes"));
+  EXPECT_THAT(refusal_with("/model/vocab", Json::object()), HasSubstr(vocab + "it is empty"));
+  EXPECT_THAT(refusal_with("/model/vocab", Json::array({"x", "y"})), HasSubstr("E_ENCODER"));
+  EXPECT_THAT(refusal_with("/model/vocab/x", "4"),
+              AllOf(HasSubstr("E_ENCODER"), HasSubstr("gives `x` the id (no number)")));
+  EXPECT_THAT(refusal_with("/model/vocab/x", 4.5), HasSubstr("gives `x` the id 4.5"));
+  EXPECT_THAT(refusal_with("/added_tokens/0/id", 2),
+              HasSubstr("`[SEP]` has not the id 2 in model.vocab"));
+  Json document = good_document();
+  document["model"]["vocab"].erase("[UNK]");
+  write("tokenizer.json", to_line(document));
+  EXPECT_THAT(refusal(), HasSubstr(vocab + "no token of 8 is [UNK]"));
+}
+
+TEST_F(TokenizerFolder, ATokenizerOfAnotherKindIsNamedWithoutAVocabTxt) {
+  fs::remove(path("vocab.txt"));
+  for (const char* kind : {"Unigram", "BPE", "WordLevel"}) {
+    EXPECT_THAT(refusal_with("/model/type", kind),
+                AllOf(HasSubstr("E_ENCODER"), HasSubstr("`model.type`"), HasSubstr(kind)));
+  }
+  Json document = good_document();
+  document["model"] = {{"type", "Unigram"}};
+  document["model"]["vocab"] = Json::array({Json::array({"<unk>", 0.0}), Json::array({"x", -3.5})});
+  write("tokenizer.json", to_line(document));
+  EXPECT_THAT(refusal(), HasSubstr("`model.type` is \"Unigram\", but a BERT tokenizer has"));
+}
+
+// Every byte of it in turn; a tokenizer that is accepted has the four tokens that BERT needs.
+TEST_F(TokenizerFolder, DamagedCopiesOfTokenizerJsonAloneAreReadOrRefused) {
+  fs::remove(path("vocab.txt"));
+  const std::string good = to_line(good_document());
+  const auto outcome = [&](const std::string& bytes) {
+    write("tokenizer.json", bytes);
+    const std::string seen = refusal();
+    EXPECT_TRUE(seen == "accepted" || seen.starts_with("E_ENCODER ") ||
+                seen.starts_with("E_VOCAB "))
+        << seen;
+  };
+  for (size_t i = 0; i < good.size(); i += 3) {
+    outcome(good.substr(0, i));
+    std::string bad = good;
+    bad[i] = static_cast<char>(bad[i] ^ 0x11);
+    outcome(bad);
+  }
+}
+
+TEST_F(TokenizerFolder, PointersOfGitLfsAreRefused) {
+  const char* pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 466247\n";
+  write("tokenizer.json", pointer);
+  EXPECT_THAT(refusal(), AllOf(HasSubstr("E_ENCODER"), HasSubstr("tokenizer.json is a pointer"),
+                               HasSubstr("in place of 466247 bytes")));
+  write("vocab.txt", pointer);
+  EXPECT_THAT(refusal(), AllOf(HasSubstr("E_VOCAB"), HasSubstr("vocab.txt is a pointer")));
 }
 
 TEST_F(TokenizerFolder, RefusesAConfigThatLeavesCaseOpenOrNamesAnotherClass) {
