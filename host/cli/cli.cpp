@@ -145,6 +145,7 @@ void add_verbs(Program& program) {
   add_grow(program);
   add_admit(program);
   add_sweep(program);
+  add_domains(program);
   add_experts(program);
   add_new(program);
   add_validate(program);

@@ -9,14 +9,10 @@ namespace moecollab::engine {
 namespace {
 
 // The training files beside the evaluated ones, by domain.
-std::map<std::string, std::string> training_files(const fs::path& data_dir,
-                                                  const std::vector<data::Dataset>& datasets) {
+std::map<std::string, std::string> files_by_domain(const data::DataOptions& options) {
   std::map<std::string, std::string> files;
-  if (data_dir.empty()) return files;
-  for (const data::Dataset& dataset : datasets) {
-    const fs::path file = data_dir / dataset.domain / "train.jsonl";
-    if (fs::exists(file)) files[dataset.domain] = file.string();
-  }
+  for (const data::DataFile& file : data::training_files(options))
+    files[file.domain] = file.path.string();
   return files;
 }
 
@@ -47,7 +43,7 @@ Json run_eval(const EvalOptions& options, const RunContext& context) {
       pool, {registry::deep_baseline(options.registry), contribution::open_deep_baseline}, notes);
   about.training =
       evaluation::read_training(options.registry, names_of(collaboration.experts()), notes);
-  about.training_files = training_files(options.data.dir, datasets);
+  about.training_files = files_by_domain(options.data);
   Json report = evaluation::evaluate(collaboration, gate.file, datasets, about, notes);
   for (const data::Dataset& dataset : datasets) data::require_unchanged(dataset);
   return report;
