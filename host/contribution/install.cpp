@@ -68,10 +68,8 @@ FileLock lock_registry(const fs::path& folder, Log log) {
 }
 
 void ensure_registry(const fs::path& folder, const encoder::EncoderSettings& encoder, Log log) {
-  if (fs::exists(folder / registry::kRegistryFile)) return;
-  std::error_code error;
-  fs::create_directories(folder, error);
-  if (error) fail_write(folder, error);
+  if (fs::exists(registry::registry_path(folder))) return;
+  make_folder(folder);
   const FileLock lock = lock_registry(folder, log);
   if (fs::exists(folder / registry::kRegistryFile)) return;  // meanwhile
   registry::EncoderEntry entry;

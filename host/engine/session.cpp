@@ -14,13 +14,36 @@
 namespace moecollab::engine {
 namespace {
 
-fs::path default_cache() {
+constexpr uint64_t kMaxSeed = (uint64_t{1} << 63) - 1;  // files keep it as a TOML integer
+
+// The user's cache folder; none if the environment names none.
+std::optional<fs::path> default_cache() {
   if (const char* cache = std::getenv("XDG_CACHE_HOME"); cache != nullptr && *cache != '\0')
     return fs::path(cache) / "moecollab";
   if (const char* home = std::getenv("HOME"); home != nullptr && *home != '\0')
     return fs::path(home) / ".cache" / "moecollab";
-  throw Error("E_CONFIG", "there is no cache folder: neither XDG_CACHE_HOME nor HOME is set",
-              "name one with --cache-dir, or use --no-cache");
+  return std::nullopt;
+}
+
+// The cache that was asked for, or the user's. Without the latter a run is slower and no worse, so
+// that is said and no error.
+std::shared_ptr<encoder::FeatureCache> open_cache(const CommonOptions& options, Log log) {
+  constexpr const char* kWayOn = "name a folder with --cache-dir, or use --no-cache";
+  const std::string engine = pipeline::engine_version(options.compute);
+  if (options.cache_dir)
+    return std::make_shared<encoder::FeatureCache>(*options.cache_dir, engine, log);
+  const std::optional<fs::path> folder = default_cache();
+  if (!folder) {
+    log.warning("features are not cached: neither XDG_CACHE_HOME nor HOME is set", kWayOn);
+    return nullptr;
+  }
+  try {
+    return std::make_shared<encoder::FeatureCache>(*folder, engine, log);
+  } catch (const Error& error) {
+    if (error.code() != "E_WRITE") throw;
+    log.warning(fmt::format("features are not cached: {}", error.what()), kWayOn);
+    return nullptr;
+  }
 }
 
 }  // namespace
@@ -30,7 +53,17 @@ void prepare(const RunOptions& options) {
     throw Error("E_CONFIG",
                 fmt::format("batch-tokens is {}, expected at least 1", options.batch_tokens));
   }
+  if (options.seed > kMaxSeed) {
+    throw Error("E_CONFIG", fmt::format("seed is {}, expected at most {}", options.seed, kMaxSeed));
+  }
   at::set_num_threads(options.compute.threads);
+}
+
+void require_writable_parts(const fs::path& registry, std::initializer_list<const char*> folders) {
+  registry::registry_text(registry);
+  require_writable(registry::registry_path(registry));
+  require_writable(registry / registry::kLockFile);
+  for (const char* folder : folders) require_writable_folder(registry / folder);
 }
 
 pipeline::PoolOptions pool_options(const CommonOptions& options, const RunContext& context,
@@ -41,11 +74,7 @@ pipeline::PoolOptions pool_options(const CommonOptions& options, const RunContex
   pool.compute = options.compute;
   pool.batch_tokens = options.batch_tokens;
   pool.context = context;
-  if (cached && !options.no_cache) {
-    pool.cache = std::make_shared<encoder::FeatureCache>(
-        options.cache_dir ? *options.cache_dir : default_cache(),
-        pipeline::engine_version(options.compute), context.log);
-  }
+  if (cached && !options.no_cache) pool.cache = open_cache(options, context.log);
   return pool;
 }
 
