@@ -4,47 +4,17 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstdlib>
 
 #include "base/error.h"
 #include "base/installation.h"
 #include "base/strings.h"
+#include "engine/user_cache.h"
 #include "pipeline/instantiate.h"
 
 namespace moecollab::engine {
 namespace {
 
 constexpr uint64_t kMaxSeed = (uint64_t{1} << 63) - 1;  // files keep it as a TOML integer
-
-// The user's cache folder; none if the environment names none.
-std::optional<fs::path> default_cache() {
-  if (const char* cache = std::getenv("XDG_CACHE_HOME"); cache != nullptr && *cache != '\0')
-    return fs::path(cache) / "moecollab";
-  if (const char* home = std::getenv("HOME"); home != nullptr && *home != '\0')
-    return fs::path(home) / ".cache" / "moecollab";
-  return std::nullopt;
-}
-
-// The cache that was asked for, or the user's. Without the latter a run is slower and no worse, so
-// that is said and no error.
-std::shared_ptr<encoder::FeatureCache> open_cache(const CommonOptions& options, Log log) {
-  constexpr const char* kWayOn = "name a folder with --cache-dir, or use --no-cache";
-  const std::string engine = pipeline::engine_version(options.compute);
-  if (options.cache_dir)
-    return std::make_shared<encoder::FeatureCache>(*options.cache_dir, engine, log);
-  const std::optional<fs::path> folder = default_cache();
-  if (!folder) {
-    log.warning("features are not cached: neither XDG_CACHE_HOME nor HOME is set", kWayOn);
-    return nullptr;
-  }
-  try {
-    return std::make_shared<encoder::FeatureCache>(*folder, engine, log);
-  } catch (const Error& error) {
-    if (error.code() != "E_WRITE") throw;
-    log.warning(fmt::format("features are not cached: {}", error.what()), kWayOn);
-    return nullptr;
-  }
-}
 
 }  // namespace
 
@@ -74,7 +44,7 @@ pipeline::PoolOptions pool_options(const CommonOptions& options, const RunContex
   pool.compute = options.compute;
   pool.batch_tokens = options.batch_tokens;
   pool.context = context;
-  if (cached && !options.no_cache) pool.cache = open_cache(options, context.log);
+  if (cached && !options.no_cache) pool.cache = open_cache(options, options.compute, context.log);
   return pool;
 }
 

@@ -63,7 +63,9 @@ Json train_deep(const TrainBaselineOptions& options, const RunContext& context) 
 
 Json run_train_baseline(const TrainBaselineOptions& options, const RunContext& context) {
   prepare(options);
-  require_writable_parts(options.registry, {"baselines", "checkpoints", registry::kHistoryFolder});
+  require_writable_parts(
+      options.registry,
+      {registry::kBaselinesFolder, registry::kCheckpointsFolder, registry::kHistoryFolder});
   return options.kind == BaselineKind::kHead ? train_head(options, context)
                                              : train_deep(options, context);
 }

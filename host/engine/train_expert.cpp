@@ -16,8 +16,9 @@ Json run_train_expert(const TrainExpertOptions& options, const RunContext& conte
   const data::Dataset dataset =
       contribution::read_training_file(options.data, asked.domain, context.log);
   contribution::ensure_registry(options.registry, new_registry_encoder(options), context.log);
-  require_writable_parts(options.registry, {registry::kExpertsFolder, "heldout",
-                                            registry::kHistoryFolder, "checkpoints"});
+  require_writable_parts(options.registry,
+                         {registry::kExpertsFolder, registry::kHeldOutFolder,
+                          registry::kHistoryFolder, registry::kCheckpointsFolder});
   pipeline::PoolOptions open = pool_options(options, context);
   open.tolerate_refused = true;  // a broken neighbour is no reason not to train
   pipeline::Pool pool(open);
