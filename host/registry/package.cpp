@@ -27,7 +27,7 @@ void refuse_unlisted(const Package& package) {
     if (is_desktop_file(file.filename().string())) {
       throw Error("E_PLUG_PATH",
                   fmt::format("{}: a desktop's file manager left it in the package", shown(file)),
-                  removal_command(file));
+                  "remove it: " + removal_command(file));
     }
     throw Error("E_PLUG_PATH",
                 fmt::format("{}: lies in the package, but [files] of its {} does not list it",

@@ -188,7 +188,7 @@ std::string registry_text(const fs::path& folder) {
                             std::strerror(reason)),
                 "name the registry's folder with --registry DIR");
   }
-  const fs::path path = folder / kRegistryFile;
+  const fs::path path = registry_path(folder);
   // Asked first, so that a file of any size is refused for its size and never read.
   const auto size = fs::is_regular_file(path, error) ? fs::file_size(path, error) : 0;
   if (!error && size > kMaxRegistry) {

@@ -94,7 +94,7 @@ TEST_F(FilesTest, WhetherAFolderCanBeFilledIsFoundOutWithoutMakingIt) {
       FAIL() << bad;
     } catch (const Error& error) {
       EXPECT_EQ(error.code(), "E_WRITE");
-      EXPECT_THAT(error.what(), HasSubstr("report.json"));
+      EXPECT_THAT(error.what(), HasSubstr("report.json cannot be written: it is not a folder"));
     }
   }
 }

@@ -94,7 +94,7 @@ TEST_F(PackageTest, ADesktopsFileIsNamedWithTheCommandThatRemovesIt) {
     const Error error = error_of([&] { check_files(open_package(folder_)); });
     EXPECT_EQ(error.code(), "E_PLUG_PATH");
     EXPECT_THAT(error.what(), testing::HasSubstr("a desktop's file manager left it"));
-    EXPECT_EQ(error.hint(), "rm '" + file.string() + "'");
+    EXPECT_EQ(error.hint(), "remove it: rm '" + file.string() + "'");
     fs::remove(file);
   }
   EXPECT_EQ(removal_command("it's/.DS_Store"), "rm 'it'\\''s/.DS_Store'");

@@ -88,8 +88,9 @@ TEST(RegistryEdit, ALinkedFileIsReplacedWhereItLies) {
   EXPECT_EQ(read_file(target, "E_TEST"), with_expert(registry_toml(), medical(), "r"));
   EXPECT_EQ(std::distance(fs::directory_iterator(elsewhere.path()), {}), 1);
   fs::remove(target);
-  expect_error([&] { append_expert(folder.path(), medical()); }, "E_REG_IO",
-               "registry.toml is a symbolic link to " + target.string());
+  const std::string said = "registry.toml is a symbolic link to " + target.string();
+  expect_error([&] { append_expert(folder.path(), medical()); }, "E_REG_IO", said);
+  expect_error([&] { read_registry(folder.path()); }, "E_REG_IO", said);
 }
 
 TEST(RegistryEdit, ANewRegistryHoldsItsEncoder) {
