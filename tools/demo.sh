@@ -12,8 +12,8 @@ encoder=${MOECOLLAB_ENCODER:-.deps/encoder/all-MiniLM-L6-v2}
 say() { printf 'demo: %s\n' "$*" >&2; }
 
 [ -d "$data" ] || { say "there is no data folder $data; it holds <domain>/train.jsonl and <domain>/dev.jsonl"; exit 3; }
-domains=$(cd "$data" && for d in */; do if [ -e "$d/train.jsonl" ]; then echo "${d%/}"; fi; done)
-[ -n "$domains" ] || { say "$data has no <domain>/train.jsonl"; exit 3; }
+# By the names that the program gives them: SST-2 is sst-2.
+domains=$("$program" data domains --data-dir "$data" | cut -f 1)
 
 # Options of train-expert beyond the kind's own recipe, chosen on held-out training texts of the five
 # domains that `make table1` is about: sentiment and clauses gain from training all blocks, emotion from
@@ -32,7 +32,7 @@ gate_options() {
 
 # What the result depends on, a line each, so that a change can be named.
 inputs() {
-  (cd "$data" && sha256sum -- */*.jsonl | sed 's/^/data /')
+  (cd "$data" && find -L . -mindepth 2 -maxdepth 2 -type f ! -name '.*' -printf '%P\0' | LC_ALL=C sort -z | xargs -0 sha256sum -- | sed 's/^/data /')
   sha256sum "$encoder/model.safetensors" "$encoder/vocab.txt" | sed 's/^/encoder /'
   sha256sum build/bin/moecollab build/lib/libmoecollab_engine.so build/lib/moecollab/plugins/*/*.so | sed 's/^/program /'
   echo "options kinds=$kinds script=$(sha256sum tools/demo.sh | cut -c1-16)"

@@ -16,7 +16,7 @@ int main(int argc, char** argv) {
   try {
     for (const auto& [name, text] : cli::documents(cli::program_command())) {
       const fs::path file = fs::path(argv[1]) / name;
-      fs::create_directories(file.parent_path());
+      make_folder(file.parent_path());
       write_file_atomic(file, text);
     }
     return 0;

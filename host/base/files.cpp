@@ -133,6 +133,15 @@ void refuse_folder_or_link(const fs::path& path) {
   if (S_ISLNK(info.st_mode)) fail_write(path, "it is a symbolic link");
 }
 
+fs::path system_temporary_folder() {
+  std::error_code error;
+  fs::path folder = fs::temp_directory_path(error);
+  if (!error) return folder;
+  throw Error("E_WRITE",
+              fmt::format("the folder for temporary files cannot be used: {}", error.message()),
+              "set TMPDIR to a folder that exists and that you may write to");
+}
+
 std::string make_temporary(const fs::path& pattern) {
   std::string name = pattern.string();
   if (::mkdtemp(name.data()) == nullptr) fail_write(pattern, errno);
@@ -202,6 +211,27 @@ void require_writable(const fs::path& path) {
   if (!file.name.empty()) ::unlink(file.name.c_str());
 }
 
+void require_writable_folder(const fs::path& folder) {
+  fs::path nearest = folder;
+  std::error_code error;
+  while (fs::status(nearest, error).type() == fs::file_type::not_found &&
+         nearest != folder_of(nearest))
+    nearest = folder_of(nearest);
+  if (!fs::is_directory(nearest, error)) fail_write(nearest, "it is not a folder");
+  const Unpublished file = open_beside(nearest / "new");
+  if (!file.name.empty()) ::unlink(file.name.c_str());
+}
+
+void require_space(const fs::path& folder, uint64_t bytes, const std::string& what) {
+  std::error_code error;
+  const fs::space_info space = fs::space(folder, error);
+  if (error || space.available >= bytes) return;  // a file system that does not say is tried
+  throw Error("E_WRITE",
+              fmt::format("{} needs {} bytes in {}, where {} are free", what, bytes, shown(folder),
+                          space.available),
+              "free some space, or name a folder on another disk");
+}
+
 void make_folder(const fs::path& folder) {
   std::error_code error;
   fs::create_directories(folder, error);
@@ -220,7 +250,7 @@ void sync_folder(const fs::path& folder) {
 }
 
 TemporaryFolder::TemporaryFolder(std::string_view prefix)
-    : TemporaryFolder(fs::temp_directory_path(), prefix) {}
+    : TemporaryFolder(system_temporary_folder(), prefix) {}
 
 TemporaryFolder::TemporaryFolder(const fs::path& parent, std::string_view prefix)
     : path_(make_temporary(parent / fmt::format("{}.XXXXXX", prefix))) {}

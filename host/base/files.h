@@ -35,6 +35,14 @@ void write_file_atomic(const fs::path& path, std::string_view bytes);
 // files, and `path` is neither a folder nor a symbolic link). Writes nothing that stays.
 void require_writable(const fs::path& path);
 
+// The same of new files in a folder that may not be there yet: then the nearest one above it that
+// is there must take new folders.
+void require_writable_folder(const fs::path& folder);
+
+// Throws E_WRITE naming both numbers if the file system of `folder`, which exists, has fewer than
+// `bytes` free for this user. `what` needs them: "expert news-words".
+void require_space(const fs::path& folder, uint64_t bytes, const std::string& what);
+
 // Makes the folder, and those above it, if there are none. Throws E_WRITE.
 void make_folder(const fs::path& folder);
 

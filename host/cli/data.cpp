@@ -11,6 +11,7 @@
 #include "data/data_check.h"
 #include "data/entries.h"
 #include "data/text_source.h"
+#include "encoder/encoder_folder.h"
 #include "text/tokenizer.h"
 
 namespace moecollab::cli {
@@ -132,7 +133,8 @@ std::string file_text(const Json& f) {
 int check(Program& program, const DataVerbOptions& options) {
   std::optional<text::Tokenizer> tokenizer;
   if (options.encoder)
-    tokenizer = text::Tokenizer::from_folder(*options.encoder, text::SpecialTokens::kSplit);
+    tokenizer = text::Tokenizer::from_folder(encoder::open_encoder_folder(*options.encoder).model,
+                                             text::SpecialTokens::kSplit);
   std::deque<CheckedFile> files;
   for (const fs::path& file : options.files)
     files.push_back(check_file(file, options.reading, tokenizer, program.context().log));
@@ -209,6 +211,7 @@ void add_data_verbs(Program& program) {
   print_verb.callback([&program, printed] {
     program.action = [&program, printed] { return print(program, *printed); };
   });
+  add_domains(program, parent);
 }
 
 }  // namespace moecollab::cli

@@ -13,6 +13,12 @@ namespace moecollab::cli {
 engine::Engine& open_engine() {
   static engine::Engine* opened = nullptr;
   if (opened != nullptr) return *opened;
+  // LibTorch's libraries end the process if there is none.
+  std::error_code gone;
+  [[maybe_unused]] const fs::path here = fs::current_path(gone);
+  if (gone)
+    throw Error("E_CONFIG", fmt::format("the working folder cannot be used: {}", gone.message()),
+                "go to a folder that exists (cd), and try again");
   // libgomp reads this once, when it is loaded: spinning threads would slow a busy machine down.
   ::setenv("OMP_WAIT_POLICY", "passive", /*overwrite=*/0);
   const fs::path library = library_folder() / "libmoecollab_engine.so";

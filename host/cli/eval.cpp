@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <memory>
+#include <set>
 
 #include "base/error.h"
 #include "cli/require.h"
@@ -16,8 +17,13 @@ struct Outputs {
   std::vector<std::string> requirements;
 
   void require_writable_now() const {
+    std::set<fs::path> files;
     for (const auto& file : {json, html, markdown}) {
-      if (file) require_writable(*file);
+      if (!file) continue;
+      require_writable(*file);
+      if (files.insert(fs::weakly_canonical(*file)).second) continue;
+      throw Error("E_CONFIG", fmt::format("{} is named for two forms of the report", shown(*file)),
+                  "give each a file of its own");
     }
   }
   void write(const Json& report, Log log) const {

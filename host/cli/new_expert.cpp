@@ -91,7 +91,7 @@ Json write_project(const NewExpertOptions& options) {
     const std::string_view part = file.path.substr(0, slash);
     if (part != "common" && part != options.language) continue;
     const std::string path = filled(file.path.substr(slash + 1), values);
-    fs::create_directories((options.output / path).parent_path());
+    make_folder((options.output / path).parent_path());
     write_file_atomic(options.output / path, filled(file.text, values));
     written.push_back(path);
   }

@@ -17,6 +17,7 @@
 #include "conformance/elf_facts.h"
 #include "experts/scanner.h"
 #include "registry/archive.h"
+#include "registry/desktop_files.h"
 #include "registry/minisign.h"
 #include "registry/package.h"
 #include "registry/trust.h"
@@ -61,6 +62,7 @@ std::map<std::string, std::string> completed(const fs::path& folder, const std::
   std::map<std::string, std::string> files;
   for (const std::string& name : registry::entries_below(folder)) {
     if (name == registry::kManifestFile) continue;
+    if (registry::is_desktop_file(fs::path(name).filename().string())) continue;
     if (name == registry::kSignatureFile) {
       throw Error("E_PLUG_SIG",
                   fmt::format("{} signs a manifest that lacks [abi] and [files]",

@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdlib>
+#include <vector>
 
 #include "base/error.h"
 #include "base/strings.h"
@@ -25,6 +27,28 @@ const Json* find(const Json& report, const std::string& path) {
   return value;
 }
 
+const std::vector<std::string> kSections = {"domains",  "overall", "gate",    "specialisation",
+                                            "training", "compute", "experts", "provenance"};
+// The figures of `overall`.
+const std::vector<std::string> kFigures = {
+    "accuracy",         "domain_mean",         "macro_f1", "oracle_accuracy", "gap_to_oracle",
+    "routing_accuracy", "accuracy_task_aware", "ece",      "coverage",        "mcnemar",
+    "truncated"};
+
+// Which domains and experts a report will have is not known before it is made.
+void require_known(const std::string& path) {
+  const size_t dot = path.find('.');
+  const bool overall = path.starts_with("overall.");
+  const std::string word =
+      overall ? path.substr(dot + 1, path.find('.', dot + 1) - dot - 1) : path.substr(0, dot);
+  const std::vector<std::string>& known = overall ? kFigures : kSections;
+  if (std::ranges::count(known, word) > 0) return;
+  throw Error("E_CONFIG",
+              fmt::format("--require: the report has no {}{}", escaped(path, 80),
+                          did_you_mean(word, known)),
+              fmt::format("there are {}{}", overall ? "overall." : "", join(known, ", ")));
+}
+
 }  // namespace
 
 Requirement Requirement::parse(const std::string& expression) {
@@ -40,6 +64,7 @@ Requirement Requirement::parse(const std::string& expression) {
                        r.relation == "<" || r.relation == "==";
     if (known && end != expression.c_str() + after && *end == '\0') {
       if (r.path.find('.') == std::string::npos) r.path = "overall." + r.path;
+      require_known(r.path);
       return r;
     }
   }

@@ -13,7 +13,7 @@ struct Requirement {
   std::string path, relation;
   double bound = 0;
 
-  // Throws E_CONFIG for an expression of another form.
+  // Throws E_CONFIG for an expression of another form, and for a path that no report has.
   static Requirement parse(const std::string& expression);
   // Throws E_CONFIG if the report has no number there, E_REQUIRE naming both values if it is not
   // met.

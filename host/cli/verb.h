@@ -108,6 +108,7 @@ void add_predict(Program& program);
 void add_encode(Program& program);
 void add_tokenize(Program& program);
 void add_data_verbs(Program& program);
+void add_domains(Program& program, CLI::App& parent);  // data domains
 void add_experts(Program& program);
 void add_new(Program& program);
 void add_validate(Program& program);

@@ -8,22 +8,25 @@
 #include "base/error.h"
 #include "contribution/trained_expert.h"
 #include "contribution/trained_package.h"
+#include "data/hold_out.h"
 #include "pipeline/collaboration.h"
 #include "pipeline/gate_file.h"
 #include "pipeline/targets.h"
+#include "registry/resolution.h"
 
 namespace moecollab::contribution {
 namespace {
 
+constexpr int64_t kLeastHeldOut = 5;   // one in five judges the gate's fit
 constexpr double kLeastWeight = 0.05;  // before scaling: no text is lost for an expert for good
 
 // How an installed expert was trained; nullopt for one that came from elsewhere.
-std::optional<ExpertOptions> options_of(const pipeline::InstalledExpert& expert,
+std::optional<ExpertOptions> options_of(const std::string& name, const registry::Package& package,
                                         const fs::path& registry, uint64_t seed) {
-  if (!was_trained_here(expert, registry)) return std::nullopt;
-  const registry::Manifest& manifest = expert.package.manifest;
+  if (!was_trained_here(package, registry)) return std::nullopt;
+  const registry::Manifest& manifest = package.manifest;
   return ExpertOptions{
-      .name = expert.name,
+      .name = name,
       .kind = manifest.provenance["kind"].get<std::string>(),
       .domain = manifest.task.domain,
       .config = manifest.config,
@@ -69,7 +72,8 @@ std::vector<Pupil> pupils_of_gate(const std::vector<data::Dataset>& datasets,
       pipeline::open_gate(pipeline::read_gate(open.registry, open.context.log), pool);
   for (size_t row = 0; row < routed.experts.size(); ++row) {
     const pipeline::InstalledExpert& expert = *routed.experts[row];
-    const std::optional<ExpertOptions> asked = options_of(expert, open.registry, seed);
+    const std::optional<ExpertOptions> asked =
+        options_of(expert.name, expert.package, open.registry, seed);
     const auto dataset =
         std::find_if(datasets.begin(), datasets.end(),
                      [&](const data::Dataset& d) { return d.domain == expert.domain(); });
@@ -77,6 +81,11 @@ std::vector<Pupil> pupils_of_gate(const std::vector<data::Dataset>& datasets,
     pupils.push_back({*asked, weights_of(row, routed.gate, pool, *dataset), &*dataset});
   }
   return pupils;
+}
+
+[[noreturn]] void fail_no_pupil() {
+  throw Error("E_TRAIN_UNSUPPORTED", "no expert of the gate was trained by train-expert here",
+              "train one with `moecollab train-expert`, then fit the gate");
 }
 
 std::vector<ExpertLearnt> train_experts(const std::vector<data::Dataset>& datasets,
@@ -88,26 +97,27 @@ std::vector<ExpertLearnt> train_experts(const std::vector<data::Dataset>& datase
   for (const Pupil& pupil : pupils_of_gate(datasets, open, seed)) {
     before.will_change(pupil.asked.name);
     const ExpertPlan plan = plan_expert(pupil.asked);
-    require_two_labels(*pupil.dataset);
+    require_lesson(*pupil.dataset);
     pipeline::Pool pool(tolerant);
     const ExpertTrained trained = train_expert(plan, *pupil.dataset, pool, pupil.weights);
     learnt.push_back({trained.name, trained.version,
                       ExpertLearnt::Alone{trained.epochs, trained.held_out_accuracy}});
   }
-  if (learnt.empty()) {
-    throw Error("E_TRAIN_UNSUPPORTED", "no expert of the gate was trained by train-expert here",
-                "train one with `moecollab train-expert`, then fit the gate");
-  }
+  if (learnt.empty()) fail_no_pupil();
   return learnt;
+}
+
+[[noreturn]] void fail_few_texts(int64_t texts) {
+  throw Error("E_DATA",
+              fmt::format("{} held-out texts are too few to tell a better round from a worse one: "
+                          "at least {} are needed",
+                          texts, kLeastHeldOut),
+              "give more training texts");
 }
 
 double held_out_loss(const GateFitSummary& gate) {
   if (gate.held_out_loss) return *gate.held_out_loss;
-  throw Error("E_DATA",
-              fmt::format("{} held-out texts are too few to tell a better round from a worse one: "
-                          "at least 5 are needed",
-                          gate.texts),
-              "give more training texts");
+  fail_few_texts(gate.texts);
 }
 
 // Experts, then the gate. If it cannot be finished, the registry is as before.
@@ -189,6 +199,27 @@ void validate(const AlternationOptions& options) {
     joint.epochs = options.epochs;
     training::validate(joint);
   }
+}
+
+void require_pupils(const AlternationOptions& options, const std::vector<data::Dataset>& datasets,
+                    const fs::path& registry) {
+  const int64_t held_out = data::count_held_out(datasets);
+  if (held_out == 0) data::require_held_out(datasets);
+  if (held_out < kLeastHeldOut) fail_few_texts(held_out);
+  bool found = false;
+  for (const registry::Candidate& candidate : registry::resolve(
+           registry, registry::read_registry(registry), registry::read_lock(registry))) {
+    if (candidate.state != registry::State::kManifestOk) continue;
+    const std::string& domain = candidate.package->manifest.task.domain;
+    const auto dataset = std::ranges::find(datasets, domain, &data::Dataset::domain);
+    const auto asked = options_of(candidate.name, *candidate.package, registry, options.seed);
+    if (!asked || dataset == datasets.end()) continue;
+    found = true;
+    if (options.joint) continue;
+    plan_expert(*asked);
+    require_lesson(*dataset);
+  }
+  if (!found) fail_no_pupil();
 }
 
 Alternation alternate(const AlternationOptions& options, const std::vector<data::Dataset>& datasets,

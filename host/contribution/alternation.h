@@ -37,6 +37,12 @@ Json to_json(const Alternation& alternation);
 // Throws E_CONFIG for a number of rounds or epochs outside its range.
 void validate(const AlternationOptions& options);
 
+// What alternate() would refuse, found by the manifests alone, before the first gate is fitted.
+// Throws E_DATA if fewer than 5 texts are held out, E_TRAIN_UNSUPPORTED if no expert with data was
+// trained here, and as plan_expert() and require_lesson() for those that will learn again.
+void require_pupils(const AlternationOptions& options, const std::vector<data::Dataset>& datasets,
+                    const fs::path& registry);
+
 // `fit_gate` fits the registry's gate on the datasets and writes it. In a round every expert of the
 // gate that was trained here learns again, its texts weighted by g_e(x), or with `joint` as
 // train_jointly() says. The first round that does not lower the held-out loss is undone and the

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/strings.h"
 #include "contribution/kinds.h"
+#include "contribution/package_writer.h"
 #include "gate/gate.h"
 #include "pipeline/collaboration.h"
 #include "pipeline/instantiate.h"
@@ -108,6 +109,16 @@ void require_weight_type(const ExpertPlan& plan, const experts::Expert& untraine
               "use --weights f32");
 }
 
+// Bytes that its files take at most until it is installed: two checkpoints with the optimiser's two
+// moments, the package, and its copy in the registry.
+uint64_t space_of(const registry::Package& kind, experts::Expert& untrained, uint64_t seed) {
+  uint64_t parameters = 0;
+  if (untrained.trainable()) {
+    for (const experts::Expert::Parameter& p : untrained.bind(seed)) parameters += p.value.nbytes();
+  }
+  return 2 * fs::file_size(kind.folder / registry::library_file(kind.manifest)) + 8 * parameters;
+}
+
 }  // namespace
 
 ExpertPlan plan_expert(const ExpertOptions& asked) {
@@ -133,6 +144,7 @@ training::TrainedExpert train_kind(const ExpertPlan& plan, pipeline::Pool& pool,
                                    registry::Manifest& manifest, const Lesson& lesson) {
   const registry::Package& kind = plan.kind;
   const fs::path& registry = pool.options().registry;
+  require_readable(manifest);
   const auto make = [&] {
     return pipeline::instantiate_untrained(
         {kind.folder, manifest, kind.manifest_sha256}, pool.encoder(), pool.options().compute,
@@ -143,6 +155,8 @@ training::TrainedExpert train_kind(const ExpertPlan& plan, pipeline::Pool& pool,
   {
     const auto untrained = make();
     require_weight_type(plan, *untrained);
+    require_space(registry, space_of(kind, *untrained, plan.asked.seed),
+                  "expert " + manifest.expert.name);
     request = adopt_layers(*untrained, plan.recipe.layers, manifest);
   }
   if (!request.pooled.empty()) {

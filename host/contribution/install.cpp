@@ -87,7 +87,7 @@ FileLock lock_registry(const fs::path& folder, Log log) {
 }
 
 void ensure_registry(const fs::path& folder, const encoder::EncoderSettings& encoder, Log log) {
-  if (fs::exists(folder / registry::kRegistryFile)) return;
+  if (fs::exists(registry::registry_path(folder))) return;
   std::error_code error;
   if (!fs::is_directory(encoder.folder, error)) {
     throw Error("E_ENCODER",
@@ -96,8 +96,7 @@ void ensure_registry(const fs::path& folder, const encoder::EncoderSettings& enc
                 "name the encoder's folder with --encoder or MOECOLLAB_ENCODER; set-up puts one in "
                 ".deps/encoder of the source tree");
   }
-  fs::create_directories(folder, error);
-  if (error) fail_write(folder, error);
+  make_folder(folder);
   const FileLock lock = lock_registry(folder, log);
   if (fs::exists(folder / registry::kRegistryFile)) return;  // meanwhile
   registry::EncoderEntry entry;

@@ -36,7 +36,7 @@ std::vector<Learner> make_learners(uint64_t seed, pipeline::Pool& pool,
     const bool has_data =
         std::any_of(datasets.begin(), datasets.end(),
                     [&](const data::Dataset& d) { return d.domain == expert->domain(); });
-    if (!has_data || !was_trained_here(*expert, pool.options().registry) ||
+    if (!has_data || !was_trained_here(expert->package, pool.options().registry) ||
         !expert->expert->learns_parameters_only())
       continue;
     ExpertRecipe recipe = recipe_from_json(expert->package.manifest.provenance["recipe"]);

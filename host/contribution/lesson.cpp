@@ -8,6 +8,8 @@
 #include "base/strings.h"
 #include "data/hold_out.h"
 #include "pipeline/targets.h"
+#include "registry/labels.h"
+#include "registry/names.h"
 
 namespace moecollab::contribution {
 namespace {
@@ -32,8 +34,8 @@ data::Dataset read_training_file(const data::DataOptions& options, const std::st
   std::vector<std::string> found;
   for (const data::DataFile& file : data::locate(options, "train", log)) {
     if (file.domain == domain) {
-      data::Dataset dataset = data::read_dataset(file.domain, file.path, options.reading, log);
-      require_two_labels(dataset);
+      data::Dataset dataset = data::read_dataset(file.domain, file.path, file.reading, log);
+      require_lesson(dataset);
       return dataset;
     }
     found.push_back(file.domain);
@@ -44,12 +46,28 @@ data::Dataset read_training_file(const data::DataOptions& options, const std::st
               fmt::format("domains with one: {}", join(found, ", ")));
 }
 
-void require_two_labels(const data::Dataset& dataset) {
-  if (data::labels_of(dataset).size() >= 2) return;
-  throw Error(
-      "E_DATA",
-      fmt::format("{}: all texts have the label \"{}\"; a classifier needs two or more",
-                  escaped(dataset.file.string()), escaped(dataset.examples.front().label, 80)));
+void require_lesson(const data::Dataset& dataset) {
+  for (const data::Example& example : dataset.examples) {
+    if (!registry::has_control(example.label)) continue;
+    throw Error(
+        "E_DATA",
+        fmt::format("{}:{}: the label \"{}\" holds a control character, which no package may",
+                    shown(dataset.file), example.line, escaped(example.label, 80)),
+        "write the label without it");
+  }
+  const size_t labels = data::labels_of(dataset).size();
+  if (labels < 2) {
+    throw Error("E_DATA",
+                fmt::format("{}: all texts have the label \"{}\"; a classifier needs two or more",
+                            shown(dataset.file), escaped(dataset.examples.front().label, 80)));
+  }
+  if (labels > registry::kMaxLabels) {
+    throw Error("E_DATA",
+                fmt::format("{}: {} different labels, more than the {} allowed",
+                            shown(dataset.file), labels, registry::kMaxLabels),
+                "see that the label's column is the right one");
+  }
+  data::require_held_out({&dataset, 1});
 }
 
 Lesson lesson_of(const data::Dataset& dataset, const fusion::LabelSpace& space,

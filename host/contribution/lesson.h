@@ -27,12 +27,13 @@ struct Lesson {
 using TextWeights = std::unordered_map<std::string, float>;
 
 // The domain's training file, read whole. Throws E_DATA naming the nearest domain if there is none,
-// and as require_two_labels().
+// and as require_lesson().
 data::Dataset read_training_file(const data::DataOptions& options, const std::string& domain,
                                  Log log);
 
-// Throws E_DATA if all texts have the same label.
-void require_two_labels(const data::Dataset& dataset);
+// Throws E_DATA unless an expert can be made of it: two labels or more, all of which a package can
+// state, and one with two texts, so that some are held out.
+void require_lesson(const data::Dataset& dataset);
 
 // The dataset's texts, their labels as positions in the space, their weights the product of the
 // class weights and `weights`. Throws E_DATA for a label that the space does not hold.

@@ -21,6 +21,11 @@ struct PackageContents {
   Json probe;                                               // null: no probe.json
 };
 
+// Throws E_CONFIG unless a package of this manifest, but for its [files] and version, could be read
+// back: to be called before anything is trained.
+void require_readable(const registry::Manifest& manifest);
+
+// Labels that are too many or too long for the manifest go into labels.txt beside it.
 // Writes the package into the empty folder and reads it back. Throws E_WRITE.
 registry::Package write_package(const fs::path& folder, const PackageContents& contents);
 

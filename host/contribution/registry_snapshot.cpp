@@ -49,7 +49,7 @@ void RegistrySnapshot::restore() const {
 }
 
 void RegistrySnapshot::keep(const fs::path& file) const {
-  fs::create_directories((copy_.path() / file).parent_path());
+  make_folder((copy_.path() / file).parent_path());
   fs::copy_file(registry_ / file, copy_.path() / file);
 }
 

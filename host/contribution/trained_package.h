@@ -21,6 +21,6 @@ registry::Package write_trained(const fs::path& folder, const registry::Manifest
 
 // Whether train-expert made this very package in this registry: its provenance says how, and its
 // answers on the held-out texts are there. Packages that were added say anything.
-bool was_trained_here(const pipeline::InstalledExpert& expert, const fs::path& registry);
+bool was_trained_here(const registry::Package& package, const fs::path& registry);
 
 }  // namespace moecollab::contribution

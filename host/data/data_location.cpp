@@ -3,19 +3,21 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
+#include <iterator>
 #include <map>
-#include <optional>
 #include <utility>
 
 #include "base/error.h"
 #include "base/strings.h"
+#include "data/domain_name.h"
+#include "data/split_files.h"
 
 namespace moecollab::data {
 namespace {
 
 const std::vector<std::string> kSplits = {"train", "dev", "test"};
 constexpr const char* kTestElseDev = "test-else-dev";
-constexpr size_t kMaxDomainName = 64;
 
 // The splits to look for, in this order.
 std::vector<std::string> wanted_splits(const std::string& split, const std::string& default_split) {
@@ -27,11 +29,6 @@ std::vector<std::string> wanted_splits(const std::string& split, const std::stri
                 "the splits are " + join(kSplits, ", "));
   }
   return {name};
-}
-
-std::string extension(Format format) {
-  if (format == Format::kCsv) return ".csv";
-  return format == Format::kTsv ? ".tsv" : ".jsonl";
 }
 
 std::vector<fs::path> domain_folders(const fs::path& dir) {
@@ -50,63 +47,150 @@ std::vector<fs::path> domain_folders(const fs::path& dir) {
                 fmt::format("{} cannot be read: {}", escaped(dir.string()), error.message()),
                 "--data-dir names a folder with a folder for each domain");
   }
+  std::ranges::sort(folders);
   return folders;
 }
 
-std::optional<DataFile> find_split(const fs::path& folder, const std::vector<std::string>& splits,
-                                   const std::string& extension) {
-  for (const std::string& split : splits) {
-    const fs::path path = folder / (split + extension);
-    std::error_code ignored;
-    if (fs::exists(path, ignored)) return DataFile{folder.filename().string(), path, split};
+// Throws E_CONFIG if two folders have the same name here: their splits would pass for one domain's.
+void refuse_equal_names(const std::vector<fs::path>& folders) {
+  std::map<std::string, fs::path> seen;
+  for (const fs::path& folder : folders) {
+    const auto name = find_domain_name(folder.filename().string());
+    if (!name) continue;
+    const auto [first, fresh] = seen.emplace(*name, folder);
+    if (fresh) continue;
+    throw Error("E_CONFIG",
+                fmt::format("the folders {} and {} are both domain {}", shown(first->second),
+                            shown(folder), *name),
+                "rename one of them");
   }
-  return std::nullopt;
 }
 
-std::vector<DataFile> locate_in_folder(const DataOptions& options,
-                                       const std::vector<std::string>& splits, Log log) {
-  const std::string looked_for =
-      fmt::format("{}{}", fmt::join(splits, extension(options.reading.format) + " or "),
-                  extension(options.reading.format));
+[[noreturn]] void fail_no_split(const DataOptions& options, const std::vector<std::string>& splits,
+                                const std::vector<std::string>& without) {
+  const std::string seen = without.empty() ? "none" : join(without, "; ");
+  std::string hint = "--data-dir expects <domain>/<split>.jsonl, or another of these extensions";
+  if (const auto here = find_split(options.dir, splits, options.reading.format)) {
+    hint = fmt::format(
+        "{} is one domain's: name it with --data DOMAIN=FILE, or name the folder "
+        "above with --data-dir",
+        shown(here->path));
+  }
+  throw Error("E_DATA",
+              fmt::format("{}: no domain has {} (folders seen: {})", shown(options.dir),
+                          looked_for(splits, options.reading.format), seen),
+              hint);
+}
+
+// The domains that have the split. `without` receives the others, and what they have.
+std::vector<DataFile> files_of_domains(const DataOptions& options,
+                                       const std::vector<std::string>& splits,
+                                       std::vector<std::string>& without) {
+  const std::vector<fs::path> folders = domain_folders(options.dir);
+  refuse_equal_names(folders);
   std::vector<DataFile> files;
-  std::vector<std::string> without;
-  for (const fs::path& folder : domain_folders(options.dir)) {
-    if (auto file = find_split(folder, splits, extension(options.reading.format))) {
-      files.push_back(*std::move(file));
+  for (const fs::path& folder : folders) {
+    const std::string given = folder.filename().string();
+    if (auto found = find_split(folder, splits, options.reading.format)) {
+      const std::string name = domain_name(given, "the folder " + shown(folder));
+      files.push_back(
+          {name, std::move(found->path), std::move(found->split), given, options.reading});
     } else {
-      without.push_back(escaped(folder.filename().string(), 64));
+      without.push_back(fmt::format("{} ({})", escaped(given, 64), files_there(folder)));
     }
-  }
-  std::ranges::sort(without);
-  if (files.empty()) {
-    throw Error(
-        "E_DATA",
-        fmt::format("{}: no domain has {} (folders seen: {})", escaped(options.dir.string()),
-                    looked_for, without.empty() ? "none" : escaped(join(without, ", "), 300)),
-        "--data-dir expects <domain>/<split>" + extension(options.reading.format));
-  }
-  if (!without.empty()) {
-    log.warning(fmt::format("left out for want of {}: {}", looked_for, join(without, ", ")));
   }
   return files;
 }
 
-DataFile parse_assignment(const std::string& text, const std::string& split) {
+std::vector<DataFile> locate_in_folder(const DataOptions& options,
+                                       const std::vector<std::string>& splits, Log log) {
+  const std::string pattern = looked_for(splits, options.reading.format);
+  std::vector<std::string> without;
+  std::vector<DataFile> files = files_of_domains(options, splits, without);
+  if (files.empty()) fail_no_split(options, splits, without);
+  if (!without.empty())
+    log.warning(fmt::format("left out for want of {}: {}", pattern, join(without, "; ")));
+  return files;
+}
+
+using SetReading = void (*)(Reading&, const std::string& value);
+
+std::vector<std::string> names_between_plus(std::string value, const char* key) {
+  std::ranges::replace(value, '+', ',');
+  return parse_names(value, key);
+}
+
+int64_t whole_number(const std::string& value) {
+  int64_t number = 0;
+  const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), number);
+  if (error == std::errc() && end == value.data() + value.size()) return number;
+  throw Error("E_CONFIG",
+              fmt::format("label-base is `{}`, expected a whole number", escaped(value, 40)));
+}
+
+constexpr std::pair<std::string_view, SetReading> kOwnOptions[] = {
+    {"format", [](Reading& r, const std::string& v) { r.format = parse_format(v); }},
+    {"quoting", [](Reading& r, const std::string& v) { r.quoting = parse_quoting(v); }},
+    {"text-column", [](Reading& r, const std::string& v) { r.columns.text = v; }},
+    {"label-column", [](Reading& r, const std::string& v) { r.columns.label = v; }},
+    {"id-column", [](Reading& r, const std::string& v) { r.columns.id = v; }},
+    {"label-base",
+     [](Reading& r, const std::string& v) { r.columns.label_base = whole_number(v); }},
+    {"label-names",
+     [](Reading& r, const std::string& v) {
+       r.columns.label_names = v.find('+') == std::string::npos
+                                   ? read_label_names(v)
+                                   : names_between_plus(v, "label-names");
+     }},
+    {"columns",
+     [](Reading& r, const std::string& v) { r.columns.names = names_between_plus(v, "columns"); }},
+    {"join",
+     [](Reading& r, const std::string& v) { r.columns.join = names_between_plus(v, "join"); }}};
+
+// Takes `,KEY=VALUE` off the end of a file's name, as long as KEY is one of these.
+Reading take_own_options(std::string& file, Reading reading) {
+  while (true) {
+    const size_t comma = file.rfind(',');
+    const size_t equals = file.find('=', comma == std::string::npos ? file.size() : comma);
+    if (equals == std::string::npos) return reading;
+    const std::string_view key = std::string_view(file).substr(comma + 1, equals - comma - 1);
+    const auto* option =
+        std::ranges::find(kOwnOptions, key, &std::pair<std::string_view, SetReading>::first);
+    if (option == std::end(kOwnOptions)) return reading;
+    option->second(reading, file.substr(equals + 1));
+    file.resize(comma);
+  }
+}
+
+DataFile parse_assignment(const std::string& text, const DataOptions& options) {
   const size_t equals = text.find('=');
-  const std::string domain = text.substr(0, equals);
-  const bool name_good =
-      !domain.empty() && domain.size() <= kMaxDomainName && std::ranges::all_of(domain, [](char c) {
-        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-               c == '_' || c == '-' || c == '.';
-      });
-  if (equals == std::string::npos || equals + 1 == text.size() || !name_good) {
-    throw Error("E_CONFIG",
-                fmt::format("data {}: DOMAIN=FILE is expected, DOMAIN of at most {} letters, "
-                            "digits, `_`, `-` and `.`",
-                            escaped(text, 80), kMaxDomainName),
+  const std::string given = text.substr(0, equals);
+  if (equals == std::string::npos || equals == 0 || equals + 1 == text.size()) {
+    throw Error("E_CONFIG", fmt::format("data {}: DOMAIN=FILE is expected", escaped(text, 80)),
                 "as in --data emotion=tweets.csv");
   }
-  return {domain, text.substr(equals + 1), split};
+  const std::string what = fmt::format("`{}` of data {}", escaped(given, 80), escaped(text, 80));
+  std::string file = text.substr(equals + 1);
+  Reading reading = take_own_options(file, options.reading);
+  return {domain_name(given, what), std::move(file), options.split, given, std::move(reading)};
+}
+
+void refuse_domain_twice(const std::vector<DataFile>& sorted) {
+  const auto twice = std::ranges::adjacent_find(sorted, {}, &DataFile::domain);
+  if (twice == sorted.end()) return;
+  throw Error("E_CONFIG",
+              fmt::format("domain `{}` is given twice: {} and {}", twice->domain,
+                          shown(twice->path), shown(std::next(twice)->path)),
+              "give each domain one file");
+}
+
+void tell_new_names(const std::vector<DataFile>& files, Log log) {
+  std::vector<std::string> renamed;
+  for (const DataFile& file : files) {
+    if (file.given != file.domain)
+      renamed.push_back(fmt::format("{} is domain {}", file.given, file.domain));
+  }
+  if (!renamed.empty()) log.note(join(renamed, ", "));
 }
 
 }  // namespace
@@ -116,24 +200,24 @@ std::vector<DataFile> locate(const DataOptions& options, const std::string& defa
   const auto splits = wanted_splits(options.split, default_split);
   if (options.dir.empty() && options.files.empty()) {
     throw Error("E_CONFIG", "no data given: neither a folder nor files",
-                "say --data-dir DIR (with <domain>/<split>.jsonl) or --data DOMAIN=FILE");
+                "say --data-dir DIR (with <domain>/<split>.jsonl, .csv, …) or --data DOMAIN=FILE");
   }
   std::vector<DataFile> files;
   if (!options.dir.empty()) files = locate_in_folder(options, splits, log);
   for (const std::string& text : options.files) {
-    files.push_back(parse_assignment(text, options.split));
+    files.push_back(parse_assignment(text, options));
   }
   std::ranges::sort(files, {},
                     [](const DataFile& file) { return std::pair(file.domain, file.path); });
-  const auto twice = std::ranges::adjacent_find(files, {}, &DataFile::domain);
-  if (twice != files.end()) {
-    throw Error(
-        "E_CONFIG",
-        fmt::format("domain `{}` is given twice: {} and {}", escaped(twice->domain, 64),
-                    escaped(twice->path.string()), escaped(std::next(twice)->path.string())),
-        "give each domain one file");
-  }
+  refuse_domain_twice(files);
+  tell_new_names(files, log);
   return files;
+}
+
+std::vector<DataFile> training_files(const DataOptions& options) {
+  std::vector<std::string> without;
+  if (options.dir.empty()) return {};
+  return files_of_domains(options, {"train"}, without);
 }
 
 }  // namespace moecollab::data

@@ -1,5 +1,7 @@
 #include "data/hold_out.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <iterator>
 #include <map>
@@ -7,6 +9,8 @@
 #include <string>
 
 #include "base/digest.h"
+#include "base/error.h"
+#include "base/strings.h"
 
 namespace moecollab::data {
 namespace {
@@ -32,6 +36,24 @@ std::vector<bool> held_out(const Dataset& dataset) {
   std::vector<bool> result;
   for (const Digest& digest : digests) result.push_back(held.contains(digest));
   return result;
+}
+
+int64_t count_held_out(std::span<const Dataset> datasets) {
+  int64_t count = 0;
+  for (const Dataset& dataset : datasets) count += std::ranges::count(held_out(dataset), true);
+  return count;
+}
+
+void require_held_out(std::span<const Dataset> datasets) {
+  if (count_held_out(datasets) > 0) return;
+  std::vector<std::string> files;
+  for (const Dataset& dataset : datasets) files.push_back(shown(dataset.file));
+  throw Error(
+      "E_DATA",
+      fmt::format("no text is held out: a label needs two texts, and no label of {} has two "
+                  "different ones",
+                  escaped(join(files, ", "), 300)),
+      "give more texts: some are held out to judge on what was not trained on");
 }
 
 }  // namespace moecollab::data

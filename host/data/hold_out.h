@@ -2,6 +2,8 @@
 // them (stacking).
 #pragma once
 
+#include <cstdint>
+#include <span>
 #include <vector>
 
 #include "data/dataset.h"
@@ -16,5 +18,11 @@ namespace moecollab::data {
 // texts with others may for that reason lose more than a fifth. Depends on the set of (text, label)
 // pairs only: not on the order of lines, not on repetitions, not on a seed.
 std::vector<bool> held_out(const Dataset& dataset);
+
+// How many examples of all of them are held out.
+int64_t count_held_out(std::span<const Dataset> datasets);
+
+// Throws E_DATA naming the files if that is none.
+void require_held_out(std::span<const Dataset> datasets);
 
 }  // namespace moecollab::data

@@ -130,10 +130,22 @@ at::Tensor FeatureCache::settle(const std::string& fingerprint, const PooledKey&
 
 void FeatureCache::add(const std::string& shelf_key, std::string_view digests,
                        const at::Tensor& rows) {
+  if (!writable_) return;
+  try {
+    write(shelf_key, digests, rows);
+  } catch (const Error& error) {
+    if (error.code() != "E_WRITE") throw;
+    writable_ = false;
+    log_.warning(fmt::format("features are not cached any more: {}", error.what()), error.hint());
+  }
+}
+
+void FeatureCache::write(const std::string& shelf_key, std::string_view digests,
+                         const at::Tensor& rows) {
   const int64_t n = rows.size(0), hidden = rows.size(1);
   const std::string_view values(static_cast<const char*>(rows.const_data_ptr()), rows.nbytes());
   const std::string content = content_digest(digests, values);
-  fs::create_directories(folder_ / shelf_key);
+  make_folder(folder_ / shelf_key);
   const fs::path file = folder_ / shelf_key / (content.substr(0, 32) + ".safetensors");
   const auto bytes = [](std::string_view text) { return std::as_bytes(std::span(text)); };
   const weights::TensorSource tensors[] = {
@@ -152,10 +164,15 @@ void FeatureCache::enforce_capacity() {
   };
   std::vector<File> files;
   uint64_t total = 0;
-  for (const auto& entry : fs::recursive_directory_iterator(folder_)) {
-    if (!entry.is_regular_file() || entry.path().extension() != ".safetensors") continue;
-    files.push_back({entry.last_write_time(), entry.file_size(), entry.path()});
-    total += files.back().size;
+  std::error_code error;  // of a folder or file that another process removes, or does not show
+  fs::recursive_directory_iterator entries(folder_, error);
+  for (; !error && entries != fs::recursive_directory_iterator(); entries.increment(error)) {
+    if (entries->path().extension() != ".safetensors") continue;
+    std::error_code gone;
+    const File file{entries->last_write_time(gone), entries->file_size(gone), entries->path()};
+    if (gone) continue;
+    files.push_back(file);
+    total += file.size;
   }
   std::sort(files.begin(), files.end(),
             [](const File& a, const File& b) { return a.time < b.time; });

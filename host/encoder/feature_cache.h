@@ -26,15 +26,16 @@ namespace moecollab::encoder {
 // its rows are computed again. Not thread-safe; several processes may share a folder.
 class FeatureCache {
  public:
-  // `engine`: precision, device class and versions as one string. `capacity` in bytes: the oldest
-  // files beyond it are removed when rows are added.
+  // Makes the folder; throws E_WRITE. `engine`: precision, device class and versions as one string.
+  // `capacity` in bytes: the oldest files beyond it are removed when rows are added.
   FeatureCache(fs::path folder, std::string engine, Log log, uint64_t capacity = uint64_t{4} << 30);
 
   // The row [hidden] of the text with that digest, or nullptr. Valid until the next add().
   const float* find(const std::string& fingerprint, const PooledKey& key, int64_t hidden,
                     const Digest& text);
 
-  // Adds the rows of features [n, H] whose texts it does not hold, and gives all rows as it holds
+  // Adds the rows of features [n, H] whose texts it does not hold (none after a warning, if they
+  // cannot be written), and gives all rows as it holds
   // them: the first that was ever added for a text counts, so that its numbers never depend on what
   // it was computed together with.
   at::Tensor settle(const std::string& fingerprint, const PooledKey& key,
@@ -50,6 +51,7 @@ class FeatureCache {
   };
   Shelf& shelf(const std::string& key, int64_t hidden);
   void add(const std::string& shelf_key, std::string_view digests, const at::Tensor& rows);
+  void write(const std::string& shelf_key, std::string_view digests, const at::Tensor& rows);
   void open_file(const fs::path& file, int64_t hidden, Shelf& into);
   void enforce_capacity();
   std::string key_of(const std::string& fingerprint, const PooledKey& key) const;
@@ -58,6 +60,7 @@ class FeatureCache {
   std::string engine_;
   Log log_;
   uint64_t capacity_;
+  bool writable_ = true;  // until a write failed
   std::map<std::string, Shelf> shelves_;
 };
 

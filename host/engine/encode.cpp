@@ -61,6 +61,10 @@ Json run_encode(const EncodeOptions& options, const RunContext& context) {
     }
     request.hidden.insert(*options.hidden);
   }
+  // A text has two token states at least, those of [CLS] and [SEP].
+  const uint64_t rows = texts.size() * (options.hidden ? 3 : 1);
+  require_space(fs::absolute(options.output).parent_path(),
+                rows * encoder.config().hidden * sizeof(float), shown(options.output));
   encoder.load();
   const Stopwatch watch;
   const encoder::Features features = encoder.encode(views, request, "encoding");

@@ -4,20 +4,37 @@
 #include "evaluation/evaluate.h"
 #include "evaluation/histories.h"
 #include "pipeline/collaboration.h"
+#include "registry/layout.h"
+#include "training/held_out_file.h"
 
 namespace moecollab::engine {
 namespace {
 
-// The training files beside the evaluated ones, by domain.
-std::map<std::string, std::string> training_files(const fs::path& data_dir,
-                                                  const std::vector<data::Dataset>& datasets) {
-  std::map<std::string, std::string> files;
-  if (data_dir.empty()) return files;
-  for (const data::Dataset& dataset : datasets) {
-    const fs::path file = data_dir / dataset.domain / "train.jsonl";
-    if (fs::exists(file)) files[dataset.domain] = file.string();
+// What the experts were trained on, and the training files beside the evaluated ones.
+evaluation::SeenTexts seen_texts(const EvalOptions& options,
+                                 const std::vector<pipeline::InstalledExpert*>& experts) {
+  evaluation::SeenTexts seen;
+  for (const pipeline::InstalledExpert* expert : experts) {
+    const fs::path file = registry::held_out_file(options.registry, expert->sha256());
+    const auto held_out =
+        training::read_held_out(file, static_cast<int64_t>(expert->labels.columns.size()));
+    if (held_out && !held_out->seen.empty())
+      seen.add("expert " + expert->name, expert->domain(), held_out->seen);
   }
-  return files;
+  for (const data::DataFile& file : data::training_files(options.data)) {
+    const data::Dataset dataset = data::read_dataset(file.domain, file.path, file.reading);
+    seen.add(file.path.string(), file.domain, evaluation::digests_of(dataset));
+  }
+  return seen;
+}
+
+// Says which texts are no fair test.
+void warn_about_seen(const evaluation::SeenTexts& seen, const std::vector<data::Dataset>& datasets,
+                     Log log) {
+  for (const data::Dataset& dataset : datasets) {
+    for (const std::string& warning : seen.warnings(dataset))
+      log.warning(warning, "figures on texts that were trained on flatter");
+  }
 }
 
 std::vector<std::string> names_of(const std::vector<pipeline::InstalledExpert*>& experts) {
@@ -47,7 +64,8 @@ Json run_eval(const EvalOptions& options, const RunContext& context) {
       pool, {registry::deep_baseline(options.registry), contribution::open_deep_baseline}, notes);
   about.training =
       evaluation::read_training(options.registry, names_of(collaboration.experts()), notes);
-  about.training_files = training_files(options.data.dir, datasets);
+  about.seen = seen_texts(options, collaboration.experts());
+  warn_about_seen(about.seen, datasets, notes.log());
   Json report = evaluation::evaluate(collaboration, gate.file, datasets, about, notes);
   for (const data::Dataset& dataset : datasets) data::require_unchanged(dataset);
   return report;

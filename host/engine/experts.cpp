@@ -19,6 +19,21 @@ pipeline::PoolOptions tolerant_options(const CommonOptions& options, const RunCo
   return open;
 }
 
+// The registry's lock for a verb that can also do without writing; nothing is locked, and a warning
+// says why, if this user cannot write there.
+std::optional<FileLock> lock_if_writable(const fs::path& registry, Log log) {
+  registry::registry_text(registry);
+  try {
+    require_writable(registry / registry::kLockFile);
+    return contribution::lock_registry(registry, log);
+  } catch (const Error& error) {
+    if (error.code() != "E_WRITE") throw;
+    log.warning(fmt::format("{} is not written: {}", registry::kLockFile, error.what()),
+                "the checks below are those of now");
+    return std::nullopt;
+  }
+}
+
 [[noreturn]] void refuse_name(const std::string& name, const pipeline::Pool& pool) {
   std::vector<std::string> names;
   for (const registry::Candidate& candidate : pool.candidates()) names.push_back(candidate.name);
@@ -53,7 +68,7 @@ Json run_experts_add(const CommonOptions& options, const RunContext& context,
                             escaped(package_path.string())));
   }
   contribution::ensure_registry(options.registry, new_registry_encoder(options), context.log);
-  require_writable(options.registry / registry::kRegistryFile);
+  require_writable_parts(options.registry, {registry::kExpertsFolder});
   const std::optional<registry::Signer> signer =
       registry::check_signature(folder.path(), registry::read_registry(options.registry).trust);
   pipeline::PoolOptions open = tolerant_options(options, context);
@@ -83,18 +98,19 @@ Json run_experts_add(const CommonOptions& options, const RunContext& context,
 Json run_experts_verify(const CommonOptions& options, const RunContext& context,
                         const std::string& name) {
   prepare(options);
-  require_writable(options.registry / registry::kLockFile);
-  const FileLock lock = contribution::lock_registry(options.registry, context.log);
+  const std::optional<FileLock> lock = lock_if_writable(options.registry, context.log);
   pipeline::PoolOptions open = tolerant_options(options, context);
   open.run_probes = true;
   pipeline::Pool pool(open);
-  contribution::update_lock(pool, pool.experts());
+  if (lock) contribution::update_lock(pool, pool.experts());
   Json verified = Json::array();
   for (const registry::CandidateView& expert : pipeline::verified_experts(pool)) {
     if (name.empty() || expert.name == name) verified.push_back(expert.to_json());
   }
   if (!name.empty() && verified.empty()) refuse_name(name, pool);
-  return {{"registry", options.registry.string()}, {"experts", verified}};
+  return {{"registry", options.registry.string()},
+          {"lock_written", lock.has_value()},
+          {"experts", verified}};
 }
 
 }  // namespace moecollab::engine

@@ -13,7 +13,7 @@ Json run_grow(const GrowOptions& options, const RunContext& context) {
   LoadedGate gate = load_gate(options.registry, std::nullopt, std::nullopt, context.log);
   const contribution::OpenedGrowth growth = contribution::open_growth(
       pool, {digest, std::move(gate.file), gate.fusion, gate.top_k}, options.growth.names);
-  require_writable(registry::gate_file(options.registry));
+  require_writable_parts(options.registry, {registry::kGateFolder});
   std::vector<data::Dataset> datasets;
   if (!options.data.dir.empty() || !options.data.files.empty())
     datasets = read_datasets(options.data, "train", context.log);

@@ -4,24 +4,17 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstdlib>
 
 #include "base/error.h"
 #include "base/installation.h"
 #include "base/strings.h"
+#include "engine/user_cache.h"
 #include "pipeline/instantiate.h"
 
 namespace moecollab::engine {
 namespace {
 
-fs::path default_cache() {
-  if (const char* cache = std::getenv("XDG_CACHE_HOME"); cache != nullptr && *cache != '\0')
-    return fs::path(cache) / "moecollab";
-  if (const char* home = std::getenv("HOME"); home != nullptr && *home != '\0')
-    return fs::path(home) / ".cache" / "moecollab";
-  throw Error("E_CONFIG", "there is no cache folder: neither XDG_CACHE_HOME nor HOME is set",
-              "name one with --cache-dir, or use --no-cache");
-}
+constexpr uint64_t kMaxSeed = (uint64_t{1} << 63) - 1;  // files keep it as a TOML integer
 
 }  // namespace
 
@@ -30,7 +23,17 @@ void prepare(const RunOptions& options) {
     throw Error("E_CONFIG",
                 fmt::format("batch-tokens is {}, expected at least 1", options.batch_tokens));
   }
+  if (options.seed > kMaxSeed) {
+    throw Error("E_CONFIG", fmt::format("seed is {}, expected at most {}", options.seed, kMaxSeed));
+  }
   at::set_num_threads(options.compute.threads);
+}
+
+void require_writable_parts(const fs::path& registry, std::initializer_list<const char*> folders) {
+  registry::registry_text(registry);
+  require_writable(registry::registry_path(registry));
+  require_writable(registry / registry::kLockFile);
+  for (const char* folder : folders) require_writable_folder(registry / folder);
 }
 
 pipeline::PoolOptions pool_options(const CommonOptions& options, const RunContext& context,
@@ -41,11 +44,7 @@ pipeline::PoolOptions pool_options(const CommonOptions& options, const RunContex
   pool.compute = options.compute;
   pool.batch_tokens = options.batch_tokens;
   pool.context = context;
-  if (cached && !options.no_cache) {
-    pool.cache = std::make_shared<encoder::FeatureCache>(
-        options.cache_dir ? *options.cache_dir : default_cache(),
-        pipeline::engine_version(options.compute), context.log);
-  }
+  if (cached && !options.no_cache) pool.cache = open_cache(options, options.compute, context.log);
   return pool;
 }
 
@@ -62,7 +61,7 @@ std::vector<data::Dataset> read_datasets(const data::DataOptions& options,
                                          const std::string& default_split, Log log) {
   std::vector<data::Dataset> datasets;
   for (const data::DataFile& file : data::locate(options, default_split, log)) {
-    datasets.push_back(data::read_dataset(file.domain, file.path, options.reading, log));
+    datasets.push_back(data::read_dataset(file.domain, file.path, file.reading, log));
   }
   return datasets;
 }

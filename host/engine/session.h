@@ -1,6 +1,7 @@
 // What every verb sets up first.
 #pragma once
 
+#include <initializer_list>
 #include <memory>
 
 #include "base/run_context.h"
@@ -17,6 +18,10 @@ void prepare(const RunOptions& options);
 // The pool's options for these; opens the feature cache unless --no-cache (or `cached` is false).
 pipeline::PoolOptions pool_options(const CommonOptions& options, const RunContext& context,
                                    bool cached = true);
+
+// Throws E_WRITE unless registry.toml, the lock and these folders of the registry could be written
+// now. Call before anything is computed.
+void require_writable_parts(const fs::path& registry, std::initializer_list<const char*> folders);
 
 // The encoder of a registry that has to be made: --encoder, or the set-up's.
 encoder::EncoderSettings new_registry_encoder(const WhereOptions& options);

@@ -1,6 +1,7 @@
 // The verb sweep: λ1 × λ2 over features and expert outputs that are collected once.
 #include "base/file_lock.h"
 #include "base/measure.h"
+#include "data/hold_out.h"
 #include "engine/session.h"
 #include "engine/verbs.h"
 #include "evaluation/sweep_report.h"
@@ -36,6 +37,7 @@ Json run_sweep(const SweepOptions& options, const RunContext& context) {
   check_top_k(options.registry, settings.top_k);
   const fs::path folder = make_output_folder(options);
   const std::vector<data::Dataset> datasets = read_datasets(options.data, "train", context.log);
+  data::require_held_out(datasets);
   pipeline::Pool pool(pool_options(options, context));
   const training::GateInputs inputs = training::collect_gate_inputs(pool, datasets, settings);
   const std::string digest = training::sweep_digest(pool, datasets, inputs);

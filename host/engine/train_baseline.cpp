@@ -15,7 +15,6 @@ void require_ready(const pipeline::Pool& pool, const char* why) {
     throw Error("E_ENCODER", std::string(why) + ", but registry.toml names no encoder",
                 "set [encoder] path in registry.toml");
   }
-  require_writable(pool.options().registry / registry::kLockFile);
 }
 
 Json train_head(const TrainBaselineOptions& options, const RunContext& context) {
@@ -64,6 +63,9 @@ Json train_deep(const TrainBaselineOptions& options, const RunContext& context) 
 
 Json run_train_baseline(const TrainBaselineOptions& options, const RunContext& context) {
   prepare(options);
+  require_writable_parts(
+      options.registry,
+      {registry::kBaselinesFolder, registry::kCheckpointsFolder, registry::kHistoryFolder});
   return options.kind == BaselineKind::kHead ? train_head(options, context)
                                              : train_deep(options, context);
 }

@@ -1,5 +1,7 @@
+#include "base/strings.h"
 #include "contribution/install.h"
 #include "contribution/trained_expert.h"
+#include "data/domain_name.h"
 #include "engine/session.h"
 #include "engine/verbs.h"
 
@@ -9,11 +11,14 @@ Json run_train_expert(const TrainExpertOptions& options, const RunContext& conte
   prepare(options);
   contribution::ExpertOptions asked = options.expert;
   asked.seed = options.seed;
+  asked.domain = data::domain_name(asked.domain, "`" + escaped(asked.domain, 80) + "`");
   const contribution::ExpertPlan plan = contribution::plan_expert(asked);
   const data::Dataset dataset =
       contribution::read_training_file(options.data, asked.domain, context.log);
   contribution::ensure_registry(options.registry, new_registry_encoder(options), context.log);
-  require_writable(options.registry / registry::kRegistryFile);
+  require_writable_parts(options.registry,
+                         {registry::kExpertsFolder, registry::kHeldOutFolder,
+                          registry::kHistoryFolder, registry::kCheckpointsFolder});
   pipeline::PoolOptions open = pool_options(options, context);
   open.tolerate_refused = true;  // a broken neighbour is no reason not to train
   pipeline::Pool pool(open);

@@ -1,4 +1,5 @@
 #include "contribution/gate_fit.h"
+#include "data/hold_out.h"
 #include "engine/session.h"
 #include "engine/verbs.h"
 
@@ -26,8 +27,9 @@ Json run_train_gate(const TrainGateOptions& options, const RunContext& context) 
   settings.seed = options.seed;
   training::validate(settings);
   check_top_k(options.registry, settings.top_k);
-  require_writable(options.registry / registry::kLockFile);
+  require_writable_parts(options.registry, {registry::kGateFolder});
   const std::vector<data::Dataset> datasets = read_datasets(options.data, "train", context.log);
+  data::require_held_out(datasets);
   pipeline::Pool pool(pool_options(options, context));
   const contribution::FittedGate fitted =
       contribution::fit_and_write_gate(pool, datasets, settings);

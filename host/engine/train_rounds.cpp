@@ -27,8 +27,11 @@ Json run_train_rounds(const TrainRoundsOptions& options, const RunContext& conte
   prepare(options);
   const training::GateTrainingOptions settings = gate_settings(options, context.log);
   check_top_k(options.registry, settings.top_k);
-  require_writable(options.registry / registry::kLockFile);
+  require_writable_parts(options.registry,
+                         {registry::kExpertsFolder, registry::kGateFolder, registry::kHeldOutFolder,
+                          registry::kHistoryFolder, registry::kCheckpointsFolder});
   const std::vector<data::Dataset> datasets = read_datasets(options.data, "train", context.log);
+  contribution::require_pupils(alternation, datasets, options.registry);
   const pipeline::PoolOptions open = pool_options(options, context);
   const auto fit_gate = [&]() -> contribution::GateFitSummary {
     pipeline::Pool pool(open);

@@ -15,21 +15,6 @@
 namespace moecollab::evaluation {
 namespace {
 
-// Texts of the evaluation that also stand in the domain's training file; none if that is not
-// known.
-std::optional<int64_t> train_overlap(const data::Dataset& dataset,
-                                     const EvaluationContext& context) {
-  const auto file = context.training_files.find(dataset.domain);
-  if (file == context.training_files.end()) return std::nullopt;
-  std::set<std::string> seen;
-  for (const data::Example& example : data::read_dataset(dataset.domain, file->second).examples)
-    seen.insert(example.text);
-  int64_t overlap = 0;
-  for (const data::Example& example : dataset.examples)
-    overlap += seen.contains(example.text) ? 1 : 0;
-  return overlap;
-}
-
 GateFigures gate_figures(const pipeline::Collaboration& collaboration,
                          const pipeline::GateFile& file) {
   GateFigures figures{std::string(fusion::name(collaboration.fusion())),
@@ -132,7 +117,7 @@ Figures collect(pipeline::Collaboration& collaboration, const pipeline::GateFile
     add_operations(collaboration, domain, lengths.tokens, figures.compute);
     domain.truncated = lengths.truncated;
     domain.sha256 = datasets[d].sha256;
-    domain.train_overlap = train_overlap(datasets[d], context);
+    domain.train_overlap = context.seen.overlap(datasets[d]);
   }
   add_counters(collaboration, figures.compute);
   figures.labels = pool.labels();

@@ -10,6 +10,7 @@
 #include "base/run_context.h"
 #include "data/dataset.h"
 #include "evaluation/run.h"
+#include "evaluation/seen_texts.h"
 #include "pipeline/collaboration.h"
 #include "pipeline/gate_file.h"
 
@@ -18,8 +19,7 @@ namespace moecollab::evaluation {
 struct EvaluationContext {
   std::string command;
   uint64_t seed = 1;  // of the untrained baseline head
-  std::map<std::string, std::string>
-      training_files;  // domain -> file, to count texts seen in training
+  SeenTexts seen;  // in training
   Baselines baselines;
   Json training = nullptr;  // training_json() of the registry's histories
 };

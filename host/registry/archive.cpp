@@ -128,7 +128,7 @@ std::map<std::string, std::string> package_files(const fs::path& folder) {
 
 void extract(const std::map<std::string, std::string>& files, const fs::path& folder) {
   for (const auto& [name, content] : files) {
-    fs::create_directories((folder / name).parent_path());
+    make_folder((folder / name).parent_path());
     write_file_atomic(folder / name, content);
   }
 }

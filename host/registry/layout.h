@@ -11,12 +11,16 @@ inline constexpr const char* kRegistryFile = "registry.toml";
 inline constexpr const char* kLockFile = "registry.lock.toml";
 inline constexpr const char* kExpertsFolder = "experts";
 inline constexpr const char* kHistoryFolder = "history";
+inline constexpr const char* kGateFolder = "gate";
+inline constexpr const char* kHeldOutFolder = "heldout";
+inline constexpr const char* kCheckpointsFolder = "checkpoints";
+inline constexpr const char* kBaselinesFolder = "baselines";
 
 // Held by who changes the folder.
 inline fs::path change_lock(const fs::path& registry) { return registry / ".lock"; }
 
 // The fitted gate, its tensors, an epoch per line of its fit, and the rows kept for growth.
-inline fs::path gate_folder(const fs::path& registry) { return registry / "gate"; }
+inline fs::path gate_folder(const fs::path& registry) { return registry / kGateFolder; }
 inline fs::path gate_file(const fs::path& registry) { return gate_folder(registry) / "gate.toml"; }
 inline fs::path gate_tensors(const fs::path& registry) {
   return gate_folder(registry) / "gate.safetensors";
@@ -30,7 +34,7 @@ inline fs::path replay_file(const fs::path& registry) {
 
 // A package's logits on the texts that it did not train on.
 inline fs::path held_out_file(const fs::path& registry, const std::string& package_sha256) {
-  return registry / "heldout" / (package_sha256 + ".safetensors");
+  return registry / kHeldOutFolder / (package_sha256 + ".safetensors");
 }
 // The verdict over a candidate.
 inline fs::path admission_file(const fs::path& registry, const std::string& package_sha256) {
@@ -42,13 +46,15 @@ inline fs::path expert_history(const fs::path& registry, const std::string& name
 }
 // An unfinished training.
 inline fs::path checkpoint_folder(const fs::path& registry, const std::string& name) {
-  return registry / "checkpoints" / name;
+  return registry / kCheckpointsFolder / name;
 }
 // The models that a collaboration is compared with.
 inline fs::path head_baseline(const fs::path& registry) {
-  return registry / "baselines" / "head.toml";
+  return registry / kBaselinesFolder / "head.toml";
 }
-inline fs::path deep_baseline(const fs::path& registry) { return registry / "baselines" / "deep"; }
+inline fs::path deep_baseline(const fs::path& registry) {
+  return registry / kBaselinesFolder / "deep";
+}
 inline fs::path sweep_folder(const fs::path& registry) { return registry / "sweep"; }
 
 }  // namespace moecollab::registry

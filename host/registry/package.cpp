@@ -12,6 +12,7 @@
 #include "base/files.h"
 #include "base/strings.h"
 #include "registry/beneath.h"
+#include "registry/desktop_files.h"
 #include "registry/labels.h"
 
 namespace moecollab::registry {
@@ -22,9 +23,15 @@ void refuse_unlisted(const Package& package) {
     if (path == kManifestFile || path == kSignatureFile || package.manifest.files.contains(path)) {
       continue;
     }
+    const fs::path file = package.folder / path;
+    if (is_desktop_file(file.filename().string())) {
+      throw Error("E_PLUG_PATH",
+                  fmt::format("{}: a desktop's file manager left it in the package", shown(file)),
+                  "remove it: " + removal_command(file));
+    }
     throw Error("E_PLUG_PATH",
                 fmt::format("{}: lies in the package, but [files] of its {} does not list it",
-                            shown(package.folder / path), kManifestFile),
+                            shown(file), kManifestFile),
                 "remove the file, or have the package made again");
   }
 }

@@ -65,7 +65,7 @@ std::string with_expert(const std::string& text, const ExpertEntry& entry,
 }
 
 void append_expert(const fs::path& folder, const ExpertEntry& entry) {
-  const fs::path path = folder / kRegistryFile;
+  const fs::path path = registry_path(folder);
   write_file_atomic(path, with_expert(registry_text(folder), entry, escaped(path.string())));
 }
 

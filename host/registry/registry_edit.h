@@ -18,8 +18,8 @@ std::string new_registry_text(const EncoderEntry& encoder);
 // is there already, …); `file` is named.
 std::string with_expert(const std::string& text, const ExpertEntry& entry, const std::string& file);
 
-// Replaces registry.toml in the folder by that, atomically. Throws as registry_text and
-// with_expert, and E_WRITE; the file is then as before.
+// Replaces registry_path() of the folder by that, atomically; a symbolic link stays one. Throws as
+// registry_text and with_expert, and E_WRITE; the file is then as before.
 void append_expert(const fs::path& folder, const ExpertEntry& entry);
 
 }  // namespace moecollab::registry

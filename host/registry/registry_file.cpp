@@ -167,6 +167,18 @@ RegistryFile parse_registry(std::string_view bytes, const std::string& file) {
   return registry;
 }
 
+fs::path registry_path(const fs::path& folder) {
+  const fs::path path = folder / kRegistryFile;
+  std::error_code error;
+  if (!fs::is_symlink(path, error)) return path;
+  const fs::path target = fs::canonical(path, error);
+  if (!error) return target;
+  throw Error("E_REG_IO",
+              fmt::format("{} is a symbolic link to {}, which cannot be reached: {}", shown(path),
+                          shown(fs::read_symlink(path)), error.message()),
+              "correct the link, or remove it");
+}
+
 std::string registry_text(const fs::path& folder) {
   std::error_code error;
   const fs::file_status status = fs::status(folder, error);
@@ -177,12 +189,7 @@ std::string registry_text(const fs::path& folder) {
                             std::strerror(reason)),
                 kHowToNameOne);
   }
-  const fs::path path = folder / kRegistryFile;
-  if (!fs::exists(fs::symlink_status(path, error))) {
-    throw Error("E_REG_IO",
-                fmt::format("{} cannot be read: {}", escaped(path.string()), std::strerror(ENOENT)),
-                kHowToNameOne);
-  }
+  const fs::path path = registry_path(folder);
   // Asked first, so that a file of any size is refused for its size and never read.
   const auto size = fs::is_regular_file(path, error) ? fs::file_size(path, error) : 0;
   if (!error && size > kMaxRegistry) {

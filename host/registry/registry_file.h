@@ -90,6 +90,10 @@ RegistryFile parse_registry(std::string_view bytes, const std::string& file);
 // file is missing, of another kind, or unreadable.
 RegistryFile read_registry(const fs::path& folder);
 
+// registry.toml of the folder; if it is a symbolic link, the file that it leads to, to be replaced
+// in its own place. Throws E_REG_IO for a link that leads nowhere.
+fs::path registry_path(const fs::path& folder);
+
 // The same file's bytes, at most kMaxRegistry; throws as read_registry, E_REG_SIZE above that.
 std::string registry_text(const fs::path& folder);
 

@@ -9,19 +9,22 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/strings.h"
+#include "registry/desktop_files.h"
 #include "registry/names.h"
 
 namespace moecollab::registry {
 namespace {
 
-// Names of what lies in a folder, sorted; empty if the folder is not there.
+// Names of what lies in a folder, sorted, but for a desktop's files; empty if the folder is not
+// there.
 std::vector<std::string> names_in(const fs::path& folder) {
   std::vector<std::string> names;
   std::error_code error;
   if (fs::status(folder, error).type() == fs::file_type::not_found) return names;
   try {
     for (const auto& entry : fs::directory_iterator(folder)) {
-      names.push_back(entry.path().filename().string());
+      const std::string name = entry.path().filename().string();
+      if (!is_desktop_file(name)) names.push_back(name);
     }
   } catch (const fs::filesystem_error& failure) {
     throw Error("E_REG_IO",

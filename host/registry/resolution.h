@@ -24,13 +24,13 @@ struct Candidate {
 };
 
 // Every [[expert]] in the order of the file, then the folders of experts/ that no entry names, by
-// name; of these a folder without any version is none. For an entry the highest version in its
-// range is taken from experts/<name>/<version>/. Refusals: E_REG_MISSING (no such folder or
-// version; names what is there), E_PLUG_ROLLBACK (lower than the lock's), E_PLUG_PATH (a link on
-// the way), E_DESC_MISMATCH (the manifest has another id, or another version than its folder), and
-// those of open_package. What one expert does wrong never throws; an experts/ that cannot be listed
-// does (E_REG_IO). No file but the manifests (and labels files) is read: check_files() is the
-// caller's.
+// name; of these a folder without any version is none, and neither is a desktop's file. For an
+// entry the highest version in its range is taken from experts/<name>/<version>/. Refusals:
+// E_REG_MISSING (no such folder or version; names what is there), E_PLUG_ROLLBACK (lower than the
+// lock's), E_PLUG_PATH (a link on the way), E_DESC_MISMATCH (the manifest has another id, or
+// another version than its folder), and those of open_package. What one expert does wrong never
+// throws; an experts/ that cannot be listed does (E_REG_IO). No file but the manifests (and labels
+// files) is read: check_files() is the caller's.
 std::vector<Candidate> resolve(const fs::path& registry_folder, const RegistryFile& registry,
                                const Lock& lock);
 

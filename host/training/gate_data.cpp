@@ -53,16 +53,13 @@ void warn_of_seen(pipeline::Pool& pool, const AnsweredTexts& texts) {
 
 GateData collect_gate_data(pipeline::Pool& pool, const std::vector<data::Dataset>& training,
                            const std::vector<encoder::PooledKey>& keys) {
+  data::require_held_out(training);
   std::vector<pipeline::InstalledExpert*> experts;
   for (pipeline::InstalledExpert& expert : pool.experts()) experts.push_back(&expert);
   const Split chosen = split(pool, training);
   GateData data;
   data.held_out = collect_answered_texts(pool, pool.labels(), experts, keys, chosen.held_out,
                                          "encoding held-out texts");
-  if (data.held_out.rows() == 0) {
-    throw Error("E_DATA", "no text is held out, and the gate is fitted on held-out texts only",
-                "give more texts: a label needs at least two for one to be held out");
-  }
   number_by_file(chosen.held_out, data.held_out);
   warn_of_seen(pool, data.held_out);
   data.others = collect_unanswered_texts(pool, {}, keys, chosen.others, "encoding training texts");

@@ -302,7 +302,7 @@ class Options(EndToEnd):
         (self.folder / "data" / "notes").mkdir(parents=True)
         done = subprocess.run([ROOT / "tools" / "demo.sh", self.folder / "data", self.folder / "out"], capture_output=True, text=True)
         self.assertEqual(done.returncode, 3, done.stderr)
-        self.assertIn("has no <domain>/train.jsonl", done.stderr)
+        self.assertIn("no domain has train.{jsonl,ndjson,json,csv,tsv} (folders seen: notes (no file))", done.stderr)
 
     def test_mistyped_verb(self):
         self.assertRefused(run("evla"), 2, "E_CONFIG", "did you mean `eval`")

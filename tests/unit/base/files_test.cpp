@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <csignal>
+#include <cstdlib>
 #include <thread>
 #include <vector>
 
@@ -92,6 +93,48 @@ TEST_F(FilesTest, WhetherAFileCanBeWrittenIsFoundOutWithoutTouchingIt) {
   EXPECT_EQ(read_file(file, "E_TEST"), "here");
   EXPECT_THAT(names(), testing::ElementsAre("report.json"));
   EXPECT_THROW(require_writable(folder.path() / "absent" / "report.json"), Error);
+}
+
+TEST_F(FilesTest, WhetherAFolderCanBeFilledIsFoundOutWithoutMakingIt) {
+  require_writable_folder(folder.path());
+  require_writable_folder(folder.path() / "not" / "there" / "yet");
+  EXPECT_THAT(names(), testing::IsEmpty());
+  write_file_atomic(file, "a file");
+  for (const fs::path& bad : {file, file / "below"}) {
+    try {
+      require_writable_folder(bad);
+      FAIL() << bad;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), "E_WRITE");
+      EXPECT_THAT(error.what(), HasSubstr("report.json cannot be written: it is not a folder"));
+    }
+  }
+}
+
+TEST_F(FilesTest, MoreSpaceThanThereIsNamesBothNumbers) {
+  require_space(folder.path(), 1, "a test");
+  try {
+    require_space(folder.path(), UINT64_MAX, "expert x");
+    FAIL() << "accepted";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), "E_WRITE");
+    EXPECT_THAT(error.what(), testing::StartsWith("expert x needs 18446744073709551615 bytes in "));
+    EXPECT_THAT(error.what(), testing::ContainsRegex("where [0-9]+ are free"));
+  }
+}
+
+TEST_F(FilesTest, ATemporaryFolderThatIsNotThereIsNamed) {
+  const char* before = std::getenv("TMPDIR");
+  const std::string kept = before == nullptr ? "" : before;
+  ::setenv("TMPDIR", "/nowhere", 1);
+  try {
+    const TemporaryFolder made;
+    ADD_FAILURE() << "made";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), "E_WRITE");
+    EXPECT_THAT(error.hint(), HasSubstr("TMPDIR"));
+  }
+  before == nullptr ? ::unsetenv("TMPDIR") : ::setenv("TMPDIR", kept.c_str(), 1);
 }
 
 TEST_F(FilesTest, AClaimedLockNamesWhoHasIt) {

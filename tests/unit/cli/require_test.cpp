@@ -32,6 +32,15 @@ TEST(Require, DottedPathsReachAnyNumber) {
   EXPECT_EQ(code_of("domains.news.moe.accuracy>=0.91"), "E_REQUIRE");
 }
 
+TEST(Require, APathThatNoReportHasIsFoundBeforeThereIsOne) {
+  for (const char* path : {"macro_f2", "overall.acuracy", "domain.news.n", "experts_count.x"}) {
+    EXPECT_THROW(Requirement::parse(std::string(path) + ">=0.5"), Error) << path;
+  }
+  for (const char* path : {"macro_f1", "overall.truncated", "domains.news.n", "gate.n_eff"}) {
+    EXPECT_NO_THROW(Requirement::parse(std::string(path) + ">=0.5")) << path;
+  }
+}
+
 TEST(Require, WhatCannotBeCheckedIsAnErrorNotAPass) {
   EXPECT_EQ(code_of("overall.ece>=0"), "E_CONFIG") << "null is no number";
   EXPECT_EQ(code_of("domains.sports.moe.accuracy>=0"), "E_CONFIG");

@@ -1,5 +1,7 @@
 #include "data/data_location.h"
 
+#include <fmt/format.h>
+
 #include "unit/data/data_files.h"
 
 namespace moecollab::data {
@@ -51,14 +53,82 @@ TEST_F(DataLocation, SplitOptionWinsAndLacksAreWarnedAbout) {
   write("a/test.jsonl", "");
   write("b/dev.jsonl", "");
   EXPECT_THAT(found(in_folder("dev"), "test-else-dev"), ElementsAre("b dev b/dev.jsonl"));
-  EXPECT_THAT(said_.texts(), ElementsAre("left out for want of dev.jsonl: a"));
+  EXPECT_THAT(said_.texts(),
+              ElementsAre("left out for want of dev.{jsonl,ndjson,json,csv,tsv}: a (test.jsonl)"));
+}
+
+TEST_F(DataLocation, EveryExtensionAndPackingIsFound) {
+  for (const char* extension : {"jsonl", "ndjson", "json", "csv", "tsv", "JSONL"}) {
+    for (const char* packing : {"", ".gz", ".zst", ".GZ"}) {
+      const std::string name = fmt::format("a/train.{}{}", extension, packing);
+      const fs::path file = write(name, "");
+      EXPECT_THAT(found(in_folder(), "train"), ElementsAre("a train " + name));
+      fs::remove(file);
+    }
+  }
+  for (const char* other : {"train", "train.txt", "train.jsonl.bak", "train.csv.xz", "retrain.csv",
+                            "train.old.csv", "._train.csv"}) {
+    write(fmt::format("a/{}", other), "");
+  }
+  expect_refused([&] { locate(in_folder(), "train", Log()); }, "E_DATA", "no domain has train.");
 }
 
 TEST_F(DataLocation, FormatDecidesTheExtension) {
   write("a/train.csv", "");
-  write("b/train.tsv", "");
+  write("b/train.tsv.gz", "");
   EXPECT_THAT(found(in_folder({}, Format::kCsv), "train"), ElementsAre("a train a/train.csv"));
-  EXPECT_THAT(found(in_folder({}, Format::kTsv), "train"), ElementsAre("b train b/train.tsv"));
+  EXPECT_THAT(found(in_folder({}, Format::kTsv), "train"), ElementsAre("b train b/train.tsv.gz"));
+  EXPECT_THAT(found(in_folder(), "train"),
+              ElementsAre("a train a/train.csv", "b train b/train.tsv.gz"));
+  expect_refused([&] { locate(in_folder({}, Format::kLines), "train", Log()); }, "E_CONFIG",
+                 "lines of plain text hold no labels");
+}
+
+TEST_F(DataLocation, TwoFilesForOneSplit) {
+  write("a/train.csv", "");
+  write("a/train.jsonl", "");
+  const Error error = refusal_of([&] { locate(in_folder(), "train", Log()); });
+  EXPECT_EQ(error.code(), "E_CONFIG");
+  EXPECT_THAT(error.what(), HasSubstr("could be the split train: train.csv, train.jsonl"));
+  EXPECT_THAT(error.hint(), HasSubstr("--format says which one counts"));
+  EXPECT_THAT(found(in_folder({}, Format::kCsv), "train"), ElementsAre("a train a/train.csv"));
+  write("a/train.csv.gz", "");
+  expect_refused([&] { locate(in_folder({}, Format::kCsv), "train", Log()); }, "E_CONFIG",
+                 "has 2 files that could be the split train: train.csv, train.csv.gz");
+}
+
+TEST_F(DataLocation, NamesOfDomainsAreLowered) {
+  write("SST-2/train.jsonl", "");
+  write("AG News/train.jsonl", "");
+  write("v1.5/train.jsonl", "");
+  write("same/train.jsonl", "");
+  DataOptions options = in_folder();
+  options.files = {"Yelp.Full=" + (folder() / "y.csv").string()};
+  EXPECT_THAT(found(options, "train"),
+              ElementsAre("ag-news train AG News/train.jsonl", "same train same/train.jsonl",
+                          "sst-2 train SST-2/train.jsonl", "v1-5 train v1.5/train.jsonl",
+                          "yelp-full  y.csv"));
+  EXPECT_THAT(said_.texts(),
+              ElementsAre("AG News is domain ag-news, SST-2 is domain sst-2, v1.5 is domain v1-5, "
+                          "Yelp.Full is domain yelp-full"));
+}
+
+TEST_F(DataLocation, FoldersOfTheSameNameHere) {
+  write("SST-2/train.jsonl", "");
+  write("sst.2/dev.jsonl", "");
+  const Error error = refusal_of([&] { locate(in_folder(), "train", Log()); });
+  EXPECT_EQ(error.code(), "E_CONFIG");
+  EXPECT_THAT(error.what(),
+              AllOf(HasSubstr("/SST-2"), HasSubstr("/sst.2"), HasSubstr("both domain sst-2")));
+}
+
+TEST_F(DataLocation, FolderThatCannotBeADomain) {
+  write("a/train.jsonl", "");
+  write("R&D/notes.txt", "");
+  EXPECT_THAT(found(in_folder(), "train"), ElementsAre("a train a/train.jsonl"));
+  write("R&D/train.jsonl", "");
+  expect_refused([&] { locate(in_folder(), "train", Log()); }, "E_CONFIG",
+                 "R&D cannot be a domain's name");
 }
 
 TEST_F(DataLocation, NamedFilesJoinTheFolders) {
@@ -80,13 +150,26 @@ TEST_F(DataLocation, MissingFolder) {
 
 TEST_F(DataLocation, NoDomainHasTheSplit) {
   expect_refused([&] { locate(in_folder(), "train", Log()); }, "E_DATA", "(folders seen: none)");
-  write("b/dev.jsonl", "");
-  write("a/train.csv", "");
-  expect_refused([&] { locate(in_folder(), "train", Log()); }, "E_DATA",
-                 "no domain has train.jsonl (folders seen: a, b)");
-  fs::remove(folder() / "b/dev.jsonl");
-  expect_refused([&] { locate(in_folder(), "test-else-dev", Log()); }, "E_DATA",
-                 "no domain has test.jsonl or dev.jsonl");
+  write("b/.hidden", "");
+  write("a/dev.csv", "");
+  expect_refused([&] { locate(in_folder({}, Format::kTsv), "train", Log()); }, "E_DATA",
+                 "no domain has train.tsv (folders seen: a (dev.csv); b (no file))");
+  expect_refused([&] { locate(in_folder({}, Format::kTsv), "test-else-dev", Log()); }, "E_DATA",
+                 "no domain has test.tsv or dev.tsv");
+  write("train.tsv", "");
+  EXPECT_THAT(refusal_of([&] { locate(in_folder({}, Format::kTsv), "train", Log()); }).hint(),
+              HasSubstr("train.tsv is one domain's: name it with --data DOMAIN=FILE"));
+}
+
+TEST_F(DataLocation, TrainingFilesOfAFolder) {
+  write("A/train.csv", "");
+  write("A/dev.csv", "");
+  write("b/dev.csv", "");
+  const std::vector<DataFile> files = training_files(in_folder("dev"));
+  ASSERT_EQ(files.size(), 1U);
+  EXPECT_EQ(files[0].domain, "a");
+  EXPECT_EQ(files[0].path, folder() / "A/train.csv");
+  EXPECT_THAT(training_files(named({"a=1.csv"})), testing::IsEmpty());
 }
 
 TEST_F(DataLocation, NeitherFolderNorFile) {
@@ -94,12 +177,16 @@ TEST_F(DataLocation, NeitherFolderNorFile) {
 }
 
 TEST_F(DataLocation, MalformedAssignment) {
-  for (const char* text : {"emotion", "=file", "emotion=", "", "a/b=f", "a b=f", "\xFF=f"}) {
+  for (const char* text : {"emotion", "=file", "emotion=", ""}) {
     expect_refused([&] { locate(named({text}), "train", Log()); }, "E_CONFIG",
                    "DOMAIN=FILE is expected");
   }
+  for (const std::string name : {"a/b", "a&b", "\xFF", "\xC3\xA9t\xC3\xA9", "a\tb"}) {
+    expect_refused([&] { locate(named({name + "=f"}), "train", Log()); }, "E_CONFIG",
+                   "cannot be a domain's name");
+  }
   expect_refused([&] { locate(named({std::string(65, 'a') + "=f"}), "train", Log()); }, "E_CONFIG",
-                 "DOMAIN=FILE");
+                 "cannot be a domain's name: a name has 1 to 64");
 }
 
 TEST_F(DataLocation, DomainGivenTwice) {

@@ -8,6 +8,8 @@
 #include <string>
 #include <string_view>
 
+#include "base/error.h"
+
 namespace moecollab::data {
 namespace {
 
@@ -60,6 +62,25 @@ TEST(HoldOut, TextWithTwoLabelsGoesWhollyToOneSide) {
   // c is the smallest of x (c 2e < e 3f) but not of y (s 04).
   EXPECT_THAT(held_texts(letters("ce", "x") + letters("sc", "y")),
               UnorderedElementsAre("c", "s", "c"));
+}
+
+TEST(HoldOut, OneTextALabelHoldsNothingOut) {
+  const Dataset one = letters("a", "x") + letters("b", "y") + letters("cc", "z");
+  Dataset named = one;
+  named.file = "single.jsonl";
+  const Dataset singles[] = {one, named};
+  EXPECT_EQ(count_held_out(singles), 0);
+  try {
+    require_held_out(singles);
+    FAIL() << "accepted";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), "E_DATA");
+    EXPECT_THAT(error.what(), testing::HasSubstr("no text is held out: a label needs two texts"));
+    EXPECT_THAT(error.what(), testing::HasSubstr("single.jsonl"));
+  }
+  const Dataset two[] = {one, letters("ab", "x")};
+  EXPECT_EQ(count_held_out(two), 1);
+  require_held_out(two);
 }
 
 TEST(HoldOut, DoesNotDependOnTheOrderOfLines) {

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "registry/beneath.h"
+#include "registry/desktop_files.h"
 #include "unit/registry/fixtures.h"
 
 namespace moecollab::registry {
@@ -84,6 +85,19 @@ TEST_F(PackageTest, UnlistedFilesAreRefused) {
   fs::remove_all(folder_ / "sub");
   fs::create_symlink("/etc", folder_ / "link");
   expect_refused("E_PLUG_PATH", "link: lies in the package");
+}
+
+TEST_F(PackageTest, ADesktopsFileIsNamedWithTheCommandThatRemovesIt) {
+  for (const char* name : {".DS_Store", "._x", ".directory", "THUMBS.DB", "Desktop.ini"}) {
+    const fs::path file = folder_ / name;
+    write(file, "x");
+    const Error error = error_of([&] { check_files(open_package(folder_)); });
+    EXPECT_EQ(error.code(), "E_PLUG_PATH");
+    EXPECT_THAT(error.what(), testing::HasSubstr("a desktop's file manager left it"));
+    EXPECT_EQ(error.hint(), "remove it: rm '" + file.string() + "'");
+    fs::remove(file);
+  }
+  EXPECT_EQ(removal_command("it's/.DS_Store"), "rm 'it'\\''s/.DS_Store'");
 }
 
 TEST_F(PackageTest, R06_SymbolicLinks) {

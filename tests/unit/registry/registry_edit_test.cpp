@@ -78,6 +78,21 @@ TEST(RegistryEdit, WritesToTheFolderOrLeavesItAsItWas) {
   EXPECT_EQ(std::distance(fs::directory_iterator(folder.path()), fs::directory_iterator()), 1);
 }
 
+TEST(RegistryEdit, ALinkedFileIsReplacedWhereItLies) {
+  const TemporaryFolder folder, elsewhere;
+  const fs::path link = folder.path() / kRegistryFile, target = elsewhere.path() / "real.toml";
+  write_file_atomic(target, registry_toml());
+  fs::create_symlink(target, link);
+  append_expert(folder.path(), medical());
+  EXPECT_EQ(fs::read_symlink(link), target);
+  EXPECT_EQ(read_file(target, "E_TEST"), with_expert(registry_toml(), medical(), "r"));
+  EXPECT_EQ(std::distance(fs::directory_iterator(elsewhere.path()), {}), 1);
+  fs::remove(target);
+  const std::string said = "registry.toml is a symbolic link to " + target.string();
+  expect_error([&] { append_expert(folder.path(), medical()); }, "E_REG_IO", said);
+  expect_error([&] { read_registry(folder.path()); }, "E_REG_IO", said);
+}
+
 TEST(RegistryEdit, ANewRegistryHoldsItsEncoder) {
   const EncoderEntry encoder{"/deps/encoder \"x\"", 64, "literal", kFingerprint};
   const RegistryFile r = parse_registry(new_registry_text(encoder), "r");

@@ -142,6 +142,17 @@ TEST_F(ResolutionTest, AFolderWithoutAVersionIsNoExpertUnlessOneIsAskedFor) {
   expect_refused("E_REG_MISSING", "there is no version at all");
 }
 
+TEST_F(ResolutionTest, ADesktopsFilesAreNoExperts) {
+  install("legal", "1.0.0");
+  for (const char* name : {".DS_Store", "._legal", ".directory", "Thumbs.db", "desktop.ini"}) {
+    write(experts() / name, "x");
+    write(experts() / "legal" / name, "x");
+  }
+  EXPECT_EQ(only().name, "legal");
+  write(experts() / "notes.txt", "x");
+  EXPECT_EQ(resolved().size(), 2u);
+}
+
 TEST_F(ResolutionTest, ADisabledExpertStaysDisabledWhateverIsWrong) {
   install("legal", "2.1.0");
   ask("legal", "*");

@@ -1,0 +1,73 @@
+"""Data folders as people have them: capitals and blanks in names, CSV and TSV, integer labels, and what is refused before anything is trained."""
+import csv
+import json
+import shutil
+import subprocess
+
+from harness import ENCODER, ROOT, SAMPLES, EndToEnd, clean_environment, run
+
+
+class Folders(EndToEnd):
+    def domain(self, name, extension, splits=("train", "dev"), texts=8):
+        """A domain of two labels, 0 and 1, which are told apart by one word."""
+        folder = self.folder / "data" / name
+        folder.mkdir(parents=True)
+        for split in splits:
+            with open(folder / f"{split}.{extension}", "w", newline="") as file:
+                table = csv.writer(file, delimiter="\t" if extension == "tsv" else ",")
+                table.writerow(["text", "label"])
+                table.writerows([f"a {'good' if i % 2 else 'bad'} text, number {i} of {split}", i % 2] for i in range(texts))
+
+    def train(self, domain, *more):
+        return run("train-expert", "x", "--kind", "lexical", "--domain", domain, "--data-dir", self.folder / "data", "--registry", self.folder / "r",
+                   "--encoder", ENCODER, "--no-cache", *more)
+
+    def test_the_demo_ends_in_a_table(self):
+        self.domain("SST-2", "csv")
+        self.domain("AG News", "tsv")
+        (self.folder / "data" / "AG News" / "notes").write_text("no data")
+        done = subprocess.run([ROOT / "tools" / "demo.sh", self.folder / "data", self.folder / "out"], capture_output=True, text=True,
+                              env=clean_environment(), timeout=300)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertRegex(done.stdout, r"(?m)^ag-news +accuracy .*\n.*\n^sst-2 +accuracy ")
+        self.assertIn("AG News is domain ag-news, SST-2 is domain sst-2\n", done.stderr)
+        experts = sorted(folder.name for folder in (self.folder / "out" / "registry" / "experts").iterdir())
+        self.assertEqual(experts, ["ag-news-adapter", "ag-news-lexical", "sst-2-adapter", "sst-2-lexical"])
+        report = self.load(self.folder / "out" / "report.json")
+        self.assertEqual(sorted(report["domains"]), ["ag-news", "sst-2"])
+        self.assertEqual(report["provenance"]["train_overlap"], {"ag-news": 0, "sst-2": 0}, "the training files are found too")
+
+    def test_the_domain_may_be_asked_for_in_either_form(self):
+        self.domain("SST-2", "csv")
+        for domain in ("SST-2", "sst-2", "SST.2"):
+            done = self.train(domain, "--force", "--json")
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertEqual((json.loads(done.stdout)["domain"], done.stderr.count("SST-2 is domain sst-2\n")), ("sst-2", 1))
+
+    def test_domains_lists_what_there_is(self):
+        self.domain("SST-2", "csv")
+        done = run("data", "domains", "--data-dir", self.folder / "data", "--data", "x=y.tsv")
+        file = self.folder / "data" / "SST-2" / "train.csv"
+        self.assertEqual((done.returncode, done.stdout), (0, f"sst-2\t{file}\nx\ty.tsv\n"), done.stderr)
+        done = run("data", "domains", "--data-dir", self.folder / "data", "--json")
+        self.assertEqual(json.loads(done.stdout), {"domains": [{"domain": "sst-2", "given": "SST-2", "split": "train", "file": str(file)}]})
+
+    def test_names_are_refused_before_training(self):
+        self.domain("R&D", "csv")
+        self.assertRefused(self.train("R&D"), 2, "E_CONFIG", "`R&D` cannot be a domain's name")
+        self.assertRefused(self.train("rd"), 2, "E_CONFIG", "data/R&D cannot be a domain's name")
+        (self.folder / "data" / "R&D").rename(self.folder / "data" / "sst.2")
+        self.domain("SST-2", "csv")
+        self.assertRefused(self.train("sst-2"), 2, "E_CONFIG", "data/SST-2 and ", "data/sst.2 are both domain sst-2")
+        self.assertFalse((self.folder / "r").exists())
+
+    def test_two_files_for_one_split(self):
+        self.domain("d", "csv")
+        shutil.copy(SAMPLES / "news" / "train.jsonl", self.folder / "data" / "d")
+        self.assertRefused(self.train("d"), 2, "E_CONFIG", "train.csv, train.jsonl", "--format")
+        done = self.train("d", "--format", "csv", "--json")
+        self.assertEqual((done.returncode, json.loads(done.stdout)["held_out"]), (0, 2), done.stderr)
+
+    def test_a_missing_split_names_what_is_there(self):
+        self.domain("d", "csv", splits=["dev"])
+        self.assertRefused(self.train("d"), 3, "E_DATA", "no domain has train.{", "d (dev.csv)")
