@@ -37,6 +37,22 @@ class Folders(EndToEnd):
         self.assertEqual(sorted(report["domains"]), ["ag-news", "sst-2"])
         self.assertEqual(report["provenance"]["train_overlap"], {"ag-news": 0, "sst-2": 0}, "the training files are found too")
 
+    def test_eval_says_which_texts_were_trained_on(self):
+        self.domain("d", "csv", texts=20)
+        data = self.folder / "data" / "d"
+        self.assertEqual(self.train("d").returncode, 0)
+        common = ("--registry", self.folder / "r", "--no-cache")
+        self.assertEqual(run("train-gate", "--data-dir", self.folder / "data", *common).returncode, 0)
+        elsewhere = self.folder / "mixed.csv"
+        elsewhere.write_text((data / "dev.csv").read_text() + "".join((data / "train.csv").read_text().splitlines(True)[1:4]))
+        done = run("eval", "--data", f"d={elsewhere}", "--json", *common)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("d: 3 of the 23 texts stand in the training data of expert x", done.stderr)
+        self.assertEqual(json.loads(done.stdout)["provenance"]["train_overlap"], {"d": 3})
+        clean = run("eval", "--data", f"d={data / 'dev.csv'}", "--json", *common)
+        self.assertNotIn("training data of", clean.stderr)
+        self.assertEqual(json.loads(clean.stdout)["provenance"]["train_overlap"], {"d": 0})
+
     def test_the_domain_may_be_asked_for_in_either_form(self):
         self.domain("SST-2", "csv")
         for domain in ("SST-2", "sst-2", "SST.2"):

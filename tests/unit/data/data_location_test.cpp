@@ -73,6 +73,24 @@ TEST_F(DataLocation, EveryExtensionAndPackingIsFound) {
   expect_refused([&] { locate(in_folder(), "train", Log()); }, "E_DATA", "no domain has train.");
 }
 
+TEST_F(DataLocation, FileSaysHowItIsRead) {
+  DataOptions options = named({"a=x.csv,text-column=body,label-base=1,columns=label+title+body",
+                               "b=odd,name=1.tsv,format=tsv,label-names=no+yes", "c=x.csv"});
+  options.reading.columns.text = "text";
+  const std::vector<DataFile> files = locate(options, "train", Log());
+  ASSERT_EQ(files.size(), 3u);
+  EXPECT_EQ(files[0].path, "x.csv");
+  EXPECT_EQ(files[0].reading.columns.text, "body");
+  EXPECT_EQ(files[0].reading.columns.label_base, 1);
+  EXPECT_THAT(files[0].reading.columns.names, ElementsAre("label", "title", "body"));
+  EXPECT_EQ(files[1].path, "odd,name=1.tsv");
+  EXPECT_EQ(files[1].reading.format, Format::kTsv);
+  EXPECT_THAT(files[1].reading.columns.label_names, ElementsAre("no", "yes"));
+  EXPECT_EQ(files[2].reading.columns.text, "text") << "the options' own";
+  expect_refused([&] { locate(named({"a=x.csv,label-base=one"}), "train", Log()); }, "E_CONFIG",
+                 "label-base is `one`, expected a whole number");
+}
+
 TEST_F(DataLocation, FormatDecidesTheExtension) {
   write("a/train.csv", "");
   write("b/train.tsv.gz", "");
