@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "data/columns.h"
 #include "data/labels.h"
@@ -28,7 +29,7 @@ class LabelExports {
   // any other object. Throws Refused.
   std::optional<Record> read(Object members, Need need, LabelReader& labels);
 
-  // Whether the object is a row of an export with one annotation a row (Label Studio's).
+  // Whether the object is a row of an export with one annotation per row (Label Studio's).
   bool is_annotation(Object members) const;
 
   struct Key {
@@ -52,6 +53,9 @@ class LabelExports {
   const Columns& columns_;
   std::string text_, label_, task_;
 };
+
+// In the order of the object; valid as long as it is.
+std::vector<std::string_view> keys_of(LabelExports::Object members);
 
 // Adds a part of a text that is made of several columns: a blank stands between two that are not
 // empty.

@@ -9,7 +9,7 @@ namespace moecollab::data {
 // What is read beside the text: the id; the label, which must be there; or both as far as they are.
 enum class Need { kText, kTextAndLabel, kTextAndAnyLabel };
 
-// Whether a text has a label, where one is needed.
+// Whether a text has a label, if one is needed.
 enum class Labelled {
   kYes,
   kNo,         // a labelling tool's export says so, or (kTextAndAnyLabel) none is there
