@@ -22,6 +22,7 @@ constexpr std::string_view kLabelNames[] = {"label", "labels",   "sentiment",
                                             "class", "category", "label.responses"};
 constexpr std::string_view kNamesOfNumbers = "label_text";
 constexpr uint64_t kMaxLabelNames = uint64_t{4} << 20;  // bytes of the file
+constexpr std::string_view kMark = "\xEF\xBB\xBF";      // byte order mark of UTF-8
 
 std::string lower(std::string_view text) {
   std::string result(text);
@@ -159,7 +160,9 @@ std::vector<std::string> read_label_names(std::string_view list_or_file) {
   const fs::path file(list_or_file);
   if (!fs::is_regular_file(file, ignored)) return parse_names(list_or_file, "label names");
   LineSplitter lines;
-  const std::string bytes = read_file(file, "E_CONFIG", kMaxLabelNames);
+  const std::string content = read_file(file, "E_CONFIG", kMaxLabelNames);
+  std::string_view bytes = content;
+  if (bytes.starts_with(kMark)) bytes.remove_prefix(kMark.size());
   lines.feed(bytes);
   lines.finish();
   std::string joined;

@@ -119,7 +119,9 @@ struct JsonRecords::State {
   element parse(std::string_view bytes);
   element parse_again(std::string_view bytes, simdjson::error_code error);
   Record from_columns(object members, int64_t line);
-  void settle(const std::vector<std::string_view>& keys);
+  ColumnPlaces find(object members, const std::vector<std::string_view>& keys) const;
+  void settle(object members);
+  void settle_label(object members);
   std::string_view text_of(element value, std::string_view key);
   std::string_view raw_id(std::string_view bytes, std::string_view key);
   void read_label(object members, Record& record);
@@ -200,11 +202,7 @@ element JsonRecords::State::parse_again(std::string_view bytes, simdjson::error_
 }
 
 Record JsonRecords::State::from_columns(object members, int64_t line) {
-  if (!settled) {
-    std::vector<std::string_view> keys;
-    for (const auto& member : members) keys.push_back(member.key);
-    settle(keys);
-  }
+  if (!settled) settle(members);
   Record record;
   record.line = line;
   joined.clear();
@@ -226,22 +224,44 @@ Record JsonRecords::State::from_columns(object members, int64_t line) {
   return record;
 }
 
-// Which keys hold what, by the keys of this object.
-void JsonRecords::State::settle(const std::vector<std::string_view>& keys) {
-  ColumnPlaces places;
+// Where this object's columns are; a row of a tool's export may lack its label.
+ColumnPlaces JsonRecords::State::find(object members,
+                                      const std::vector<std::string_view>& keys) const {
+  Columns asked = columns;
+  Need needed = need;
+  if (settled) {
+    asked.join = text_keys;
+    asked.id.clear();
+  }
+  if (need != Need::kText && exports.is_annotation(members)) {
+    const bool lacks = !asked.label.empty() && std::ranges::count(keys, asked.label) == 0;
+    needed = lacks ? Need::kText : Need::kTextAndAnyLabel;
+  }
   try {
-    places = find_columns(keys, columns, need);
+    return find_columns(keys, asked, needed);
   } catch (const RefusedFile&) {
     throw;
   } catch (const Refused& error) {
-    throw Refused(error.what(), error.hint);
+    throw Refused(error.what(), error.hint);  // objects have no columns to count
   }
-  for (const size_t place : places.text) text_keys.emplace_back(keys[place]);
+}
+
+// Which keys hold what, by the keys of this object.
+void JsonRecords::State::settle(object members) {
+  const std::vector<std::string_view> keys = keys_of(members);
+  for (const size_t place : find(members, keys).text) text_keys.emplace_back(keys[place]);
   text_what = fmt::format("`{}`", escaped(join(text_keys, "`, `"), 80));
-  if (places.label) label_key = keys[*places.label];
-  label_what = fmt::format("`{}`", escaped(label_key, 40));
   if (!columns.id.empty()) id_key = columns.id;
   settled = true;
+}
+
+// Which key holds the label, by the first object that has one.
+void JsonRecords::State::settle_label(object members) {
+  const std::vector<std::string_view> keys = keys_of(members);
+  const ColumnPlaces places = find(members, keys);
+  if (!places.label) return;
+  label_key = keys[*places.label];
+  label_what = fmt::format("`{}`", escaped(label_key, 40));
 }
 
 std::string_view JsonRecords::State::text_of(element value, std::string_view key) {
@@ -252,6 +272,7 @@ std::string_view JsonRecords::State::text_of(element value, std::string_view key
 }
 
 void JsonRecords::State::read_label(object members, Record& record) {
+  if (label_key.empty()) settle_label(members);
   element value;
   if (label_key.empty() || members[label_key].get(value) != simdjson::SUCCESS) {
     if (need == Need::kTextAndAnyLabel || exports.is_annotation(members)) {

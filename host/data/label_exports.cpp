@@ -25,12 +25,6 @@ std::optional<T> member(Object members, std::string_view key) {
 
 std::string value_shown(Element value) { return escaped(std::string(simdjson::minify(value)), 40); }
 
-std::vector<std::string_view> keys_of(Object members) {
-  std::vector<std::string_view> keys;
-  for (const auto& entry : members) keys.push_back(entry.key);
-  return keys;
-}
-
 // Answers that count: those without a status, and submitted ones.
 bool counts(Object answer) {
   const auto status = member<std::string_view>(answer, "status");
@@ -84,7 +78,7 @@ std::optional<Record> LabelExports::read(Object members, Need need, LabelReader&
       if (annotation["label"].get(label) == simdjson::SUCCESS)
         add(label, "`label`", labels, answers);
     }
-    if (need == Need::kTextAndLabel) answers.put_into(record, label_);
+    if (need != Need::kText) answers.put_into(record, label_);
     return record;
   }
   return std::nullopt;
@@ -255,6 +249,12 @@ void LabelExports::add(Element value, std::string_view what, LabelReader& labels
   throw Refused(fmt::format("{} is {}, a label is text, a class number or true or false", what,
                             value_shown(value)),
                 "make it a string");
+}
+
+std::vector<std::string_view> keys_of(Object members) {
+  std::vector<std::string_view> keys;
+  for (const auto& entry : members) keys.push_back(entry.key);
+  return keys;
 }
 
 void append_part(std::string& text, std::string_view part) {

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "data/columns.h"
 #include "data/labels.h"
@@ -52,6 +53,9 @@ class LabelExports {
   const Columns& columns_;
   std::string text_, label_, task_;
 };
+
+// In the order of the object; valid as long as it is.
+std::vector<std::string_view> keys_of(LabelExports::Object members);
 
 // Adds a part of a text that is made of several columns: a blank stands between two that are not
 // empty.

@@ -6,6 +6,7 @@
 
 #include "base/strings.h"
 #include "data/dataset.h"
+#include "data/entries.h"
 #include "unit/data/data_files.h"
 
 namespace moecollab::data {
@@ -218,6 +219,17 @@ const std::vector<Shape>& shapes() {
        "1 a|pos / 1 b|neg",
        {},
        "1 texts without a label"},
+      {"LabelStudioJsonMinBeginsUnlabelled",
+       "a.json",
+       R"([{"text":"c","id":3,"annotator":null,"annotation_id":null},)"
+       R"({"text":"a","id":1,"sentiment":"pos","annotator":1,"annotation_id":11}])",
+       "1 a|pos",
+       {},
+       "1 texts without a label"},
+      {"LabelStudioJsonMinBeginsWithoutTheTagAsked", "a.json",
+       R"([{"text":"c","id":3,"annotator":null,"annotation_id":null},)"
+       R"({"text":"a","id":1,"mood":"pos","annotator":1,"annotation_id":11}])",
+       "1 a|pos", columns_are({.label = "mood"}), "1 texts without a label"},
       {"DoccanoJsonl",
        "a.jsonl",
        "{\"id\":1,\"text\":\"a\",\"label\":[\"pos\"],\"Comments\":[]}\n"
@@ -233,6 +245,9 @@ const std::vector<Shape>& shapes() {
        "1 texts without a label"},
       {"DoccanoCsvOfSeveralLabels", "a.csv", "id,text,label,Comments\n1,a,pos#neg,\n",
        "! multi-label"},
+      {"DoccanoBefore13", "a.json",
+       R"([{"id":1,"text":"a","annotations":[{"label":2,"user":1},{"label":2,"user":3}]}])",
+       "1 a|2"},
       {"DoccanoBefore17", "a.jsonl",
        "{\"id\":1,\"data\":\"a\",\"label\":[\"pos\"],\"src\":\"web\"}\n", "1 a|pos"},
       {"ArgillaNested",
@@ -261,6 +276,34 @@ const std::vector<Shape>& shapes() {
        "1 a|pos"},
   };
   return all;
+}
+
+// As `data print` reads: a label is shown as far as it is there.
+std::string printed(const fs::path& file) {
+  std::string seen;
+  for_each_entry(file, {}, Need::kTextAndAnyLabel, {}, [&](const Entry& entry) {
+    const auto* record = std::get_if<Record>(&entry);
+    seen += record != nullptr ? fmt::format("{}|{} ", record->text, record->label) : "! ";
+  });
+  return seen;
+}
+
+using Printed = DataFiles;
+
+TEST_F(Printed, ALabelThatTheFirstObjectsLack) {
+  EXPECT_EQ(printed(write("a.jsonl",
+                          "{\"text\": \"a\"}\n{\"text\": \"b\", \"label\": \"x\"}\n"
+                          "{\"text\": \"c\"}\n{\"other\": \"d\"}\n")),
+            "a| b|x c| ! ");
+}
+
+TEST_F(Printed, LabelsOfDoccanoBefore13) {
+  EXPECT_EQ(printed(write("a.jsonl", R"({"text": "a", "annotations": [{"label": 2}]})")), "a|2 ");
+}
+
+TEST_F(Printed, LabelNamesOfAFileWithAByteOrderMark) {
+  EXPECT_THAT(read_label_names(write("names.txt", "\xEF\xBB\xBFneg\r\npos\r\n").string()),
+              testing::ElementsAre("neg", "pos"));
 }
 
 class ShapesTest : public DataFiles, public testing::WithParamInterface<Shape> {};
