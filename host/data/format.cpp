@@ -87,16 +87,19 @@ size_t after_blanks(std::string_view text, size_t from) {
 
 enum class Looks { kLikeJsonLines, kLikeJson, kLikeText, kUnclear };
 
-// Whether text that begins with a bracket is JSON: `{"`, `{}`, `[{`, `["`, `[[` or `[]`, blanks and
-// line ends between them left out.
+// Whether the text is JSON: it begins with `{`, even if what follows is damaged, or with `[{`,
+// `["`,
+// `[[` or `[]`, blanks and line ends between them left out.
 Looks look(std::string_view text, bool finished) {
   const char first = text.front();
   if (first != '{' && first != '[') return Looks::kLikeText;
   const size_t second = after_blanks(text, 1);
-  if (second == text.size()) return finished ? Looks::kLikeText : Looks::kUnclear;
-  const std::string_view followers = first == '{' ? "\"}" : "{\"[]";
-  if (followers.find(text[second]) == std::string_view::npos) return Looks::kLikeText;
-  if (first == '[') return Looks::kLikeJson;
+  if (second == text.size() && !finished) return Looks::kUnclear;
+  if (first == '[') {
+    const bool json = second < text.size() &&
+                      std::string_view("{\"[]").find(text[second]) != std::string_view::npos;
+    return json ? Looks::kLikeJson : Looks::kLikeText;
+  }
   // An object that does not end on its line is one of several that span lines.
   return text.substr(0, second).find_first_of("\r\n") == std::string_view::npos
              ? Looks::kLikeJsonLines

@@ -27,7 +27,9 @@ static_assert(InputBuffer::kPadding >= simdjson::SIMDJSON_PADDING);
 
 constexpr int kMaxDepth = 32;
 constexpr const char* kObjectHint =
-    "a line holds one JSON object: {\"text\": …}, with labels {\"text\": …, \"label\": …}";
+    "a line holds one JSON object: {\"text\": …}, with labels {\"text\": …, \"label\": …}; if "
+    "lines are "
+    "texts, say --format lines";
 
 std::string shown_value(element value) { return escaped(std::string(simdjson::minify(value)), 40); }
 

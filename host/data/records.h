@@ -6,17 +6,13 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <variant>
 #include <vector>
 
 #include "data/format.h"
-#include "data/labels.h"
-#include "data/record.h"
-#include "data/refusal.h"
+#include "data/record_source.h"
+#include "data/text_decoder.h"
 
 namespace moecollab::data {
-
-using Entry = std::variant<Record, Refusal>;
 
 // Bytes in (unpacked), records and refusals out, in the order of the file. A refused record does
 // not stop those after it. Not thread-safe.
@@ -44,11 +40,6 @@ class RecordReader {
   LabelCounts label_counts() const;
 
  private:
-  class Source;
-  class Lines;
-  class Elements;
-  class Table;
-
   void feed_decoded(std::string_view text);
   void open(Format format, bool may_be_json);
   bool recognise();
@@ -57,11 +48,10 @@ class RecordReader {
   std::optional<Format> named_;
   Need need_;
   Format format_;
-  struct Decoder;
-  std::unique_ptr<Decoder> decoder_;
-  std::unique_ptr<Source> source_;  // once the format is known
-  std::string head_;                // until then
-  std::optional<Refusal> refused_;  // of the whole file
+  TextDecoder decoder_;
+  std::unique_ptr<RecordSource> source_;  // once the format is known
+  std::string head_;                      // until then
+  std::optional<Refusal> refused_;        // of the whole file
   std::vector<std::string> notes_;
   bool finished_ = false, stopped_ = false, foreign_checked_ = false;
 };

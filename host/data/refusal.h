@@ -41,4 +41,6 @@ struct RefusedFile : Refused {
   using Refused::Refused;
 };
 
+Refusal to_refusal(int64_t line, const Refused& error);
+
 }  // namespace moecollab::data

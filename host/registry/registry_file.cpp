@@ -190,6 +190,11 @@ std::string registry_text(const fs::path& folder) {
                 kHowToNameOne);
   }
   const fs::path path = registry_path(folder);
+  if (!fs::exists(path, error)) {
+    throw Error("E_REG_IO",
+                fmt::format("{} cannot be read: {}", escaped(path.string()), std::strerror(ENOENT)),
+                kHowToNameOne);
+  }
   // Asked first, so that a file of any size is refused for its size and never read.
   const auto size = fs::is_regular_file(path, error) ? fs::file_size(path, error) : 0;
   if (!error && size > kMaxRegistry) {

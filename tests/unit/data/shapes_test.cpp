@@ -115,6 +115,7 @@ const std::vector<Shape>& shapes() {
        "2 a|x",
        {},
        "read as JSON"},
+      {"PythonDictionaries", "a.txt", "{'text': 'a', 'label': 'x'}\n", "! a.txt:1: not JSON"},
       {"ArrayCutOff", "a.json", "[{\"text\": \"a\", \"label\": \"x\"},\n{\"text\": \"b\"",
        "! a.json:2: the file ends inside this element"},
       {"ArrayWithoutEnd", "a.json", "[{\"text\": \"a\", \"label\": \"x\"}",

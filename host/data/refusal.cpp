@@ -1,0 +1,30 @@
+#include "data/refusal.h"
+
+#include <fmt/format.h>
+
+namespace moecollab::data {
+
+Refusal to_refusal(int64_t line, const Refused& error) {
+  return {line,
+          static_cast<int64_t>(error.column),
+          error.what(),
+          error.hint,
+          dynamic_cast<const RefusedFile*>(&error) != nullptr,
+          dynamic_cast<const RefusedEmpty*>(&error) != nullptr};
+}
+
+std::string place(const Refusal& refusal) {
+  return refusal.column == 0 ? fmt::format("{}", refusal.line)
+                             : fmt::format("{}:{}", refusal.line, refusal.column);
+}
+
+std::string with_file(std::string hint, std::string_view file) {
+  constexpr std::string_view kPlaceholder = "FILE";
+  for (size_t at = hint.find(kPlaceholder); at != hint.npos;
+       at = hint.find(kPlaceholder, at + file.size())) {
+    hint.replace(at, kPlaceholder.size(), file);
+  }
+  return hint;
+}
+
+}  // namespace moecollab::data
