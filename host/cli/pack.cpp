@@ -8,6 +8,7 @@
 #include <cstring>
 #include <memory>
 
+#include "base/archive.h"
 #include "base/digest.h"
 #include "base/error.h"
 #include "base/files.h"
@@ -98,7 +99,7 @@ Json pack(const fs::path& folder, std::optional<fs::path> output) {
   registry::library_file(m);  // there is one, and one only
   if (!output) output = fmt::format("{}-{}.moec", m.expert.name, m.expert.version.text());
   require_writable(*output);
-  const std::string bytes = registry::to_archive(files);
+  const std::string bytes = to_archive(files);
   write_file_atomic(*output, bytes);
   return {{"file", output->string()},
           {"id", m.expert.id},
@@ -158,7 +159,7 @@ Json sign(const fs::path& path, const registry::SecretKey& key) {
   } else {
     std::map<std::string, std::string> files = registry::package_files(folder.path());
     files[registry::kSignatureFile] = signature;
-    write_file_atomic(path, registry::to_archive(files));
+    write_file_atomic(path, to_archive(files));
   }
   return {{"package", path.string()}, {"id", key.public_key().id_text()}, {"comment", comment}};
 }

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "base/archive.h"
 #include "base/error.h"
 #include "base/strings.h"
 #include "registry/archive.h"

@@ -3,13 +3,13 @@
 #include <stdexcept>
 #include <utility>
 
+#include "base/archive.h"
 #include "base/error.h"
 #include "base/files.h"
 #include "base/json.h"
 #include "base/unpack.h"
 #include "data/records.h"
 #include "experts/scanner.h"
-#include "registry/archive.h"
 #include "registry/manifest.h"
 #include "registry/minisign.h"
 #include "registry/registry_file.h"
@@ -56,7 +56,7 @@ void safetensors(Bytes bytes) {
 }
 
 std::string archive() {
-  return registry::to_archive({{"expert.toml", "id = 1\n"}, {"lib.so", "ELF"}});
+  return to_archive({{"expert.toml", "id = 1\n"}, {"lib.so", "ELF"}});
 }
 
 constexpr Parser kParsers[] = {
@@ -71,7 +71,7 @@ constexpr Parser kParsers[] = {
      [](Bytes bytes) { registry::parse_registry(bytes, "registry.toml"); }},
     {"manifest", [] { return file("registry/experts/example/expert.toml"); },
      [](Bytes bytes) { registry::parse_manifest(bytes, "expert.toml"); }},
-    {"archive", archive, [](Bytes bytes) { registry::from_archive(bytes, "fuzz.moec"); }},
+    {"archive", archive, [](Bytes bytes) { from_archive(bytes, "fuzz.moec"); }},
     {"signature",
      [] {
        return std::string("untrusted comment: x\n") +

@@ -5,6 +5,7 @@
 
 #include <random>
 
+#include "base/archive.h"
 #include "base/digest.h"
 #include "base/error.h"
 #include "unit/registry/fixtures.h"
