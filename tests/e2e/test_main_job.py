@@ -141,10 +141,11 @@ class MainJob(EndToEnd):
         self.assertEqual([a.get("text_id", a.get("error", {}).get("line")) for a in answers], ["a", 2, 3, 4])
         self.assertEqual(answers[1]["error"]["code"], "E_DATA")
         first = answers[0]
-        self.assertEqual(set(first), {"text_id", "label", "label_space", "probability", "experts", "unknown_domain", "alternatives"})
+        self.assertEqual(set(first), {"text_id", "label", "label_space", "probability", "experts", "unknown_domain", "alternatives", "line"})
+        self.assertEqual(first["line"], 1)
         self.assertTrue(0 < first["probability"] <= 1)
         self.assertAlmostEqual(sum(first["experts"].values()), 1, delta=0.01)
-        strict = run("predict", "-", "--strict", "--registry", self.folder / "registry", stdin="{bad\n")
+        strict = run("predict", "-", "--strict", "--registry", self.folder / "registry", stdin='{"bad\n')
         self.assertRefused(strict, 3, "E_DATA")
 
     def test_predict_streams_a_live_pipe(self):
