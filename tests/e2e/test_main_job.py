@@ -142,6 +142,7 @@ class MainJob(EndToEnd):
         self.assertEqual(answers[1]["error"]["code"], "E_DATA")
         first = answers[0]
         self.assertEqual(set(first), {"text_id", "label", "label_space", "probability", "experts", "unknown_domain", "alternatives", "line"})
+        self.assertEqual(first["line"], 1)
         self.assertTrue(0 < first["probability"] <= 1)
         self.assertAlmostEqual(sum(first["experts"].values()), 1, delta=0.01)
         strict = run("predict", "-", "--strict", "--registry", self.folder / "registry", stdin="{bad\n")

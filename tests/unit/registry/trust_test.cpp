@@ -4,6 +4,7 @@
 
 #include <fstream>
 
+#include "base/archive.h"
 #include "registry/archive.h"
 #include "registry/package.h"
 #include "unit/registry/fixtures.h"
