@@ -82,6 +82,12 @@ void refuse_equal_names(const std::vector<fs::path>& folders) {
               hint);
 }
 
+Reading reading_of(const DataOptions& options, const std::string& domain) {
+  const auto stated = options.of_domains.find(domain);
+  return stated == options.of_domains.end() ? options.reading
+                                            : overlaid(stated->second, options.reading);
+}
+
 // The domains that have the split. `without` receives the others, and what they have.
 std::vector<DataFile> files_of_domains(const DataOptions& options,
                                        const std::vector<std::string>& splits,
@@ -93,8 +99,8 @@ std::vector<DataFile> files_of_domains(const DataOptions& options,
     const std::string given = folder.filename().string();
     if (auto found = find_split(folder, splits, options.reading.format)) {
       const std::string name = domain_name(given, "the folder " + shown(folder));
-      files.push_back(
-          {name, std::move(found->path), std::move(found->split), given, options.reading});
+      files.push_back({name, std::move(found->path), std::move(found->split), given,
+                       reading_of(options, name)});
     } else {
       without.push_back(fmt::format("{} ({})", escaped(given, 64), files_there(folder)));
     }
@@ -170,9 +176,10 @@ DataFile parse_assignment(const std::string& text, const DataOptions& options) {
                 "as in --data emotion=tweets.csv");
   }
   const std::string what = fmt::format("`{}` of data {}", escaped(given, 80), escaped(text, 80));
+  std::string domain = domain_name(given, what);
   std::string file = text.substr(equals + 1);
-  Reading reading = take_own_options(file, options.reading);
-  return {domain_name(given, what), std::move(file), options.split, given, std::move(reading)};
+  Reading reading = take_own_options(file, reading_of(options, domain));
+  return {std::move(domain), std::move(file), options.split, given, std::move(reading)};
 }
 
 void refuse_domain_twice(const std::vector<DataFile>& sorted) {

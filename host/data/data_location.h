@@ -1,6 +1,7 @@
 // Where the data of each domain lies: --data-dir, --data, --split.
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -15,6 +16,8 @@ struct DataOptions {
   std::vector<std::string> files;  // --data DOMAIN=FILE[,KEY=VALUE…], each
   std::string split;               // --split train, dev or test; empty: the verb's default
   Reading reading = {};  // --format and the like; a format's extensions only are looked for
+  // How each domain's files are read, unless the reading above says it.
+  std::map<std::string, Reading> of_domains = {};
 };
 
 struct DataFile {

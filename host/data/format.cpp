@@ -189,6 +189,23 @@ std::optional<Format> format_of(const fs::path& file) {
   return std::nullopt;
 }
 
+Reading overlaid(Reading base, const Reading& other) {
+  const auto take = [](auto& mine, const auto& theirs, const auto& nothing) {
+    if (theirs != nothing) mine = theirs;
+  };
+  const Reading silent;
+  take(base.format, other.format, silent.format);
+  take(base.quoting, other.quoting, silent.quoting);
+  take(base.columns.text, other.columns.text, silent.columns.text);
+  take(base.columns.label, other.columns.label, silent.columns.label);
+  take(base.columns.id, other.columns.id, silent.columns.id);
+  take(base.columns.names, other.columns.names, silent.columns.names);
+  take(base.columns.join, other.columns.join, silent.columns.join);
+  take(base.columns.label_base, other.columns.label_base, silent.columns.label_base);
+  take(base.columns.label_names, other.columns.label_names, silent.columns.label_names);
+  return base;
+}
+
 bool has_columns(Format format) { return format == Format::kCsv || format == Format::kTsv; }
 
 void refuse_foreign_format(std::string_view head) {

@@ -25,6 +25,9 @@ struct Reading {
   Columns columns = {};
 };
 
+// `base` with what `other` says itself.
+Reading overlaid(Reading base, const Reading& other);
+
 // E_CONFIG, with the nearest of the names, for another word.
 Format parse_format(std::string_view name);
 Quoting parse_quoting(std::string_view name);

@@ -20,6 +20,7 @@ contribution::TrialFiles read_files(const data::DataOptions& options, Log log) {
   data::DataOptions fitting;
   fitting.dir = options.dir;
   fitting.reading = options.reading;
+  fitting.of_domains = options.of_domains;
   files.fitting = read_datasets(fitting, "train", log);
   return files;
 }
@@ -41,7 +42,8 @@ Json run_admit(const AdmitOptions& options, const RunContext& context) {
   contribution::check(options.admission);
   const registry::PackageFolder folder(options.package);
   const registry::Package package = registry::open_package(folder.path());
-  const contribution::TrialFiles files = read_files(options.data, context.log);
+  const contribution::TrialFiles files =
+      read_files(with_registry(options.data, options.registry), context.log);
   pipeline::Pool pool(pool_options(options, context));
   require_pool(pool);
   CollectingLog notes(context.log);

@@ -21,7 +21,8 @@ evaluation::SeenTexts seen_texts(const EvalOptions& options,
     if (held_out && !held_out->seen.empty())
       seen.add("expert " + expert->name, expert->domain(), held_out->seen);
   }
-  for (const data::DataFile& file : data::training_files(options.data)) {
+  for (const data::DataFile& file :
+       data::training_files(with_registry(options.data, options.registry))) {
     const data::Dataset dataset = data::read_dataset(file.domain, file.path, file.reading);
     seen.add(file.path.string(), file.domain, evaluation::digests_of(dataset));
   }
@@ -49,7 +50,7 @@ Json run_eval(const EvalOptions& options, const RunContext& context) {
   prepare(options);
   if (options.top_k) check_top_k(options.registry, *options.top_k);
   const std::vector<data::Dataset> datasets =
-      read_datasets(options.data, "test-else-dev", context.log);
+      read_datasets(with_registry(options.data, options.registry), "test-else-dev", context.log);
   pipeline::Pool pool(pool_options(options, context));
   pool.require_experts();
   const LoadedGate gate = load_gate(options.registry, options.fusion, options.top_k, context.log);

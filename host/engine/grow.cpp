@@ -16,7 +16,7 @@ Json run_grow(const GrowOptions& options, const RunContext& context) {
   require_writable_parts(options.registry, {registry::kGateFolder});
   std::vector<data::Dataset> datasets;
   if (!options.data.dir.empty() || !options.data.files.empty())
-    datasets = read_datasets(options.data, "train", context.log);
+    datasets = read_datasets(with_registry(options.data, options.registry), "train", context.log);
   return to_json(
       contribution::grow_gate(pool, growth, std::move(datasets), options.growth, options.seed));
 }

@@ -57,6 +57,21 @@ encoder::EncoderSettings new_registry_encoder(const WhereOptions& options) {
   return settings;
 }
 
+data::DataOptions with_registry(data::DataOptions options, const fs::path& registry) {
+  if (!fs::exists(registry / registry::kRegistryFile)) return options;
+  for (const auto& [domain, stated] : registry::read_registry(registry).data) {
+    options.of_domains[domain] = {.format = data::parse_format(stated.format),
+                                  .quoting = data::parse_quoting(stated.quoting),
+                                  .columns = {.text = stated.text_column,
+                                              .label = stated.label_column,
+                                              .names = stated.columns,
+                                              .join = stated.join,
+                                              .label_base = stated.label_base,
+                                              .label_names = stated.label_names}};
+  }
+  return options;
+}
+
 std::vector<data::Dataset> read_datasets(const data::DataOptions& options,
                                          const std::string& default_split, Log log) {
   std::vector<data::Dataset> datasets;

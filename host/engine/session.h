@@ -26,6 +26,10 @@ void require_writable_parts(const fs::path& registry, std::initializer_list<cons
 // The encoder of a registry that has to be made: --encoder, or the set-up's.
 encoder::EncoderSettings new_registry_encoder(const WhereOptions& options);
 
+// The options with what registry.toml's [data] says of each domain; as they are if there is no
+// registry yet.
+data::DataOptions with_registry(data::DataOptions options, const fs::path& registry);
+
 // A training file for each domain, read whole.
 std::vector<data::Dataset> read_datasets(const data::DataOptions& options,
                                          const std::string& default_split, Log log);

@@ -36,7 +36,8 @@ Json run_sweep(const SweepOptions& options, const RunContext& context) {
   training::validate(settings);
   check_top_k(options.registry, settings.top_k);
   const fs::path folder = make_output_folder(options);
-  const std::vector<data::Dataset> datasets = read_datasets(options.data, "train", context.log);
+  const std::vector<data::Dataset> datasets =
+      read_datasets(with_registry(options.data, options.registry), "train", context.log);
   data::require_held_out(datasets);
   pipeline::Pool pool(pool_options(options, context));
   const training::GateInputs inputs = training::collect_gate_inputs(pool, datasets, settings);

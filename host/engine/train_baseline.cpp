@@ -25,7 +25,8 @@ Json train_head(const TrainBaselineOptions& options, const RunContext& context) 
   head.batch = options.batch.value_or(head.batch);
   head.seed = options.seed;
   training::validate(head);
-  const std::vector<data::Dataset> datasets = read_datasets(options.data, "train", context.log);
+  const std::vector<data::Dataset> datasets =
+      read_datasets(with_registry(options.data, options.registry), "train", context.log);
   pipeline::Pool pool(pool_options(options, context));
   require_ready(pool, "the head reads encoder features");
   const training::HeadTrained trained = training::train_head(datasets, pool, head);
@@ -48,7 +49,8 @@ Json train_deep(const TrainBaselineOptions& options, const RunContext& context) 
   asked.checkpoints = options.checkpoints;
   asked.seed = options.seed;
   const contribution::ExpertPlan plan = contribution::plan_deep_baseline(asked);
-  const std::vector<data::Dataset> datasets = read_datasets(options.data, "train", context.log);
+  const std::vector<data::Dataset> datasets =
+      read_datasets(with_registry(options.data, options.registry), "train", context.log);
   pipeline::Pool pool(pool_options(options, context));
   require_ready(pool, "the model forks from the encoder");
   const contribution::DeepBaselineTrained trained =

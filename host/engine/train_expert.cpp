@@ -13,8 +13,8 @@ Json run_train_expert(const TrainExpertOptions& options, const RunContext& conte
   asked.seed = options.seed;
   asked.domain = data::domain_name(asked.domain, "`" + escaped(asked.domain, 80) + "`");
   const contribution::ExpertPlan plan = contribution::plan_expert(asked);
-  const data::Dataset dataset =
-      contribution::read_training_file(options.data, asked.domain, context.log);
+  const data::Dataset dataset = contribution::read_training_file(
+      with_registry(options.data, options.registry), asked.domain, context.log);
   contribution::ensure_registry(options.registry, new_registry_encoder(options), context.log);
   require_writable_parts(options.registry,
                          {registry::kExpertsFolder, registry::kHeldOutFolder,

@@ -28,7 +28,8 @@ Json run_train_gate(const TrainGateOptions& options, const RunContext& context) 
   training::validate(settings);
   check_top_k(options.registry, settings.top_k);
   require_writable_parts(options.registry, {registry::kGateFolder});
-  const std::vector<data::Dataset> datasets = read_datasets(options.data, "train", context.log);
+  const std::vector<data::Dataset> datasets =
+      read_datasets(with_registry(options.data, options.registry), "train", context.log);
   data::require_held_out(datasets);
   pipeline::Pool pool(pool_options(options, context));
   const contribution::FittedGate fitted =

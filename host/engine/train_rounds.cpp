@@ -30,7 +30,8 @@ Json run_train_rounds(const TrainRoundsOptions& options, const RunContext& conte
   require_writable_parts(options.registry,
                          {registry::kExpertsFolder, registry::kGateFolder, registry::kHeldOutFolder,
                           registry::kHistoryFolder, registry::kCheckpointsFolder});
-  const std::vector<data::Dataset> datasets = read_datasets(options.data, "train", context.log);
+  const std::vector<data::Dataset> datasets =
+      read_datasets(with_registry(options.data, options.registry), "train", context.log);
   contribution::require_pupils(alternation, datasets, options.registry);
   const pipeline::PoolOptions open = pool_options(options, context);
   const auto fit_gate = [&]() -> contribution::GateFitSummary {

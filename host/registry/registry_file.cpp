@@ -50,6 +50,41 @@ std::map<std::string, std::string> read_domains(Fields table) {
   return domains;
 }
 
+DomainData read_domain_data(Fields table) {
+  using Names = std::vector<std::string>;
+  DomainData data;
+  data.format = choice(table, "format", data.format);
+  data.quoting = choice(table, "quoting", data.quoting);
+  for (const auto& [key, column] : {std::pair("text_column", &data.text_column),
+                                    std::pair("label_column", &data.label_column)}) {
+    const auto given = table.optional<std::string>(key);
+    if (given && !kPrintableShape.fits(*given)) table.fail(key, "must be a column's name");
+    *column = given.value_or("");
+  }
+  data.label_base = table.optional<int64_t>("label_base").value_or(0);
+  for (const auto& [key, names] :
+       {std::pair("columns", &data.columns), std::pair("join", &data.join),
+        std::pair("label_names", &data.label_names)}) {
+    const auto given = table.optional<Names>(key);
+    if (!given) continue;
+    if (given->empty()) table.fail(key, "is empty");
+    if (const auto fault = find_fault(*given))
+      table.fail(key, fmt::format("item {}: {}", fault->index + 1, fault->what));
+    *names = *given;
+  }
+  table.finish();
+  return data;
+}
+
+std::map<std::string, DomainData> read_data(Fields table) {
+  std::map<std::string, DomainData> data;
+  for (const std::string& domain : table.keys()) {
+    if (!is_name(domain)) table.fail(domain, "is no domain name: 1 to 64 of a-z, 0-9, _ and -");
+    data[domain] = read_domain_data(*table.table(domain));
+  }
+  return data;
+}
+
 LabelSpace read_label_space(Fields table) {
   LabelSpace space{required_label_space(table, "name"),
                    table.required<std::vector<std::string>>("labels")};
@@ -158,6 +193,7 @@ RegistryFile parse_registry(std::string_view bytes, const std::string& file) {
   check_schema(root);
   if (auto table = root.table("encoder")) registry.encoder = read_encoder(*std::move(table));
   if (auto table = root.table("domains")) registry.domains = read_domains(*std::move(table));
+  if (auto table = root.table("data")) registry.data = read_data(*std::move(table));
   registry.label_spaces = read_named(root, "label_space", read_label_space);
   if (auto table = root.table("policy")) registry.policy = read_policy(*std::move(table));
   registry.experts = read_named(root, "expert", read_expert_entry);

@@ -64,9 +64,20 @@ struct TrustEntry {
   bool operator==(const TrustEntry&) const = default;
 };
 
+// How the files of one domain are read; docs/data.md.
+struct DomainData {
+  std::string format = "auto";            // auto | jsonl | json | csv | tsv
+  std::string quoting = "auto";           // auto | csv | none
+  std::string text_column, label_column;  // empty: by the names in use
+  std::vector<std::string> columns, join, label_names;
+  int64_t label_base = 0;
+  bool operator==(const DomainData&) const = default;
+};
+
 struct RegistryFile {
   EncoderEntry encoder;
   std::map<std::string, std::string> domains;  // domain -> label space
+  std::map<std::string, DomainData> data;      // by domain
   std::vector<LabelSpace> label_spaces;
   Policy policy;
   std::vector<ExpertEntry> experts;  // in the order of the file

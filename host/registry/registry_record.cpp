@@ -37,6 +37,55 @@ const Record& domains_record() {
   return record;
 }
 
+const Record& domain_data_record() {
+  static const Record record{
+      .keys = {{.name = "format",
+                .meaning = "The files' format; auto: by content and name.",
+                .fallback = "\"auto\"",
+                .words = {"auto", "jsonl", "json", "csv", "tsv"}},
+               {.name = "quoting",
+                .meaning = "What a double quote at the beginning of a field means.",
+                .fallback = "\"auto\"",
+                .words = {"auto", "csv", "none"}},
+               {.name = "text_column",
+                .meaning = "Column or key of the text. Absent: by the names in use.",
+                .shape = &kPrintableShape},
+               {.name = "label_column",
+                .meaning = "Column or key of the label. Absent: by the names in use.",
+                .shape = &kPrintableShape},
+               {.name = "columns",
+                .type = KeyType::kStrings,
+                .meaning = "Names of the columns of tables without a header.",
+                .shape = &kPrintableShape,
+                .min_items = 1,
+                .distinct = true},
+               {.name = "join",
+                .type = KeyType::kStrings,
+                .meaning = "Columns whose values make the text, a blank between them.",
+                .shape = &kPrintableShape,
+                .min_items = 1,
+                .distinct = true},
+               {.name = "label_base",
+                .type = KeyType::kInteger,
+                .meaning = "Class number of the first label.",
+                .fallback = "0"},
+               {.name = "label_names",
+                .type = KeyType::kStrings,
+                .meaning = "Names of the class numbers, in their order. Absent: digits stay.",
+                .shape = &kPrintableShape,
+                .min_items = 1,
+                .distinct = true}}};
+  return record;
+}
+
+const Record& data_record() {
+  static const Record record{.each = Key{.type = KeyType::kTable,
+                                         .meaning = "How the files of this domain are read.",
+                                         .record = &domain_data_record()},
+                             .key_shape = &kNameShape};
+  return record;
+}
+
 const Record& label_space_record() {
   static const Record record{
       .keys = {{.name = "name",
@@ -164,6 +213,10 @@ const Record& registry_record() {
                 .type = KeyType::kTable,
                 .meaning = "Label space per domain, for a domain whose experts do not settle it.",
                 .record = &domains_record()},
+               {.name = "data",
+                .type = KeyType::kTable,
+                .meaning = "Per domain, how its files of texts are read, unless flags say it.",
+                .record = &data_record()},
                {.name = "label_space",
                 .type = KeyType::kTables,
                 .meaning = "A label space of the operator's; others come with the manifests.",

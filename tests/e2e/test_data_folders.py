@@ -53,6 +53,21 @@ class Folders(EndToEnd):
         self.assertNotIn("training data of", clean.stderr)
         self.assertEqual(json.loads(clean.stdout)["provenance"]["train_overlap"], {"d": 0})
 
+    def test_the_registry_says_how_a_domain_is_read(self):
+        self.domain("d", "csv", texts=20)
+        self.assertEqual(self.train("d").returncode, 0)
+        table = self.folder / "published.csv"
+        table.write_text("".join(f'"{i % 2 + 1}","a {"good" if i % 2 else "bad"}","title {i}"\n' for i in range(20)))
+        registry = self.folder / "r" / "registry.toml"
+        registry.write_text(registry.read_text() + '\n[data.d]\ncolumns = ["label", "text", "title"]\njoin = ["title", "text"]\nlabel_base = 1\nlabel_names = ["0", "1"]\n')
+        common = ("--registry", self.folder / "r", "--no-cache")
+        self.assertEqual(run("train-gate", "--data", f"d={table}", *common).returncode, 0)
+        done = run("eval", "--data", f"d={table}", "--json", *common)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(json.loads(done.stdout)["domains"]["d"]["n"], 20)
+        refused = run("eval", "--data", f"d={table},label-names=no+yes", *common)
+        self.assertRefused(refused, 3, "E_DATA")
+
     def test_the_domain_may_be_asked_for_in_either_form(self):
         self.domain("SST-2", "csv")
         for domain in ("SST-2", "sst-2", "SST.2"):

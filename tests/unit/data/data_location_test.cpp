@@ -91,6 +91,20 @@ TEST_F(DataLocation, FileSaysHowItIsRead) {
                  "label-base is `one`, expected a whole number");
 }
 
+TEST_F(DataLocation, WhatIsSaidOfADomainYieldsToTheOptionsAndThoseToTheFile) {
+  DataOptions options = named({"a=x.csv,label-column=mood", "b=x.csv"});
+  options.of_domains["a"] = {.format = Format::kTsv,
+                             .columns = {.text = "body", .label = "topic", .label_base = 1}};
+  options.reading.columns.text = "words";
+  const std::vector<DataFile> files = locate(options, "train", Log());
+  EXPECT_EQ(files[0].reading.format, Format::kTsv);
+  EXPECT_EQ(files[0].reading.columns.label_base, 1);
+  EXPECT_EQ(files[0].reading.columns.text, "words");
+  EXPECT_EQ(files[0].reading.columns.label, "mood");
+  EXPECT_EQ(files[1].reading.format, Format::kAuto);
+  EXPECT_EQ(files[1].reading.columns.text, "words");
+}
+
 TEST_F(DataLocation, FormatDecidesTheExtension) {
   write("a/train.csv", "");
   write("b/train.tsv.gz", "");

@@ -170,6 +170,16 @@ fingerprint = ")" +
 [domains]
 legal = "legal/1"
 
+[data.legal]
+format = "csv"
+quoting = "none"
+text_column = "clause"
+label_column = "kind"
+columns = ["kind", "title", "clause"]
+join = ["title", "clause"]
+label_base = 1
+label_names = ["a duty", "a right"]
+
 [[label_space]]
 name = "legal/1"
 labels = ["duty", "right", "Höhe"]

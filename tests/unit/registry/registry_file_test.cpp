@@ -30,6 +30,16 @@ TEST(Registry, ReadsEveryKey) {
   EXPECT_EQ(r.encoder.special_tokens, "literal");
   EXPECT_EQ(r.encoder.fingerprint, kFingerprint);
   EXPECT_THAT(r.domains, ElementsAre(Pair("legal", "legal/1")));
+  ASSERT_EQ(r.data.count("legal"), 1u);
+  const DomainData& data = r.data.at("legal");
+  EXPECT_EQ(data.format, "csv");
+  EXPECT_EQ(data.quoting, "none");
+  EXPECT_EQ(data.text_column, "clause");
+  EXPECT_EQ(data.label_column, "kind");
+  EXPECT_THAT(data.columns, ElementsAre("kind", "title", "clause"));
+  EXPECT_THAT(data.join, ElementsAre("title", "clause"));
+  EXPECT_EQ(data.label_base, 1);
+  EXPECT_THAT(data.label_names, ElementsAre("a duty", "a right"));
   ASSERT_EQ(r.label_spaces.size(), 1u);
   EXPECT_THAT(r.label_spaces[0].labels, ElementsAre("duty", "right", "Höhe"));
   EXPECT_EQ(r.policy.on_missing, "skip");
@@ -142,7 +152,7 @@ TEST(Registry, R05_UnknownKeysNameTheNearest) {
   expect_refused("[gate]", "[gaet]", "`gaet` is not a known key; did you mean `gate`?");
   expect_refused("weight_cap", "wieght_cap", "did you mean `weight_cap`?");
   expect_refused("max_length", "max_len", "did you mean `max_length`?");
-  expect_refused("on_missing", "onmissing", "registry.toml:19: `policy.onmissing`");
+  expect_refused("on_missing", "onmissing", "registry.toml:29: `policy.onmissing`");
   expect_refused("name = \"legal/1\"", "nmae = \"legal/1\"", "`label_space[0].name` is missing");
 }
 
@@ -154,6 +164,9 @@ TEST(Registry, R05_WrongTypesAndValues) {
   expect_refused("path = \"../encoder\"", "path = \"\"", "`encoder.path`");
   expect_refused(kFingerprint, "sha256:" + kFingerprint, "has a prefix");
   expect_refused("legal = \"legal/1\"", "legal = \"legal\"", "`domains.legal`");
+  expect_refused("quoting = \"none\"", "quoting = \"non\"", "`data.legal.quoting`");
+  expect_refused("text_column", "text_colum", "did you mean `text_column`?");
+  expect_refused("join = [\"title\", \"clause\"]", "join = []", "`data.legal.join` is empty");
   expect_refused("legal = \"legal/1\"", "Legal = \"legal/1\"", "no domain name");
   expect_refused("\"skip\"", "\"skipp\"", "did you mean `skip`?");
   expect_refused("\"^2.0\"", "\"2.0\"", "write ^2.0");

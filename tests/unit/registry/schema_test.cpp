@@ -85,6 +85,10 @@ struct Place {
 
 void collect(const Json& document, const Place& place, std::vector<Place>& out) {
   out.push_back(place);
+  if (place.record.each && place.record.each->record != nullptr) {
+    for (const auto& [name, value] : document[place.at].items())
+      collect(document, {place.at / name, *place.record.each->record}, out);
+  }
   for (const Key& key : place.record.keys) {
     Json::json_pointer at = place.at / key.name;
     if (key.record == nullptr || !document.contains(at)) continue;
