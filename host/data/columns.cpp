@@ -11,6 +11,7 @@
 #include "data/clean_text.h"
 #include "data/lines.h"
 #include "data/refusal.h"
+#include "data/text_decoder.h"
 
 namespace moecollab::data {
 namespace {
@@ -22,7 +23,6 @@ constexpr std::string_view kLabelNames[] = {"label", "labels",   "sentiment",
                                             "class", "category", "label.responses"};
 constexpr std::string_view kNamesOfNumbers = "label_text";
 constexpr uint64_t kMaxLabelNames = uint64_t{4} << 20;  // bytes of the file
-constexpr std::string_view kMark = "\xEF\xBB\xBF";      // byte order mark of UTF-8
 
 std::string lower(std::string_view text) {
   std::string result(text);
@@ -158,23 +158,33 @@ std::vector<std::string> parse_names(std::string_view list, std::string_view opt
 std::vector<std::string> read_label_names(std::string_view list_or_file) {
   std::error_code ignored;
   const fs::path file(list_or_file);
-  if (!fs::is_regular_file(file, ignored)) return parse_names(list_or_file, "label names");
-  LineSplitter lines;
-  const std::string content = read_file(file, "E_CONFIG", kMaxLabelNames);
-  std::string_view bytes = content;
-  if (bytes.starts_with(kMark)) bytes.remove_prefix(kMark.size());
-  lines.feed(bytes);
-  lines.finish();
-  std::string joined;
-  while (const auto line = lines.next()) {
-    if (stripped(line->bytes).empty()) continue;
-    if (line->bytes.find(',') != std::string_view::npos) {
-      throw Error("E_CONFIG", fmt::format("{}:{}: a name with a comma", shown(file), line->number),
-                  "a label's name stands alone on its line");
-    }
-    joined += (joined.empty() ? "" : ",") + std::string(line->bytes);
+  if (!fs::is_regular_file(file, ignored)) {
+    std::vector<std::string> names = parse_names(list_or_file, "label names");
+    if (names.size() > 1) return names;
+    throw Error(
+        "E_CONFIG",
+        fmt::format("label names: `{}` is one name, and no file", escaped(list_or_file, 80)),
+        "give a file with a name per line, or the names: a,b,c");
   }
-  return parse_names(joined, shown(file));
+  std::set<std::string> seen;
+  std::vector<std::string> names;
+  LineSplitter lines;
+  const std::string bytes = read_file(file, "E_CONFIG", kMaxLabelNames);
+  TextDecoder decoder;
+  lines.feed(decoder.feed(bytes));
+  lines.feed(decoder.finish());
+  lines.finish();
+  while (const auto line = lines.next()) {
+    const std::string_view name = stripped(line->bytes);
+    if (name.empty()) continue;
+    const std::string where = fmt::format("{}:{}", shown(file), line->number);
+    if (!is_utf8(name)) throw Error("E_CONFIG", where + ": the name is not UTF-8");
+    if (!seen.insert(std::string(name)).second)
+      throw Error("E_CONFIG", fmt::format("{}: `{}` stands twice", where, escaped(name, 40)));
+    names.emplace_back(name);
+  }
+  if (names.empty()) throw Error("E_CONFIG", shown(file) + " holds no label name");
+  return names;
 }
 
 }  // namespace moecollab::data

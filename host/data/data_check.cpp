@@ -22,8 +22,8 @@ std::string folded(std::string_view label) {
   std::string result;
   for (size_t at = 0; at < label.size();) {
     const char32_t c = text::next_code_point(label, &at);
-    const bool joins = (c == '_' || c == '-') && !result.empty();  // "-1" is not "1"
-    if (text::is_white_space(c) || joins) continue;
+    const bool joins = (c == '_' || c == '-' || (c >= 0x2010 && c <= 0x2015)) && !result.empty();
+    if (text::is_white_space(c) || text::is_other(c) || joins) continue;  // "-1" is not "1"
     text::append_lowercase(c, &result);
   }
   return result;

@@ -6,6 +6,7 @@
 #include <charconv>
 #include <iterator>
 #include <map>
+#include <optional>
 #include <utility>
 
 #include "base/error.h"
@@ -88,23 +89,40 @@ Reading reading_of(const DataOptions& options, const std::string& domain) {
                                             : overlaid(stated->second, options.reading);
 }
 
-// The domains that have the split. `without` receives the others, and what they have.
+// The split of one domain's folder, if it has it.
+std::optional<DataFile> file_of_domain(const DataOptions& options, const fs::path& folder,
+                                       const std::vector<std::string>& splits) {
+  const std::string given = folder.filename().string();
+  auto found = find_split(folder, splits, options.reading.format);
+  if (!found) return std::nullopt;
+  const std::string name = domain_name(given, "the folder " + shown(folder));
+  return DataFile{name, std::move(found->path), std::move(found->split), given,
+                  reading_of(options, name)};
+}
+
+// The domains that have the split. `without` receives the others, and what they have, or why they
+// cannot be a domain. Throws what is wrong with a folder if no other one is good.
 std::vector<DataFile> files_of_domains(const DataOptions& options,
                                        const std::vector<std::string>& splits,
                                        std::vector<std::string>& without) {
   const std::vector<fs::path> folders = domain_folders(options.dir);
   refuse_equal_names(folders);
   std::vector<DataFile> files;
+  std::optional<Error> first;
   for (const fs::path& folder : folders) {
-    const std::string given = folder.filename().string();
-    if (auto found = find_split(folder, splits, options.reading.format)) {
-      const std::string name = domain_name(given, "the folder " + shown(folder));
-      files.push_back({name, std::move(found->path), std::move(found->split), given,
-                       reading_of(options, name)});
-    } else {
-      without.push_back(fmt::format("{} ({})", escaped(given, 64), files_there(folder)));
+    try {
+      if (auto file = file_of_domain(options, folder, splits)) {
+        files.push_back(*std::move(file));
+      } else {
+        without.push_back(
+            fmt::format("{} ({})", escaped(folder.filename().string(), 64), files_there(folder)));
+      }
+    } catch (const Error& error) {
+      if (!first) first = error;
+      without.emplace_back(error.what());
     }
   }
+  if (files.empty() && first) throw *first;
   return files;
 }
 
@@ -153,6 +171,17 @@ constexpr std::pair<std::string_view, SetReading> kOwnOptions[] = {
     {"join",
      [](Reading& r, const std::string& v) { r.columns.join = names_between_plus(v, "join"); }}};
 
+// A file's name may hold a comma and an equals sign, but one that does not exist was meant
+// otherwise.
+[[noreturn]] void refuse_own_option(const std::string& file, std::string_view key) {
+  std::vector<std::string> known;
+  for (const auto& [name, set] : kOwnOptions) known.emplace_back(name);
+  throw Error("E_CONFIG",
+              fmt::format("data {}: there is no such file, and `{}` is no way of reading one{}",
+                          escaped(file, 120), escaped(key, 40), did_you_mean(key, known)),
+              "after a file's name may stand " + join(known, "=…, ") + "=…; lists have + between");
+}
+
 // Takes `,KEY=VALUE` off the end of a file's name, as long as KEY is one of these.
 Reading take_own_options(std::string& file, Reading reading) {
   while (true) {
@@ -162,7 +191,10 @@ Reading take_own_options(std::string& file, Reading reading) {
     const std::string_view key = std::string_view(file).substr(comma + 1, equals - comma - 1);
     const auto* option =
         std::ranges::find(kOwnOptions, key, &std::pair<std::string_view, SetReading>::first);
-    if (option == std::end(kOwnOptions)) return reading;
+    if (option == std::end(kOwnOptions)) {
+      if (!fs::exists(file)) refuse_own_option(file, key);
+      return reading;
+    }
     option->second(reading, file.substr(equals + 1));
     file.resize(comma);
   }

@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/strings.h"
+#include "data/byte_source.h"
 #include "data/data_check.h"
 #include "data/entries.h"
 
@@ -109,6 +110,13 @@ class Collector {
   std::vector<const Task*> tasks_of_;  // by example; empty if the file is no export with tasks
 };
 
+// What can be read only once cannot change afterwards.
+bool is_stream(const fs::path& file) {
+  std::error_code ignored;
+  const fs::file_type type = fs::status(file, ignored).type();
+  return is_standard_input(file) || type == fs::file_type::fifo || type == fs::file_type::character;
+}
+
 void warn_about(const Dataset& dataset, Log log) {
   DataCheck check;
   for (const Example& example : dataset.examples)
@@ -124,7 +132,7 @@ void note_labels(const Dataset& dataset, const LabelCounts& counts, Log log) {
     log.note(fmt::format("{}: white space around {} labels is dropped", file, counts.stripped));
   if (counts.composed > 0)
     log.note(fmt::format("{}: {} labels are brought into Unicode's form C", file, counts.composed));
-  if (counts.numbers == static_cast<int64_t>(dataset.examples.size())) {
+  if (counts.numbers > 0 && counts.numbers == static_cast<int64_t>(dataset.examples.size())) {
     log.note(
         fmt::format("{}: the labels are class numbers without names; name them with "
                     "--label-names, or with a column `label_text`",
@@ -157,6 +165,7 @@ Dataset read_dataset(const std::string& domain, const fs::path& file, const Read
 }
 
 void require_unchanged(const Dataset& dataset) {
+  if (is_stream(dataset.file)) return;
   const std::string now = file_sha256_hex(dataset.file, "E_DATA_CHANGED");
   if (now == dataset.sha256) return;
   throw Error("E_DATA_CHANGED",

@@ -32,7 +32,7 @@ struct Dataset {
 Dataset read_dataset(const std::string& domain, const fs::path& file, const Reading& reading = {},
                      Log log = {});
 
-// Throws E_DATA_CHANGED if the file no longer has the bytes that were parsed.
+// Throws E_DATA_CHANGED if the file no longer has the bytes that were parsed; a pipe has none.
 void require_unchanged(const Dataset& dataset);
 
 // The labels, sorted by bytes, each once.

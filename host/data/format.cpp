@@ -38,17 +38,20 @@ struct Foreign {
   std::string_view magic, name, hint;
 };
 constexpr const char* kParquetHint =
-    "python3 -c \"import pandas; pandas.read_parquet('FILE').to_json('FILE.jsonl', "
-    "orient='records', lines=True, force_ascii=False)\"";
+    "python3 -c \"import pandas, sys; pandas.read_parquet(sys.argv[1]).to_json(sys.argv[1] + "
+    "'.jsonl', orient='records', lines=True, force_ascii=False)\" FILE";
 constexpr const char* kExcelHint =
-    "python3 -c \"import pandas; pandas.read_excel('FILE', dtype=str).to_csv('FILE.csv', "
-    "index=False)\", or save it as CSV UTF-8";
+    "python3 -c \"import pandas, sys; pandas.read_excel(sys.argv[1], dtype=str, "
+    "keep_default_na=False).to_csv(sys.argv[1] + '.csv', index=False)\" FILE, or save it as CSV "
+    "UTF-8";
 constexpr Foreign kForeign[] = {
     {"PAR1"sv, "a Parquet file", kParquetHint},
     {"ARROW1\0\0"sv, "an Arrow file",
-     "python3 -c \"import pandas; pandas.read_feather('FILE').to_json('FILE.jsonl', "
-     "orient='records', lines=True, force_ascii=False)\""},
-    {"PK\x03\x04"sv, "an Excel workbook (.xlsx) or another zip archive", kExcelHint},
+     "python3 -c \"import pandas, sys; pandas.read_feather(sys.argv[1]).to_json(sys.argv[1] + "
+     "'.jsonl', orient='records', lines=True, force_ascii=False)\" FILE"},
+    {"PK\x03\x04[Content_Types].xml"sv, "an Excel workbook (.xlsx)", kExcelHint},
+    {"PK\x03\x04"sv, "a zip archive, or an Excel workbook (.xlsx)",
+     "unzip FILE; of a workbook: save it as CSV UTF-8"},
     {"\xD0\xCF\x11\xE0"sv, "an old Excel workbook (.xls)", kExcelHint},
     {"BZh"sv, "packed with bzip2", "bunzip2 -k FILE"},
     {"\xFD"
@@ -89,8 +92,9 @@ enum class Looks { kLikeJsonLines, kLikeJson, kLikeText, kUnclear };
 
 // Whether the text is JSON: it begins with `{`, even if what follows is damaged, or with `[{`,
 // `["`,
-// `[[` or `[]`, blanks and line ends between them left out.
-Looks look(std::string_view text, bool finished) {
+// `[[` or `[]`, blanks and line ends between them left out. `spans_lines`: an object whose first
+// line is not its last is expected, not damaged.
+Looks look(std::string_view text, bool finished, bool spans_lines) {
   const char first = text.front();
   if (first != '{' && first != '[') return Looks::kLikeText;
   const size_t second = after_blanks(text, 1);
@@ -101,9 +105,11 @@ Looks look(std::string_view text, bool finished) {
     return json ? Looks::kLikeJson : Looks::kLikeText;
   }
   // An object that does not end on its line is one of several that span lines.
-  return text.substr(0, second).find_first_of("\r\n") == std::string_view::npos
-             ? Looks::kLikeJsonLines
-             : Looks::kLikeJson;
+  const size_t end = text.find_first_of("\r\n");
+  if (second > end) return Looks::kLikeJson;
+  if (!spans_lines || end == std::string_view::npos)
+    return spans_lines && !finished ? Looks::kUnclear : Looks::kLikeJsonLines;
+  return stripped(text.substr(0, end)).ends_with('}') ? Looks::kLikeJsonLines : Looks::kLikeJson;
 }
 
 // The fields of one line; none if it is no row.
@@ -142,15 +148,37 @@ bool is_lone_header(std::string_view line, const Columns& columns) {
           "the columns are separated by `{}`; in CSV they are separated by commas, in TSV by "
           "tabs",
           delimiter),
-      fmt::format("python3 -c \"import pandas; pandas.read_csv('FILE', sep='{}', dtype=str)"
-                  ".to_csv('FILE.csv', index=False)\"",
+      fmt::format("python3 -c \"import pandas, sys; pandas.read_csv(sys.argv[1], sep='{}', "
+                  "dtype=str, keep_default_na=False).to_csv(sys.argv[1] + '.csv', index=False)\" "
+                  "FILE (with encoding='cp1252' or 'utf-16' if it is no UTF-8)",
                   delimiter));
+}
+
+// What is no table that is read here, though it is named as one.
+void require_delimiter(std::string_view line, const Columns& columns, bool table) {
+  if (line.size() == 5 && line.starts_with("sep="))
+    throw RefusedFile("its first line is Excel's `sep=`, no header", "sed -i 1d FILE removes it");
+  for (const char other : {';', '|'}) {
+    const std::vector<std::string> fields = fields_of(line, other);
+    const bool names = fields.size() > 1 && std::ranges::all_of(fields, is_column_name);
+    const bool alone = line.find_first_of(",\t") == std::string_view::npos;
+    if (is_header(line, other, columns) || (table && names && alone)) refuse_delimiter(other);
+  }
+}
+
+// Whether the user spoke of columns: then there are some.
+bool names_columns(const Columns& columns) {
+  return !columns.text.empty() || !columns.join.empty() || !columns.id.empty() ||
+         !columns.label.empty();
 }
 
 // A table by its name, or a first line that may be a header.
 std::optional<Judgement> judge_table(std::string_view line, Format named, const Columns& columns) {
   const bool table = has_columns(named);
-  if (!columns.names.empty() && table) return Judgement{named, {}, false};
+  if (!columns.names.empty()) {
+    const bool tabs = line.find('\t') != std::string_view::npos;
+    return Judgement{table ? named : tabs ? Format::kTsv : Format::kCsv, {}, false};
+  }
   for (const Format format : {named == Format::kTsv ? Format::kTsv : Format::kCsv,
                               named == Format::kTsv ? Format::kCsv : Format::kTsv}) {
     if (!is_header(line, format == Format::kTsv ? '\t' : ',', columns)) continue;
@@ -161,9 +189,7 @@ std::optional<Judgement> judge_table(std::string_view line, Format named, const 
                                  lower(std::string(name(format))), separator),
                      false};
   }
-  for (const char other : {';', '|'}) {
-    if (is_header(line, other, columns)) refuse_delimiter(other);
-  }
+  require_delimiter(line, columns, table);
   return table ? std::optional(Judgement{named, {}, false}) : std::nullopt;
 }
 
@@ -223,7 +249,7 @@ std::optional<Judgement> judge_format(std::string_view head, bool finished,
   const Format otherwise = named == Format::kAuto ? Format::kLines : named;
   if (begin == head.size()) return Judgement{otherwise, {}, false};
   const std::string_view text = head.substr(begin);
-  const Looks looks = look(text, finished || text.size() >= kMaxHeader);
+  const Looks looks = look(text, finished || text.size() >= kMaxHeader, named == Format::kJson);
   if (looks == Looks::kUnclear) return std::nullopt;
   if (looks != Looks::kLikeText) {
     const Format format = looks == Looks::kLikeJson ? Format::kJson : Format::kJsonl;
@@ -241,6 +267,12 @@ std::optional<Judgement> judge_format(std::string_view head, bool finished,
     throw RefusedFile(fmt::format("its first line is `{}`: the header of a table, or a text?",
                                   escaped(stripped(line), 40)),
                       "say --format csv, or --format lines");
+  }
+  if (names_columns(columns)) {
+    throw RefusedFile(
+        fmt::format("a column is asked for, and the first line, `{}`, is no header that has it",
+                    escaped(line, 60)),
+        "say --format csv or tsv if it is a table, --columns if it has no header");
   }
   if (!by_name) {
     throw RefusedFile(

@@ -33,6 +33,13 @@ constexpr const char* kObjectHint =
 
 std::string shown_value(element value) { return escaped(std::string(simdjson::minify(value)), 40); }
 
+[[noreturn]] void refuse_missing_key(object members, std::string_view key) {
+  std::vector<std::string> keys;
+  for (const auto& member : members) keys.push_back(escaped(member.key, 40));
+  throw Refused(fmt::format("key `{}` is missing{}", escaped(key, 40), did_you_mean(key, keys)),
+                kObjectHint);
+}
+
 [[noreturn]] void refuse_twice(std::string_view key) {
   throw Refused(fmt::format("key \"{}\" stands twice", escaped(key, 80)), kObjectHint);
 }
@@ -112,6 +119,22 @@ int64_t replace_half_pairs(std::string& json) {
   return count;
 }
 
+// Puts null for the NaN, Infinity and -Infinity that Python writes for numbers.
+void replace_non_finite(std::string& json) {
+  bool in_string = false;
+  for (size_t at = 0; at < json.size(); ++at) {
+    if (in_string && json[at] == '\\') {
+      ++at;
+    } else if (json[at] == '"') {
+      in_string = !in_string;
+    } else if (!in_string) {
+      for (const std::string_view word : {"-Infinity", "Infinity", "NaN"}) {
+        if (json.compare(at, word.size(), word) == 0) json.replace(at, word.size(), "null");
+      }
+    }
+  }
+}
+
 }  // namespace
 
 struct JsonRecords::State {
@@ -183,13 +206,15 @@ element JsonRecords::State::parse(std::string_view bytes) {
   return parse_again(bytes, error);
 }
 
-// What the fast parser refuses: half surrogate pairs are replaced, integers above 64 bits are read
-// as the strict parser reads them, and everything else gets that parser's message.
+// What the fast parser refuses: half surrogate pairs and what is no number are replaced, integers
+// above 64 bits are read as the strict parser reads them, and everything else gets that parser's
+// message.
 element JsonRecords::State::parse_again(std::string_view bytes, simdjson::error_code error) {
   if (error == simdjson::MEMALLOC) throw std::bad_alloc();
   require_clean_bytes(bytes, "the JSON");
   repaired = bytes;
   const int64_t halves = replace_half_pairs(repaired);
+  replace_non_finite(repaired);
   try {
     repaired = to_line(parse_json(repaired, kMaxDepth));
   } catch (const std::invalid_argument& reason) {
@@ -210,15 +235,13 @@ Record JsonRecords::State::from_columns(object members, int64_t line) {
   joined.clear();
   for (const std::string& key : text_keys) {
     element value;
-    if (members[key].get(value) != simdjson::SUCCESS) {
-      std::vector<std::string> keys;
-      for (const auto& member : members) keys.push_back(escaped(member.key, 40));
-      throw Refused(fmt::format("key `{}` is missing{}", escaped(key, 40), did_you_mean(key, keys)),
-                    kObjectHint);
+    const bool there = members[key].get(value) == simdjson::SUCCESS;
+    if (text_keys.size() > 1) {
+      if (there && !value.is_null()) append_part(joined, text_of(value, key));
+      continue;
     }
-    const std::string_view part = text_of(value, key);
-    if (text_keys.size() == 1) record.text = part;
-    if (text_keys.size() > 1) append_part(joined, part);
+    if (!there) refuse_missing_key(members, key);
+    record.text = text_of(value, key);
   }
   if (text_keys.size() > 1) record.text = joined;
   require_content(record.text, text_what);
@@ -274,6 +297,12 @@ std::string_view JsonRecords::State::text_of(element value, std::string_view key
 }
 
 void JsonRecords::State::read_label(object members, Record& record) {
+  std::string_view answer;
+  if (members["answer"].get(answer) == simdjson::SUCCESS &&
+      (answer == "reject" || answer == "ignore")) {
+    record.labelled = Labelled::kNo;  // Prodigy: the annotator refused the label
+    return;
+  }
   if (label_key.empty()) settle_label(members);
   element value;
   if (label_key.empty() || members[label_key].get(value) != simdjson::SUCCESS) {
@@ -281,11 +310,7 @@ void JsonRecords::State::read_label(object members, Record& record) {
       record.labelled = Labelled::kNo;
       return;
     }
-    std::vector<std::string> keys;
-    for (const auto& member : members) keys.push_back(escaped(member.key, 40));
-    throw Refused(
-        fmt::format("key `{}` is missing{}", escaped(label_key, 40), did_you_mean(label_key, keys)),
-        kObjectHint);
+    refuse_missing_key(members, label_key);
   }
   exports.read_label(members, {label_key, label_what}, value, labels, record);
 }

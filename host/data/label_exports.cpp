@@ -215,7 +215,7 @@ void LabelExports::add(Element value, std::string_view what, LabelReader& labels
     case simdjson::dom::element_type::INT64:
       return take(labels.from_number(value.get_int64(), what));
     case simdjson::dom::element_type::BOOL:
-      return take(labels.from_bool(value.get_bool()));
+      return take(labels.from_bool(value.get_bool(), what));
     case simdjson::dom::element_type::DOUBLE: {
       // pandas writes the class numbers of a column with gaps as 0.0.
       const double number = value.get_double();

@@ -100,21 +100,34 @@ std::optional<std::string_view> LabelReader::from_text(std::string_view text, st
     if (const auto number = integer(item_)) return from_number(*number, what, column);
     return from_name(item_, what, column);
   }
-  if (!text.empty() && (text[0] == '-' || (text[0] >= '0' && text[0] <= '9'))) {
-    if (const auto number = integer(stripped(text))) return from_number(*number, what, column);
-  }
+  if (const auto number = class_number(stripped(text))) return from_number(*number, what, column);
   return from_name(text, what, column);
+}
+
+// The number that a label is; if numbers are asked for, also as pandas writes them in a column with
+// gaps (1.0).
+std::optional<int64_t> LabelReader::class_number(std::string_view label) const {
+  if (label.empty() || (label[0] != '-' && (label[0] < '0' || label[0] > '9'))) return std::nullopt;
+  const bool asked_for = !columns_.label_names.empty() || columns_.label_base != 0;
+  if (asked_for && label.ends_with(".0")) label.remove_suffix(2);
+  return integer(label);
 }
 
 std::optional<std::string_view> LabelReader::from_number(int64_t number, std::string_view what,
                                                          size_t column) {
   const std::vector<std::string>& names = columns_.label_names;
+  const bool asked_for = !names.empty() || columns_.label_base != 0;
+  if (asked_for && number == -1) return std::nullopt;
   if (names.empty()) {
+    if (asked_for && number < columns_.label_base) {
+      throw Refused(fmt::format("{} is the class number {}, the first one is {}", what, number,
+                                columns_.label_base),
+                    "--label-base is the number of the first class", column);
+    }
     ++counts_.numbers;
     kept_ = fmt::format("{}", number - columns_.label_base);
     return kept_;
   }
-  if (number == -1) return std::nullopt;
   const int64_t place = number - columns_.label_base;
   if (place < 0 || place >= static_cast<int64_t>(names.size())) {
     throw Refused(fmt::format("{} is the class number {}, the {} label names stand for {} to {}",
@@ -126,8 +139,8 @@ std::optional<std::string_view> LabelReader::from_number(int64_t number, std::st
   return names[static_cast<size_t>(place)];
 }
 
-std::optional<std::string_view> LabelReader::from_bool(bool value) {
-  return value ? "true" : "false";
+std::optional<std::string_view> LabelReader::from_bool(bool value, std::string_view what) {
+  return from_name(value ? "true" : "false", what, 0);
 }
 
 std::string_view LabelReader::from_name(std::string_view text, std::string_view what,

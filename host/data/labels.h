@@ -19,7 +19,7 @@ struct LabelCounts {
 
 // A label's value made the label: its text, stripped and in form C; a class number's name. Each
 // throws Refused for what is no label, with the word multi-label for a list of several; nullopt is
-// a text without label: an empty list, or the class number -1 if the others have names. What is
+// a text without label: an empty list, or the class number -1 if names or a base are given. What is
 // returned is valid until the next call. Not thread-safe.
 class LabelReader {
  public:
@@ -33,11 +33,12 @@ class LabelReader {
                                             size_t column = 0);
   std::optional<std::string_view> from_number(int64_t number, std::string_view what,
                                               size_t column = 0);
-  std::optional<std::string_view> from_bool(bool value);
+  std::optional<std::string_view> from_bool(bool value, std::string_view what);
 
   const LabelCounts& counts() const { return counts_; }
 
  private:
+  std::optional<int64_t> class_number(std::string_view label) const;
   std::string_view from_name(std::string_view text, std::string_view what, size_t column);
 
   const Columns& columns_;

@@ -16,9 +16,7 @@
 namespace moecollab::data {
 namespace {
 
-bool is_quoted(std::string_view field) {
-  return field.size() > 1 && field.starts_with('"') && field.ends_with('"');
-}
+bool begins_with_quote(std::string_view field) { return field.starts_with('"'); }
 
 bool begins_like_json(std::string_view text) {
   return text.starts_with('{') || text.starts_with('[');
@@ -148,13 +146,16 @@ class Table : public RecordSource {
       } catch (const Refused& error) {
         Refusal refusal = to_refusal(row->line, error);
         refusal.whole_file = stopped_ = !header_read_;
-        if (stopped_ && rows_.quotes() == Quotes::kNone &&
-            std::ranges::any_of(row->fields, is_quoted))
-          refusal.hint = "its names stand in double quotes: say --quoting csv if fields are quoted";
+        if (rows_.quotes() == Quotes::kNone && std::ranges::any_of(row->fields, begins_with_quote))
+          refusal.hint = "fields begin with a double quote: if that quotes them, say --quoting csv";
         return refusal;
       }
     }
     return std::nullopt;
+  }
+  void add_closing_notes(std::vector<std::string>& notes) const override {
+    add_count(notes, records_.padding(), "a row without anything is passed over",
+              "{} rows without anything are passed over");
   }
   void add_notes(std::vector<std::string>& notes) override {
     if (!judged_ || rows_.quotes() == Quotes::kJudged) return;

@@ -20,9 +20,13 @@ std::string place(const Refusal& refusal) {
 
 std::string with_file(std::string hint, std::string_view file) {
   constexpr std::string_view kPlaceholder = "FILE";
+  if (file == "-") return hint;  // standard input has to become a file first
+  std::string quoted = "'";
+  for (const char c : file) quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  quoted += '\'';
   for (size_t at = hint.find(kPlaceholder); at != hint.npos;
-       at = hint.find(kPlaceholder, at + file.size())) {
-    hint.replace(at, kPlaceholder.size(), file);
+       at = hint.find(kPlaceholder, at + quoted.size())) {
+    hint.replace(at, kPlaceholder.size(), quoted);
   }
   return hint;
 }

@@ -20,7 +20,7 @@ struct Refusal {
 
 // "17" or "3:2".
 std::string place(const Refusal& refusal);
-// The hint with the file's name put for FILE.
+// The hint with the file's name, quoted for a shell, put for FILE; standard input ("-") has none.
 std::string with_file(std::string hint, std::string_view file);
 
 // Thrown within this stage; the reader of records turns it into a Refusal.

@@ -33,14 +33,24 @@ std::string lowered(std::string text) {
   return text;
 }
 
-// Whether the file's name is the split's, a dot, one of the extensions and perhaps a packing.
-bool is_split(const std::string& name, const std::string& split,
+// What a split's files are called.
+bool is_name_of(std::string_view name, std::string_view split) {
+  if (name == split) return true;
+  return split == "dev" && (name == "validation" || name == "valid" || name == "val");
+}
+
+// Whether the file's name is one of the split's, a dot, one of the extensions and perhaps a
+// packing.
+bool is_split(const std::string& file, std::string_view split,
               const std::vector<std::string_view>& extensions) {
-  if (!name.starts_with(split + ".")) return false;
-  const std::string rest = lowered(name.substr(split.size() + 1));
+  const std::string name = lowered(file);
+  const size_t dot = name.find('.');
+  if (dot == std::string::npos || !is_name_of(std::string_view(name).substr(0, dot), split))
+    return false;
+  const std::string_view rest = std::string_view(name).substr(dot + 1);
   return std::ranges::any_of(extensions, [&](std::string_view extension) {
     return rest.starts_with(extension) &&
-           std::ranges::count(kPackings, std::string_view(rest).substr(extension.size())) == 1;
+           std::ranges::count(kPackings, rest.substr(extension.size())) == 1;
   });
 }
 

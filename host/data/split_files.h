@@ -10,8 +10,8 @@
 
 namespace moecollab::data {
 
-// A file that holds a split, by its name: <split>.EXT, EXT one of jsonl, ndjson, json, csv and tsv
-// in either case, and each with .gz or .zst after it.
+// A file that holds a split, by its name: <split>.EXT (dev also as validation, valid or val), EXT
+// one of jsonl, ndjson, json, csv and tsv in either case, and each with .gz or .zst after it.
 struct SplitFile {
   std::string split;
   fs::path path;

@@ -34,6 +34,10 @@ std::optional<Record> TableRecords::read(const Row& row) {
     read_header(row);
     return std::nullopt;
   }
+  if (std::ranges::all_of(row.fields, &std::string_view::empty)) {
+    ++padding_;
+    return std::nullopt;
+  }
   if (row.fields.size() != names_.size()) {
     throw Refused(
         fmt::format("the row has {} columns, the header {}", row.fields.size(), names_.size()),

@@ -19,11 +19,12 @@ class TableRecords {
  public:
   TableRecords(const Columns& columns, Need need);
 
-  // nullopt for the header. Valid until the next call, and as long as the row is. Throws Refused
-  // for a row, RefusedFile for a header.
+  // nullopt for the header, and for a row without anything, as spreadsheets pad tables. Valid until
+  // the next call, and as long as the row is. Throws Refused for a row, RefusedFile for a header.
   std::optional<Record> read(const Row& row);
 
   const LabelCounts& label_counts() const { return labels_.counts(); }
+  int64_t padding() const { return padding_; }  // rows without anything so far
 
  private:
   void read_header(const Row& row);
@@ -40,6 +41,7 @@ class TableRecords {
   std::optional<size_t>
       task_;  // with annotation_id: the export of a labelling tool, a row an answer
   bool tool_ = false, comments_ = false;
+  int64_t padding_ = 0;
   std::string joined_, id_;
 };
 

@@ -106,7 +106,7 @@ constexpr Parser kParsers[] = {
      [](Bytes bytes) { records(bytes, data::Format::kJson); }},
     {"any_format",
      [] {
-       return std::string("\xFF\xFEt\0e\0x\0t\0\t\0l\0a\0b\0e\0l\0\n\0a\0\t\0\"\0b\0\"\0", 36);
+       return std::string("\xFF\xFEt\0e\0x\0t\0\t\0l\0a\0b\0e\0l\0\n\0a\0\t\0\"\0b\0\"\0", 34);
      },
      [](Bytes bytes) { records(bytes, data::Format::kAuto); }},
     {"packed",

@@ -73,9 +73,30 @@ TEST_F(DataLocation, EveryExtensionAndPackingIsFound) {
   expect_refused([&] { locate(in_folder(), "train", Log()); }, "E_DATA", "no domain has train.");
 }
 
+TEST_F(DataLocation, OneOddFolderDoesNotStopTheOthers) {
+  write("good/train.csv", "");
+  write("Über uns/train.csv", "");
+  write("two/train.csv", "");
+  write("two/train.jsonl", "");
+  EXPECT_THAT(found(in_folder(), "train"), ElementsAre("good train good/train.csv"));
+  EXPECT_THAT(said_.texts(),
+              ElementsAre(testing::AllOf(HasSubstr("cannot be a domain's name"),
+                                         HasSubstr("has 2 files that could be the split train"))));
+}
+
+TEST_F(DataLocation, DevIsAlsoCalledValidation) {
+  for (const char* name : {"validation", "valid", "val", "Dev"}) {
+    const fs::path file = write(fmt::format("a/{}.csv", name), "");
+    EXPECT_THAT(found(in_folder("dev"), "train"), ElementsAre(fmt::format("a dev a/{}.csv", name)));
+    fs::remove(file);
+  }
+}
+
 TEST_F(DataLocation, FileSaysHowItIsRead) {
+  write("odd,name=1.tsv", "");
+  const std::string odd = (folder() / "odd,name=1.tsv").string();
   DataOptions options = named({"a=x.csv,text-column=body,label-base=1,columns=label+title+body",
-                               "b=odd,name=1.tsv,format=tsv,label-names=no+yes", "c=x.csv"});
+                               "b=" + odd + ",format=tsv,label-names=no+yes", "c=x.csv"});
   options.reading.columns.text = "text";
   const std::vector<DataFile> files = locate(options, "train", Log());
   ASSERT_EQ(files.size(), 3u);
@@ -83,10 +104,12 @@ TEST_F(DataLocation, FileSaysHowItIsRead) {
   EXPECT_EQ(files[0].reading.columns.text, "body");
   EXPECT_EQ(files[0].reading.columns.label_base, 1);
   EXPECT_THAT(files[0].reading.columns.names, ElementsAre("label", "title", "body"));
-  EXPECT_EQ(files[1].path, "odd,name=1.tsv");
+  EXPECT_EQ(files[1].path, odd);
   EXPECT_EQ(files[1].reading.format, Format::kTsv);
   EXPECT_THAT(files[1].reading.columns.label_names, ElementsAre("no", "yes"));
   EXPECT_EQ(files[2].reading.columns.text, "text") << "the options' own";
+  expect_refused([&] { locate(named({"a=x.csv,text-colum=b"}), "train", Log()); }, "E_CONFIG",
+                 "`text-colum` is no way of reading one; did you mean `text-column`?");
   expect_refused([&] { locate(named({"a=x.csv,label-base=one"}), "train", Log()); }, "E_CONFIG",
                  "label-base is `one`, expected a whole number");
 }
@@ -158,6 +181,7 @@ TEST_F(DataLocation, FolderThatCannotBeADomain) {
   write("a/train.jsonl", "");
   write("R&D/notes.txt", "");
   EXPECT_THAT(found(in_folder(), "train"), ElementsAre("a train a/train.jsonl"));
+  fs::remove(folder() / "a/train.jsonl");
   write("R&D/train.jsonl", "");
   expect_refused([&] { locate(in_folder(), "train", Log()); }, "E_CONFIG",
                  "R&D cannot be a domain's name");

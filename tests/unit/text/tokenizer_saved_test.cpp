@@ -42,7 +42,8 @@ TEST(TokenizerSaved, GivesTheReferencesIdsAndThoseOfVocabTxt) {
 // So that a registry made with vocab.txt accepts the folder as saved again. A line that stands
 // twice is lost in tokenizer.json: the fingerprints differ there.
 TEST(TokenizerSaved, HasTheFingerprintOfVocabTxtUnlessALineStandsTwice) {
-  for (const Json& c : read_golden("tokenizer_saved.json").at("cases")) {
+  const Json golden = read_golden("tokenizer_saved.json");
+  for (const Json& c : golden.at("cases")) {
     const bool same = tokenizer_of(c, false).fingerprint() == tokenizer_of(c, true).fingerprint();
     EXPECT_EQ(same, c.at("name") != "line twice") << c.at("name");
   }
