@@ -94,8 +94,9 @@ std::optional<size_t> find_in_use(Names names, Names in_use, std::string_view wh
           "column `{}` is missing{}; {} {}", what, did_you_mean(what, shown_names(names)),
           names.size() == 1 ? "the only column seen (wrong delimiter?) is" : "the columns are",
           listed(names)),
-      fmt::format("say --{}-column NAME; without it one of these is looked for: {}", what,
-                  fmt::join(in_use, ", ")),
+      fmt::format("say --{}-column NAME (without it one of these is looked for: {}), or "
+                  "--columns if the table has no header",
+                  what, fmt::join(in_use, ", ")),
       names.size() + 1);
 }
 
