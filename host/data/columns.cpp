@@ -59,9 +59,10 @@ std::optional<size_t> find_named(Names names, std::string_view name) {
 
 size_t require_named(Names names, std::string_view name) {
   if (const auto found = find_named(names, name)) return *found;
-  throw Refused(fmt::format("column `{}` is missing{}; the columns are {}", escaped(name, 40),
-                            did_you_mean(name, shown_names(names)), listed(names)),
-                "name a column that the file has", names.size() + 1);
+  throw MissingColumn(name,
+                      fmt::format("column `{}` is missing{}; the columns are {}", escaped(name, 40),
+                                  did_you_mean(name, shown_names(names)), listed(names)),
+                      "name a column that the file has", names.size() + 1);
 }
 
 // The places whose names are among the ones in use.
@@ -89,7 +90,8 @@ std::optional<size_t> find_in_use(Names names, Names in_use, std::string_view wh
 }
 
 [[noreturn]] void refuse_missing(Names names, std::string_view what, Names in_use) {
-  throw Refused(
+  throw MissingColumn(
+      what,
       fmt::format(
           "column `{}` is missing{}; {} {}", what, did_you_mean(what, shown_names(names)),
           names.size() == 1 ? "the only column seen (wrong delimiter?) is" : "the columns are",

@@ -252,6 +252,9 @@ std::optional<Judgement> judge_format(std::string_view head, bool finished,
   const Looks looks = look(text, finished || text.size() >= kMaxHeader, named == Format::kJson);
   if (looks == Looks::kUnclear) return std::nullopt;
   if (looks != Looks::kLikeText) {
+    if (!columns.names.empty())
+      throw RefusedFile("names of columns are given, and its content is JSON, which names its own",
+                        "leave --columns out");
     const Format format = looks == Looks::kLikeJson ? Format::kJson : Format::kJsonl;
     const bool expected =
         named == Format::kAuto || named == Format::kJsonl || named == Format::kJson;

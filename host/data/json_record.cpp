@@ -36,8 +36,10 @@ std::string shown_value(element value) { return escaped(std::string(simdjson::mi
 [[noreturn]] void refuse_missing_key(object members, std::string_view key) {
   std::vector<std::string> keys;
   for (const auto& member : members) keys.push_back(escaped(member.key, 40));
-  throw Refused(fmt::format("key `{}` is missing{}", escaped(key, 40), did_you_mean(key, keys)),
-                kObjectHint);
+  throw Refused(
+      fmt::format("key `{}` is missing{}; the keys are `{}`", escaped(key, 40),
+                  did_you_mean(key, keys), escaped(join(keys, "`, `"), 300)),
+      std::string(kObjectHint) + "; pandas writes such lines with orient='records', lines=True");
 }
 
 [[noreturn]] void refuse_twice(std::string_view key) {
@@ -264,10 +266,8 @@ ColumnPlaces JsonRecords::State::find(object members,
   }
   try {
     return find_columns(keys, asked, needed);
-  } catch (const RefusedFile&) {
-    throw;
-  } catch (const Refused& error) {
-    throw Refused(error.what(), error.hint);  // objects have no columns to count
+  } catch (const MissingColumn& error) {
+    refuse_missing_key(members, error.name);
   }
 }
 

@@ -36,6 +36,14 @@ struct RefusedEmpty : Refused {
   using Refused::Refused;
 };
 
+// Refused for lacking a column, or a key, of this name.
+struct MissingColumn : Refused {
+  MissingColumn(std::string_view missing, const std::string& reason, std::string way_on,
+                size_t column_number)
+      : Refused(reason, std::move(way_on), column_number), name(missing) {}
+  std::string name;
+};
+
 // Refused, with all of its file.
 struct RefusedFile : Refused {
   using Refused::Refused;

@@ -72,7 +72,10 @@ void TableRecords::settle(const TableNames& names) {
     tool_ = true;
     task_ = place_of(names_, "id");
   }
-  comments_ = place_of(names_, "Comments").has_value();
+  // Doccano's tables: a column Comments, or the text under `data` as before 1.7; and Argilla's flat
+  // ones.
+  doccano_ = place_of(names_, "Comments") || names[places_.text.front()] == "data";
+  tool_ |= doccano_ || place_of(names_, "label.responses");
 }
 
 std::string_view TableRecords::text_of(const Row& row) {
@@ -99,12 +102,12 @@ void TableRecords::read_label(const Row& row, Record& record) {
   const std::string_view field = row.fields[place];
   require_clean_bytes(field, what_[place], place + 1);
   if (task_) record.task = row.fields[*task_];
-  if ((tool_ || comments_) && field.empty()) {
+  if (tool_ && field.empty()) {
     record.labelled = Labelled::kNo;
     return;
   }
-  // Doccano, whose tables alone have a column of this name, joins several labels so.
-  if (comments_ && field.find('#') != std::string_view::npos) {
+  // Doccano joins several labels so.
+  if (doccano_ && field.find('#') != std::string_view::npos) {
     refuse_multi_label(what_[place], static_cast<size_t>(std::ranges::count(field, '#')) + 1,
                        place + 1);
   }

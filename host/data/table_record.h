@@ -38,9 +38,8 @@ class TableRecords {
   std::vector<std::string> names_;  // of the columns, once known
   std::vector<std::string> what_;   // the same, as messages name them
   ColumnPlaces places_;
-  std::optional<size_t>
-      task_;  // with annotation_id: the export of a labelling tool, a row an answer
-  bool tool_ = false, comments_ = false;
+  std::optional<size_t> task_;  // of a labelling tool's export with a row per answer
+  bool tool_ = false, doccano_ = false;
   int64_t padding_ = 0;
   std::string joined_, id_;
 };

@@ -97,9 +97,8 @@ TEST_F(Jsonl, CarriageReturnAloneEndsALine) {
 }
 
 TEST_F(Jsonl, RefusalSaysHowManyRecordsFollow) {
-  expect_refused(
-      [&] { read("{}\n" + example("a") + "\nbad\n"); }, "E_DATA",
-      "train.jsonl:1: column `text` is missing; the columns are `` (2 records follow it)");
+  expect_refused([&] { read("{}\n" + example("a") + "\nbad\n"); }, "E_DATA",
+                 "train.jsonl:1: key `text` is missing; the keys are `` (2 records follow it)");
 }
 
 TEST_F(Jsonl, R41_NotAnObject) {

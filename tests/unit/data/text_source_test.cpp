@@ -272,7 +272,7 @@ TEST_F(TextSourceTest, NamesStandardInputInMessages) {
   StdinPipe pipe;
   pipe.write("{}\n");
   TextSource source({"-"});
-  EXPECT_THAT(shown(*source.next()), HasSubstr("stdin:1: column `text` is missing"));
+  EXPECT_THAT(shown(*source.next()), HasSubstr("stdin:1: key `text` is missing"));
 }
 
 TEST_F(TextSourceTest, NonBlockingStandardInputIsWaitedFor) {
