@@ -126,11 +126,13 @@ bool publish(Unpublished& file, const fs::path& path) {
   return ::rename(file.name.c_str(), path.c_str()) == 0;
 }
 
-void refuse_folder_or_link(const fs::path& path) {
+// A rename would put a file in the place of whatever stands there, of /dev/null too.
+void refuse_other_than_file(const fs::path& path) {
   struct stat info;
   if (::lstat(path.c_str(), &info) != 0) return;
   if (S_ISDIR(info.st_mode)) fail_write(path, "it is a folder");
   if (S_ISLNK(info.st_mode)) fail_write(path, "it is a symbolic link");
+  if (!S_ISREG(info.st_mode)) fail_write(path, "it is a device, a pipe or a socket, not a file");
 }
 
 fs::path system_temporary_folder() {
@@ -185,7 +187,7 @@ void for_each_chunk(const fs::path& path, const std::string& code,
 }
 
 void write_file_atomic(const fs::path& path, std::span<const std::string_view> parts) {
-  refuse_folder_or_link(path);
+  refuse_other_than_file(path);
   Unpublished file = open_beside(path);
   const int fd = file.file.get();
   bool good = true;
@@ -206,7 +208,7 @@ void write_file_atomic(const fs::path& path, std::string_view bytes) {
 }
 
 void require_writable(const fs::path& path) {
-  refuse_folder_or_link(path);
+  refuse_other_than_file(path);
   const Unpublished file = open_beside(path);
   if (!file.name.empty()) ::unlink(file.name.c_str());
 }

@@ -26,13 +26,14 @@ void for_each_chunk(const fs::path& path, const std::string& code,
 // Replaces `path` by a file of these parts, one after the other: a file without a name in the same
 // folder (if the file system has none: a temporary one), fsync, rename, fsync of the folder. A
 // process that is killed while it writes leaves nothing (in the instant before the rename: the
-// whole new file under a name of its own beside the old one). On failure throws E_WRITE, and `path`
-// is as before.
+// whole new file under a name of its own beside the old one). On failure, and if `path` is no file
+// (a device such as /dev/null), throws E_WRITE, and `path` is as before.
 void write_file_atomic(const fs::path& path, std::span<const std::string_view> parts);
 void write_file_atomic(const fs::path& path, std::string_view bytes);
 
 // Throws E_WRITE unless a file at `path` could be written now (its folder exists and takes new
-// files, and `path` is neither a folder nor a symbolic link). Writes nothing that stays.
+// files, and `path` is a file or nothing yet: no folder, link, device or pipe). Writes nothing that
+// stays.
 void require_writable(const fs::path& path);
 
 // The same of new files in a folder that may not be there yet: then the nearest one above it that

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -85,6 +86,24 @@ TEST_F(FilesTest, AKilledWriterLeavesTheOldFileAndNoHalfOfTheNew) {
       fs::remove(folder.path() / name);
     }
   }
+}
+
+TEST_F(FilesTest, WhatIsNoFileStaysWhatItIs) {
+  const fs::path pipe = folder.path() / "pipe";
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  for (const fs::path& path : {pipe, fs::path("/dev/null")}) {
+    const fs::file_type type = fs::status(path).type();
+    try {
+      require_writable(path);
+      ADD_FAILURE() << path;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), "E_WRITE");
+      EXPECT_THAT(error.what(), testing::HasSubstr("a device, a pipe or a socket"));
+    }
+    EXPECT_EQ(fs::status(path).type(), type);
+  }
+  EXPECT_THROW(write_file_atomic(pipe, "x"), Error);
+  EXPECT_EQ(fs::status(pipe).type(), fs::file_type::fifo);
 }
 
 TEST_F(FilesTest, WhetherAFileCanBeWrittenIsFoundOutWithoutTouchingIt) {
