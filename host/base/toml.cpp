@@ -161,7 +161,8 @@ class Converter {
       Json object = Json::object();
       for (const auto& [key, value] : *table) {
         const std::string name(key.str());
-        object[name] = convert(value, path.empty() ? name : fmt::format("{}.{}", path, name), keys + 1);
+        object[name] =
+            convert(value, path.empty() ? name : fmt::format("{}.{}", path, name), keys + 1);
       }
       return object;
     }

@@ -93,7 +93,8 @@ void add_cache(CLI::App& verb, engine::WhereOptions& options) {
 }
 
 void add_data(CLI::App& verb, data::DataOptions& options) {
-  verb.add_option("--data-dir", options.dir, "Folder holding <domain>/{train,dev,test}.jsonl (also .csv, .tsv, …)")
+  verb.add_option("--data-dir", options.dir,
+                  "Folder holding <domain>/{train,dev,test}.jsonl (also .csv, .tsv, …)")
       ->type_name("FOLDER")
       ->group(kDataGroup);
   verb.add_option("--data", options.files, "One domain's file, and how it is read; repeatable")

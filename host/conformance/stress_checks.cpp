@@ -41,7 +41,8 @@ void check_threads(Subject& subject, Findings& findings) {
   for (int i = 0; i < kThreads; ++i) {
     Worker& w = workers[static_cast<size_t>(i)];
     w.expert = std::make_unique<TestExpert>(subject);
-    const auto rows = w.expert->rows(w.expert->at_most(16), uint64_t{40} + static_cast<uint64_t>(i));
+    const auto rows =
+        w.expert->rows(w.expert->at_most(16), uint64_t{40} + static_cast<uint64_t>(i));
     w.batch = std::make_unique<TestBatch>(rows, w.expert->requirements().inputs,
                                           w.expert->requirements().layer_count,
                                           subject.encoder().config.hidden);

@@ -50,8 +50,8 @@ std::vector<Series> by_name(const Json& epochs, std::string_view section) {
   std::vector<Series> all;
   for (size_t i = 0; i < epochs.size(); ++i) {
     for (const auto& [name, value] : object_at(epochs[i], {section}).items()) {
-      auto it =
-          std::find_if(all.begin(), all.end(), [&key = name](const Series& s) { return s.name == key; });
+      auto it = std::find_if(all.begin(), all.end(),
+                             [&key = name](const Series& s) { return s.name == key; });
       if (it == all.end()) it = all.insert(all.end(), {name, {}});
       it->values.resize(epochs.size());
       it->values[i] = number_at(epochs[i], {section, name});

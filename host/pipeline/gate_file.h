@@ -53,8 +53,9 @@ void keep_until_written(const fs::path& file);
 // (said). Throws E_GATE if it is neither.
 fs::path with_digest(const fs::path& file, const std::string& sha256, Log log);
 
-// Throws E_GATE naming the file for a missing, damaged or contradictory gate, and E_ST_… for tensors
-// that are no safetensors. Whether the gate fits the installed experts is open_gate()'s to say.
+// Throws E_GATE naming the file for a missing, damaged or contradictory gate, and E_ST_… for
+// tensors that are no safetensors. Whether the gate fits the installed experts is open_gate()'s to
+// say.
 GateFile read_gate(const fs::path& registry, Log log);
 
 }  // namespace moecollab::pipeline

@@ -55,9 +55,7 @@ void safetensors(Bytes bytes) {
   weights::Safetensors::from_bytes(std::string(bytes), "fuzz.safetensors");
 }
 
-std::string archive() {
-  return to_archive({{"expert.toml", "id = 1\n"}, {"lib.so", "ELF"}});
-}
+std::string archive() { return to_archive({{"expert.toml", "id = 1\n"}, {"lib.so", "ELF"}}); }
 
 constexpr Parser kParsers[] = {
     {"json", [] { return std::string(R"({"a": [1, -2.5e3, "\u00e9"], "b": {"c": null}})"); },
