@@ -204,10 +204,10 @@ RegistryFile parse_registry(std::string_view bytes, const std::string& file) {
 }
 
 fs::path registry_path(const fs::path& folder) {
-  const fs::path path = folder / kRegistryFile;
+  fs::path path = folder / kRegistryFile;
   std::error_code error;
   if (!fs::is_symlink(path, error)) return path;
-  const fs::path target = fs::canonical(path, error);
+  fs::path target = fs::canonical(path, error);
   if (!error) return target;
   throw Error("E_REG_IO",
               fmt::format("{} is a symbolic link to {}, which cannot be reached: {}", shown(path),
