@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <string>
 #include <string_view>
 
 namespace moecollab::data {
@@ -13,5 +14,8 @@ void require_content(std::string_view text, std::string_view what, size_t column
 
 // Without the white space (Unicode's White_Space) at both ends.
 std::string_view stripped(std::string_view text);
+
+// With A to Z as a to z.
+std::string ascii_lower(std::string_view text);
 
 }  // namespace moecollab::data

@@ -24,14 +24,6 @@ constexpr std::string_view kLabelNames[] = {"label", "labels",   "sentiment",
 constexpr std::string_view kNamesOfNumbers = "label_text";
 constexpr uint64_t kMaxLabelNames = uint64_t{4} << 20;  // bytes of the file
 
-std::string lower(std::string_view text) {
-  std::string result(text);
-  std::ranges::transform(result, result.begin(), [](char c) {
-    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  });
-  return result;
-}
-
 std::vector<std::string> shown_names(Names names) {
   std::vector<std::string> shown;
   for (const std::string_view name : names) shown.push_back(escaped(name, 40));
@@ -69,7 +61,7 @@ size_t require_named(Names names, std::string_view name) {
 std::vector<size_t> places_in_use(Names names, Names in_use) {
   std::vector<size_t> places;
   for (size_t i = 0; i < names.size(); ++i) {
-    if (std::ranges::count(in_use, lower(stripped(names[i]))) > 0) places.push_back(i);
+    if (std::ranges::count(in_use, ascii_lower(stripped(names[i]))) > 0) places.push_back(i);
   }
   return places;
 }

@@ -63,13 +63,6 @@ constexpr Foreign kForeign[] = {
     {"\x80\x04\x95"sv, "a Python pickle, which nobody should open", "ask for CSV or JSON Lines"},
 };
 
-std::string lower(std::string text) {
-  std::ranges::transform(text, text.begin(), [](char c) {
-    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  });
-  return text;
-}
-
 template <typename Value, size_t n>
 Value parse_word(std::string_view word, const std::pair<std::string_view, Value> (&known)[n],
                  const char* noun) {
@@ -186,7 +179,7 @@ std::optional<Judgement> judge_table(std::string_view line, Format named, const 
     if (format == named) return Judgement{format, {}, false};
     return Judgement{format,
                      fmt::format("read as {}: its first line names columns, separated by {}",
-                                 lower(std::string(name(format))), separator),
+                                 ascii_lower(std::string(name(format))), separator),
                      false};
   }
   require_delimiter(line, columns, table);
@@ -204,10 +197,10 @@ std::string_view name(Format format) {
 
 std::optional<Format> format_of(const fs::path& file) {
   fs::path unpacked = file;
-  std::string extension = lower(file.extension().string());
+  std::string extension = ascii_lower(file.extension().string());
   if (extension == ".gz" || extension == ".zst") {
     unpacked = file.stem();
-    extension = lower(unpacked.extension().string());
+    extension = ascii_lower(unpacked.extension().string());
   }
   for (const auto& [text, format] : kExtensions) {
     if (extension == text) return format;

@@ -16,6 +16,13 @@
 namespace moecollab::data {
 namespace {
 
+// Adds `one`, or `many` with the count, if the count is not 0.
+void add_count(std::vector<std::string>& notes, int64_t count, std::string_view one,
+               std::string_view many) {
+  if (count > 0)
+    notes.push_back(count == 1 ? std::string(one) : fmt::format(fmt::runtime(many), count));
+}
+
 bool begins_with_quote(std::string_view field) { return field.starts_with('"'); }
 
 bool begins_like_json(std::string_view text) {
@@ -49,8 +56,7 @@ class Lines : public RecordSource {
     return std::nullopt;
   }
   void add_closing_notes(std::vector<std::string>& notes) const override {
-    add_count(notes, objects_.replaced(), "half a surrogate pair was read as U+FFFD",
-              "{} halves of surrogate pairs were read as U+FFFD");
+    note_half_pairs(notes, objects_.replaced());
   }
   LabelCounts label_counts() const override { return objects_.label_counts(); }
 
@@ -113,8 +119,7 @@ class Elements : public RecordSource {
     }
   }
   void add_closing_notes(std::vector<std::string>& notes) const override {
-    add_count(notes, objects_.replaced(), "half a surrogate pair was read as U+FFFD",
-              "{} halves of surrogate pairs were read as U+FFFD");
+    note_half_pairs(notes, objects_.replaced());
   }
   LabelCounts label_counts() const override { return objects_.label_counts(); }
 
@@ -190,10 +195,9 @@ std::unique_ptr<RecordSource> make_record_source(Format format, const Reading& r
   return std::make_unique<Lines>(format, may_be_json, reading.columns, need);
 }
 
-void add_count(std::vector<std::string>& notes, int64_t count, std::string_view one,
-               std::string_view many) {
-  if (count > 0)
-    notes.push_back(count == 1 ? std::string(one) : fmt::format(fmt::runtime(many), count));
+void note_half_pairs(std::vector<std::string>& notes, int64_t count) {
+  add_count(notes, count, "half a surrogate pair was read as U+FFFD",
+            "{} halves of surrogate pairs were read as U+FFFD");
 }
 
 }  // namespace moecollab::data

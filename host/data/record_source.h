@@ -34,8 +34,7 @@ class RecordSource {
 std::unique_ptr<RecordSource> make_record_source(Format format, const Reading& reading,
                                                  bool may_be_json, Need need);
 
-// Adds `one`, or `many` with the count, if the count is not 0.
-void add_count(std::vector<std::string>& notes, int64_t count, std::string_view one,
-               std::string_view many);
+// What is said of halves of surrogate pairs that were replaced, if there were any.
+void note_half_pairs(std::vector<std::string>& notes, int64_t count);
 
 }  // namespace moecollab::data

@@ -86,8 +86,7 @@ std::vector<std::string> RecordReader::take_notes() { return std::exchange(notes
 std::vector<std::string> RecordReader::closing_notes() const {
   std::vector<std::string> notes;
   if (source_) source_->add_closing_notes(notes);
-  add_count(notes, decoder_.replaced(), "half a surrogate pair was read as U+FFFD",
-            "{} halves of surrogate pairs were read as U+FFFD");
+  note_half_pairs(notes, decoder_.replaced());
   return notes;
 }
 

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/strings.h"
+#include "data/clean_text.h"
 
 namespace moecollab::data {
 namespace {
@@ -26,13 +27,6 @@ std::vector<std::string_view> extensions_of(Format format) {
   return found;
 }
 
-std::string lowered(std::string text) {
-  std::ranges::transform(text, text.begin(), [](char c) {
-    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  });
-  return text;
-}
-
 // What a split's files are called.
 bool is_name_of(std::string_view name, std::string_view split) {
   if (name == split) return true;
@@ -43,7 +37,7 @@ bool is_name_of(std::string_view name, std::string_view split) {
 // packing.
 bool is_split(const std::string& file, std::string_view split,
               const std::vector<std::string_view>& extensions) {
-  const std::string name = lowered(file);
+  const std::string name = ascii_lower(file);
   const size_t dot = name.find('.');
   if (dot == std::string::npos || !is_name_of(std::string_view(name).substr(0, dot), split))
     return false;
