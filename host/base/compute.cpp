@@ -23,7 +23,17 @@ const char* name(Device device) {
   return "";
 }
 
-const char* name(Precision precision) { return precision == Precision::kBf16 ? "bf16" : "fp32"; }
+const char* name(Precision precision) {
+  switch (precision) {
+    case Precision::kFp32:
+      return "fp32";
+    case Precision::kBf16:
+      return "bf16";
+    case Precision::kInt8:
+      return "int8";
+  }
+  return "";
+}
 
 int usable_cores() {
   cpu_set_t set;
@@ -46,9 +56,16 @@ Device resolve_device(std::string_view asked) {
 }
 
 Precision resolve_precision(std::string_view asked) {
-  if (asked == name(Precision::kFp32)) return Precision::kFp32;
+  for (const Precision precision : {Precision::kFp32, Precision::kBf16, Precision::kInt8}) {
+    if (asked != name(precision)) continue;
+    if (cpu_has(precision)) return precision;
+    throw Error("E_CONFIG",
+                fmt::format("this CPU does not multiply {} numbers: it lacks {}", asked,
+                            precision == Precision::kBf16 ? "AVX512_BF16" : "AVX512_VNNI"),
+                "use --precision fp32, or another machine");
+  }
   throw Error("E_CONFIG", fmt::format("precision {} is not in this version", escaped(asked, 40)),
-              "use --precision fp32");
+              "use --precision fp32, bf16 or int8");
 }
 
 Precision parse_precision(std::string_view text, std::string_view what) {
@@ -58,9 +75,11 @@ Precision parse_precision(std::string_view text, std::string_view what) {
   throw Error("E_CONFIG", fmt::format("{} is {}, expected fp32 or bf16", what, escaped(text, 40)));
 }
 
-bool cpu_has_bf16() {
+bool cpu_has(Precision precision) {
+  if (precision == Precision::kFp32) return true;
 #if defined(__x86_64__)
-  return __builtin_cpu_supports("avx512bf16") != 0;
+  return precision == Precision::kBf16 ? __builtin_cpu_supports("avx512bf16") != 0
+                                       : __builtin_cpu_supports("avx512vnni") != 0;
 #else
   return false;
 #endif
@@ -71,7 +90,7 @@ Precision resolve_training_precision(const std::optional<std::string>& stated) {
   if (*stated != "auto") return parse_precision(*stated, "[training] precision");
   if (const char* forced = std::getenv(kTrainingVariable); forced != nullptr && *forced != '\0')
     return parse_precision(forced, kTrainingVariable);
-  return cpu_has_bf16() ? Precision::kBf16 : Precision::kFp32;
+  return cpu_has(Precision::kBf16) ? Precision::kBf16 : Precision::kFp32;
 }
 
 }  // namespace moecollab

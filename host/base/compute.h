@@ -8,16 +8,16 @@
 namespace moecollab {
 
 enum class Device { kCpu };
-// The numbers of products; sums, norms and parameters are float32 in both. bf16 is of training
-// only, so far.
-enum class Precision { kFp32, kBf16 };
+// The numbers of products; sums, norms and parameters are float32 in all. int8 is of the encoder
+// only.
+enum class Precision { kFp32, kBf16, kInt8 };
 
 const char* name(Device device);
 const char* name(Precision precision);
 
 // Raised whenever a change of the host's kernels moves a bit of what they give for equal input:
 // what was cached or probed before is then computed again.
-inline constexpr int kKernelRevision = 1;
+inline constexpr int kKernelRevision = 2;
 
 // The cores that this process may use.
 int usable_cores();
@@ -33,15 +33,17 @@ struct Compute {
   std::string identity(int kernel_revision = kKernelRevision) const;
 };
 
-// Both throw E_CONFIG naming what this version does not compute with. `auto` is the CPU.
+// Both throw E_CONFIG naming what this version, or this CPU, does not compute with. `auto` is the
+// CPU.
 Device resolve_device(std::string_view asked);
 Precision resolve_precision(std::string_view asked);
 
 // Throws E_CONFIG naming `what` for anything but fp32 and bf16.
 Precision parse_precision(std::string_view text, std::string_view what);
 
-// Whether this CPU multiplies bfloat16 numbers itself. Without that bf16 is right, and slow.
-bool cpu_has_bf16();
+// Whether this CPU multiplies such numbers itself. Without that, training in bf16 is right, and
+// slow; the encoder refuses, since int8 products of two would saturate in 16 bits.
+bool cpu_has(Precision precision);
 
 // What a kind trains in that asks for `stated` ("auto", "fp32" or "bf16"; none: fp32). auto is bf16
 // if the CPU has it, else fp32; MOECOLLAB_TRAINING_PRECISION=fp32|bf16 decides auto on any CPU, for

@@ -39,7 +39,8 @@ void add_common(CLI::App& verb, Program& program, engine::CommonOptions& options
           },
           "Threads (default: the cores this process may use)")
       ->group(kCommonGroup);
-  verb.add_option("--batch-tokens", options.batch_tokens, "Real tokens of one encoder pass")
+  verb.add_option("--batch-tokens", options.batch_tokens,
+                  "Real tokens of one encoder pass, which one thread runs")
       ->capture_default_str()
       ->group(kCommonGroup);
   verb.add_option_function<std::string>(
@@ -59,7 +60,7 @@ void add_common(CLI::App& verb, Program& program, engine::CommonOptions& options
             options.compute.precision = resolve_precision(asked);
           },
           "Numbers that it computes with")
-      ->type_name(name(Precision::kFp32))
+      ->type_name("fp32|bf16|int8")
       ->default_str(name(options.compute.precision))
       ->group(kCommonGroup);
   add_output(verb, program);

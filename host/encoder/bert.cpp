@@ -1,73 +1,98 @@
 #include "encoder/bert.h"
 
-#include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/core/grad_mode.h>
+#include <ATen/native/CPUBlas.h>
 #include <fmt/format.h>
 
-#include "base/error.h"
+#include <algorithm>
+
 #include "encoder/bert_weights.h"
+#include "encoder/pass_buffers.h"
 
 namespace moecollab::encoder {
 namespace {
 
-// oneDNN's linear with a weight in oneDNN's own layout; no header declares these operators.
-at::Tensor pack_weight(const at::Tensor& weight) {
-  static const auto op = c10::Dispatcher::singleton()
-                             .findSchemaOrThrow("mkldnn::_reorder_linear_weight", "")
-                             .typed<at::Tensor(const at::Tensor&, std::optional<c10::SymInt>)>();
-  return op.call(weight, std::nullopt);
-}
+constexpr int64_t kRowGroup = 4;  // the last tile's rows are a multiple: few shapes of product
 
-at::Tensor packed_linear(const at::Tensor& x, const at::Tensor& packed, const at::Tensor& bias,
-                         bool gelu) {
-  static const auto op =
-      c10::Dispatcher::singleton()
-          .findSchemaOrThrow("mkldnn::_linear_pointwise", "")
-          .typed<at::Tensor(const at::Tensor&, const at::Tensor&, const std::optional<at::Tensor>&,
-                            std::string_view, c10::List<std::optional<at::Scalar>>,
-                            std::optional<std::string_view>)>();
-  static const c10::List<std::optional<at::Scalar>> kNoScalars;
-  return gelu ? op.call(x, packed, bias, "gelu", kNoScalars, "none")
-              : op.call(x, packed, bias, "none", kNoScalars, "");
-}
-
-at::Tensor activated(const at::Tensor& x, const std::string& activation) {
-  if (activation == "gelu") return at::gelu(x, "none");
-  if (activation == "gelu_tanh") return at::gelu(x, "tanh");
-  if (activation == "relu") return at::relu(x);
-  if (activation == "silu") return at::silu(x);
-  return x;
+int64_t packed_bytes(const BertConfig& c, Precision precision) {
+  int64_t bytes = 0;
+  for (const auto& [out, in] : {std::pair(3 * c.hidden, c.hidden),
+                                {c.hidden, c.hidden},
+                                {c.intermediate, c.hidden},
+                                {c.hidden, c.intermediate}})
+    bytes += Arena::piece(Product::bytes(out, in, precision));
+  return c.layers * bytes;
 }
 
 }  // namespace
 
-Linear::Linear(at::Tensor weight, at::Tensor bias, std::string activation)
-    : weight_(std::move(weight)), bias_(std::move(bias)), activation_(std::move(activation)) {
-  if (weight_.is_cpu() && at::globalContext().userEnabledMkldnn() &&
-      at::globalContext().hasMKLDNN()) {
-    packed_ = pack_weight(weight_);
-    weight_ = at::Tensor();
+// Buffers that no other pass uses meanwhile.
+class Bert::Lease {
+ public:
+  explicit Lease(const Bert& bert) : bert_(bert) {
+    const std::lock_guard lock(bert_.mutex_);
+    if (bert_.spare_.empty()) {
+      buffers_ = std::make_unique<PassBuffers>();
+    } else {
+      buffers_ = std::move(bert_.spare_.back());
+      bert_.spare_.pop_back();
+    }
+  }
+  ~Lease() {
+    at::native::cpublas::brgemm_release();
+    const std::lock_guard lock(bert_.mutex_);
+    bert_.spare_.push_back(std::move(buffers_));
+  }
+  Lease(const Lease&) = delete;
+  Lease& operator=(const Lease&) = delete;
+  PassBuffers& operator*() const { return *buffers_; }
+
+ private:
+  const Bert& bert_;
+  std::unique_ptr<PassBuffers> buffers_;
+};
+
+namespace {
+
+float* floats(const Operand& rows, int64_t row, int64_t column) {
+  return static_cast<float*>(rows.at(row, column));
+}
+
+// Each tile of the product of rows [row, row + rows), to `use`(first row, first column, tile). All
+// rows pass a tile of weights before the next, so that the weights come from memory once.
+template <typename Use>
+void for_each_tile(const Product& product, const Operand& x, int64_t row, int64_t rows, float* tile,
+                   Use use) {
+  for (int64_t n = 0; n < product.tiles(); ++n) {
+    for (int64_t m = row; m < row + rows; m += kTile) {
+      const int64_t real = std::min(kTile, row + rows - m);
+      product.multiply(x, m, n, {tile, rounded_up(real, kRowGroup)});
+      use(m, n * kTile, Tile{tile, real});
+    }
   }
 }
 
-at::Tensor Linear::operator()(const at::Tensor& x) const {
-  if (!packed_.defined()) return activated(at::linear(x, weight_, bias_), activation_);
-  const bool gelu = activation_ == "gelu";
-  const at::Tensor y = packed_linear(x, packed_, bias_, gelu);
-  return gelu ? y : activated(y, activation_);
-}
+}  // namespace
 
-Bert::Bert(const EncoderFolder& folder, at::Device device) : config_(folder.config) {
+Bert::~Bert() = default;
+
+Bert::Bert(const EncoderFolder& folder, Precision precision, const Kernels& kernels)
+    : config_(folder.config),
+      precision_(precision),
+      kernels_(kernels),
+      activation_(parse_activation(config_.activation).value()),
+      packed_(packed_bytes(config_, precision)) {
   const at::NoGradGuard no_grad;
-  const BertWeights weights(folder.checkpoint(), config_, device);
+  const BertWeights weights(folder.checkpoint(), config_);
   words_ = weights.get("embeddings.word_embeddings.weight");
   positions_ = weights.get("embeddings.position_embeddings.weight") +
                weights.get("embeddings.token_type_embeddings.weight")[0];
   const auto norm = [&](const std::string& name) {
     return Norm{weights.get(name + ".weight"), weights.get(name + ".bias")};
   };
-  const auto linear = [&](const std::string& name, const std::string& activation) {
-    return Linear(weights.get(name + ".weight"), weights.get(name + ".bias"), activation);
+  const auto product = [&](const std::string& name) {
+    return Product(weights.get(name + ".weight"), weights.get(name + ".bias"), precision, kernels,
+                   packed_);
   };
   embedding_norm_ = norm("embeddings.LayerNorm");
   for (int64_t i = 0; i < config_.layers; ++i) {
@@ -77,69 +102,112 @@ Bert::Bert(const EncoderFolder& folder, at::Device device) : config_(folder.conf
       return at::cat({weights.get(self + "query." + kind), weights.get(self + "key." + kind),
                       weights.get(self + "value." + kind)});
     };
-    Block block;
-    block.qkv = Linear(joined("weight"), joined("bias"));
-    block.attention_out = linear(layer + "attention.output.dense", "none");
-    block.attention_norm = norm(layer + "attention.output.LayerNorm");
-    block.up = linear(layer + "intermediate.dense", config_.activation);
-    block.down = linear(layer + "output.dense", "none");
-    block.output_norm = norm(layer + "output.LayerNorm");
-    blocks_.push_back(std::move(block));
+    blocks_.push_back(
+        {.qkv = Product(joined("weight"), joined("bias"), precision, kernels, packed_),
+         .attention_out = product(layer + "attention.output.dense"),
+         .up = product(layer + "intermediate.dense"),
+         .down = product(layer + "output.dense"),
+         .attention_norm = norm(layer + "attention.output.LayerNorm"),
+         .output_norm = norm(layer + "output.LayerNorm")});
   }
 }
 
-std::map<int, at::Tensor> Bert::forward(const at::Tensor& ids, std::span<const int32_t> lengths,
-                                        const std::set<int>& wanted) const {
-  const c10::InferenceMode inference;
-  std::map<int, at::Tensor> states;
-  if (wanted.empty()) return states;
-  at::Tensor x = embed(ids, lengths);
+void Bert::forward(std::span<const int32_t> ids, std::span<const int32_t> lengths,
+                   const std::set<int>& wanted,
+                   const std::function<void(int layer, const States&)>& sink) const {
+  if (wanted.empty() || ids.empty()) return;
+  const Lease lease(*this);
+  PassBuffers& b = *lease;
+  b.prepare(config_, numbers_of(precision_), lengths);
+  embed(ids, lengths, b);
   for (int layer = 0;; ++layer) {
-    if (wanted.contains(layer)) states[layer] = x;
-    if (layer == *wanted.rbegin()) return states;
-    x = run(blocks_.at(static_cast<size_t>(layer)), x, lengths);
+    if (wanted.contains(layer)) sink(layer, {static_cast<const float*>(b.x.values), b.x.stride});
+    if (layer == *wanted.rbegin()) return;
+    run(blocks_.at(static_cast<size_t>(layer)), lengths, b);
   }
 }
 
-at::Tensor Bert::embed(const at::Tensor& ids, std::span<const int32_t> lengths) const {
-  std::vector<at::Tensor> positions;
-  positions.reserve(lengths.size());
-  for (const int32_t length : lengths) positions.push_back(positions_.narrow(0, 0, length));
-  const at::Tensor x = at::embedding(words_, ids.to(words_.device())).add_(at::cat(positions));
-  return normalised(x, embedding_norm_);
+void Bert::embed(std::span<const int32_t> ids, std::span<const int32_t> lengths,
+                 PassBuffers& b) const {
+  const float* words = words_.const_data_ptr<float>();
+  const float* positions = positions_.const_data_ptr<float>();
+  const int64_t hidden = config_.hidden;
+  auto* x = static_cast<float*>(b.x.values);
+  const int32_t* id = ids.data();
+  for (const int32_t length : lengths) {
+    for (int32_t t = 0; t < length; ++t, ++id, x += b.x.stride) {
+      const float *word = words + *id * hidden, *position = positions + t * hidden;
+      for (int64_t c = 0; c < hidden; ++c) x[c] = word[c] + position[c];
+    }
+  }
+  normalise(embedding_norm_, 0, b.tokens, b);
 }
 
-at::Tensor Bert::normalised(const at::Tensor& x, const Norm& norm) const {
-  return at::layer_norm(x, {config_.hidden}, norm.weight, norm.bias, config_.ln_eps);
+void Bert::normalise(const Norm& norm, int64_t row, int64_t rows, PassBuffers& b) const {
+  kernels_.layer_norm(floats(b.x, row, 0), b.x.stride, rows, config_.hidden,
+                      norm.weight.const_data_ptr<float>(), norm.bias.const_data_ptr<float>(),
+                      static_cast<float>(config_.ln_eps), b.x_operand.from(row));
 }
 
-at::Tensor Bert::run(const Block& block, const at::Tensor& x,
-                     std::span<const int32_t> lengths) const {
-  const at::Tensor attended = block.attention_out(attend(block.qkv(x), lengths)).add_(x);
-  const at::Tensor a = normalised(attended, block.attention_norm);
-  return normalised(block.down(block.up(a)).add_(a), block.output_norm);
+void Bert::run(const Block& block, std::span<const int32_t> lengths, PassBuffers& b) const {
+  for_each_tile(block.qkv, b.x_operand, 0, b.tokens, b.tile,
+                [&](int64_t row, int64_t column, const Tile& tile) {
+                  kernels_.activate(Activation::kNone, tile, block.qkv.bias() + column,
+                                    b.qkv.numbers, b.qkv.at(row, column), b.qkv.stride);
+                });
+  attend(lengths, b);
+  for_each_tile(block.attention_out, b.context_operand, 0, b.tokens, b.tile,
+                [&](int64_t row, int64_t column, const Tile& tile) {
+                  kernels_.add_residual(tile, block.attention_out.bias() + column,
+                                        floats(b.x, row, column), b.x.stride);
+                });
+  normalise(block.attention_norm, 0, b.tokens, b);
+  feed_forward(block, 0, b.tokens, b);
 }
 
-// softmax(q·kᵀ/√d)·v within each sequence. Sequences of one length stand side by side, so each run
-// of them is one dense call without mask or padding.
-at::Tensor Bert::attend(const at::Tensor& qkv, std::span<const int32_t> lengths) const {
-  const int64_t heads = config_.heads, width = config_.hidden / config_.heads;
-  at::Tensor context = at::empty({qkv.size(0), config_.hidden}, qkv.options());
+void Bert::attend(std::span<const int32_t> lengths, PassBuffers& b) const {
+  const int64_t hidden = config_.hidden, width = hidden / config_.heads;
+  const bool bf16 = b.qkv.numbers == Numbers::kBf16;
   int64_t token = 0;
-  for (size_t i = 0; i < lengths.size();) {
-    size_t end = i;
-    while (end < lengths.size() && lengths[end] == lengths[i]) ++end;
-    const auto count = static_cast<int64_t>(end - i);
-    const int64_t length = lengths[i], tokens = count * length;
-    const at::Tensor parts = qkv.narrow(0, token, tokens)
-                                 .view({count, length, 3, heads, width})
-                                 .permute({2, 0, 3, 1, 4});
-    const at::Tensor out = at::scaled_dot_product_attention(parts[0], parts[1], parts[2]);
-    context.narrow(0, token, tokens).view({count, length, heads, width}).copy_(out.transpose(1, 2));
-    token += tokens;
-    i = end;
+  for (const int64_t length : lengths) {
+    for (int64_t head = 0; head < config_.heads; ++head) {
+      const auto at = [&](int64_t part) { return b.qkv.at(token, part * hidden + head * width); };
+      if (bf16) {
+        kernels_.attention_bf16(static_cast<uint16_t*>(at(0)), static_cast<uint16_t*>(at(1)),
+                                static_cast<uint16_t*>(at(2)), b.qkv.stride, length, width,
+                                static_cast<uint16_t*>(b.context_operand.at(token, head * width)),
+                                b.context_operand.stride, b.scratch);
+      } else {
+        kernels_.attention(static_cast<float*>(at(0)), static_cast<float*>(at(1)),
+                           static_cast<float*>(at(2)), b.qkv.stride, length, width,
+                           floats(b.context, token, head * width), b.context.stride, b.scratch);
+      }
+    }
+    token += length;
   }
-  return context;
+  if (!bf16)
+    kernels_.convert(floats(b.context, 0, 0), b.context.stride, b.tokens, hidden,
+                     b.context_operand);
+}
+
+void Bert::feed_forward(const Block& block, int64_t row, int64_t rows, PassBuffers& b) const {
+  const Operand& inner = b.inner_operand;
+  // uint8 needs the whole row for its scale, so it is made of float32 afterwards.
+  const Operand& made = inner.numbers == Numbers::kUint8 ? b.inner : inner;
+  for_each_tile(block.up, b.x_operand, row, rows, b.tile,
+                [&](int64_t m, int64_t column, const Tile& tile) {
+                  kernels_.activate(activation_, tile, block.up.bias() + column, made.numbers,
+                                    made.at(m, column), made.stride);
+                });
+  if (inner.numbers == Numbers::kUint8) {
+    kernels_.convert(floats(b.inner, row, 0), b.inner.stride, rows, config_.intermediate,
+                     inner.from(row));
+  }
+  for_each_tile(
+      block.down, inner, row, rows, b.tile, [&](int64_t m, int64_t column, const Tile& tile) {
+        kernels_.add_residual(tile, block.down.bias() + column, floats(b.x, m, column), b.x.stride);
+      });
+  normalise(block.output_norm, row, rows, b);
 }
 
 }  // namespace moecollab::encoder

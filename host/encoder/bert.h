@@ -3,64 +3,77 @@
 
 #include <ATen/ATen.h>
 
-#include <map>
+#include <functional>
+#include <memory>
+#include <mutex>
 #include <set>
 #include <span>
-#include <string>
 #include <vector>
 
+#include "base/compute.h"
 #include "encoder/encoder_folder.h"
+#include "encoder/kernels.h"
+#include "encoder/product.h"
 
 namespace moecollab::encoder {
 
-// y = x·Wᵀ + b for x [T, in], with the weight in the layout that is fastest for the device
-// (oneDNN's own on the CPU, as prepared once at load).
-class Linear {
- public:
-  Linear() = default;
-  // weight [out, in], bias [out]; `activation`: "none", or one of BertConfig's, applied to y.
-  Linear(at::Tensor weight, at::Tensor bias, std::string activation = "none");
-  at::Tensor operator()(const at::Tensor& x) const;
+struct PassBuffers;
 
- private:
-  at::Tensor weight_, packed_, bias_;
-  std::string activation_;
+// The states of a batch's tokens after one layer: token t's are values[t · stride … + H).
+struct States {
+  const float* values;
+  int64_t stride;
 };
 
-// Post-LN BERT without pooler, inference only (Hugging Face modeling_bert.py). Thread-safe.
+// Post-LN BERT without pooler, inference only, on the CPU (Hugging Face modeling_bert.py).
+//
+// A forward pass runs on the calling thread alone, so that several threads keep all cores busy with
+// a batch each and never wait for one another. Norms, softmax, activations and residuals are
+// float32 in every precision. Immutable but for spare buffers; thread-safe.
 class Bert {
  public:
-  // Reads the folder's weights onto `device`. Throws E_ENCODER listing every missing and mis-shaped
-  // tensor, E_ST_… for a damaged file.
-  Bert(const EncoderFolder& folder, at::Device device);
+  // Reads the folder's weights. Throws E_ENCODER listing every missing and mis-shaped tensor,
+  // E_ST_… for a damaged file.
+  Bert(const EncoderFolder& folder, Precision precision,
+       const Kernels& kernels = *usable_kernels().front());
+  ~Bert();
 
   const BertConfig& config() const { return config_; }
+  const Kernels& kernels() const { return kernels_; }
 
-  // `ids`: the tokens of all sequences packed, [T] int32; `lengths`: of each sequence, sum T; equal
-  // neighbours are attended to in one call, so sort by length. Gives the states [T, H] float32 of
-  // each layer in `wanted` (0 = embeddings, i = after block i); blocks above the highest are not
-  // run.
-  std::map<int, at::Tensor> forward(const at::Tensor& ids, std::span<const int32_t> lengths,
-                                    const std::set<int>& wanted) const;
+  // `ids`: the tokens of all sequences one after the other, sum of `lengths`. Calls `sink` with the
+  // states of each layer in `wanted`, ascending (0 = embeddings, i = after block i); they are valid
+  // during the call. Blocks above the highest are not run.
+  void forward(std::span<const int32_t> ids, std::span<const int32_t> lengths,
+               const std::set<int>& wanted,
+               const std::function<void(int layer, const States&)>& sink) const;
 
  private:
   struct Norm {
     at::Tensor weight, bias;
   };
   struct Block {
-    Linear qkv, attention_out, up, down;
+    Product qkv, attention_out, up, down;
     Norm attention_norm, output_norm;
   };
+  class Lease;
 
-  at::Tensor embed(const at::Tensor& ids, std::span<const int32_t> lengths) const;
-  at::Tensor attend(const at::Tensor& qkv, std::span<const int32_t> lengths) const;
-  at::Tensor normalised(const at::Tensor& x, const Norm& norm) const;
-  at::Tensor run(const Block& block, const at::Tensor& x, std::span<const int32_t> lengths) const;
+  void embed(std::span<const int32_t> ids, std::span<const int32_t> lengths, PassBuffers& b) const;
+  void run(const Block& block, std::span<const int32_t> lengths, PassBuffers& b) const;
+  void attend(std::span<const int32_t> lengths, PassBuffers& b) const;
+  void feed_forward(const Block& block, int64_t row, int64_t rows, PassBuffers& b) const;
+  void normalise(const Norm& norm, int64_t row, int64_t rows, PassBuffers& b) const;
 
   BertConfig config_;
+  Precision precision_;
+  const Kernels& kernels_;
+  Activation activation_;
   at::Tensor words_, positions_;  // positions include token type 0
   Norm embedding_norm_;
+  Arena packed_;  // the products' weights
   std::vector<Block> blocks_;
+  mutable std::mutex mutex_;
+  mutable std::vector<std::unique_ptr<PassBuffers>> spare_;
 };
 
 }  // namespace moecollab::encoder

@@ -68,8 +68,7 @@ bool has_prefix(const weights::Checkpoint& source) {
 
 }  // namespace
 
-BertWeights::BertWeights(const weights::CheckpointFiles& files, const BertConfig& config,
-                         at::Device device) {
+BertWeights::BertWeights(const weights::CheckpointFiles& files, const BertConfig& config) {
   const auto source = weights::Checkpoint::open(files);
   const bool prefixed = has_prefix(source);
   const std::map<std::string, Shape> all = expected_tensors(config);
@@ -87,7 +86,7 @@ BertWeights::BertWeights(const weights::CheckpointFiles& files, const BertConfig
                                      fmt::join(it->second, ", ")));
       expected.erase(it);
     } else {
-      tensors_[name] = to_tensor(view).to(device);
+      tensors_[name] = to_tensor(view);
       expected.erase(it);
     }
   }

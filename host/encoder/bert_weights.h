@@ -15,12 +15,12 @@ namespace moecollab::encoder {
 // pointers are valid as long as it lives.
 class BertWeights {
  public:
-  // Reads the files (safetensors; F32, F16 or BF16) as float32 onto `device`. Accepts the prefix
+  // Reads the files (safetensors; F32, F16 or BF16) as float32. Accepts the prefix
   // "bert." and the old names gamma and beta; ignores position_ids, the pooler and a task's head:
   // cls.*, classifier.*, qa_outputs.*, and all without the prefix if the BERT's tensors have it.
   // Throws E_ENCODER listing all tensors that are missing, unknown, doubled or of another shape
   // than config.json asks for, and E_ST_… for a file that is no safetensors.
-  BertWeights(const weights::CheckpointFiles& files, const BertConfig& config, at::Device device);
+  BertWeights(const weights::CheckpointFiles& files, const BertConfig& config);
 
   // The weight of that name of Hugging Face's BertModel, which must be one of the config's: linear
   // weights [out, in], embeddings [rows, hidden], biases and norms [out].

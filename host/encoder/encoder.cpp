@@ -5,10 +5,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
+#include <numeric>
 
 #include "base/digest.h"
 #include "base/error.h"
 #include "base/strings.h"
+#include "encoder/parallel.h"
 #include "text/batching.h"
 
 namespace moecollab::encoder {
@@ -39,23 +42,29 @@ text::Tokenizer open_tokenizer(const EncoderFolder& folder, text::SpecialTokens 
   return tokenizer;
 }
 
-at::Device torch_device(Device device) { return at::Device(std::string(name(device))); }
+int64_t divided_up(int64_t n, int64_t by) { return (n + by - 1) / by; }
 
-// Mean over the tokens of each sequence, or its first token: [T, H] -> [m, H].
-at::Tensor pool(const at::Tensor& states, std::span<const int32_t> lengths, Pooling pooling) {
-  std::vector<at::Tensor> rows;
-  int64_t token = 0;
-  for (size_t i = 0; i < lengths.size();) {
-    size_t end = i;
-    while (end < lengths.size() && lengths[end] == lengths[i]) ++end;
-    const auto count = static_cast<int64_t>(end - i);
-    const at::Tensor block =
-        states.narrow(0, token, count * lengths[i]).view({count, lengths[i], states.size(1)});
-    rows.push_back(pooling == Pooling::kMean ? block.mean(1) : block.select(1, 0));
-    token += count * lengths[i];
-    i = end;
+// Groups of neighbours, of kSettledTogether texts or more but for the last.
+template <typename Batch>
+std::vector<std::span<Batch>> settled_together(std::vector<Batch>& batches) {
+  std::vector<std::span<Batch>> groups;
+  for (size_t begin = 0, end = 0; begin < batches.size(); begin = end) {
+    for (size_t texts = 0; end < batches.size() && texts < kSettledTogether; ++end)
+      texts += batches[end].texts.size();
+    groups.push_back(std::span(batches).subspan(begin, end - begin));
   }
-  return at::cat(rows).cpu();
+  return groups;
+}
+
+// use(i) for each text, on all threads.
+template <typename Use>
+void for_each_text(std::span<const std::string_view> texts, Use use) {
+  constexpr size_t kTogether = 64;
+  const auto chunks = divided_up(static_cast<int64_t>(texts.size()), kTogether);
+  for_each_in_parallel(chunks, [&](int64_t chunk) {
+    const size_t begin = static_cast<size_t>(chunk) * kTogether;
+    for (size_t i = begin; i < std::min(texts.size(), begin + kTogether); ++i) use(i);
+  });
 }
 
 }  // namespace
@@ -77,16 +86,14 @@ Encoder::Encoder(EncoderSettings settings, const Compute& compute, int64_t batch
       fingerprint_(fingerprint_of(folder_, tokenizer_)) {}
 
 void Encoder::load() {
-  if (!model_) model_ = std::make_unique<Bert>(folder_, torch_device(compute_.device));
+  if (!model_) model_ = std::make_unique<Bert>(folder_, compute_.precision);
 }
 
 Encoder::Tokens Encoder::tokenise(std::span<const std::string_view> texts) {
   Tokens tokens;
   tokens.ids.resize(texts.size());
-  at::parallel_for(0, static_cast<int64_t>(texts.size()), 64, [&](int64_t begin, int64_t end) {
-    for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i) {
-      tokens.ids[i] = tokenizer_.encode(texts[i], folder_.max_length).ids;
-    }
+  for_each_text(texts, [&](size_t i) {
+    tokens.ids[i] = tokenizer_.encode(texts[i], folder_.max_length).ids;
   });
   for (const auto& ids : tokens.ids) tokens.lengths.push_back(static_cast<int32_t>(ids.size()));
   for (const int32_t length : tokens.lengths) counters_.tokens += length;
@@ -96,12 +103,10 @@ Encoder::Tokens Encoder::tokenise(std::span<const std::string_view> texts) {
 TextLengths Encoder::lengths(std::span<const std::string_view> texts) const {
   TextLengths lengths{std::vector<int32_t>(texts.size()), 0};
   std::vector<char> truncated(texts.size());
-  at::parallel_for(0, static_cast<int64_t>(texts.size()), 64, [&](int64_t begin, int64_t end) {
-    for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i) {
-      const auto encoding = tokenizer_.encode(texts[i], folder_.max_length);
-      lengths.tokens[i] = static_cast<int32_t>(encoding.ids.size());
-      truncated[i] = encoding.truncated;
-    }
+  for_each_text(texts, [&](size_t i) {
+    const auto encoding = tokenizer_.encode(texts[i], folder_.max_length);
+    lengths.tokens[i] = static_cast<int32_t>(encoding.ids.size());
+    truncated[i] = encoding.truncated;
   });
   lengths.truncated = std::count(truncated.begin(), truncated.end(), 1);
   return lengths;
@@ -109,8 +114,7 @@ TextLengths Encoder::lengths(std::span<const std::string_view> texts) const {
 
 const at::Tensor* Encoder::weight(const std::string& name) const {
   std::call_once(weights_read_, [&] {
-    weights_ = std::make_unique<BertWeights>(folder_.checkpoint(), folder_.config,
-                                             torch_device(Device::kCpu));
+    weights_ = std::make_unique<BertWeights>(folder_.checkpoint(), folder_.config);
   });
   return weights_->find(name);
 }
@@ -119,6 +123,22 @@ int64_t Encoder::flops(int64_t length) const {
   const int64_t h = folder_.config.hidden;
   return folder_.config.layers *
          (2 * (4 * h * h + 2 * h * folder_.config.intermediate) * length + 4 * h * length * length);
+}
+
+// As many tokens to a batch as are left for each thread, but not above the limit, and for a few
+// texts no less than a tile.
+std::vector<Encoder::Batch> Encoder::plan(std::span<const int32_t> lengths,
+                                          std::span<const int64_t> rows) const {
+  const int64_t total = std::accumulate(lengths.begin(), lengths.end(), int64_t{0});
+  const int64_t threads = at::get_num_threads();
+  const int64_t shares = threads * divided_up(total, threads * batch_tokens_);
+  const int64_t budget = std::min(batch_tokens_, std::max(kTile, divided_up(total, shares)));
+  std::vector<Batch> batches;
+  for (std::vector<int64_t>& texts : text::plan_batches(lengths, budget)) {
+    Batch& batch = batches.emplace_back(Batch{std::move(texts), {}});
+    for (const int64_t i : batch.texts) batch.rows.push_back(rows[static_cast<size_t>(i)]);
+  }
+  return batches;
 }
 
 std::vector<int64_t> Encoder::fill_from_cache(std::span<const std::string_view> texts,
@@ -166,7 +186,11 @@ Features Encoder::encode(std::span<const std::string_view> texts, const FeatureR
   return out;
 }
 
-void Encoder::settle(std::span<const int64_t> rows, Features& out) {
+void Encoder::settle(std::span<const Batch> batches, Features& out) {
+  std::vector<int64_t> rows;
+  for (const Batch& batch : batches) {
+    if (batch.done) rows.insert(rows.end(), batch.rows.begin(), batch.rows.end());
+  }
   if (cache_ == nullptr || rows.empty()) return;
   std::vector<std::string_view> texts;
   for (const int64_t row : rows) texts.push_back(out.texts[static_cast<size_t>(row)]);
@@ -190,33 +214,56 @@ void Encoder::allocate_ragged(const FeatureRequest& request, const Tokens& token
   for (const auto& ids : tokens.ids) destination = std::copy(ids.begin(), ids.end(), destination);
 }
 
-void Encoder::run_batch(std::span<const int64_t> batch, const at::Tensor& targets,
-                        const FeatureRequest& request, const std::set<int>& layers,
-                        const Tokens& tokens, Features& out) {
-  std::vector<int32_t> lengths;
-  int64_t total = 0;
-  for (const int64_t i : batch) {
-    lengths.push_back(tokens.lengths[static_cast<size_t>(i)]);
-    total += lengths.back();
-  }
-  at::Tensor ids = at::empty({total}, at::kInt);
-  int32_t* destination = ids.mutable_data_ptr<int32_t>();
-  for (const int64_t i : batch) {
+void Encoder::run_batch(const Batch& batch, const FeatureRequest& request,
+                        const std::set<int>& layers, const Tokens& tokens, Features& out) const {
+  std::vector<int32_t> ids, lengths;
+  for (const int64_t i : batch.texts) {
     const auto& own = tokens.ids[static_cast<size_t>(i)];
-    destination = std::copy(own.begin(), own.end(), destination);
+    ids.insert(ids.end(), own.begin(), own.end());
+    lengths.push_back(static_cast<int32_t>(own.size()));
   }
-  const std::map<int, at::Tensor> states = model_->forward(ids, lengths, layers);
-  for (const PooledKey& key : request.pooled)
-    out.pooled.at(key).index_copy_(0, targets, pool(states.at(key.layer), lengths, key.pooling));
-  for (const int layer : request.hidden) {
-    const at::Tensor state = states.at(layer).cpu();
-    int64_t token = 0;
-    for (size_t i = 0; i < batch.size(); ++i) {
-      out.hidden.at(layer)
-          .narrow(0, out.row_offsets[static_cast<size_t>(batch[i])], lengths[i])
-          .copy_(state.narrow(0, token, lengths[i]));
-      token += lengths[i];
+  model_->forward(ids, lengths, layers, [&](int layer, const States& states) {
+    for (const PooledKey& key : request.pooled) {
+      if (key.layer == layer) pool(states, lengths, key.pooling, batch.rows, out.pooled.at(key));
     }
+    if (request.hidden.contains(layer)) keep(states, lengths, batch.texts, out, layer);
+  });
+}
+
+// Mean over the tokens of each sequence, or its first token, to the rows of `out` [n, H].
+void Encoder::pool(const States& states, std::span<const int32_t> lengths, Pooling pooling,
+                   std::span<const int64_t> rows, const at::Tensor& out) const {
+  const int64_t hidden = folder_.config.hidden;
+  const float* token = states.values;
+  for (size_t i = 0; i < lengths.size(); ++i, token += lengths[i - 1] * states.stride) {
+    float* row = out.mutable_data_ptr<float>() + rows[i] * hidden;
+    model_->kernels().mean(token, states.stride, pooling == Pooling::kMean ? lengths[i] : 1, hidden,
+                           row);
+    require_finite({row, static_cast<size_t>(hidden)}, lengths[i]);
+  }
+}
+
+void Encoder::require_finite(std::span<const float> features, int32_t tokens) const {
+  if (std::ranges::all_of(features, [](float x) { return std::isfinite(x); })) return;
+  throw Error("E_ENCODER",
+              fmt::format("{}: in {} the encoder gives NaN or infinity for a text of {} tokens",
+                          escaped(settings_.folder.string()), name(compute_.precision), tokens),
+              compute_.precision == Precision::kFp32 ? "the weights are damaged: copy them again"
+                                                     : "use --precision fp32");
+}
+
+// The states themselves, to where the texts' tokens are.
+void Encoder::keep(const States& states, std::span<const int32_t> lengths,
+                   std::span<const int64_t> texts, Features& out, int layer) const {
+  const int64_t hidden = folder_.config.hidden;
+  const float* token = states.values;
+  for (size_t i = 0; i < lengths.size(); ++i) {
+    float* to = out.hidden.at(layer).mutable_data_ptr<float>() +
+                out.row_offsets[static_cast<size_t>(texts[i])] * hidden;
+    for (int32_t t = 0; t < lengths[i]; ++t, token += states.stride, to += hidden)
+      std::copy_n(token, hidden, to);
+    require_finite({to - lengths[i] * hidden, static_cast<size_t>(lengths[i] * hidden)},
+                   lengths[i]);
   }
 }
 
@@ -232,24 +279,24 @@ void Encoder::run_model(std::span<const int64_t> rows, const FeatureRequest& req
   if (!progress_label.empty())
     progress =
         context_.progress(std::string(progress_label), "text", static_cast<int64_t>(rows.size()));
-  std::vector<int64_t> unsettled;
-  for (const std::vector<int64_t>& batch : text::plan_batches(tokens.lengths, batch_tokens_)) {
-    const bool stop = progress && context_.stop.requested();
-    if (unsettled.size() >= kSettledTogether || stop) {
-      settle(unsettled, out);
-      unsettled.clear();
-    }
-    if (stop) {
+  const auto stopped = [&] { return progress && context_.stop.requested(); };
+  std::vector<Batch> batches = plan(tokens.lengths, rows);
+  std::mutex reporting;
+  for (const std::span<Batch> group : settled_together(batches)) {
+    for_each_in_parallel(static_cast<int64_t>(group.size()), [&](int64_t i) {
+      Batch& batch = group[static_cast<size_t>(i)];
+      if (stopped()) return;
+      run_batch(batch, request, layers, tokens, out);
+      batch.done = true;
+      const std::lock_guard lock(reporting);
+      if (progress) progress->advance(static_cast<int64_t>(batch.texts.size()));
+    });
+    settle(group, out);
+    if (stopped()) {
       throw Error("E_INTERRUPTED", "encoding was interrupted",
                   cache_ ? "the same command continues: what was encoded is in the cache" : "");
     }
-    std::vector<int64_t> targets;
-    for (const int64_t i : batch) targets.push_back(rows[static_cast<size_t>(i)]);
-    run_batch(batch, index_tensor(targets), request, layers, tokens, out);
-    unsettled.insert(unsettled.end(), targets.begin(), targets.end());
-    if (progress) progress->advance(static_cast<int64_t>(batch.size()));
   }
-  settle(unsettled, out);
 }
 
 }  // namespace moecollab::encoder

@@ -49,8 +49,8 @@ struct TextLengths {
 // whose features are all cached never reads the weights. Not thread-safe.
 class Encoder {
  public:
-  // batch_tokens: real tokens of one forward pass. `cache`: where pooled features are kept, or
-  // none.
+  // batch_tokens: real tokens of one forward pass at most, which one thread runs. `cache`: where
+  // pooled features are kept, or none.
   Encoder(EncoderSettings settings, const Compute& compute, int64_t batch_tokens,
           std::shared_ptr<FeatureCache> cache, const RunContext& context);
 
@@ -65,7 +65,7 @@ class Encoder {
   // Features of the texts in their order; every text is encoded at most once, in length-sorted
   // batches. A text longer than the maximum is truncated. `row_ids` are 0, 1, …. With a
   // progress label, throws E_INTERRUPTED between two batches if a stop is requested; what was
-  // encoded is in the cache then.
+  // encoded is in the cache then. Throws E_ENCODER for features that are not finite.
   Features encode(std::span<const std::string_view> texts, const FeatureRequest& request,
                   std::string_view progress_label = {});
 
@@ -91,17 +91,26 @@ class Encoder {
   // filled.
   std::vector<int64_t> fill_from_cache(std::span<const std::string_view> texts,
                                        const FeatureRequest& request, Features& out);
+  // Texts of one forward pass: their index among those tokenised, and their row of the features.
+  struct Batch {
+    std::vector<int64_t> texts, rows;
+    bool done = false;
+  };
+  std::vector<Batch> plan(std::span<const int32_t> lengths, std::span<const int64_t> rows) const;
   void run_model(std::span<const int64_t> rows, const FeatureRequest& request, const Tokens& tokens,
                  Features& out, std::string_view progress_label);
   // Room for the token ids and token states of all texts.
   void allocate_ragged(const FeatureRequest& request, const Tokens& tokens, Features& out) const;
-  // One forward pass of texts, by their index among `tokens`; their pooled features go to the rows
-  // `targets`.
-  void run_batch(std::span<const int64_t> batch, const at::Tensor& targets,
-                 const FeatureRequest& request, const std::set<int>& layers, const Tokens& tokens,
-                 Features& out);
-  // What the rows hold becomes what the cache holds for their texts.
-  void settle(std::span<const int64_t> rows, Features& out);
+  void run_batch(const Batch& batch, const FeatureRequest& request, const std::set<int>& layers,
+                 const Tokens& tokens, Features& out) const;
+  void pool(const States& states, std::span<const int32_t> lengths, Pooling pooling,
+            std::span<const int64_t> rows, const at::Tensor& out) const;
+  void keep(const States& states, std::span<const int32_t> lengths, std::span<const int64_t> texts,
+            Features& out, int layer) const;
+  // Throws E_ENCODER.
+  void require_finite(std::span<const float> features, int32_t tokens) const;
+  // What the rows of the batches that are done hold becomes what the cache holds for their texts.
+  void settle(std::span<const Batch> batches, Features& out);
 
   EncoderSettings settings_;
   Compute compute_;

@@ -32,7 +32,7 @@ struct WhereOptions {
 // How a run computes, whatever it is about.
 struct RunOptions {
   Compute compute;
-  int64_t batch_tokens = 2048;  // real tokens of one encoder pass
+  int64_t batch_tokens = 384;  // real tokens of one encoder pass of a thread
   uint64_t seed = 1;
   std::string command;  // as typed, for the report
 };

@@ -23,7 +23,7 @@ struct PoolOptions {
   std::optional<fs::path>
       encoder;  // overrides the registry's path; its fingerprint must be the same
   Compute compute;
-  int64_t batch_tokens = 2048;
+  int64_t batch_tokens = 384;
   std::shared_ptr<encoder::FeatureCache> cache;  // null: none
   bool run_probes = false;  // `experts verify`: probe vectors whatever the lock records
   // `experts list` and `inspect`: keep refused experts as candidates instead of throwing.

@@ -27,7 +27,7 @@ class Forced {
 TEST(TrainingPrecision, AutoFollowsTheCpu) {
   const Forced nothing(nullptr);
   EXPECT_EQ(resolve_training_precision("auto"),
-            cpu_has_bf16() ? Precision::kBf16 : Precision::kFp32);
+            cpu_has(Precision::kBf16) ? Precision::kBf16 : Precision::kFp32);
 }
 
 TEST(TrainingPrecision, TheVariableDecidesAutoAndNothingElse) {
@@ -58,7 +58,14 @@ TEST(Compute, WhatThisVersionDoesNotComputeWithIsRefused) {
   EXPECT_EQ(resolve_device("cpu"), Device::kCpu);
   EXPECT_EQ(resolve_precision("fp32"), Precision::kFp32);
   EXPECT_THROW(resolve_device("cuda"), Error);
-  EXPECT_THROW(resolve_precision("bf16"), Error);
+  EXPECT_THROW(resolve_precision("fp16"), Error);
+  for (const Precision precision : {Precision::kBf16, Precision::kInt8}) {
+    if (cpu_has(precision)) {
+      EXPECT_EQ(resolve_precision(name(precision)), precision);
+    } else {
+      EXPECT_THROW(resolve_precision(name(precision)), Error) << "it is not emulated";
+    }
+  }
 }
 
 TEST(TrainingPrecision, OthersAreRefusedByName) {

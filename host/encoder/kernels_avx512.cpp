@@ -1,0 +1,3 @@
+#define MOECOLLAB_KERNELS kAvx512Kernels
+#define MOECOLLAB_KERNELS_NAME "avx512"
+#include "encoder/kernels_body.h"

@@ -1,0 +1,3 @@
+#define MOECOLLAB_KERNELS kPortableKernels
+#define MOECOLLAB_KERNELS_NAME "portable"
+#include "encoder/kernels_body.h"
