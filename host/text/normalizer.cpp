@@ -12,31 +12,30 @@ enum class Kind : uint8_t { kLetter, kSpace, kPunctuation };
 
 // What becomes of each ASCII character, so that English text needs no Unicode library.
 struct AsciiTables {
-  std::array<Kind, 128> kind;
-  std::array<char, 128> cleaned;  // '\0': dropped
-  std::array<char, 128> lower;
+  std::array<Kind, 128> kind{};
+  std::array<char, 128> cleaned{};  // '\0': dropped
+  std::array<char, 128> lower{};
 
-  AsciiTables() {
-    for (char32_t c = 0; c < 128; ++c) {
-      const bool kept_control = c == '\t' || c == '\n' || c == '\r';
-      kind[c] = is_white_space(c)   ? Kind::kSpace
-                : is_punctuation(c) ? Kind::kPunctuation
-                                    : Kind::kLetter;
-      cleaned[c] = kept_control ? ' ' : is_other(c) ? '\0' : static_cast<char>(c);
-      lower[c] = static_cast<char>(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c);
+  constexpr AsciiTables() {
+    for (size_t i = 0; i < 128; ++i) {
+      const char c = static_cast<char>(i);
+      const bool upper = c >= 'A' && c <= 'Z';
+      const bool alphanumeric = upper || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+      const bool control = c < ' ' || c == 0x7F;
+      const bool space = c == ' ' || (c >= '\t' && c <= '\r');
+      kind[i] = space ? Kind::kSpace : control || alphanumeric ? Kind::kLetter : Kind::kPunctuation;
+      cleaned[i] = c == '\t' || c == '\n' || c == '\r' ? ' ' : control ? '\0' : c;
+      lower[i] = upper ? static_cast<char>(c + ('a' - 'A')) : c;
     }
   }
 };
 
-const AsciiTables& ascii() {
-  static const AsciiTables tables;
-  return tables;
-}
+constexpr AsciiTables kAscii;
 
 size_t index(char byte) { return static_cast<unsigned char>(byte); }
 
 Kind kind_of(char32_t c) {
-  if (c < 0x80) return ascii().kind[c];
+  if (c < 0x80) return kAscii.kind[c];
   if (is_white_space(c)) return Kind::kSpace;
   return is_punctuation(c) ? Kind::kPunctuation : Kind::kLetter;
 }
@@ -91,7 +90,7 @@ std::string repaired_utf8(std::string_view text) {
 std::string clean_text(std::string_view text) {
   std::string out;
   out.reserve(text.size());
-  const auto& cleaned = ascii().cleaned;
+  const auto& cleaned = kAscii.cleaned;
   for (size_t at = 0; at < text.size();) {
     if (is_ascii(text[at])) {
       const char c = cleaned[index(text[at++])];
@@ -141,7 +140,7 @@ std::string strip_accents(std::string_view text) {
 std::string lowercase(std::string_view text) {
   std::string out;
   out.reserve(text.size());
-  const auto& lower = ascii().lower;
+  const auto& lower = kAscii.lower;
   for (size_t at = 0; at < text.size();) {
     if (is_ascii(text[at])) {
       out.push_back(lower[index(text[at++])]);
@@ -183,6 +182,57 @@ bool WordSplitter::next(Word* word) {
   }
   if (code_points == 0) return false;
   *word = {text_.substr(start, at_ - start), code_points};
+  return true;
+}
+
+enum class WordReader::ByteKind : uint8_t { kPlain, kChanged, kSpace, kPunctuation };
+
+// What each byte of a raw text is. A span of plain and changed bytes (every byte beyond ASCII is
+// taken for one that changes) is normalised as it is within the whole text: ASCII spaces and
+// punctuation stay as they are, part words, and part the marks that normalising sorts.
+struct WordReader::ByteKinds {
+  std::array<ByteKind, 256> of;
+
+  constexpr ByteKinds(bool clean_text, bool lowercase) : of() {
+    of.fill(ByteKind::kChanged);
+    for (size_t i = 0; i < 128; ++i) {
+      if (clean_text && kAscii.cleaned[i] == '\0') continue;
+      if (lowercase && kAscii.lower[i] != static_cast<char>(i)) continue;
+      of[i] = kAscii.kind[i] == Kind::kSpace         ? ByteKind::kSpace
+              : kAscii.kind[i] == Kind::kPunctuation ? ByteKind::kPunctuation
+                                                     : ByteKind::kPlain;
+    }
+  }
+};
+
+WordReader::WordReader(std::string_view text, const NormalizerOptions& options)
+    : text_(text), options_(options) {
+  static constexpr ByteKinds kKinds[2][2] = {{{false, false}, {false, true}},
+                                             {{true, false}, {true, true}}};
+  kinds_ = kKinds[options.clean_text ? 1 : 0][options.lowercase ? 1 : 0].of.data();
+}
+
+bool WordReader::next(WordSplitter::Word* word) {
+  while (!splitter_.next(word)) {
+    while (at_ < text_.size() && kind() == ByteKind::kSpace) ++at_;
+    if (at_ == text_.size()) return false;
+    const size_t start = at_;
+    if (kind() == ByteKind::kPunctuation) {
+      *word = {text_.substr(at_++, 1), 1};
+      return true;
+    }
+    bool changed = false;
+    for (; at_ < text_.size() && kind() <= ByteKind::kChanged; ++at_) {
+      changed |= kind() == ByteKind::kChanged;
+    }
+    const std::string_view span = text_.substr(start, at_ - start);
+    if (!changed) {
+      *word = {span, span.size()};
+      return true;
+    }
+    normalized_ = normalize(span, options_);
+    splitter_ = WordSplitter(normalized_);
+  }
   return true;
 }
 

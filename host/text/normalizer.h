@@ -2,6 +2,7 @@
 // tokenizers, normalizers/bert.rs and pre_tokenizers/bert.rs).
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -53,6 +54,31 @@ class WordSplitter {
  private:
   std::string_view text_;
   size_t at_ = 0;
+};
+
+// Walks over the words of normalize(text, options), as WordSplitter does, but normalises one span
+// of the text at a time, and only if that changes it: most words are views into `text`.
+class WordReader {
+ public:
+  WordReader(std::string_view text, const NormalizerOptions& options);
+  WordReader(const WordReader&) = delete;
+  WordReader& operator=(const WordReader&) = delete;
+
+  // As WordSplitter::next(); the word is good until the next call.
+  bool next(WordSplitter::Word* word);
+
+ private:
+  enum class ByteKind : uint8_t;
+  struct ByteKinds;
+
+  ByteKind kind() const { return kinds_[static_cast<unsigned char>(text_[at_])]; }
+
+  std::string_view text_;
+  NormalizerOptions options_;
+  const ByteKind* kinds_;  // by byte
+  size_t at_ = 0;
+  std::string normalized_;     // the last span that had to be changed
+  WordSplitter splitter_{{}};  // of it
 };
 
 }  // namespace moecollab::text

@@ -13,6 +13,8 @@
 namespace moecollab::text {
 namespace {
 
+constexpr size_t kBytesPerToken = 4;  // of most texts; a guess for room
+
 void require_max_length(int max_length, int least, const char* what) {
   if (max_length >= least) return;
   throw Error("E_CONFIG",
@@ -57,9 +59,7 @@ Tokenizer::Tokenizer(Vocabulary vocabulary, NormalizerOptions options, SpecialTo
     if (!special_tokens) special_tokens = standard_special_tokens(vocabulary_);
     for (const std::string& token : *special_tokens) {
       specials_.push_back({token, vocabulary_.find(token)});
-      if (special_starts_.find(token.front()) == std::string::npos) {
-        special_starts_ += token.front();
-      }
+      special_starts_[static_cast<unsigned char>(token.front())] = true;
     }
     std::sort(specials_.begin(), specials_.end(), [](const Special& a, const Special& b) {
       return a.text.size() != b.text.size() ? a.text.size() > b.text.size() : a.text < b.text;
@@ -74,8 +74,8 @@ std::string Tokenizer::compute_fingerprint() const {
                   options_.clean_text, options_.handle_chinese_chars, options_.strip_accents,
                   options_.lowercase);
   content += fmt::format("special tokens {}\n", specials_.size());
-  for (const Special& special : specials_) content += special.text + "\n";
-  for (int32_t id = 0; id < size(); ++id) content += token(id) + "\n";
+  for (const Special& special : specials_) content.append(special.text).push_back('\n');
+  for (int32_t id = 0; id < size(); ++id) content.append(token(id)).push_back('\n');
   return sha256_hex(content);
 }
 
@@ -83,6 +83,7 @@ Tokenizer::Encoding Tokenizer::encode(std::string_view text, int max_length) con
   require_max_length(max_length, 2, "a text");
   const size_t limit = static_cast<size_t>(max_length) - 1;  // all but the last [SEP]
   Encoding result;
+  result.ids.reserve(std::min(static_cast<size_t>(max_length), text.size() / kBytesPerToken + 8));
   result.ids.push_back(vocabulary_.classification());
   append_text(text, limit, &result.ids);
   result.truncated = result.ids.size() > limit;
@@ -133,8 +134,8 @@ void Tokenizer::append_text(std::string_view text, size_t limit, std::vector<int
 const Tokenizer::Special* Tokenizer::find_special(std::string_view text, size_t from,
                                                   size_t* at) const {
   if (specials_.empty()) return nullptr;
-  for (*at = text.find_first_of(special_starts_, from); *at != std::string_view::npos;
-       *at = text.find_first_of(special_starts_, *at + 1)) {
+  for (*at = from; *at < text.size(); ++*at) {
+    if (!special_starts_[static_cast<unsigned char>(text[*at])]) continue;
     for (const Special& special : specials_) {
       if (text.substr(*at).starts_with(special.text)) return &special;
     }
@@ -143,11 +144,9 @@ const Tokenizer::Special* Tokenizer::find_special(std::string_view text, size_t 
 }
 
 void Tokenizer::append_plain(std::string_view text, size_t limit, std::vector<int32_t>* ids) const {
-  if (text.empty()) return;
-  const std::string normalized = normalize(text, options_);
-  WordSplitter splitter(normalized);
+  WordReader words(text, options_);
   WordSplitter::Word word;
-  while (ids->size() <= limit && splitter.next(&word)) append_word(word, ids);
+  while (ids->size() <= limit && words.next(&word)) append_word(word, ids);
 }
 
 void Tokenizer::append_word(const WordSplitter::Word& word, std::vector<int32_t>* ids) const {
@@ -156,25 +155,17 @@ void Tokenizer::append_word(const WordSplitter::Word& word, std::vector<int32_t>
     return;
   }
   const size_t before = ids->size();
-  const std::string_view text = word.text;
-  for (size_t start = 0; start < text.size();) {
-    size_t length = std::min(text.size() - start, vocabulary_.longest_piece());
-    int32_t id = Vocabulary::kAbsent;
-    // A prefix that ends within a code point matches nothing, as every token is whole UTF-8.
-    while (length > 0) {
-      const std::string_view piece = text.substr(start, length);
-      id = start == 0 ? vocabulary_.find(piece) : vocabulary_.find_continuation(piece);
-      if (id != Vocabulary::kAbsent) break;
-      --length;
-    }
-    if (id == Vocabulary::kAbsent) {
-      ids->resize(before);
-      ids->push_back(vocabulary_.unknown());
-      return;
-    }
-    ids->push_back(id);
-    start += length;
+  std::string_view rest = word.text;
+  // Every token is whole UTF-8, so no piece ends within a code point.
+  Trie::Match piece = vocabulary_.first_piece(rest);
+  while (piece.value != Vocabulary::kAbsent) {
+    ids->push_back(piece.value);
+    rest.remove_prefix(piece.length);
+    if (rest.empty()) return;
+    piece = vocabulary_.next_piece(rest);
   }
+  ids->resize(before);
+  ids->push_back(vocabulary_.unknown());
 }
 
 }  // namespace moecollab::text

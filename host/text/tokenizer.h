@@ -1,6 +1,7 @@
 // The BERT tokenizer: text to token ids, equal to those of Hugging Face's `tokenizers`.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -70,8 +71,8 @@ class Tokenizer {
 
   Vocabulary vocabulary_;
   NormalizerOptions options_;
-  std::vector<Special> specials_;  // to split at, longest first; none if literal
-  std::string special_starts_;     // their first bytes
+  std::vector<Special> specials_;              // to split at, longest first; none if literal
+  std::array<bool, 256> special_starts_ = {};  // their first bytes
   std::string fingerprint_;
 };
 

@@ -31,8 +31,8 @@ bool is_there(const fs::path& file) {
   return fs::symlink_status(file, ignored).type() != fs::file_type::not_found;
 }
 
-// Reads tokenizer.json without keeping model.vocab, 98 % of the file, as JSON: its entries are
-// compared with vocab.txt as they pass by, or collected if there is no vocab.txt.
+// Reads tokenizer.json without keeping model.vocab, 98 % of the file: its entries are compared with
+// vocab.txt as they pass by, or collected if there is no vocab.txt. The events are nlohmann's SAX.
 class DocumentReader {
  public:
   // `lines`: vocab.txt, if there is one.
@@ -42,14 +42,35 @@ class DocumentReader {
   Json read() {
     refuse_lfs_pointer(file_, kCode);
     const std::string bytes = read_file(file_, kCode, kMaxFileBytes);
-    const auto filter = [this](int depth, Json::parse_event_t event, const Json& value) {
-      return keep(depth, event, value);
-    };
     try {
-      return Json::parse(bytes, filter);
+      Json::sax_parse(bytes, this);
     } catch (const Json::exception& error) {
       fail(file_, fmt::format("not JSON: {}", escaped(error.what(), 160)));
     }
+    return std::move(document_);
+  }
+
+  bool null() { return in_vocab_ ? add_entry(nullptr) : builder_.null(); }
+  bool boolean(bool v) { return in_vocab_ ? add_entry(v) : builder_.boolean(v); }
+  bool number_integer(int64_t v) { return in_vocab_ ? add_entry(v) : builder_.number_integer(v); }
+  bool number_unsigned(uint64_t v) {
+    return in_vocab_ ? add_entry(v) : builder_.number_unsigned(v);
+  }
+  bool number_float(double v, const std::string& s) {
+    return in_vocab_ ? add_entry(v) : builder_.number_float(v, s);
+  }
+  bool string(std::string& v) { return in_vocab_ ? add_entry(nullptr) : builder_.string(v); }
+  bool binary(Json::binary_t& v) { return builder_.binary(v); }  // not in text
+  bool start_object(size_t n) { return open() || builder_.start_object(n); }
+  bool start_array(size_t n) { return open() || builder_.start_array(n); }
+  bool end_object() { return close() || builder_.end_object(); }
+  bool end_array() { return close() || builder_.end_array(); }
+  bool key(std::string& name) {
+    if (depth_ <= kVocabDepth) keys_[static_cast<size_t>(depth_)] = name;
+    return in_vocab_ || builder_.key(name);
+  }
+  bool parse_error(size_t position, const std::string& token, const Json::exception& error) {
+    return builder_.parse_error(position, token, error);
   }
 
   // Once, after read(). Throws unless model.vocab is as vocab.txt, or a vocabulary of its own. A
@@ -70,22 +91,33 @@ class DocumentReader {
  private:
   static constexpr const char* kMismatchHint = "take both files from the same model";
 
-  // nlohmann's filter: false leaves the value out. `depth` counts the containers around it.
-  bool keep(int depth, Json::parse_event_t event, const Json& value) {
-    if (depth > kMaxDepth) fail(file_, fmt::format("nested deeper than {} levels", kMaxDepth));
-    const bool in_vocab = depth == 3 && keys_[1] == "model" && keys_[2] == "vocab";
-    if (event == Json::parse_event_t::key) {
-      if (depth <= 3) keys_[static_cast<size_t>(depth)] = value.get_ref<const std::string&>();
-      return !in_vocab;
-    }
-    if (!in_vocab) return true;
+  static constexpr int kVocabDepth = 3;  // of the entries of model.vocab
+
+  // Enters a container; true if it belongs to the vocabulary and is dealt with.
+  bool open() {
+    if (in_vocab_) add_entry(nullptr);
+    if (++depth_ > kMaxDepth) fail(file_, fmt::format("nested deeper than {} levels", kMaxDepth));
+    if (in_vocab_) return true;
+    in_vocab_ = depth_ == kVocabDepth && keys_[1] == "model" && keys_[2] == "vocab";
+    return false;
+  }
+
+  bool close() {
+    --depth_;
+    if (depth_ < kVocabDepth) in_vocab_ = false;
+    return in_vocab_;
+  }
+
+  // Takes what model.vocab gives the last key; what is within a container there is nobody's.
+  bool add_entry(const Json& id) {
+    if (depth_ > kVocabDepth) return true;
     ++count_;
     if (lines_) {
-      compare(keys_[3], value);
+      compare(keys_[kVocabDepth], id);
     } else {
-      collect(keys_[3], value);
+      collect(keys_[kVocabDepth], id);
     }
-    return false;
+    return true;
   }
 
   void compare(const std::string& token, const Json& id) {
@@ -110,7 +142,11 @@ class DocumentReader {
 
   const fs::path& file_;
   std::optional<Vocabulary> lines_;
-  std::array<std::string, 4> keys_;  // by depth
+  Json document_;
+  nlohmann::detail::json_sax_dom_parser<Json> builder_{document_, /*allow_exceptions=*/true};
+  int depth_ = 0;                                  // containers around
+  std::array<std::string, kVocabDepth + 1> keys_;  // by depth
+  bool in_vocab_ = false;
   int64_t count_ = 0;
   std::vector<Vocabulary::Entry> entries_;
   std::string fault_;  // the first one

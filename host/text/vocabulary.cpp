@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "base/error.h"
 #include "base/git_lfs.h"
@@ -28,12 +29,20 @@ class Vocabulary::Builder {
     while (!bytes.empty()) {
       const size_t end = bytes.find('\n');
       const std::string_view part = bytes.substr(0, end);
-      if (line_.size() + part.size() > kMaxLineBytes) {
+      if (begun_.size() + part.size() > kMaxLineBytes) {
         fail(fmt::format("a line of over {} bytes", kMaxLineBytes));
       }
-      line_ += part;
-      if (end == std::string_view::npos) return;
-      add_line();
+      if (end == std::string_view::npos) {
+        begun_ += part;
+        return;
+      }
+      if (begun_.empty()) {
+        add_line(part);
+      } else {
+        begun_ += part;
+        add_line(begun_);
+        begun_.clear();
+      }
       bytes.remove_prefix(end + 1);
     }
   }
@@ -68,12 +77,13 @@ class Vocabulary::Builder {
   }
 
   Vocabulary finish() {
-    if (!line_.empty()) add_line();
+    if (!begun_.empty()) add_line(begun_);
     if (vocabulary_.tokens_.empty()) {
       throw Error("E_VOCAB",
                   name_ + (source_ == Source::kLines ? ":1: the file is empty" : ": it is empty"),
                   hint());
     }
+    index();
     vocabulary_.unknown_ = required("[UNK]");
     vocabulary_.classification_ = required("[CLS]");
     vocabulary_.separator_ = required("[SEP]");
@@ -94,32 +104,44 @@ class Vocabulary::Builder {
     throw Error("E_VOCAB", fmt::format("{}:{}: {}", name_, line_number(), what), hint());
   }
 
-  void add_line() {
+  void add_line(std::string_view line) {
     size_t bad = 0;
-    if (!is_utf8(line_, &bad)) fail(fmt::format("invalid UTF-8 at byte {} of the line", bad + 1));
+    if (!is_utf8(line, &bad)) fail(fmt::format("invalid UTF-8 at byte {} of the line", bad + 1));
     if (vocabulary_.size() == kMaxTokens) fail(fmt::format("more than {} tokens", kMaxTokens));
-    if (line_.ends_with('\r') && first_crlf_ == 0) first_crlf_ = line_number();
-    add_token(std::string(trim_end(line_)));
-    line_.clear();
+    if (line.ends_with('\r') && first_crlf_ == 0) first_crlf_ = line_number();
+    add_token(std::string(trim_end(line)));
   }
 
   void add_token(std::string token) {
-    const int32_t id = vocabulary_.size();
-    const auto [entry, fresh] = vocabulary_.ids_.try_emplace(token, id);
-    if (!fresh) {
-      if (duplicates_++ == 0) {
-        first_duplicate_ = fmt::format("`{}` stands on line {} and again on line {}",
-                                       escaped(token, 80), entry->second + 1, line_number());
-      }
-      entry->second = id;
+    bytes_ += static_cast<int64_t>(token.size());
+    if (bytes_ > kMaxBytes) {
+      throw Error("E_VOCAB",
+                  fmt::format("{}: the first {} tokens have over {} bytes together", name_,
+                              vocabulary_.size() + 1, kMaxBytes),
+                  hint());
     }
-    std::string_view piece = token;
-    if (piece.starts_with(kContinuation)) {
-      piece.remove_prefix(kContinuation.size());
-      vocabulary_.continuations_.insert_or_assign(std::string(piece), id);
-    }
-    vocabulary_.longest_piece_ = std::max(vocabulary_.longest_piece_, piece.size());
+    findable_.push_back(vocabulary_.size());
     vocabulary_.tokens_.push_back(std::move(token));
+  }
+
+  // Gives text its way to the tokens. Of equal ones, text maps to the last.
+  void index() {
+    std::vector<Trie::Entry> entries;
+    entries.reserve(findable_.size());
+    for (const int32_t id : findable_) entries.push_back({vocabulary_.token(id), id});
+    vocabulary_.trie_ = Trie(std::move(entries));
+    vocabulary_.inside_ = vocabulary_.trie_.find(kContinuation);
+    if (vocabulary_.trie_.size() < findable_.size()) count_duplicates();
+  }
+
+  void count_duplicates() {
+    // By the id that text maps to: the last line so far that has its token.
+    std::vector<int32_t> earlier(vocabulary_.tokens_.size(), kAbsent);
+    for (const int32_t id : findable_) {
+      int32_t& line = earlier[static_cast<size_t>(vocabulary_.find(vocabulary_.token(id)))];
+      if (line != kAbsent && duplicates_++ == 0) first_duplicate_ = {line, id};
+      line = id;
+    }
   }
 
   int32_t required(const char* token) const {
@@ -136,9 +158,12 @@ class Vocabulary::Builder {
 
   void warn() {
     if (duplicates_ > 0) {
-      vocabulary_.warnings_.push_back(
-          fmt::format("{}: {}; the later id is used, as in the reference ({} such {})", name_,
-                      first_duplicate_, duplicates_, duplicates_ == 1 ? "line" : "lines"));
+      const auto [earlier, later] = first_duplicate_;
+      vocabulary_.warnings_.push_back(fmt::format(
+          "{}: `{}` stands on line {} and again on line {}; the later id is used, as in "
+          "the reference ({} such {})",
+          name_, escaped(vocabulary_.token(later), 80), earlier + 1, later + 1, duplicates_,
+          duplicates_ == 1 ? "line" : "lines"));
     }
     if (first_crlf_ > 0) {
       vocabulary_.warnings_.push_back(
@@ -148,10 +173,12 @@ class Vocabulary::Builder {
 
   std::string name_;
   Source source_;
-  std::string line_;
+  std::string begun_;  // a line whose end has not been seen
   Vocabulary vocabulary_;
-  int64_t duplicates_ = 0;
-  std::string first_duplicate_;
+  int64_t bytes_ = 0;
+  std::vector<int32_t> findable_;  // ids that text can map to, and those that a later line hides
+  int32_t duplicates_ = 0;
+  std::pair<int32_t, int32_t> first_duplicate_;  // earlier and later id
   int32_t first_crlf_ = 0;
 };
 

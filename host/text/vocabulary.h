@@ -5,10 +5,10 @@
 #include <filesystem>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "base/files.h"
+#include "text/trie.h"
 
 namespace moecollab::text {
 
@@ -24,11 +24,12 @@ class Vocabulary {
  public:
   static constexpr size_t kMaxLineBytes = 4096;
   static constexpr int32_t kMaxTokens = 1 << 22;
-  static constexpr int32_t kAbsent = -1;
+  static constexpr int64_t kMaxBytes = int64_t{64} << 20;  // of all tokens
+  static constexpr int32_t kAbsent = Trie::kAbsent;
 
   // Throws E_ENCODER if the file cannot be read, and E_VOCAB, with the line if there is one, for
-  // an empty file, a line over kMaxLineBytes, invalid UTF-8, more than kMaxTokens lines, or if
-  // [UNK], [CLS], [SEP] or [PAD] is missing.
+  // an empty file, a line over kMaxLineBytes, invalid UTF-8, more than kMaxTokens lines or
+  // kMaxBytes, or if [UNK], [CLS], [SEP] or [PAD] is missing.
   static Vocabulary from_file(const fs::path& path);
   // The same from memory; `name` stands for the file in messages.
   static Vocabulary parse(std::string_view bytes, const std::string& name);
@@ -46,17 +47,18 @@ class Vocabulary {
 
   int32_t size() const { return static_cast<int32_t>(tokens_.size()); }
   // Tokens that text can map to: size() less the lines whose token stands again later.
-  int32_t distinct() const { return static_cast<int32_t>(ids_.size()); }
+  int32_t distinct() const { return static_cast<int32_t>(trie_.size()); }
   // Precondition: 0 <= id < size().
   const std::string& token(int32_t id) const { return tokens_[static_cast<size_t>(id)]; }
 
   // The id of a token as it stands in the file, or kAbsent.
-  int32_t find(std::string_view token) const { return find_in(ids_, token); }
-  // The id of "##" + piece, or kAbsent.
-  int32_t find_continuation(std::string_view piece) const { return find_in(continuations_, piece); }
-  // No piece of a word is longer (in bytes, without "##"): '#' is punctuation, so no word of
-  // several characters starts with it.
-  size_t longest_piece() const { return longest_piece_; }
+  int32_t find(std::string_view token) const { return trie_.value(trie_.find(token)); }
+  // The longest token that `word` starts with, and its bytes in the word; kAbsent if there is none.
+  // It is never one of the continuations: '#' is punctuation, so no word of several characters
+  // starts with it.
+  Trie::Match first_piece(std::string_view word) const { return trie_.longest(Trie::root(), word); }
+  // The same for the rest of a word: the longest start of `rest` that is a token after "##".
+  Trie::Match next_piece(std::string_view rest) const { return trie_.longest(inside_, rest); }
 
   int32_t unknown() const { return unknown_; }
   int32_t classification() const { return classification_; }
@@ -68,22 +70,11 @@ class Vocabulary {
   const std::vector<std::string>& warnings() const { return warnings_; }
 
  private:
-  struct Hash {
-    using is_transparent = void;
-    size_t operator()(std::string_view s) const { return std::hash<std::string_view>{}(s); }
-  };
-  using Ids = std::unordered_map<std::string, int32_t, Hash, std::equal_to<>>;
   class Builder;
 
-  static int32_t find_in(const Ids& ids, std::string_view key) {
-    const auto found = ids.find(key);
-    return found == ids.end() ? kAbsent : found->second;
-  }
-
   std::vector<std::string> tokens_;
-  Ids ids_;
-  Ids continuations_;  // keys without "##"
-  size_t longest_piece_ = 0;
+  Trie trie_;              // ids by token
+  Trie::Node inside_ = 0;  // the node of "##"
   int32_t unknown_ = kAbsent, classification_ = kAbsent, separator_ = kAbsent, padding_ = kAbsent;
   std::vector<std::string> warnings_;
 };

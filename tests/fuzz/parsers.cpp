@@ -49,6 +49,9 @@ void normalised(Bytes bytes) {
   text::WordSplitter::Word word;
   while (words.next(&word)) {
   }
+  text::WordReader read(bytes, {});
+  while (read.next(&word)) {
+  }
 }
 
 void safetensors(Bytes bytes) {

@@ -2,6 +2,8 @@
 
 #include <gmock/gmock.h>
 
+#include <random>
+
 #include "unit/text/support.h"
 
 namespace moecollab::text {
@@ -94,6 +96,84 @@ TEST(WordSplitter, CountsCodePoints) {
   ASSERT_TRUE(splitter.next(&word));
   EXPECT_EQ(word.code_points, 1u);
   EXPECT_FALSE(splitter.next(&word));
+}
+
+std::vector<std::pair<std::string, size_t>> read_words(auto&& words) {
+  std::vector<std::pair<std::string, size_t>> found;
+  WordSplitter::Word word;
+  while (words.next(&word)) found.emplace_back(word.text, word.code_points);
+  return found;
+}
+
+TEST(WordReader, LeavesAWordThatDoesNotChangeWhereItIs) {
+  const std::string text = " plain Big \u201Cquoted\u201D";
+  WordReader words(text, {});
+  WordSplitter::Word word;
+  ASSERT_TRUE(words.next(&word));
+  EXPECT_EQ(word.text, "plain");
+  EXPECT_EQ(word.text.data(), text.data() + 1);
+  ASSERT_TRUE(words.next(&word));
+  EXPECT_EQ(word.text, "big");
+  EXPECT_THAT(read_words(words), ElementsAre(testing::Pair("\u201C", 1), testing::Pair("quoted", 6),
+                                             testing::Pair("\u201D", 1)));
+  EXPECT_FALSE(words.next(&word));
+}
+
+TEST(WordReader, ReadsTheWordsOfTheNormalisedText) {
+  // What joins, parts, sorts, grows or vanishes, and damaged UTF-8.
+  const std::vector<std::string> parts = {"a",
+                                          "bc",
+                                          "D",
+                                          "7",
+                                          " ",
+                                          "\t",
+                                          "\n",
+                                          "\r",
+                                          "\x0B",
+                                          "\x0C",
+                                          "\x01",
+                                          "\x7F",
+                                          std::string(1, '\0'),
+                                          ".",
+                                          "$",
+                                          "#",
+                                          "\u00E9",
+                                          "\u0301",
+                                          "\u0323",
+                                          "\u302E",
+                                          "\U0001D165",
+                                          "\u034F",
+                                          "\u00A0",
+                                          "\u3000",
+                                          "\u0085",
+                                          "\u200B",
+                                          "\u00AD",
+                                          "\u2019",
+                                          "\u037E",
+                                          "\u1FEF",
+                                          "\u212A",
+                                          "\u0130",
+                                          "\u03A3",
+                                          "\u4E2D",
+                                          "\U0002B820",
+                                          "\uD55C",
+                                          "\uFFFD",
+                                          "\U0001F600",
+                                          "\xFF",
+                                          "\xE2\x82",
+                                          "\xC3"};
+  std::mt19937 chance(1);
+  for (unsigned bits = 0; bits < 16; ++bits) {
+    const NormalizerOptions options{(bits & 1) != 0, (bits & 2) != 0, (bits & 4) != 0,
+                                    (bits & 8) != 0};
+    for (int i = 0; i < 2000; ++i) {
+      std::string text;
+      for (unsigned n = chance() % 12; n > 0; --n) text += parts[chance() % parts.size()];
+      const std::string normalized = normalize(text, options);
+      ASSERT_EQ(read_words(WordReader(text, options)), read_words(WordSplitter(normalized)))
+          << testing::PrintToString(text) << " with options " << bits;
+    }
+  }
 }
 
 }  // namespace

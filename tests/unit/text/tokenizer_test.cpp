@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include <random>
 #include <set>
 #include <thread>
 
@@ -25,6 +26,46 @@ TEST(Tokenizer, MatchesGreedilyAndGivesUpAWordWhole) {
               ElementsAre("[CLS]", "un", "##aff", "##able", "[SEP]"));
   EXPECT_THAT(tokens_of(tokenizer, "x unaffablez y"),
               ElementsAre("[CLS]", "x", "[UNK]", "y", "[SEP]"));
+}
+
+// Greedy longest match by trying substrings.
+std::vector<std::string> pieces_of(const std::set<std::string>& tokens, const std::string& word) {
+  std::vector<std::string> pieces;
+  for (size_t start = 0; start < word.size(); start += pieces.back().size() - (start > 0 ? 2 : 0)) {
+    size_t length = word.size() - start;
+    const auto piece = [&] { return (start > 0 ? "##" : "") + word.substr(start, length); };
+    while (length > 0 && !tokens.contains(piece())) --length;
+    if (length == 0) return {"[UNK]"};
+    pieces.push_back(piece());
+  }
+  return pieces;
+}
+
+TEST(Tokenizer, AgreesWithTryingSubstrings) {
+  std::mt19937 chance(1);
+  const std::vector<std::string> letters = {"a", "b", "c", "\u03B1", "\u4E00"};
+  const auto random_word = [&](unsigned longest) {
+    std::string word;
+    for (unsigned n = 1 + chance() % longest; n > 0; --n)
+      word += letters[chance() % letters.size()];
+    return word;
+  };
+  std::set<std::string> pieces = {"[PAD]", "[UNK]", "[CLS]", "[SEP]"};
+  for (int i = 0; i < 150; ++i) pieces.insert((chance() % 2 == 0 ? "##" : "") + random_word(5));
+  const Tokenizer tokenizer(vocabulary_of({pieces.begin(), pieces.end()}),
+                            {.handle_chinese_chars = false}, SpecialTokens::kSplit);
+  size_t unknown = 0, split = 0;
+  for (int i = 0; i < 5000; ++i) {
+    const std::string word = random_word(9);
+    std::vector<std::string> expected = pieces_of(pieces, word);
+    unknown += expected.front() == "[UNK]" ? 1 : 0;
+    split += expected.size() > 1 ? 1 : 0;
+    expected.insert(expected.begin(), "[CLS]");
+    expected.push_back("[SEP]");
+    ASSERT_EQ(tokens_of(tokenizer, word), expected) << word;
+  }
+  EXPECT_GT(unknown, 100u);
+  EXPECT_GT(split, 100u);
 }
 
 TEST(Tokenizer, TruncatesOnTheRightAndSaysSo) {

@@ -26,11 +26,13 @@ TEST(Vocabulary, GivesEachLineItsIndex) {
   EXPECT_EQ(vocabulary.size(), 6);
   EXPECT_EQ(vocabulary.find("run"), 4);
   EXPECT_EQ(vocabulary.find("##ning"), 5);
-  EXPECT_EQ(vocabulary.find_continuation("ning"), 5);
+  EXPECT_EQ(vocabulary.first_piece("running").value, 4);
+  EXPECT_EQ(vocabulary.first_piece("running").length, 3u);
+  EXPECT_EQ(vocabulary.next_piece("ning").value, 5);
   EXPECT_EQ(vocabulary.find("ning"), Vocabulary::kAbsent);
-  EXPECT_EQ(vocabulary.find_continuation("run"), Vocabulary::kAbsent);
+  EXPECT_EQ(vocabulary.first_piece("ning").value, Vocabulary::kAbsent);
+  EXPECT_EQ(vocabulary.next_piece("run").value, Vocabulary::kAbsent);
   EXPECT_EQ(vocabulary.token(5), "##ning");
-  EXPECT_EQ(vocabulary.longest_piece(), 5u);  // [PAD]
   EXPECT_EQ(vocabulary.padding(), 0);
   EXPECT_EQ(vocabulary.unknown(), 1);
   EXPECT_EQ(vocabulary.classification(), 2);
@@ -55,11 +57,21 @@ TEST(Vocabulary, R39_DuplicateTokenIsAcceptedLaterIdWinsWithAWarning) {
   EXPECT_EQ(vocabulary.size(), 8);
   EXPECT_EQ(vocabulary.distinct(), 6);
   EXPECT_EQ(vocabulary.find("run"), 6);
-  EXPECT_EQ(vocabulary.find_continuation("s"), 7);
+  EXPECT_EQ(vocabulary.next_piece("s").value, 7);
   EXPECT_EQ(vocabulary.token(4), "run");
   EXPECT_THAT(vocabulary.warnings(),
               ElementsAre(AllOf(HasSubstr("`run` stands on line 5 and again on line 7"),
                                 HasSubstr("2 such lines"))));
+}
+
+TEST(Vocabulary, R39_TheFirstOfManyDuplicatesIsNamed) {
+  const Vocabulary vocabulary = Vocabulary::parse(kHead + "x\ny\ny\nx\nx\nz\ny\n", "vocab.txt");
+  EXPECT_EQ(vocabulary.distinct(), 7);
+  EXPECT_EQ(vocabulary.find("x"), 8);
+  EXPECT_EQ(vocabulary.find("y"), 10);
+  EXPECT_THAT(vocabulary.warnings(),
+              ElementsAre(AllOf(HasSubstr("`y` stands on line 6 and again on line 7"),
+                                HasSubstr("4 such lines"))));
 }
 
 TEST(Vocabulary, R39_CrlfIsAcceptedWithAWarning) {
@@ -87,6 +99,14 @@ TEST(Vocabulary, R39_OverlongLine) {
   EXPECT_EQ(Vocabulary::parse(kHead + longest + "\n", "vocab.txt").find(longest), 4);
   EXPECT_THAT(refusal(kHead + longest + "a\n"),
               AllOf(HasSubstr("E_VOCAB vocab.txt:5:"), HasSubstr("over 4096 bytes")));
+}
+
+TEST(Vocabulary, TooManyBytes) {
+  const std::string line = std::string(Vocabulary::kMaxLineBytes, 'a') + "\n";
+  std::string lines = kHead;
+  for (int i = 0; i < 16384; ++i) lines += line;
+  EXPECT_THAT(refusal(lines), AllOf(HasSubstr("E_VOCAB vocab.txt: the first 16388 tokens"),
+                                    HasSubstr("over 67108864 bytes")));
 }
 
 TEST(Vocabulary, R39_InvalidUtf8) {
