@@ -7,16 +7,18 @@ namespace moecollab::data {
 namespace {
 
 constexpr int kLookMs = 100;  // between two looks at the tokens
+constexpr const char* kInterrupted = "interrupted; every line so far was answered";
 
 }  // namespace
 
 TextBatch TextBatches::next() {
   if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
   TextBatch batch;
-  do {
-    stop_.throw_if_requested("interrupted; every line so far was answered");
+  for (bool ready = false; !ready;) {
+    stop_.throw_if_requested(kInterrupted);
     if (abandoned_.requested()) return batch;
-  } while (!source_.ready(kLookMs));
+    ready = source_.ready(kLookMs);
+  }
   const Clock::time_point deadline = Clock::now() + std::chrono::milliseconds(latency_ms_);
   try {
     while (static_cast<int64_t>(batch.items.size()) < size_) {
@@ -32,6 +34,8 @@ TextBatch TextBatches::next() {
     if (batch.items.empty()) throw;
     failure_ = std::current_exception();
   }
+  // Ctrl-C in a shell also ends who writes the pipe: the end is no success then.
+  if (batch.items.empty()) stop_.throw_if_requested(kInterrupted);
   return batch;
 }
 

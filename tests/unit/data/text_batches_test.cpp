@@ -104,6 +104,21 @@ TEST_F(TextBatchesTest, AStopEndsEveryWait) {
   stopper.join();
 }
 
+// As at Ctrl-C in a shell, which ends the writer of the pipe too.
+TEST_F(TextBatchesTest, AStopAtTheEndIsAStop) {
+  StdinPipe pipe;
+  TextSource source({"-"});
+  std::atomic<bool> stop = false;
+  TextBatches batches(source, 2, 0, StopToken(stop));
+  std::thread stopper([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    stop = true;
+    pipe.close();
+  });
+  EXPECT_EQ(refusal_of([&] { batches.next(); }).code(), "E_INTERRUPTED");
+  stopper.join();
+}
+
 TEST_F(TextBatchesTest, NothingIsReadForNobody) {
   StdinPipe pipe;
   TextSource source({"-"});
