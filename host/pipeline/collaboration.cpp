@@ -15,7 +15,7 @@ namespace {
 // call of an operator would cost more than all of these.
 using Rows = std::vector<int64_t>;
 
-// Of each expert, the rows in which its weight is not 0.
+// Rows in which the weight is not 0, per expert.
 std::vector<Rows> routed_rows(const at::Tensor& weights) {
   const auto weight = weights.accessor<float, 2>();
   std::vector<Rows> routed(static_cast<size_t>(weight.size(1)));
