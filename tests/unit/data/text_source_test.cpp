@@ -5,6 +5,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <thread>
+
 #include "data/lines.h"
 #include "unit/data/data_files.h"
 #include "unit/data/stdin_pipe.h"
@@ -269,6 +271,18 @@ TEST_F(TextSourceTest, NamedPipeIsOpenedBeforeItHasAWriter) {
   EXPECT_FALSE(source.ready(0));
   ::close(writing);
   EXPECT_THAT(all(source), ElementsAre("2 null more", "1 null two"));
+}
+
+TEST_F(TextSourceTest, NamedPipeWithoutAWriterHasNotEnded) {
+  const fs::path path = folder() / "pipe";
+  ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
+  TextSource source({path});
+  std::thread writer([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(30));
+    std::ofstream(path) << "one\n";
+  });
+  EXPECT_THAT(all(source), ElementsAre("1 null one"));
+  writer.join();
 }
 
 TEST_F(TextSourceTest, ReadyOpensTheNextFile) {
