@@ -19,8 +19,10 @@ void add_predict(Program& program) {
   add_fusion(verb, options->fusion, "mixture|logit-union");
   verb.add_option("--top-k", options->top_k,
                   "Experts run for a text; 0: all (default: the gate's)");
-  verb.add_option("--max-latency-ms", options->max_latency_ms,
-                  "How long a text may wait for others to share its batch")
+  verb.add_option(
+          "--max-latency-ms", options->max_latency_ms,
+          "How long fewer texts than --batch wait for more, in milliseconds; 0: not at all, "
+          "what comes meanwhile is answered together next")
       ->capture_default_str();
   verb.add_option("--batch", options->batch, "Texts answered together at most")
       ->capture_default_str();

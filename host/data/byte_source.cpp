@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -29,10 +30,13 @@ std::string shown_source(const fs::path& file) {
 ByteSource::ByteSource(const fs::path& file)
     : file_(file), fd_(STDIN_FILENO), block_(std::make_unique<char[]>(kBlock)) {
   if (is_standard_input(file)) return;
+  // Not blocking: a named pipe opens before it has a writer, and ready() can wait for one.
   do {
-    fd_ = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
+    fd_ = ::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   } while (fd_ < 0 && errno == EINTR);
   if (fd_ < 0) fail(std::strerror(errno));
+  struct stat status {};
+  writer_awaited_ = ::fstat(fd_, &status) == 0 && S_ISFIFO(status.st_mode);
 }
 
 ByteSource::~ByteSource() {
@@ -82,6 +86,10 @@ bool ByteSource::ready(int timeout_ms) {
 
 // One read(2), which gives what a pipe holds and waits only while that is nothing.
 std::string_view ByteSource::read_stored() {
+  // Before its first writer, a named pipe looks as if it had ended.
+  while (writer_awaited_ && !ready(-1)) {
+  }
+  writer_awaited_ = false;
   while (true) {
     const ssize_t count = ::read(fd_, block_.get(), kBlock);
     if (count >= 0) {
@@ -90,7 +98,7 @@ std::string_view ByteSource::read_stored() {
       return bytes;
     }
     if (errno == EAGAIN) {
-      // Standard input may have been made non-blocking by whoever shares it.
+      // Opened so, or made so by whoever shares standard input.
       pollfd waiting{fd_, POLLIN, 0};
       ::poll(&waiting, 1, -1);
     } else if (errno != EINTR) {

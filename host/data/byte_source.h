@@ -50,6 +50,7 @@ class ByteSource {
   std::optional<Unpacker> unpacker_;
   std::function<void(std::string_view)> stored_;
   bool begun_ = false;
+  bool writer_awaited_ = false;  // it is a named pipe of which nothing was read yet
 };
 
 }  // namespace moecollab::data

@@ -55,7 +55,7 @@ class TextSource {
 
   // Waits up to `timeout_ms` (0: not at all; negative: without end) and says whether next() can now
   // answer without waiting, be it with the end. False as soon as a signal is caught. Throws as
-  // next() does. The opening of a named pipe that has no writer yet is the one wait not bounded.
+  // next() does.
   bool ready(int timeout_ms);
 
  private:

@@ -97,8 +97,8 @@ struct PredictOptions : CommonOptions {
   data::Reading reading;
   std::optional<fusion::Mode> fusion;
   std::optional<int64_t> top_k;
-  int max_latency_ms = 20;  // how long a text may wait for others to share its batch
-  int64_t batch = 128;      // texts answered together at most
+  int max_latency_ms = 0;  // how long an incomplete batch waits for more texts
+  int64_t batch = 128;     // texts answered together at most
   double unknown_risk = 0.05;
   bool strict = false;  // stop at the first line that cannot be read
 };

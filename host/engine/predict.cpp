@@ -3,10 +3,9 @@
 #include <cmath>
 
 #include "base/error.h"
-#include "data/text_batches.h"
 #include "engine/session.h"
 #include "engine/verbs.h"
-#include "pipeline/predictor.h"
+#include "pipeline/answer_stream.h"
 
 namespace moecollab::engine {
 namespace {
@@ -50,7 +49,9 @@ Json run_predict(const PredictOptions& options, const RunContext& context,
   }
   if (options.top_k) check_top_k(options.registry, *options.top_k);
   data::TextSource source(options.files, options.reading, context.log);
-  pipeline::Pool pool(pool_options(options, context, /*cached=*/false));
+  pipeline::PoolOptions opening = pool_options(options, context, /*cached=*/false);
+  opening.load_encoder = true;
+  pipeline::Pool pool(opening);
   pool.require_experts();
   const LoadedGate gate = load_gate(options.registry, options.fusion, options.top_k, context.log);
   pipeline::Collaboration collaboration(pool, pipeline::open_gate(gate.file, pool), gate.fusion,
@@ -58,29 +59,26 @@ Json run_predict(const PredictOptions& options, const RunContext& context,
   pipeline::Predictor predictor(collaboration, {.batch = options.batch,
                                                 .unknown_entropy = pipeline::unknown_entropy(
                                                     gate.file, options.unknown_risk)});
-  data::TextBatches batches(source, options.batch, options.max_latency_ms, context.stop);
+  pipeline::AnswerStream stream(source, predictor,
+                                {.batch = options.batch, .latency_ms = options.max_latency_ms},
+                                context.stop);
 
   int64_t texts = 0, errors = 0;
-  for (std::vector<data::TextItem> items = batches.next(); !items.empty(); items = batches.next()) {
-    std::vector<std::string> batch;
-    for (data::TextItem& item : items) {
-      if (auto* record = std::get_if<data::TextRecord>(&item))
-        batch.push_back(std::move(record->text));
-    }
-    const std::vector<pipeline::Prediction> answers = predictor.submit(std::move(batch)).get();
+  while (const std::optional<pipeline::AnsweredTexts> answered = stream.next()) {
     size_t next = 0;
-    for (const data::TextItem& item : items) {
+    for (const data::TextItem& item : answered->items) {
       if (const auto* bad = std::get_if<data::BadRecord>(&item)) {
         if (options.strict)
           throw Error(bad->code, bad->message, "leave --strict out to continue after such lines");
         emit(to_line(data::to_json(*bad)));
         ++errors;
       } else {
-        emit(answer_line(std::get<data::TextRecord>(item), answers[next++], predictor.experts()));
+        emit(answer_line(std::get<data::TextRecord>(item), answered->answers[next++],
+                         predictor.experts()));
         ++texts;
       }
     }
-    emit("");
+    if (!stream.ready()) emit("");
   }
   return {{"texts", texts}, {"errors", errors}};
 }

@@ -32,6 +32,9 @@ Batch::Batch(const encoder::Features& rows, const encoder::FeatureRequest& reque
   view_.struct_size = sizeof(moec_batch);
   view_.rows = rows.rows();
   view_.row_ids = rows.row_ids.data();
+  const size_t tensors = request.hidden.size() + request.pooled.size() + (request.tokens ? 1 : 0);
+  kept_.reserve(tensors);
+  tensors_.reserve(tensors);
   if (texts) {
     for (const std::string_view text : rows.texts) texts_.push_back(to_abi(text));
     view_.texts = texts_.data();

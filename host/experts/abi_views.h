@@ -4,7 +4,6 @@
 #include <ATen/ATen.h>
 #include <moecollab/abi.h>
 
-#include <deque>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -32,8 +31,8 @@ class Batch {
   const moec_tensor* add(const at::Tensor& tensor);
 
   std::vector<moec_string> texts_;
-  std::deque<at::Tensor> kept_;
-  std::deque<moec_tensor> tensors_;
+  std::vector<at::Tensor> kept_;
+  std::vector<moec_tensor> tensors_;  // as many as were reserved: others point to them
   std::vector<const moec_tensor*> hidden_, pooled_;
   moec_batch view_{};
 };

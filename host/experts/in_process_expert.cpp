@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 
 #include "base/error.h"
@@ -15,10 +16,18 @@ namespace {
 // A signalling NaN that no computation gives: an element that still has it was not written.
 constexpr uint32_t kUnwritten = 0x7FA0DEAD;
 
+// Loops, here and below: for the few numbers of a text, a call of an operator costs more than they.
 at::Tensor unwritten_logits(int64_t rows, int64_t classes) {
   at::Tensor logits = at::empty({rows, classes}, at::kFloat);
-  logits.view(at::kInt).fill_(static_cast<int32_t>(kUnwritten));
+  std::fill_n(logits.mutable_data_ptr<float>(), logits.numel(), std::bit_cast<float>(kUnwritten));
   return logits;
+}
+
+bool any_unwritten(const at::Tensor& logits) {
+  const float* data = logits.const_data_ptr<float>();
+  return std::any_of(data, data + logits.numel(), [](const float& value) {
+    return std::bit_cast<uint32_t>(value) == kUnwritten;
+  });
 }
 
 moec_error empty_error() {
@@ -193,7 +202,7 @@ at::Tensor InProcessExpert::forward_batch(const encoder::Features& rows) {
   const moec_exec how = exec(false);
   moec_error error = empty_error();
   check(library_->table().forward(object_, &how, &batch.view(), &out, &error), error, "forward");
-  if (logits.view(at::kInt).eq(static_cast<int32_t>(kUnwritten)).any().item<bool>()) {
+  if (any_unwritten(logits)) {
     throw Error("E_OUT_UNWRITTEN",
                 fmt::format("expert {}: forward() left elements of its [{}, {}] output unwritten",
                             escaped(setup_.name), rows.rows(), setup_.classes));

@@ -1,5 +1,8 @@
 #include "fusion/fusion.h"
 
+#include <ATen/core/grad_mode.h>
+
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <stdexcept>
@@ -16,18 +19,49 @@ at::Tensor long_tensor(const std::vector<int>& values) {
 }
 
 // Positions of the expert's classes within its space.
-at::Tensor positions(const ExpertLabels& expert, const LabelUnion& labels) {
-  return long_tensor(expert.columns) - labels.range(expert.space).offset;
+std::vector<int> positions(const ExpertLabels& expert, const LabelUnion& labels) {
+  std::vector<int> positions = expert.columns;
+  for (int& position : positions) position -= labels.range(expert.space).offset;
+  return positions;
+}
+
+// Whether `values` are plain numbers that nobody differentiates.
+bool is_plain(const at::Tensor& values) {
+  return values.scalar_type() == at::kFloat && values.is_cpu() &&
+         !(at::GradMode::is_enabled() && values.requires_grad());
+}
+
+// Adds g·p of one expert to the mixture [n, width] as operators would, number for number. For the
+// few numbers of a text their calls would cost more than these.
+void add_share(const at::Tensor& weights, int64_t expert, const at::Tensor& logits,
+               double temperature, const std::vector<int>& places, at::Tensor& mixture) {
+  const auto weight = weights.accessor<float, 2>();
+  bool asked = false;
+  for (int64_t row = 0; row < weight.size(0); ++row) asked = asked || weight[row][expert] != 0;
+  if (!asked) return;
+  const at::Tensor own = at::softmax(temperature == 1 ? logits : logits / temperature, -1);
+  const auto from = own.accessor<float, 2>();
+  auto to = mixture.accessor<float, 2>();
+  for (int64_t row = 0; row < weight.size(0); ++row) {
+    for (int64_t c = 0; c < from.size(1); ++c)
+      to[row][places[static_cast<size_t>(c)]] += from[row][c] * weight[row][expert];
+  }
 }
 
 // log Σ_e g_e·p_e, where expert e's probabilities stand in `places[e]` of `width` columns.
 at::Tensor log_mixture(const at::Tensor& weights, const std::vector<at::Tensor>& logits,
                        const std::vector<ExpertLabels>& experts,
-                       const std::vector<at::Tensor>& places, int64_t width) {
+                       const std::vector<std::vector<int>>& places, int64_t width) {
   at::Tensor p = at::zeros({weights.size(0), width}, weights.options());
+  const bool plain = is_plain(weights) && std::ranges::all_of(logits, is_plain);
   for (size_t e = 0; e < experts.size(); ++e) {
+    const auto column = static_cast<int64_t>(e);
+    if (plain) {
+      add_share(weights, column, logits[e], experts[e].temperature, places[e], p);
+      continue;
+    }
     const at::Tensor own = at::softmax(logits[e] / experts[e].temperature, -1);
-    p = p.index_add(1, places[e], own * weights.select(1, static_cast<int64_t>(e)).unsqueeze(1));
+    p = p.index_add(1, long_tensor(places[e]), own * weights.select(1, column).unsqueeze(1));
   }
   // The floor keeps the gradient finite if no selected expert knows the label.
   return p.clamp_min(1e-30).log();
@@ -38,7 +72,7 @@ at::Tensor paper(const at::Tensor& weights, const std::vector<at::Tensor>& logit
   at::Tensor fused = at::zeros({weights.size(0), labels.c_max()}, weights.options());
   for (size_t e = 0; e < experts.size(); ++e) {
     const at::Tensor share = weights.select(1, static_cast<int64_t>(e)).unsqueeze(1);
-    fused = fused.index_add(1, positions(experts[e], labels),
+    fused = fused.index_add(1, long_tensor(positions(experts[e], labels)),
                             logits[e] / experts[e].temperature * share);
   }
   return fused;
@@ -75,9 +109,9 @@ at::Tensor fuse(Mode mode, const at::Tensor& weights, const std::vector<at::Tens
                 const std::vector<ExpertLabels>& experts, const LabelUnion& labels) {
   if (mode == Mode::kPaper) return paper(weights, logits, experts, labels);
   if (mode == Mode::kLogitUnion) return logit_union(weights, logits, experts, labels);
-  std::vector<at::Tensor> places;
+  std::vector<std::vector<int>> places;
   for (const ExpertLabels& expert : experts) {
-    places.push_back(mode == Mode::kMasked ? positions(expert, labels) : label_columns(expert));
+    places.push_back(mode == Mode::kMasked ? positions(expert, labels) : expert.columns);
   }
   return log_mixture(weights, logits, experts, places,
                      mode == Mode::kMasked ? labels.c_max() : labels.size());

@@ -4,27 +4,58 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "base/error.h"
 
 namespace moecollab::pipeline {
 namespace {
 
-std::vector<int64_t> nonzero_rows(const at::Tensor& weights, int64_t expert) {
-  const at::Tensor rows = weights.select(1, expert).nonzero().flatten();
-  const int64_t* data = rows.const_data_ptr<int64_t>();
-  return {data, data + rows.numel()};
+// Loops over plain numbers, here and below: a lone text has a dozen of them per expert, and every
+// call of an operator would cost more than all of these.
+using Rows = std::vector<int64_t>;
+
+// Rows in which the weight is not 0, per expert.
+std::vector<Rows> routed_rows(const at::Tensor& weights) {
+  const auto weight = weights.accessor<float, 2>();
+  std::vector<Rows> routed(static_cast<size_t>(weight.size(1)));
+  for (int64_t row = 0; row < weight.size(0); ++row) {
+    for (int64_t e = 0; e < weight.size(1); ++e) {
+      if (weight[row][e] != 0) routed[static_cast<size_t>(e)].push_back(row);
+    }
+  }
+  return routed;
+}
+
+// 0 in all other rows.
+at::Tensor only_rows(const at::Tensor& logits, const Rows& rows) {
+  if (static_cast<int64_t>(rows.size()) == logits.size(0)) return logits;
+  at::Tensor kept = at::zeros(logits.sizes(), at::kFloat);
+  const auto from = logits.accessor<float, 2>();
+  auto to = kept.accessor<float, 2>();
+  for (const int64_t row : rows) {
+    for (int64_t c = 0; c < from.size(1); ++c) to[row][c] = from[row][c];
+  }
+  return kept;
 }
 
 // Rows that an expert answered with NaN or infinity lose that expert; the others share its weight.
 void mask_nonfinite(at::Tensor& logits, at::Tensor& weights, int64_t expert,
                     InstalledExpert& installed) {
-  const at::Tensor bad = logits.isfinite().all(1).logical_not();
-  const auto count = bad.sum().item<int64_t>();
-  if (count == 0) return;
-  installed.faults += count;
-  logits = logits.masked_fill(bad.unsqueeze(1), 0.0);
-  weights.select(1, expert).masked_fill_(bad, 0.0);
+  const auto logit = logits.accessor<float, 2>();
+  auto weight = weights.accessor<float, 2>();
+  Rows good;
+  for (int64_t row = 0; row < logit.size(0); ++row) {
+    bool finite = true;
+    for (int64_t c = 0; c < logit.size(1); ++c) finite = finite && std::isfinite(logit[row][c]);
+    if (finite) {
+      good.push_back(row);
+    } else {
+      ++installed.faults;
+      weight[row][expert] = 0;
+    }
+  }
+  logits = only_rows(logits, good);
 }
 
 }  // namespace
@@ -83,17 +114,16 @@ Answers Collaboration::answer(const encoder::Features& features, std::vector<Out
 std::vector<at::Tensor> Collaboration::ask(const encoder::Features& features,
                                            std::vector<Outputs>& known, at::Tensor& weights) {
   const std::string& nan_policy = pool_.registry().policy.nan;
-  const at::Tensor routed = weights.clone();
+  const std::vector<Rows> routed = routed_rows(weights);
   std::vector<at::Tensor> logits;
   for (size_t e = 0; e < experts().size(); ++e) {
     InstalledExpert& expert = *experts()[e];
-    const std::vector<int64_t> rows = nonzero_rows(routed, static_cast<int64_t>(e));
+    const Rows& rows = routed[e];
     const int64_t calls = expert.calls + static_cast<int64_t>(rows.size());
     complete(pool_, expert, features, rows, known[e]);
     expert.cached += calls - expert.calls;
     expert.calls = calls;
-    const at::Tensor asked = routed.select(1, static_cast<int64_t>(e)).ne(0).unsqueeze(1);
-    at::Tensor all = at::where(asked, known[e].logits, at::zeros({}, at::kFloat));
+    at::Tensor all = only_rows(known[e].logits, rows);
     if (nan_policy == "mask") mask_nonfinite(all, weights, static_cast<int64_t>(e), expert);
     logits.push_back(std::move(all));
   }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <iterator>
 #include <numeric>
 
@@ -33,6 +34,13 @@ at::Tensor keep(Pool& pool, const InstalledExpert& expert, const encoder::Featur
   std::vector<std::string_view> texts;
   for (const int64_t row : rows) texts.push_back(features.texts[static_cast<size_t>(row)]);
   return pool.options().cache->settle(output_key(pool, expert), {}, texts, logits);
+}
+
+// A loop: for the few numbers of a text, a call of an operator costs more than they.
+bool all_finite(const at::Tensor& values) {
+  const at::Tensor contiguous = values.contiguous();
+  const float* data = contiguous.const_data_ptr<float>();
+  return std::all_of(data, data + contiguous.numel(), [](float v) { return std::isfinite(v); });
 }
 
 // Nothing is known: every row must be asked for.
@@ -79,9 +87,13 @@ void complete(Pool& pool, InstalledExpert& expert, const encoder::Features& feat
     const std::span part =
         std::span(asked).subspan(first, std::min(kKeptTogether, asked.size() - first));
     const at::Tensor logits = ask_expert(expert, features, part, pool.registry().policy.nan);
-    const bool kept = are_cached(pool, expert) && logits.isfinite().all().item<bool>();
-    outputs.logits.index_copy_(0, encoder::index_tensor(part),
-                               kept ? keep(pool, expert, features, part, logits) : logits);
+    const bool kept = are_cached(pool, expert) && all_finite(logits);
+    at::Tensor settled = kept ? keep(pool, expert, features, part, logits) : logits;
+    if (static_cast<int64_t>(part.size()) == features.rows()) {
+      outputs.logits = std::move(settled);
+    } else {
+      outputs.logits.index_copy_(0, encoder::index_tensor(part), settled);
+    }
   }
 }
 
@@ -91,7 +103,7 @@ at::Tensor ask_expert(InstalledExpert& expert, const encoder::Features& features
   const at::Tensor output =
       all ? expert.expert->forward(features) : expert.expert->forward(features.select(rows));
   expert.calls += static_cast<int64_t>(rows.size());
-  if (nan_policy == "fail" && !output.isfinite().all().item<bool>()) {
+  if (nan_policy == "fail" && !all_finite(output)) {
     ++expert.faults;
     throw Error("E_OUT_NONFINITE",
                 fmt::format("expert {} answered with NaN or infinity", expert.name),

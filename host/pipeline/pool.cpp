@@ -1,5 +1,6 @@
 #include "pipeline/pool.h"
 
+#include <ATen/Parallel.h>
 #include <fmt/format.h>
 #include <moecollab/abi.h>
 #include <torch/headeronly/version.h>
@@ -45,6 +46,7 @@ Pool::Pool(const PoolOptions& options)
       registry_(registry::read_registry(options.registry)),
       lock_(registry::read_lock(options.registry)) {
   open_encoder();
+  std::future<void> loading = start_loading();
   candidates_ = registry::resolve(options_.registry, registry_, lock_);
   registry::check_label_spaces(registry_.label_spaces, candidates_);
   for (const registry::LabelSpace& space : registry_.label_spaces) {
@@ -53,7 +55,7 @@ Pool::Pool(const PoolOptions& options)
   for (registry::Candidate& candidate : candidates_) {
     if (candidate.state != registry::State::kManifestOk || !candidate.entry) continue;
     try {
-      admit(candidate);
+      admit(candidate, loading);
     } catch (const Error& error) {
       if (error.code() == "E_INTERRUPTED") throw;
       registry::refuse(candidate, registry::refusal_of(error));
@@ -65,6 +67,17 @@ Pool::Pool(const PoolOptions& options)
         labels_.columns(expert.labels.space, expert.package.manifest.task.labels);
   }
   if (!options_.tolerate_refused) apply_policy();
+  if (loading.valid()) loading.get();
+}
+
+// Its destructor waits, so an error meanwhile leaves no thread in the encoder. The thread touches
+// the model alone, the experts all the rest of the encoder.
+std::future<void> Pool::start_loading() {
+  if (!options_.load_encoder || encoder_ == nullptr) return {};
+  return std::async(std::launch::async, [this] {
+    at::set_num_threads(options_.compute.threads);  // OpenMP keeps the number per thread
+    encoder_->load();
+  });
 }
 
 void Pool::open_encoder() {
@@ -87,7 +100,7 @@ void Pool::open_encoder() {
   }
 }
 
-void Pool::admit(registry::Candidate& candidate) {
+void Pool::admit(registry::Candidate& candidate, std::future<void>& loading) {
   const registry::Package& package = *candidate.package;
   const std::vector<registry::Refusal> reasons =
       registry::check(package.manifest, host_facts(encoder_.get()));
@@ -109,6 +122,7 @@ void Pool::admit(registry::Candidate& candidate) {
   const registry::LockEntry* locked = lock_.find(candidate.name);
   const bool has_probe = package.manifest.files.contains(kProbeFile);
   if (has_probe && (options_.run_probes || locked == nullptr || locked->probe != now)) {
+    if (loading.valid()) loading.get();
     check_probe(package, *expert.expert, encoder_.get());
   }
   expert.probed = has_probe;

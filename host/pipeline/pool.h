@@ -1,6 +1,7 @@
 // The installed experts: a registry folder, opened for use.
 #pragma once
 
+#include <future>
 #include <memory>
 #include <optional>
 #include <string>
@@ -25,6 +26,9 @@ struct PoolOptions {
   Compute compute;
   int64_t batch_tokens = 384;
   std::shared_ptr<encoder::FeatureCache> cache;  // null: none
+  // Loads the model too, on a thread of its own while the experts are opened: for a run that needs
+  // it for certain.
+  bool load_encoder = false;
   bool run_probes = false;  // `experts verify`: probe vectors whatever the lock records
   // `experts list` and `inspect`: keep refused experts as candidates instead of throwing.
   bool tolerate_refused = false;
@@ -56,9 +60,10 @@ struct InstalledExpert {
 class Pool {
  public:
   // Reads the registry, its lock and its packages; writes only the cache. The model is loaded
-  // only if probe vectors need it. Throws E_REG_* for a registry or lock that cannot be used,
-  // E_ENCODER*, E_VOCAB or E_CONFIG for an encoder that cannot be used or is another than the
-  // registry's, a refused expert's own code as above (not with tolerate_refused), E_INTERRUPTED.
+  // only if the options ask for it or probe vectors need it. Throws E_REG_* for a registry or lock
+  // that cannot be used, E_ENCODER*, E_VOCAB or E_CONFIG for an encoder that cannot be used or is
+  // another than the registry's, a refused expert's own code as above (not with tolerate_refused),
+  // E_INTERRUPTED.
   explicit Pool(const PoolOptions& options);
 
   const registry::RegistryFile& registry() const { return registry_; }
@@ -83,7 +88,9 @@ class Pool {
 
  private:
   void open_encoder();
-  void admit(registry::Candidate& candidate);
+  std::future<void> start_loading();
+  // `loading`: the model's, to be waited for before the encoder is used.
+  void admit(registry::Candidate& candidate, std::future<void>& loading);
   void apply_policy() const;
 
   PoolOptions options_;

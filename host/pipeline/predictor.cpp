@@ -42,8 +42,9 @@ Predictor::~Predictor() {
   thread_.join();
 }
 
-std::future<std::vector<Prediction>> Predictor::submit(std::vector<std::string> texts) {
-  Request request{std::move(texts), {}};
+std::future<std::vector<Prediction>> Predictor::submit(std::vector<std::string> texts,
+                                                       bool may_share) {
+  Request request{std::move(texts), may_share, {}};
   std::future<std::vector<Prediction>> future = request.promise.get_future();
   {
     const std::lock_guard lock(mutex_);
@@ -51,6 +52,11 @@ std::future<std::vector<Prediction>> Predictor::submit(std::vector<std::string> 
   }
   changed_.notify_one();
   return future;
+}
+
+void Predictor::drop_waiting() {
+  const std::lock_guard lock(mutex_);
+  waiting_.clear();
 }
 
 void Predictor::run() {
@@ -67,9 +73,11 @@ std::vector<Predictor::Request> Predictor::next_batch() {
   std::vector<Request> batch;
   size_t texts = 0;
   while (!waiting_.empty()) {
-    texts += waiting_.front().texts.size();
-    if (!batch.empty() && texts > static_cast<size_t>(options_.batch)) break;
-    batch.push_back(std::move(waiting_.front()));
+    Request& next = waiting_.front();
+    texts += next.texts.size();
+    const bool fits = next.may_share && texts <= static_cast<size_t>(options_.batch);
+    if (!batch.empty() && !(fits && batch.back().may_share)) break;
+    batch.push_back(std::move(next));
     waiting_.pop_front();
   }
   return batch;

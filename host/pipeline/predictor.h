@@ -47,16 +47,21 @@ class Predictor {
   Predictor(const Predictor&) = delete;
   Predictor& operator=(const Predictor&) = delete;
 
-  // A prediction per text, in their order. Requests are answered first come, first served; small
-  // ones that wait together share a batch, and none is split. The future throws what answering
-  // threw, which all requests of the batch share. Thread-safe.
-  std::future<std::vector<Prediction>> submit(std::vector<std::string> texts);
+  // A prediction per text, in their order. Requests are answered first come, first served, at once
+  // if none is being answered; small ones that wait together share a batch unless `may_share` is
+  // false, and none is split. The future throws what answering threw, which all requests of the
+  // batch share. Thread-safe.
+  std::future<std::vector<Prediction>> submit(std::vector<std::string> texts,
+                                              bool may_share = true);
+  // Forgets the requests that wait: their futures throw std::future_error. Thread-safe.
+  void drop_waiting();
 
   const std::vector<std::string>& experts() const { return experts_; }
 
  private:
   struct Request {
     std::vector<std::string> texts;
+    bool may_share;
     std::promise<std::vector<Prediction>> promise;
   };
 

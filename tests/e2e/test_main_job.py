@@ -2,6 +2,7 @@
 import hashlib
 import json
 import math
+import select
 import signal
 import subprocess
 import time
@@ -161,6 +162,69 @@ class MainJob(EndToEnd):
         self.assertEqual(program.wait(), 0)
         program.stdout.close()
         self.assertEqual([a["text_id"] for a in answers], list(range(1, len(texts) + 1)))
+
+    def live(self, *options, source="-"):
+        """A predict whose pipes are open."""
+        process = subprocess.Popen([str(PROGRAM), "predict", str(source), "--quiet", "--registry", str(self.shared / "registry"), *map(str, options)],
+                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.addCleanup(lambda: [stream.close() for stream in (process.stdin, process.stdout, process.stderr)])
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        return process
+
+    def say(self, process, *texts):
+        process.stdin.write("".join(text + "\n" for text in texts).encode())
+        process.stdin.flush()
+
+    def answered(self, process):
+        return json.loads(process.stdout.readline())["line"]
+
+    def test_predict_holds_few_texts_back_only_if_told_to(self):
+        process = self.live("--batch", 2)
+        for line, text in enumerate(("a late goal", "the market fell"), 1):
+            self.say(process, text)
+            self.assertEqual(self.answered(process), line, "would block if it waited for a second text")
+        process.stdin.close()
+        self.assertEqual(process.wait(), 0)
+
+        process = self.live("--batch", 2, "--max-latency-ms", 60000)
+        self.say(process, "a late goal", "the market fell", "i could cry with joy")
+        self.assertEqual([self.answered(process) for _ in range(2)], [1, 2])
+        self.assertEqual(select.select([process.stdout], [], [], 1)[0], [], "the third was answered alone")
+        self.say(process, "a new drug")
+        self.assertEqual([self.answered(process) for _ in range(2)], [3, 4])
+        self.say(process, "the last one")
+        process.stdin.close()
+        self.assertEqual(self.answered(process), 5)
+        self.assertEqual(process.wait(), 0)
+
+    def test_an_interrupted_predict_has_answered_what_it_read(self):
+        for sent, status in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
+            process = self.live("--max-latency-ms", 60000)
+            self.say(process, "a late goal", "the market fell")
+            time.sleep(1)  # read, but held back
+            process.send_signal(sent)
+            answers, errors = process.stdout.read(), process.stderr.read()
+            self.assertEqual(process.wait(), status, errors)
+            self.assertEqual([json.loads(line)["line"] for line in answers.splitlines()], [1, 2])
+            self.assertIn(b"E_INTERRUPTED: interrupted; every line so far was answered", errors)
+
+    def test_an_interrupt_ends_a_predict_that_has_much_to_read(self):
+        texts = self.write("texts.txt", "the striker scored twice in the final of the cup\n" * 200000)
+        process = self.live("--format", "lines", source=texts)
+        self.assertEqual(self.answered(process), 1)
+        process.send_signal(signal.SIGINT)
+        answers, errors = process.stdout.read(), process.stderr.read()
+        self.assertEqual(process.wait(), 130, errors)
+        lines = [json.loads(line)["line"] for line in answers.splitlines()]
+        self.assertEqual(lines, list(range(2, len(lines) + 2)), "in order, and the last one is whole")
+
+    def test_a_strict_predict_answers_what_stands_before_the_bad_line(self):
+        lines = '{"text": "a late goal"}\n{"text": "the market fell"}\n{bad\n{"text": "never asked"}\n'
+        for batch in (1, 2, 128):
+            done = run("predict", "--strict", "--batch", batch, "--registry", self.shared / "registry", stdin=lines)
+            self.assertRefused(done, 3, "E_DATA", "stdin:3")
+            self.assertEqual([json.loads(line)["line"] for line in done.stdout.splitlines()], [1, 2])
 
     def test_encode_and_tokenize_agree_on_tokens(self):
         texts = self.write("t.jsonl", "".join(json.dumps({"text": t}) + "\n" for t in ("a short one", "and another, a little longer one")))

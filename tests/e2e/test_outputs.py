@@ -114,6 +114,18 @@ class Stderr(EndToEnd):
             self.assertEqual(self.redirected(how, "--version").returncode, 7, how)
         self.assertEqual(self.with_broken_pipe("stdout", "--version"), -signal.SIGPIPE)
 
+    def test_answers_that_nobody_takes_end_predict(self):
+        texts = self.write("texts.txt", "the striker scored twice in the final of the cup\n" * 100000)
+        predict = ["predict", "--format", "lines", "--quiet", "--registry", self.shared / "registry"]
+        self.assertEqual(self.with_broken_pipe("stdout", *predict, texts), -signal.SIGPIPE)
+        done = self.redirected(">/dev/full", *predict, texts)
+        self.assertRefused(done, 7, "E_WRITE")
+        with open("/dev/full", "w") as full, subprocess.Popen([str(PROGRAM), *map(str, predict)], stdin=subprocess.PIPE, stdout=full,
+                                                              stderr=subprocess.PIPE, text=True) as process:
+            process.stdin.write("a late goal\n")
+            process.stdin.flush()  # and stays open: nobody waits for its end
+            self.assertEqual(process.wait(timeout=60), 7, process.stderr.read())
+
     def test_eval_with_a_warning_gives_the_same_report(self):
         registry = self.registry()
         next(self.package(registry, "news-words").glob("lib*.so")).unlink()

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <map>
 #include <memory>
@@ -35,6 +36,7 @@ class TableExpert final : public experts::Expert {
   std::map<std::string, Row> answers;  // to single texts, instead of the one to every text
   bool probabilities = false;          // what the answers are, instead of logits
   bool fails = false;
+  std::function<void()> before_pass;
   std::vector<std::string> asked;  // every text so far
   int passes = 0;
 
@@ -44,6 +46,7 @@ class TableExpert final : public experts::Expert {
   }
   at::Tensor forward(const encoder::Features& rows) override {
     ++passes;
+    if (before_pass) before_pass();
     if (fails) throw Error("E_OUT", fmt::format("expert {}: out of order", name()));
     at::Tensor out = at::empty({rows.rows(), classes()}, at::kFloat);
     float* to = out.mutable_data_ptr<float>();

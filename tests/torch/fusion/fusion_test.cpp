@@ -120,6 +120,27 @@ TEST_F(TwoSpaces, GradientsInTheWeights) {
   }
 }
 
+// Without a gradient the mixture is computed by loops, with one by operators.
+TEST_F(TwoSpaces, ValuesAreTheSameWithAndWithoutAGradient) {
+  experts = {{0, {1, 0}, 0.7}, {1, {2, 3, 4}, 1.0}, {1, {4, 2, 3}, 1.3}};
+  for (const auto& [step, expert] : {std::pair{0.37, 0}, std::pair{1.91, 1}, std::pair{0.83, 2}}) {
+    const int64_t classes = expert == 0 ? 2 : 3;
+    if (logits.size() <= static_cast<size_t>(expert)) logits.emplace_back();
+    logits[static_cast<size_t>(expert)] =
+        at::sin(at::arange(40 * classes, at::kFloat) * step).mul(5).view({40, classes});
+  }
+  at::Tensor weights = at::softmax(at::cos(at::arange(120, at::kFloat)).mul(3).view({40, 3}), -1);
+  weights.select(1, 1).narrow(0, 0, 20).zero_();
+  weights.select(1, 2).zero_();  // an expert that no text asks
+  for (const Mode mode : {Mode::kMixture, Mode::kMasked}) {
+    const at::Tensor plain = fuse(mode, weights, logits, experts, labels);
+    const at::Tensor watched =
+        fuse(mode, weights.clone().requires_grad_(true), logits, experts, labels);
+    EXPECT_TRUE(watched.requires_grad());
+    EXPECT_TRUE(plain.equal(watched.detach())) << name(mode);
+  }
+}
+
 TEST(FusionMode, NamesRoundTripAndUnknownOnesNameTheNearest) {
   for (const Mode mode : {Mode::kPaper, Mode::kMasked, Mode::kMixture, Mode::kLogitUnion})
     EXPECT_EQ(parse_mode(name(mode)), mode);

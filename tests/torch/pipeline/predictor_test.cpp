@@ -147,6 +147,70 @@ TEST_F(ToyPredictorTest, ALargeRequestIsNotSplit) {
   EXPECT_EQ(toy.expert(0).asked, texts);
 }
 
+// Holds the first pass of the critic until the test lets it go.
+struct BusyPredictorTest : ToyPredictorTest {
+  BusyPredictorTest() {
+    toy.expert(0).before_pass = [this] {
+      if (toy.expert(0).passes > 1) return;
+      begun.set_value();
+      released.get_future().wait();
+    };
+  }
+  std::vector<std::vector<std::string>> passes_of(
+      Predictor& predictor,
+      const std::vector<std::pair<std::vector<std::string>, bool>>& requests) {
+    std::vector<std::future<std::vector<Prediction>>> futures;
+    futures.push_back(predictor.submit({"first"}));
+    begun.get_future().wait();
+    for (const auto& [texts, may_share] : requests)
+      futures.push_back(predictor.submit(texts, may_share));
+    std::vector<std::vector<std::string>> passes;
+    size_t seen = 0;
+    auto& critic = toy.expert(0);
+    auto& fan = toy.expert(1);  // asked after the critic, so a pass is whole when it is asked
+    fan.before_pass = [&] {
+      passes.emplace_back(critic.asked.begin() + static_cast<ptrdiff_t>(seen), critic.asked.end());
+      seen = critic.asked.size();
+    };
+    released.set_value();
+    for (size_t i = 0; i < futures.size(); ++i)
+      EXPECT_EQ(futures[i].get().size(), i == 0 ? 1 : requests[i - 1].first.size());
+    return passes;
+  }
+
+  std::promise<void> begun, released;
+};
+
+TEST_F(BusyPredictorTest, WhatWaitsTogetherSharesABatch) {
+  Collaboration asked = collaboration();
+  Predictor predictor(asked, {.batch = 3});
+  const std::vector<std::vector<std::string>> expected = {{"first"}, {"a", "b", "c"}, {"d", "e"}};
+  EXPECT_EQ(passes_of(predictor, {{{"a"}, true}, {{"b", "c"}, true}, {{"d"}, true}, {{"e"}, true}}),
+            expected);
+}
+
+TEST_F(BusyPredictorTest, ARequestThatMayNotShareIsABatch) {
+  Collaboration asked = collaboration();
+  Predictor predictor(asked, {.batch = 9});
+  const std::vector<std::vector<std::string>> expected = {{"first"}, {"a"}, {"b"}, {"c", "d"}};
+  EXPECT_EQ(passes_of(predictor, {{{"a"}, true}, {{"b"}, false}, {{"c"}, true}, {{"d"}, true}}),
+            expected);
+}
+
+TEST_F(BusyPredictorTest, WhatIsDroppedIsNotAnswered) {
+  Collaboration asked = collaboration();
+  Predictor predictor(asked, {});
+  auto first = predictor.submit({"first"});
+  begun.get_future().wait();
+  auto second = predictor.submit({"second"});
+  predictor.drop_waiting();
+  released.set_value();
+  EXPECT_EQ(first.get().size(), 1U);
+  EXPECT_THROW(second.get(), std::future_error);
+  EXPECT_THAT(toy.expert(0).asked, ::testing::ElementsAre("first"));
+  EXPECT_EQ(predictor.submit({"third"}).get().size(), 1U);
+}
+
 TEST_F(ToyPredictorTest, AnErrorReachesWhoAskedAndTheThreadContinues) {
   Collaboration asked = collaboration();
   Predictor predictor(asked, {});

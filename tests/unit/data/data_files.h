@@ -13,7 +13,7 @@
 
 namespace moecollab::data {
 
-class DataFiles : public testing::Test {
+class DataFiles : public ::testing::Test {
  protected:
   fs::path write(const fs::path& name, std::string_view bytes) const {
     const fs::path path = folder() / name;
@@ -43,7 +43,7 @@ template <typename Action>
 void expect_refused(Action&& action, const std::string& code, const std::string& part) {
   const Error error = refusal_of(action);
   EXPECT_EQ(error.code(), code) << error.what();
-  EXPECT_THAT(error.what(), testing::HasSubstr(part));
+  EXPECT_THAT(error.what(), ::testing::HasSubstr(part));
 }
 
 }  // namespace moecollab::data

@@ -2,13 +2,14 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-#include <array>
-#include <utility>
+#include <thread>
 
 #include "data/lines.h"
 #include "unit/data/data_files.h"
+#include "unit/data/stdin_pipe.h"
 
 namespace moecollab::data {
 namespace {
@@ -32,33 +33,6 @@ std::vector<std::string> all(TextSource& source) {
   EXPECT_FALSE(source.next().has_value()) << "the end is not the end";
   return items;
 }
-
-// A pipe whose reading end is standard input while it lives.
-class StdinPipe {
- public:
-  StdinPipe() : saved_(::dup(STDIN_FILENO)) {
-    std::array<int, 2> ends;
-    EXPECT_EQ(::pipe(ends.data()), 0);
-    EXPECT_EQ(::dup2(ends[0], STDIN_FILENO), STDIN_FILENO);
-    ::close(ends[0]);
-    writing_ = ends[1];
-  }
-  ~StdinPipe() {
-    close();
-    ::dup2(saved_, STDIN_FILENO);
-    ::close(saved_);
-  }
-  void write(std::string_view bytes) {
-    EXPECT_EQ(::write(writing_, bytes.data(), bytes.size()), static_cast<ssize_t>(bytes.size()));
-  }
-  void close() {
-    if (writing_ >= 0) ::close(std::exchange(writing_, -1));
-  }
-
- private:
-  int saved_;
-  int writing_ = -1;
-};
 
 class TextSourceTest : public DataFiles {
  protected:
@@ -282,6 +256,33 @@ TEST_F(TextSourceTest, NonBlockingStandardInputIsWaitedFor) {
   EXPECT_FALSE(source.ready(0));
   pipe.write("one\n");
   EXPECT_EQ(shown(*source.next()), "1 null one");
+}
+
+// Neither opening it nor looking whether it has something waits for its writer.
+TEST_F(TextSourceTest, NamedPipeIsOpenedBeforeItHasAWriter) {
+  const fs::path path = folder() / "pipe";
+  ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
+  TextSource source({path, write("b.txt", "two")});
+  EXPECT_FALSE(source.ready(1));
+  const int writing = ::open(path.c_str(), O_WRONLY);
+  EXPECT_FALSE(source.ready(0)) << "its writer has written nothing";
+  EXPECT_EQ(::write(writing, "one\nmore", 8), 8);
+  EXPECT_EQ(shown(*source.next()), "1 null one");
+  EXPECT_FALSE(source.ready(0));
+  ::close(writing);
+  EXPECT_THAT(all(source), ElementsAre("2 null more", "1 null two"));
+}
+
+TEST_F(TextSourceTest, NamedPipeWithoutAWriterHasNotEnded) {
+  const fs::path path = folder() / "pipe";
+  ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
+  TextSource source({path});
+  std::thread writer([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(30));
+    std::ofstream(path) << "one\n";
+  });
+  EXPECT_THAT(all(source), ElementsAre("1 null one"));
+  writer.join();
 }
 
 TEST_F(TextSourceTest, ReadyOpensTheNextFile) {

@@ -1,0 +1,102 @@
+// What one lone text costs beside the encoder's pass, stage by stage: bench_answer REGISTRY FILE
+// [THREADS]. Prints microseconds per text, the texts (lines) of FILE taken one at a time.
+#include <ATen/Parallel.h>
+#include <ATen/core/grad_mode.h>
+#include <fmt/format.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <map>
+
+#include "base/measure.h"
+#include "pipeline/predictor.h"
+
+namespace moecollab {
+namespace {
+
+std::vector<std::string> lines_of(const char* file) {
+  std::ifstream in(file);
+  std::vector<std::string> lines;
+  for (std::string line; std::getline(in, line);) lines.push_back(line);
+  return lines;
+}
+
+template <typename Call>
+double microseconds(const std::vector<std::string>& texts, const Call& call) {
+  for (size_t i = 0; i < std::min<size_t>(20, texts.size()); ++i) call(i);
+  double best = 1e30;
+  for (int round = 0; round < 5; ++round) {
+    const Stopwatch watch;
+    for (size_t i = 0; i < texts.size(); ++i) call(i);
+    best = std::min(best, watch.seconds() / static_cast<double>(texts.size()) * 1e6);
+  }
+  return best;
+}
+
+void show(const char* stage, double value) { fmt::print("{:<44} {:8.1f} µs\n", stage, value); }
+
+int run(const char* registry, const char* file, int threads) {
+  at::set_num_threads(threads);
+  const std::vector<std::string> texts = lines_of(file);
+  pipeline::PoolOptions options;
+  options.registry = registry;
+  options.compute.threads = threads;
+  pipeline::Pool pool(options);
+  const pipeline::GateFile file_of_gate = pipeline::read_gate(registry, {});
+  pipeline::Collaboration collaboration(pool, pipeline::open_gate(file_of_gate, pool),
+                                        fusion::Mode::kMixture, 0);
+  const auto view = [&](size_t i) { return std::vector<std::string_view>{texts[i]}; };
+  const at::NoGradGuard no_grad;
+
+  std::vector<encoder::Features> features;
+  for (size_t i = 0; i < texts.size(); ++i) {
+    const auto known = collaboration.recall_outputs(view(i));
+    features.push_back(pipeline::features_of(pool, view(i), collaboration.request(known)));
+  }
+  show("what is known, what is needed", microseconds(texts, [&](size_t i) {
+         collaboration.request(collaboration.recall_outputs(view(i)));
+       }));
+  const encoder::FeatureRequest request =
+      collaboration.request(collaboration.recall_outputs(view(0)));
+  const double encode =
+      microseconds(texts, [&](size_t i) { pipeline::features_of(pool, view(i), request); });
+  show("tokens and encoder", encode);
+  show("gate", microseconds(texts, [&](size_t i) {
+         gate::routing_weights(
+             collaboration.gate().router_logits(collaboration.gate().input(features[i])), 0);
+       }));
+  double all = 0;
+  for (pipeline::InstalledExpert& expert : pool.experts()) {
+    const double took = microseconds(texts, [&](size_t i) { expert.expert->forward(features[i]); });
+    show(fmt::format("  expert {}", expert.name).c_str(), took);
+    all += took;
+  }
+  show("experts", all);
+  std::vector<pipeline::Answers> answers;
+  for (size_t i = 0; i < texts.size(); ++i) {
+    auto known = collaboration.recall_outputs(view(i));
+    answers.push_back(collaboration.answer(features[i], known));
+  }
+  show("fusion", microseconds(texts, [&](size_t i) {
+         fusion::fuse(fusion::Mode::kMixture, answers[i].weights, answers[i].logits,
+                      collaboration.expert_labels(), pool.labels());
+       }));
+  show("gate, experts and fusion by answer()", microseconds(texts, [&](size_t i) {
+         auto known = collaboration.recall_outputs(view(i));
+         collaboration.answer(features[i], known);
+       }));
+  show("all by answer()", microseconds(texts, [&](size_t i) { collaboration.answer(view(i)); }));
+  pipeline::Predictor predictor(collaboration, {});
+  const double whole = microseconds(texts, [&](size_t i) { predictor.submit({texts[i]}).get(); });
+  show("all by a predictor", whole);
+  show("beside the encoder's pass", whole - encode);
+  return 0;
+}
+
+}  // namespace
+}  // namespace moecollab
+
+int main(int argc, char** argv) {
+  if (argc < 3) return 2;
+  return moecollab::run(argv[1], argv[2], argc > 3 ? std::atoi(argv[3]) : 2);
+}
