@@ -1,5 +1,6 @@
 #include "pipeline/gate_file.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "base/error.h"
