@@ -17,20 +17,17 @@ AdamW::AdamW(std::vector<Parameter> parameters, const AdamWOptions& options)
 void AdamW::step() {
   const at::NoGradGuard no_grad;
   ++steps_;
-  const double correction1 = 1 - std::pow(options_.beta1, static_cast<double>(steps_));
-  const double correction2 = 1 - std::pow(options_.beta2, static_cast<double>(steps_));
+  const at::Tensor steps = at::full({}, static_cast<double>(steps_), at::kFloat);
   for (size_t i = 0; i < parameters_.size(); ++i) {
     Parameter& p = parameters_[i];
     Moments& m = moments_[i];
-    const double lr = options_.lr * p.lr_scale;
-    if (p.decay) p.value.mul_(1 - lr * options_.weight_decay);
-    m.first.mul_(options_.beta1).add_(p.grad, 1 - options_.beta1);
-    m.second.mul_(options_.beta2).addcmul_(p.grad, p.grad, 1 - options_.beta2);
-    const at::Tensor scale = (m.second / correction2).sqrt_().add_(options_.eps);
     // At most what a float holds: a rate beyond that gives weights that are not finite, not a
     // throw.
-    const double rate = std::min<double>(lr / correction1, std::numeric_limits<float>::max());
-    p.value.addcdiv_(m.first, scale, -rate);
+    const double lr = std::min<double>(options_.lr * p.lr_scale, std::numeric_limits<float>::max());
+    // One pass over the memory; the same by single operations takes ten, and ten times as long.
+    at::_fused_adamw_({p.value}, {p.grad}, {m.first}, {m.second}, /*max_exp_avg_sqs=*/{}, {steps},
+                      lr, options_.beta1, options_.beta2, p.decay ? options_.weight_decay : 0,
+                      options_.eps, /*amsgrad=*/false, /*maximize=*/false);
     p.grad.zero_();
   }
 }

@@ -9,11 +9,13 @@
 #include <numeric>
 
 #include "bert_block.h"
+#include "dropout.h"
+#include "packing.h"
 
 namespace moecollab::deep_adapter {
 namespace {
 
-constexpr int64_t kPaddedTokens = 4096;  // of one pass: rows × longest row
+constexpr int64_t kTokens = 4096;        // of one pass
 constexpr float kHeadLearnsFaster = 10;  // than blocks that were trained before
 
 // Whether the host wants products in training in bf16; a host that does not say wants float32.
@@ -86,18 +88,16 @@ class DeepAdapter final : public TorchExpert {
   at::Tensor forward(const TorchBatch& in) override {
     BlockSettings settings = settings_;
     settings.dropout = in.training ? dropout_ : 0;
-    settings.bfloat16 = in.training && trains_in_bfloat16_;
+    settings.products = in.training && trains_in_bfloat16_ ? at::kBFloat16 : at::kFloat;
     const std::vector<int64_t> order = longest_first(in);
     std::vector<at::Tensor> parts;
     for (size_t first = 0; first < order.size();) {
-      const int64_t longest = std::max<int64_t>(1, length(in, order[first]));
-      const size_t count = std::min(
-          order.size() - first, static_cast<size_t>(std::max<int64_t>(1, kPaddedTokens / longest)));
+      const size_t end = end_of_pass(in, order, first);
       parts.push_back(logits(in,
                              {order.begin() + static_cast<ptrdiff_t>(first),
-                              order.begin() + static_cast<ptrdiff_t>(first + count)},
-                             longest, settings));
-      first += count;
+                              order.begin() + static_cast<ptrdiff_t>(end)},
+                             settings));
+      first = end;
     }
     // Back into the order of the batch.
     std::vector<int64_t> place(order.size());
@@ -157,27 +157,29 @@ class DeepAdapter final : public TorchExpert {
     return order;
   }
 
-  // Logits [rows, C] of some rows, padded to `longest` tokens.
-  at::Tensor logits(const TorchBatch& in, const std::vector<int64_t>& rows, int64_t longest,
+  // One row at least.
+  static size_t end_of_pass(const TorchBatch& in, const std::vector<int64_t>& order, size_t first) {
+    int64_t tokens = length(in, order[first]);
+    size_t end = first + 1;
+    while (end < order.size() && (tokens += length(in, order[end])) <= kTokens) ++end;
+    return end;
+  }
+
+  // Logits [rows, C] of some rows, the longest first.
+  at::Tensor logits(const TorchBatch& in, const std::vector<int64_t>& rows,
                     const BlockSettings& settings) const {
-    const auto n = static_cast<int64_t>(rows.size());
-    std::vector<int64_t> tokens(static_cast<size_t>(n * longest));
-    at::Tensor mask = at::zeros({n, 1, 1, longest}), share = at::zeros({n, longest, 1});
-    for (int64_t i = 0; i < n; ++i) {
-      const int64_t first = in.raw->row_offsets[rows[static_cast<size_t>(i)]],
-                    count = length(in, rows[static_cast<size_t>(i)]);
-      // A padded place repeats the row's first token; the mask keeps it out of all that counts.
-      for (int64_t t = 0; t < longest; ++t)
-        tokens[static_cast<size_t>(i * longest + t)] = first + (t < count ? t : 0);
-      share[i].narrow(0, 0, count).fill_(1.0 / static_cast<double>(count));
-      mask[i].narrow(2, count, longest - count).fill_(-std::numeric_limits<float>::infinity());
+    std::vector<int64_t> lengths, tokens;
+    for (const int64_t row : rows) {
+      lengths.push_back(length(in, row));
+      for (int64_t t = 0; t < lengths.back(); ++t) tokens.push_back(in.raw->row_offsets[row] + t);
     }
-    const bool padded = length(in, rows.back()) < longest;
-    Padded state{
-        in.hidden[0].index_select(0, at::tensor(tokens, at::kLong)).view({n, longest, hidden_}),
-        padded ? mask : at::Tensor()};
-    for (const BertBlock& block : blocks_) state.x = block(state, settings, in.generator);
-    const at::Tensor pooled = dropout((state.x * share).sum(1), settings.dropout, in.generator);
+    const auto packing = c10::make_intrusive<Packing>(std::move(lengths));
+    // Rows that no text owns repeat one.
+    tokens.resize(static_cast<size_t>(packing->rows), tokens.front());
+    at::Tensor state = in.hidden[0].index_select(0, at::tensor(tokens, at::kLong));
+    for (const BertBlock& block : blocks_) state = block(state, packing, settings, in.generator);
+    const at::Tensor pooled =
+        dropout(mean_per_text(state, packing), settings.dropout, in.generator);
     return at::linear(pooled, *head_weight_, *head_bias_);
   }
 
