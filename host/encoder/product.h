@@ -28,7 +28,7 @@ class Product {
   static int64_t bytes(int64_t out, int64_t in, Precision precision);
 
   int64_t tiles() const { return tiles_; }  // of kTile output channels, the last filled with zeros
-  // [tiles() · kTile]: zeros where there is no channel.
+  // [tiles() · kTile]: zeros after the last channel.
   const float* bias() const { return bias_.data(); }
 
   // Channels [tile · kTile, + kTile) of the rows [row, row + out.rows): float32, without the bias.

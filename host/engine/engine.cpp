@@ -3,8 +3,11 @@
 #include <ATen/Parallel.h>
 #include <ATen/Version.h>
 #include <fmt/format.h>
+#include <malloc.h>
 #include <moecollab/abi.h>
 #include <torch/headeronly/version.h>
+
+#include <limits>
 
 #include "base/compute.h"
 #include "base/version.h"
@@ -13,8 +16,16 @@
 namespace moecollab::engine {
 namespace {
 
+// Training makes and frees tensors of the same sizes in every step. By default malloc maps each
+// large one and unmaps it again, and the kernel clears all its pages again.
+void keep_freed_memory() {
+  ::mallopt(M_MMAP_THRESHOLD, 1 << 30);
+  ::mallopt(M_TRIM_THRESHOLD, std::numeric_limits<int>::max());
+}
+
 class TorchEngine final : public Engine {
  public:
+  TorchEngine() { keep_freed_memory(); }
   Json train_expert(const TrainExpertOptions& options, const RunContext& context) override {
     return run_train_expert(options, context);
   }
