@@ -1,5 +1,7 @@
 """tools/same_results.py: two folders of results are equal, or the first thing that differs is named."""
+import array
 import hashlib
+import json
 import os
 import pathlib
 import re
@@ -144,3 +146,30 @@ class SameResults(EndToEnd):
                 done = self.drive(*arguments)
                 self.assertEqual(done.returncode, status, done.stderr)
                 self.assertIn(fragment, done.stderr)
+
+    def test_within_tolerance_labels_that_move_are_listed(self):
+        def write(folder, features, labels):
+            header = json.dumps({"pooled": {"dtype": "F32", "shape": [len(features)], "data_offsets": [0, 4 * len(features)]}}).encode()
+            (folder / "features.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + array.array("f", features).tobytes())
+            (folder / "predictions.jsonl").write_text("".join(
+                json.dumps({"text_id": n, "label": label, "label_space": "films", "probability": 0.5, "alternatives": [{"probability": 0.4}]}) + "\n"
+                for n, label in enumerate(labels)))
+
+        def compared():
+            return subprocess.run([sys.executable, ROOT / "tools" / "same_results.py", "--tolerance", self.folder / "a", self.b], capture_output=True, text=True)
+        labels = ["good"] * 1000
+        write(self.folder / "a", [0.5, 0.25], labels)
+        for features, moved, status, fragment in (([0.50005, 0.25], 1, 0, "text 0: good (0.500000, then 0.400000), now bad"), ([0.5, 0.25], 2, 1, "998 of 1000"),
+                                                  ([0.5002, 0.25], 0, 1, "differ by at most 0.0002"), ([0.5], 0, 1, "2 and 1 features")):
+            write(self.b, features, ["bad"] * moved + labels[moved:])
+            done = compared()
+            self.assertEqual((done.returncode, done.stderr), (status, ""), done.stdout)
+            self.assertIn(fragment, done.stdout)
+
+    def test_the_driver_opens_what_the_old_program_trained(self):
+        write_data(self.folder / "data")
+        shutil.rmtree(self.folder / "data" / "music")
+        write_encoder(self.folder / "encoder", positions=256)
+        done = self.drive("--tolerance", PROGRAM, PROGRAM, self.folder / "data", KINDS="lexical", THREADS="1", MOECOLLAB_ENCODER=str(self.folder / "encoder"))
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertIn("features differ by at most 0;", done.stdout)
