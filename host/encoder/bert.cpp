@@ -24,6 +24,23 @@ int64_t packed_bytes(const BertConfig& c, Precision precision) {
   return c.layers * bytes;
 }
 
+float* floats(const Operand& rows, int64_t row, int64_t column) {
+  return static_cast<float*>(rows.at(row, column));
+}
+
+// Each tile of the product of the first `rows` rows, to `use`(first row, first column, tile). All
+// rows pass a tile of weights before the next, so that the weights come from memory once.
+template <typename Use>
+void for_each_tile(const Product& product, const Operand& x, int64_t rows, float* tile, Use use) {
+  for (int64_t n = 0; n < product.tiles(); ++n) {
+    for (int64_t row = 0; row < rows; row += kTile) {
+      const int64_t real = std::min(kTile, rows - row);
+      product.multiply(x, row, n, {tile, rounded_up(real, kRowGroup)});
+      use(row, n * kTile, Tile{tile, real});
+    }
+  }
+}
+
 }  // namespace
 
 // Buffers that no other pass uses meanwhile.
@@ -51,28 +68,6 @@ class Bert::Lease {
   const Bert& bert_;
   std::unique_ptr<PassBuffers> buffers_;
 };
-
-namespace {
-
-float* floats(const Operand& rows, int64_t row, int64_t column) {
-  return static_cast<float*>(rows.at(row, column));
-}
-
-// Each tile of the product of rows [row, row + rows), to `use`(first row, first column, tile). All
-// rows pass a tile of weights before the next, so that the weights come from memory once.
-template <typename Use>
-void for_each_tile(const Product& product, const Operand& x, int64_t row, int64_t rows, float* tile,
-                   Use use) {
-  for (int64_t n = 0; n < product.tiles(); ++n) {
-    for (int64_t m = row; m < row + rows; m += kTile) {
-      const int64_t real = std::min(kTile, row + rows - m);
-      product.multiply(x, m, n, {tile, rounded_up(real, kRowGroup)});
-      use(m, n * kTile, Tile{tile, real});
-    }
-  }
-}
-
-}  // namespace
 
 Bert::~Bert() = default;
 
@@ -140,29 +135,29 @@ void Bert::embed(std::span<const int32_t> ids, std::span<const int32_t> lengths,
       for (int64_t c = 0; c < hidden; ++c) x[c] = word[c] + position[c];
     }
   }
-  normalise(embedding_norm_, 0, b.tokens, b);
+  normalise(embedding_norm_, b);
 }
 
-void Bert::normalise(const Norm& norm, int64_t row, int64_t rows, PassBuffers& b) const {
-  kernels_.layer_norm(floats(b.x, row, 0), b.x.stride, rows, config_.hidden,
+void Bert::normalise(const Norm& norm, PassBuffers& b) const {
+  kernels_.layer_norm(floats(b.x, 0, 0), b.x.stride, b.tokens, config_.hidden,
                       norm.weight.const_data_ptr<float>(), norm.bias.const_data_ptr<float>(),
-                      static_cast<float>(config_.ln_eps), b.x_operand.from(row));
+                      static_cast<float>(config_.ln_eps), b.x_operand);
 }
 
 void Bert::run(const Block& block, std::span<const int32_t> lengths, PassBuffers& b) const {
-  for_each_tile(block.qkv, b.x_operand, 0, b.tokens, b.tile,
+  for_each_tile(block.qkv, b.x_operand, b.tokens, b.tile,
                 [&](int64_t row, int64_t column, const Tile& tile) {
                   kernels_.activate(Activation::kNone, tile, block.qkv.bias() + column,
                                     b.qkv.numbers, b.qkv.at(row, column), b.qkv.stride);
                 });
   attend(lengths, b);
-  for_each_tile(block.attention_out, b.context_operand, 0, b.tokens, b.tile,
+  for_each_tile(block.attention_out, b.context_operand, b.tokens, b.tile,
                 [&](int64_t row, int64_t column, const Tile& tile) {
                   kernels_.add_residual(tile, block.attention_out.bias() + column,
                                         floats(b.x, row, column), b.x.stride);
                 });
-  normalise(block.attention_norm, 0, b.tokens, b);
-  feed_forward(block, 0, b.tokens, b);
+  normalise(block.attention_norm, b);
+  feed_forward(block, b);
 }
 
 void Bert::attend(std::span<const int32_t> lengths, PassBuffers& b) const {
@@ -190,24 +185,24 @@ void Bert::attend(std::span<const int32_t> lengths, PassBuffers& b) const {
                      b.context_operand);
 }
 
-void Bert::feed_forward(const Block& block, int64_t row, int64_t rows, PassBuffers& b) const {
+void Bert::feed_forward(const Block& block, PassBuffers& b) const {
   const Operand& inner = b.inner_operand;
   // uint8 needs the whole row for its scale, so it is made of float32 afterwards.
   const Operand& made = inner.numbers == Numbers::kUint8 ? b.inner : inner;
-  for_each_tile(block.up, b.x_operand, row, rows, b.tile,
-                [&](int64_t m, int64_t column, const Tile& tile) {
+  for_each_tile(block.up, b.x_operand, b.tokens, b.tile,
+                [&](int64_t row, int64_t column, const Tile& tile) {
                   kernels_.activate(activation_, tile, block.up.bias() + column, made.numbers,
-                                    made.at(m, column), made.stride);
+                                    made.at(row, column), made.stride);
                 });
   if (inner.numbers == Numbers::kUint8) {
-    kernels_.convert(floats(b.inner, row, 0), b.inner.stride, rows, config_.intermediate,
-                     inner.from(row));
+    kernels_.convert(floats(b.inner, 0, 0), b.inner.stride, b.tokens, config_.intermediate, inner);
   }
-  for_each_tile(
-      block.down, inner, row, rows, b.tile, [&](int64_t m, int64_t column, const Tile& tile) {
-        kernels_.add_residual(tile, block.down.bias() + column, floats(b.x, m, column), b.x.stride);
-      });
-  normalise(block.output_norm, row, rows, b);
+  for_each_tile(block.down, inner, b.tokens, b.tile,
+                [&](int64_t row, int64_t column, const Tile& tile) {
+                  kernels_.add_residual(tile, block.down.bias() + column, floats(b.x, row, column),
+                                        b.x.stride);
+                });
+  normalise(block.output_norm, b);
 }
 
 }  // namespace moecollab::encoder

@@ -61,8 +61,8 @@ class Bert {
   void embed(std::span<const int32_t> ids, std::span<const int32_t> lengths, PassBuffers& b) const;
   void run(const Block& block, std::span<const int32_t> lengths, PassBuffers& b) const;
   void attend(std::span<const int32_t> lengths, PassBuffers& b) const;
-  void feed_forward(const Block& block, int64_t row, int64_t rows, PassBuffers& b) const;
-  void normalise(const Norm& norm, int64_t row, int64_t rows, PassBuffers& b) const;
+  void feed_forward(const Block& block, PassBuffers& b) const;
+  void normalise(const Norm& norm, PassBuffers& b) const;
 
   BertConfig config_;
   Precision precision_;

@@ -38,11 +38,6 @@ struct Operand {
   void* at(int64_t row, int64_t column) const {
     return static_cast<char*>(values) + (row * stride + column) * size_of(numbers);
   }
-  // The rows from `row` on.
-  Operand from(int64_t row) const {
-    const int64_t scaled = numbers == Numbers::kUint8 ? row : 0;
-    return {numbers, at(row, 0), stride, scales + scaled, offsets + scaled};
-  }
 };
 
 // A result of a product, [rows, kTile] without gaps.
