@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 #include <sched.h>
 
+#include <algorithm>
 #include <cstdlib>
+#include <fstream>
 
 #include "base/error.h"
 #include "base/strings.h"
@@ -35,6 +37,22 @@ const char* name(Precision precision) {
   return "";
 }
 
+std::optional<Precision> find_precision(std::string_view text) {
+  const auto* const found =
+      std::find_if(kPrecisions.begin(), kPrecisions.end(),
+                   [&](Precision precision) { return text == name(precision); });
+  return found == kPrecisions.end() ? std::nullopt : std::optional(*found);
+}
+
+std::string cpu_model() {
+  std::ifstream file("/proc/cpuinfo");
+  for (std::string line; std::getline(file, line);) {
+    const size_t colon = line.find(": ");
+    if (line.starts_with("model name") && colon != std::string::npos) return line.substr(colon + 2);
+  }
+  return "unknown";
+}
+
 int usable_cores() {
   cpu_set_t set;
   CPU_ZERO(&set);
@@ -56,16 +74,15 @@ Device resolve_device(std::string_view asked) {
 }
 
 Precision resolve_precision(std::string_view asked) {
-  for (const Precision precision : {Precision::kFp32, Precision::kBf16, Precision::kInt8}) {
-    if (asked != name(precision)) continue;
-    if (cpu_has(precision)) return precision;
+  if (const std::optional<Precision> precision = find_precision(asked)) {
+    if (cpu_has(*precision)) return *precision;
     throw Error("E_CONFIG",
                 fmt::format("this CPU does not multiply {} numbers: it lacks {}", asked,
-                            precision == Precision::kBf16 ? "AVX512_BF16" : "AVX512_VNNI"),
+                            *precision == Precision::kBf16 ? "AVX512_BF16" : "AVX512_VNNI"),
                 "use --precision fp32, or another machine");
   }
   throw Error("E_CONFIG", fmt::format("precision {} is not in this version", escaped(asked, 40)),
-              "use --precision fp32, bf16 or int8");
+              "use --precision auto, fp32, bf16 or int8");
 }
 
 Precision parse_precision(std::string_view text, std::string_view what) {

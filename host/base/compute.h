@@ -1,6 +1,7 @@
 // Where, in what numbers and on how many threads a run computes.
 #pragma once
 
+#include <array>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -11,9 +12,12 @@ enum class Device { kCpu };
 // The numbers of products; sums, norms and parameters are float32 in all. int8 is of the encoder
 // only.
 enum class Precision { kFp32, kBf16, kInt8 };
+inline constexpr std::array kPrecisions = {Precision::kFp32, Precision::kBf16, Precision::kInt8};
 
 const char* name(Device device);
 const char* name(Precision precision);
+// That of the name; nullopt if there is none.
+std::optional<Precision> find_precision(std::string_view name);
 
 // Raised whenever a change of the host's kernels moves a bit of what they give for equal input:
 // what was cached or probed before is then computed again.
@@ -21,6 +25,8 @@ inline constexpr int kKernelRevision = 2;
 
 // The cores that this process may use.
 int usable_cores();
+// What the CPU calls itself; "unknown" if the system does not say.
+std::string cpu_model();
 
 // Resolved once from what was asked for, and handed to all that computes.
 struct Compute {

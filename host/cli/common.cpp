@@ -57,10 +57,13 @@ void add_common(CLI::App& verb, Program& program, engine::CommonOptions& options
   verb.add_option_function<std::string>(
           "--precision",
           [&options](const std::string& asked) {
-            options.compute.precision = resolve_precision(asked);
+            options.auto_precision = asked == "auto";
+            options.compute.precision =
+                options.auto_precision ? Precision::kFp32 : resolve_precision(asked);
           },
-          "Numbers that it computes with")
-      ->type_name("fp32|bf16|int8")
+          "Numbers that the encoder computes with; auto: the fastest whose record allows it (eval, "
+          "predict), else fp32; what learns takes fp32 only")
+      ->type_name("auto|fp32|bf16|int8")
       ->default_str(name(options.compute.precision))
       ->group(kCommonGroup);
   add_output(verb, program);

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "cli/require.h"
 #include "cli/verb.h"
+#include "evaluation/precision_comparison.h"
 #include "evaluation/report.h"
 
 namespace moecollab::cli {
@@ -35,6 +36,12 @@ struct Outputs {
     }
   }
 };
+
+std::string report_text(const Json& report) {
+  std::string text = evaluation::terminal_table(report);
+  if (report.contains("precision")) text += "\n" + evaluation::precision_text(report["precision"]);
+  return text;
+}
 
 }  // namespace
 
@@ -68,7 +75,10 @@ void add_eval(Program& program) {
       outputs->require_writable_now();
       options->command = program.command;
       const Json report = open_engine().eval(*options, program.context());
-      print_result(program, report, evaluation::terminal_table(report));
+      print_result(program, report, report_text(report));
+      if (report.contains("precision"))
+        program.context().log.note(
+            fmt::format("wrote {}", report["precision"]["file"].get<std::string>()));
       outputs->write(report, program.context().log);
       for (const Requirement& requirement : requirements) requirement.check(report);
       return 0;

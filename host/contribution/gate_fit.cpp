@@ -47,6 +47,7 @@ pipeline::GateFile gate_file(pipeline::Pool& pool, const std::vector<data::Datas
   pipeline::GateFile file;
   file.gate = fit.gate;
   file.encoder_fingerprint = pool.encoder()->fingerprint();
+  file.precision = pool.options().compute.precision;
   for (size_t e = 0; e < inputs.labels.size(); ++e) {
     const pipeline::InstalledExpert& expert = pool.experts()[e];
     const registry::Manifest& manifest = expert.package.manifest;

@@ -4,6 +4,7 @@
 #include "base/strings.h"
 #include "contribution/candidate_judgement.h"
 #include "contribution/judgement.h"
+#include "engine/precision.h"
 #include "engine/session.h"
 #include "engine/verbs.h"
 #include "registry/registry_file.h"
@@ -39,6 +40,7 @@ void require_pool(pipeline::Pool& pool) {
 
 Json run_admit(const AdmitOptions& options, const RunContext& context) {
   prepare(options);
+  require_fp32(options, context.log);
   contribution::check(options.admission);
   const registry::PackageFolder folder(options.package);
   const registry::Package package = registry::open_package(folder.path());

@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "base/measure.h"
+#include "engine/precision.h"
 #include "engine/session.h"
 #include "engine/verbs.h"
 #include "pipeline/collaboration.h"
@@ -80,6 +81,7 @@ Json bench_expert(pipeline::Pool& pool, pipeline::InstalledExpert& expert,
 
 Json run_bench(const BenchOptions& options, const RunContext& context) {
   prepare(options);
+  note_auto(options, context.log);
   if (options.texts < 1)
     throw Error("E_CONFIG", fmt::format("texts is {}, expected at least 1", options.texts));
   pipeline::Pool pool(pool_options(options, context, /*cached=*/false));

@@ -6,6 +6,7 @@
 #include "data/text_source.h"
 #include "encoder/encoder.h"
 #include "encoder/tensor_io.h"
+#include "engine/precision.h"
 #include "engine/session.h"
 #include "engine/verbs.h"
 
@@ -41,6 +42,7 @@ std::vector<std::string> read_texts(const EncodeOptions& options, Log log) {
 
 Json run_encode(const EncodeOptions& options, const RunContext& context) {
   prepare(options);
+  note_auto(options, context.log);
   require_writable(options.output);
   const std::vector<std::string> texts = read_texts(options, context.log);
   const std::vector<std::string_view> views(texts.begin(), texts.end());

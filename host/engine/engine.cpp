@@ -23,6 +23,14 @@ void keep_freed_memory() {
   ::mallopt(M_TRIM_THRESHOLD, std::numeric_limits<int>::max());
 }
 
+// Those that this CPU multiplies in.
+std::vector<std::string> precisions() {
+  std::vector<std::string> names;
+  for (const Precision precision : kPrecisions)
+    if (cpu_has(precision)) names.emplace_back(name(precision));
+  return names;
+}
+
 class TorchEngine final : public Engine {
  public:
   TorchEngine() { keep_freed_memory(); }
@@ -76,6 +84,7 @@ class TorchEngine final : public Engine {
             {"libtorch", TORCH_VERSION},
             {"abi", fmt::format("{}.{}", MOEC_ABI_MAJOR, MOEC_ABI_MINOR)},
             {"cpu_capability", at::get_cpu_capability()},
+            {"precisions", precisions()},
             {"training_precision", name(resolve_training_precision("auto"))},
             {"threads", at::get_num_threads()},
             {"device", name(options.compute.device)}};

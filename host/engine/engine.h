@@ -46,7 +46,9 @@ class Engine {
   // Throws E_LOCK if another process uses the folder.
   virtual Json sweep(const SweepOptions& options, const RunContext& context) = 0;
   // Evaluates the collaboration on labelled texts. Returns the report (docs/report.md) and writes
-  // no file but the cache. Throws E_DATA_CHANGED if a data file changes meanwhile.
+  // no file but the cache and, if asked for another precision than the gate's, the registry's
+  // record of it: then the report has it as "precision". Throws E_DATA_CHANGED if a data file
+  // changes meanwhile.
   virtual Json eval(const EvalOptions& options, const RunContext& context) = 0;
   // Answers texts as they come. Calls `emit` on this thread with one JSON line per text or bad
   // line, in order, and with an empty one after each batch (a good time to flush). Returns
@@ -74,7 +76,7 @@ class Engine {
   virtual Json experts_verify(const CommonOptions& options, const RunContext& context,
                               const std::string& name) = 0;
 
-  // Returns versions, CPU capability, precision, threads and device, for doctor.
+  // Returns versions, CPU capability, precisions, threads and device, for doctor.
   virtual Json facts(const RunOptions& options) = 0;
   // Returns folder, fingerprint and sizes of an encoder; the model is not loaded.
   virtual Json encoder_facts(const WhereOptions& options) = 0;

@@ -1,8 +1,11 @@
 #include "contribution/deep_baseline.h"
+#include "engine/precision.h"
+#include "engine/precision_trial.h"
 #include "engine/session.h"
 #include "engine/verbs.h"
 #include "evaluation/evaluate.h"
 #include "evaluation/histories.h"
+#include "evaluation/report.h"
 #include "pipeline/collaboration.h"
 #include "registry/layout.h"
 #include "training/held_out_file.h"
@@ -44,6 +47,24 @@ std::vector<std::string> names_of(const std::vector<pipeline::InstalledExpert*>&
   return names;
 }
 
+struct Opening {
+  EvalOptions options;
+  pipeline::OtherPrecision other;
+};
+
+// In the precision that auto comes to; one that is asked for is on trial, and needs no record.
+Opening opening_of(const EvalOptions& options, Log log) {
+  if (is_trial(options)) {
+    require_writable_parts(options.registry, {registry::kPrecisionFolder});
+    return {options, pipeline::OtherPrecision::kPermitted};
+  }
+  Opening opening{options, {}};
+  const AnsweringPrecision found = answering_precision(options, options.fusion, options.top_k, log);
+  opening.options.compute.precision = found.precision;
+  opening.other = found.other;
+  return opening;
+}
+
 }  // namespace
 
 Json run_eval(const EvalOptions& options, const RunContext& context) {
@@ -51,11 +72,13 @@ Json run_eval(const EvalOptions& options, const RunContext& context) {
   if (options.top_k) check_top_k(options.registry, *options.top_k);
   const std::vector<data::Dataset> datasets =
       read_datasets(with_registry(options.data, options.registry), "test-else-dev", context.log);
-  pipeline::Pool pool(pool_options(options, context));
+  const Opening opening = opening_of(options, context.log);
+  pipeline::Pool pool(pool_options(opening.options, context));
   pool.require_experts();
   const LoadedGate gate = load_gate(options.registry, options.fusion, options.top_k, context.log);
-  pipeline::Collaboration collaboration(pool, pipeline::open_gate(gate.file, pool), gate.fusion,
-                                        gate.top_k);
+  pipeline::Collaboration collaboration(
+      pool, pipeline::open_gate(gate.file, pool, {}, opening.other), gate.fusion, gate.top_k);
+  const bool trial = is_trial(options) && gate.file.precision != options.compute.precision;
 
   CollectingLog notes(context.log);
   evaluation::EvaluationContext about;
@@ -67,7 +90,10 @@ Json run_eval(const EvalOptions& options, const RunContext& context) {
       evaluation::read_training(options.registry, names_of(collaboration.experts()), notes);
   about.seen = seen_texts(options, collaboration.experts());
   warn_about_seen(about.seen, datasets, notes.log());
-  Json report = evaluation::evaluate(collaboration, gate.file, datasets, about, notes);
+  const evaluation::Figures figures =
+      evaluation::evaluate(collaboration, gate.file, datasets, about, notes);
+  Json report = evaluation::report_json(figures);
+  if (trial) report["precision"] = try_precision(options, gate, datasets, figures, context);
   for (const data::Dataset& dataset : datasets) data::require_unchanged(dataset);
   return report;
 }

@@ -83,7 +83,7 @@ Json run_experts_add(const CommonOptions& options, const RunContext& context,
     labels.add({package.manifest.task.label_space, package.manifest.task.labels},
                package.manifest.task.partial, "the package");
     const auto expert = pipeline::instantiate(package, pool.encoder(), open.compute, context);
-    probed = pipeline::check_probe(package, *expert, pool.encoder());
+    probed = pipeline::check_probe(package, *expert, pool.probe_encoder());
   }
   contribution::install(options.registry, package, name, context.log);
   contribution::refresh_lock(pool_options(options, context, /*cached=*/false));

@@ -1,4 +1,5 @@
 #include "contribution/gate_growth.h"
+#include "engine/precision.h"
 #include "engine/session.h"
 #include "engine/verbs.h"
 
@@ -6,6 +7,7 @@ namespace moecollab::engine {
 
 Json run_grow(const GrowOptions& options, const RunContext& context) {
   prepare(options);
+  require_fp32(options, context.log);
   contribution::check(options.growth);
   pipeline::Pool pool(pool_options(options, context));
   pool.require_experts();

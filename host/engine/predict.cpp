@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "engine/precision.h"
 #include "engine/session.h"
 #include "engine/verbs.h"
 #include "pipeline/answer_stream.h"
@@ -49,13 +50,16 @@ Json run_predict(const PredictOptions& options, const RunContext& context,
   }
   if (options.top_k) check_top_k(options.registry, *options.top_k);
   data::TextSource source(options.files, options.reading, context.log);
+  const AnsweringPrecision precision =
+      answering_precision(options, options.fusion, options.top_k, context.log);
   pipeline::PoolOptions opening = pool_options(options, context, /*cached=*/false);
   opening.load_encoder = true;
+  opening.compute.precision = precision.precision;
   pipeline::Pool pool(opening);
   pool.require_experts();
   const LoadedGate gate = load_gate(options.registry, options.fusion, options.top_k, context.log);
-  pipeline::Collaboration collaboration(pool, pipeline::open_gate(gate.file, pool), gate.fusion,
-                                        gate.top_k);
+  pipeline::Collaboration collaboration(
+      pool, pipeline::open_gate(gate.file, pool, {}, precision.other), gate.fusion, gate.top_k);
   pipeline::Predictor predictor(collaboration, {.batch = options.batch,
                                                 .unknown_entropy = pipeline::unknown_entropy(
                                                     gate.file, options.unknown_risk)});

@@ -2,6 +2,7 @@
 #include "base/file_lock.h"
 #include "base/measure.h"
 #include "data/hold_out.h"
+#include "engine/precision.h"
 #include "engine/session.h"
 #include "engine/verbs.h"
 #include "evaluation/sweep_report.h"
@@ -31,6 +32,7 @@ Json run_sweep(const SweepOptions& options, const RunContext& context) {
   const std::vector<training::SweepPoint> points =
       training::sweep_grid(options.lambdas1, options.lambdas2);
   prepare(options);
+  require_fp32(options, context.log);
   training::GateTrainingOptions settings = options.gate;
   settings.seed = options.seed;
   training::validate(settings);

@@ -1,5 +1,6 @@
 #include "base/error.h"
 #include "contribution/deep_baseline.h"
+#include "engine/precision.h"
 #include "engine/session.h"
 #include "engine/verbs.h"
 #include "registry/lock.h"
@@ -65,6 +66,7 @@ Json train_deep(const TrainBaselineOptions& options, const RunContext& context) 
 
 Json run_train_baseline(const TrainBaselineOptions& options, const RunContext& context) {
   prepare(options);
+  require_fp32(options, context.log);
   require_writable_parts(
       options.registry,
       {registry::kBaselinesFolder, registry::kCheckpointsFolder, registry::kHistoryFolder});

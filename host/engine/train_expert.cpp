@@ -2,6 +2,7 @@
 #include "contribution/install.h"
 #include "contribution/trained_expert.h"
 #include "data/domain_name.h"
+#include "engine/precision.h"
 #include "engine/session.h"
 #include "engine/verbs.h"
 
@@ -9,6 +10,7 @@ namespace moecollab::engine {
 
 Json run_train_expert(const TrainExpertOptions& options, const RunContext& context) {
   prepare(options);
+  require_fp32(options, context.log);
   contribution::ExpertOptions asked = options.expert;
   asked.seed = options.seed;
   asked.domain = data::domain_name(asked.domain, "`" + escaped(asked.domain, 80) + "`");

@@ -1,5 +1,6 @@
 #include "contribution/gate_fit.h"
 #include "data/hold_out.h"
+#include "engine/precision.h"
 #include "engine/session.h"
 #include "engine/verbs.h"
 
@@ -23,6 +24,7 @@ Json calibration_json(const contribution::FittedGate& fitted) {
 
 Json run_train_gate(const TrainGateOptions& options, const RunContext& context) {
   prepare(options);
+  require_fp32(options, context.log);
   training::GateTrainingOptions settings = options.gate;
   settings.seed = options.seed;
   training::validate(settings);

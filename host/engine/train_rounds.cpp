@@ -1,5 +1,6 @@
 #include "contribution/alternation.h"
 #include "contribution/gate_fit.h"
+#include "engine/precision.h"
 #include "engine/session.h"
 #include "engine/verbs.h"
 
@@ -25,6 +26,7 @@ Json run_train_rounds(const TrainRoundsOptions& options, const RunContext& conte
   alternation.seed = options.seed;
   contribution::validate(alternation);
   prepare(options);
+  require_fp32(options, context.log);
   const training::GateTrainingOptions settings = gate_settings(options, context.log);
   check_top_k(options.registry, settings.top_k);
   require_writable_parts(options.registry,

@@ -99,9 +99,11 @@ ProvenanceFigures provenance_figures(const pipeline::Pool& pool, const Evaluatio
   return figures;
 }
 
-Figures collect(pipeline::Collaboration& collaboration, const pipeline::GateFile& gate,
-                const std::vector<data::Dataset>& datasets, EvaluationContext& context,
-                const CollectingLog& notes) {
+}  // namespace
+
+Figures evaluate(pipeline::Collaboration& collaboration, const pipeline::GateFile& gate,
+                 const std::vector<data::Dataset>& datasets, EvaluationContext& context,
+                 const CollectingLog& notes) {
   Figures figures;
   const Stopwatch watch;
   for (const data::Dataset& dataset : datasets) {
@@ -127,14 +129,6 @@ Figures collect(pipeline::Collaboration& collaboration, const pipeline::GateFile
   figures.notes = notes.texts();
   figures.provenance = provenance_figures(pool, context);
   return figures;
-}
-
-}  // namespace
-
-Json evaluate(pipeline::Collaboration& collaboration, const pipeline::GateFile& gate,
-              const std::vector<data::Dataset>& datasets, EvaluationContext& context,
-              const CollectingLog& notes) {
-  return report_json(collect(collaboration, gate, datasets, context, notes));
 }
 
 }  // namespace moecollab::evaluation

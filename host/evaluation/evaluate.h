@@ -24,12 +24,12 @@ struct EvaluationContext {
   Json training = nullptr;  // training_json() of the registry's histories
 };
 
-// Evaluates on each domain's texts and gives the report ("moecollab.report/1", report.h); what this
-// version does not compute, or could not, is null. `notes` says why, as far as it was said before;
+// Evaluates on each domain's texts and gives the figures that the report is made from; what this
+// version does not compute, or could not, is empty. `notes` says why, as far as it was said before;
 // why figures of the texts are null is added. `gate` is the file that the collaboration was made
 // from.
-Json evaluate(pipeline::Collaboration& collaboration, const pipeline::GateFile& gate,
-              const std::vector<data::Dataset>& datasets, EvaluationContext& context,
-              const CollectingLog& notes);
+Figures evaluate(pipeline::Collaboration& collaboration, const pipeline::GateFile& gate,
+                 const std::vector<data::Dataset>& datasets, EvaluationContext& context,
+                 const CollectingLog& notes);
 
 }  // namespace moecollab::evaluation

@@ -50,9 +50,7 @@ Json report_json(const Figures& figures, const Sections& sections) {
   return report;
 }
 
-std::string terminal_table(const Json& report) {
-  require_report(report);
-  const Table table = headline_table(report);
+std::string terminal_text(const Table& table) {
   const Lines lines = terminal_cells(table);
   std::vector<size_t> widths(table.columns.size());
   for (const auto& line : lines) {
@@ -70,6 +68,11 @@ std::string terminal_table(const Json& report) {
     out += text + "\n";
   }
   return out;
+}
+
+std::string terminal_table(const Json& report) {
+  require_report(report);
+  return terminal_text(headline_table(report));
 }
 
 }  // namespace moecollab::evaluation

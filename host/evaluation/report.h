@@ -7,11 +7,15 @@
 
 #include "base/json.h"
 #include "evaluation/report_sections.h"
+#include "evaluation/table.h"
 
 namespace moecollab::evaluation {
 
 // The document of `eval --report`: "schema", then each section's key in the order of the list.
 Json report_json(const Figures& figures, const Sections& sections = report_sections());
+
+// Any table, aligned, one line per row, ending in a newline.
+std::string terminal_text(const Table& table);
 
 // The headline table, aligned, one line per row, ending in a newline.
 std::string terminal_table(const Json& report);

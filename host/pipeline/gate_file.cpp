@@ -190,6 +190,7 @@ void write_gate(const fs::path& registry, const GateFile& file) {
   const Json document = {
       {"schema", 1},
       {"encoder", file.encoder_fingerprint},
+      {"precision", name(file.precision)},
       {"gate", g.is_mlp() ? "mlp" : "linear"},
       {"fusion", fusion::name(file.fusion)},
       {"top_k", file.top_k},
@@ -220,7 +221,12 @@ GateFile read_gate(const fs::path& registry, Log log) {
     fields.fail("schema", "is not 1, the one that this version reads", kRefit);
   GateFile file;
   file.encoder_fingerprint = fields.required<std::string>("encoder");
-  // Gates written before there was a choice are linear.
+  // Gates written before there was a choice were fitted in fp32, and are linear.
+  if (const auto word = fields.optional<std::string>("precision")) {
+    const std::optional<Precision> precision = find_precision(*word);
+    if (!precision) fields.fail("precision", "is not fp32, bf16 or int8", kRefit);
+    file.precision = *precision;
+  }
   const std::string kind = fields.value_or<std::string>("gate", "linear");
   if (kind != "linear" && kind != "mlp") fields.fail("gate", "is not linear or mlp", kRefit);
   file.fusion =

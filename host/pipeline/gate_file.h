@@ -31,6 +31,7 @@ struct GateFile {
   gate::Gate gate;
   std::vector<GateRow> rows;
   std::string encoder_fingerprint;
+  Precision precision = Precision::kFp32;  // of the features that it was fitted on
   fusion::Mode fusion = fusion::Mode::kMixture;
   int64_t top_k = 0;  // experts asked per text; 0: all
   gate::ObjectiveOptions objective;

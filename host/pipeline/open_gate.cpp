@@ -20,6 +20,15 @@ void require_same_encoder(const GateFile& file, const Pool& pool) {
               kRefit);
 }
 
+void require_same_precision(const GateFile& file, const Pool& pool) {
+  const Precision precision = pool.options().compute.precision;
+  if (precision == file.precision) return;
+  throw Error("E_GATE",
+              fmt::format("the gate was fitted in {}, asked for is {}", name(file.precision),
+                          name(precision)),
+              fmt::format("use --precision {}, or {}", name(file.precision), kRefit));
+}
+
 // The row's expert; nullptr if it is not ready.
 InstalledExpert* find_expert(const GateRow& row, Pool& pool) {
   const auto it = std::find_if(pool.experts().begin(), pool.experts().end(),
@@ -47,8 +56,10 @@ void find_unrouted(Pool& pool, std::span<const std::string> growing, RoutedGate&
 
 }  // namespace
 
-RoutedGate open_gate(const GateFile& file, Pool& pool, std::span<const std::string> growing) {
+RoutedGate open_gate(const GateFile& file, Pool& pool, std::span<const std::string> growing,
+                     OtherPrecision other) {
   require_same_encoder(file, pool);
+  if (other == OtherPrecision::kRefused) require_same_precision(file, pool);
   RoutedGate routed;
   std::vector<int64_t> kept;
   for (size_t i = 0; i < file.rows.size(); ++i) {

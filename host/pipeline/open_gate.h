@@ -20,9 +20,14 @@ struct RoutedGate {
   std::vector<std::string> unrouted;  // experts that are ready, have no row and so take no part
 };
 
+// What becomes of a gate that was fitted in another precision than the pool computes in.
+enum class OtherPrecision { kRefused, kPermitted };
+
 // Changes neither. Dropped rows and unrouted experts are warned about, but for those that `growing`
 // names, which are about to get a row. Throws E_GATE for another encoder than the gate's, an expert
-// whose package is another than its row's, or if no expert of the gate is ready.
-RoutedGate open_gate(const GateFile& file, Pool& pool, std::span<const std::string> growing = {});
+// whose package is another than its row's, another precision unless it is permitted, or if no
+// expert of the gate is ready.
+RoutedGate open_gate(const GateFile& file, Pool& pool, std::span<const std::string> growing = {},
+                     OtherPrecision other = OtherPrecision::kRefused);
 
 }  // namespace moecollab::pipeline

@@ -14,6 +14,14 @@
 #include "registry/registry_file.h"
 
 namespace moecollab::pipeline {
+namespace {
+
+Compute in_fp32(Compute compute) {
+  compute.precision = Precision::kFp32;
+  return compute;
+}
+
+}  // namespace
 
 registry::HostFacts host_facts(const encoder::Encoder* encoder) {
   registry::HostFacts facts;
@@ -100,6 +108,16 @@ void Pool::open_encoder() {
   }
 }
 
+encoder::Encoder* Pool::probe_encoder() {
+  const Compute compute = in_fp32(options_.compute);
+  if (encoder_ == nullptr || compute.precision == options_.compute.precision) return encoder_.get();
+  if (probe_encoder_ == nullptr) {
+    probe_encoder_ = std::make_unique<encoder::Encoder>(encoder_->settings(), compute,
+                                                        options_.batch_tokens, nullptr, context());
+  }
+  return probe_encoder_.get();
+}
+
 void Pool::admit(registry::Candidate& candidate, std::future<void>& loading) {
   const registry::Package& package = *candidate.package;
   const std::vector<registry::Refusal> reasons =
@@ -118,12 +136,12 @@ void Pool::admit(registry::Candidate& candidate, std::future<void>& loading) {
       {}};
   const registry::ProbeRecord now = {package.manifest_sha256,
                                      encoder_ ? encoder_->fingerprint() : "",
-                                     engine_version(options_.compute)};
+                                     engine_version(in_fp32(options_.compute))};
   const registry::LockEntry* locked = lock_.find(candidate.name);
   const bool has_probe = package.manifest.files.contains(kProbeFile);
   if (has_probe && (options_.run_probes || locked == nullptr || locked->probe != now)) {
     if (loading.valid()) loading.get();
-    check_probe(package, *expert.expert, encoder_.get());
+    check_probe(package, *expert.expert, probe_encoder());
   }
   expert.probed = has_probe;
   if (has_probe) expert.probe = now;

@@ -76,6 +76,8 @@ class Pool {
   // Null if the registry states none.
   encoder::Encoder* encoder() { return encoder_.get(); }
   const encoder::Encoder* encoder() const { return encoder_.get(); }
+  // The same in fp32, as probe vectors are; made if the pool computes in another precision.
+  encoder::Encoder* probe_encoder();
   const PoolOptions& options() const { return options_; }
   const RunContext& context() const { return options_.context; }
 
@@ -97,6 +99,7 @@ class Pool {
   registry::RegistryFile registry_;
   registry::Lock lock_;
   std::unique_ptr<encoder::Encoder> encoder_;
+  std::unique_ptr<encoder::Encoder> probe_encoder_;  // null until it is needed
   std::vector<registry::Candidate> candidates_;
   std::vector<InstalledExpert> experts_;
   fusion::LabelUnion labels_;

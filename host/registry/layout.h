@@ -15,6 +15,7 @@ inline constexpr const char* kGateFolder = "gate";
 inline constexpr const char* kHeldOutFolder = "heldout";
 inline constexpr const char* kCheckpointsFolder = "checkpoints";
 inline constexpr const char* kBaselinesFolder = "baselines";
+inline constexpr const char* kPrecisionFolder = "precision";
 
 // Held by who changes the folder.
 inline fs::path change_lock(const fs::path& registry) { return registry / ".lock"; }
@@ -39,6 +40,11 @@ inline fs::path held_out_file(const fs::path& registry, const std::string& packa
 // The verdict over a candidate.
 inline fs::path admission_file(const fs::path& registry, const std::string& package_sha256) {
   return registry / "admission" / (package_sha256 + ".json");
+}
+// What computing in a precision does to the answers, on a class of CPUs.
+inline fs::path precision_file(const fs::path& registry, const std::string& precision,
+                               const std::string& cpu_class) {
+  return registry / kPrecisionFolder / (precision + "-" + cpu_class + ".json");
 }
 // An epoch per line of an expert's training.
 inline fs::path expert_history(const fs::path& registry, const std::string& name) {

@@ -41,6 +41,12 @@ TEST_F(OpenGateTest, AllRowsWithTheirExpertsAtTheirTemperatures) {
   EXPECT_THAT(said.texts(), IsEmpty());
 }
 
+TEST_F(OpenGateTest, AnotherPrecisionThanThePoolsIsRefusedUnlessItIsPermitted) {
+  file.precision = Precision::kInt8;
+  EXPECT_EQ(code_of(file), "E_GATE");
+  EXPECT_EQ(open_gate(file, pool, {}, OtherPrecision::kPermitted).experts.size(), 2U);
+}
+
 TEST_F(OpenGateTest, NeitherFileNorPoolIsChanged) {
   file.rows[0].name = "gone";
   const at::Tensor weight = file.gate.weight.clone();

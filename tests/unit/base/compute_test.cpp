@@ -53,6 +53,18 @@ TEST(Compute, IdentityOfTheFirstKernelsIsThatOfOldRecords) {
   EXPECT_GE(usable_cores(), 1);
 }
 
+TEST(Compute, EveryPrecisionIsFoundByItsName) {
+  for (const Precision precision : kPrecisions)
+    EXPECT_EQ(find_precision(name(precision)), precision);
+  EXPECT_EQ(find_precision("auto"), std::nullopt);
+  EXPECT_EQ(find_precision(""), std::nullopt);
+}
+
+TEST(Compute, TheCpuHasAName) {
+  EXPECT_FALSE(cpu_model().empty());
+  EXPECT_EQ(cpu_model().find('\n'), std::string::npos);
+}
+
 TEST(Compute, WhatThisVersionDoesNotComputeWithIsRefused) {
   EXPECT_EQ(resolve_device("auto"), Device::kCpu);
   EXPECT_EQ(resolve_device("cpu"), Device::kCpu);
