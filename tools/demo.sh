@@ -25,9 +25,10 @@ options_for() {  # KIND DOMAIN
   esac
 }
 
-# Temperatures lower the held-out loss of the gate when experts are as sure of themselves as deep ones.
+# Temperatures lower the held-out loss of the gate when experts are as sure of themselves as deep ones,
+# and each of these costs an encoder's blocks per text: only those that the answer needs are asked.
 gate_options() {
-  case $kinds in *deep-adapter*) echo --calibrate ;; esac
+  case $kinds in *deep-adapter*) echo --calibrate --top-k auto ;; esac
 }
 
 # What the result depends on, a line each, so that a change can be named.

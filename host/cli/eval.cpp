@@ -54,8 +54,8 @@ void add_eval(Program& program) {
                "moecollab eval --data-dir samples/data --report report.json --html report.html "
                "--registry build/demo/registry");
   add_fusion(verb, options->fusion, "mixture|logit-union|masked|paper");
-  verb.add_option("--top-k", options->top_k,
-                  "Experts run for a text; 0: all (default: the gate's)");
+  refuse_auto(verb.add_option("--top-k", options->top_k,
+                              "Experts run for a text; 0: all (default: the gate's)"));
   verb.add_option("--report", outputs->json, "Write the report as JSON")->type_name("FILE");
   verb.add_option("--html", outputs->html, "Write the report as one HTML page")->type_name("FILE");
   verb.add_option("--markdown", outputs->markdown, "Write the report's tables as Markdown")

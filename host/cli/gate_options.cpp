@@ -1,3 +1,6 @@
+#include <charconv>
+
+#include "base/strings.h"
 #include "cli/verb.h"
 
 namespace moecollab::cli {
@@ -42,7 +45,40 @@ void add_objective(CLI::App& verb, training::GateTrainingOptions& options) {
       ->capture_default_str();
 }
 
+int64_t parse_top_k(const std::string& word) {
+  int64_t k = 0;
+  const char* end = word.data() + word.size();
+  if (const auto [stop, error] = std::from_chars(word.data(), end, k);
+      error != std::errc() || stop != end) {
+    throw Error("E_CONFIG", fmt::format("--top-k is \"{}\", expected a whole number or auto",
+                                        escaped(word, 40)));
+  }
+  return k;
+}
+
 }  // namespace
+
+void add_top_k_or_auto(CLI::App& verb, training::GateTrainingOptions& options) {
+  verb.add_option_function<std::string>(
+          "--top-k",
+          [&options](const std::string& word) {
+            options.choose_top_k = word == "auto";
+            options.top_k = options.choose_top_k ? 0 : parse_top_k(word);
+          },
+          "Experts run for a text; 0: all; auto: the fewest whose held-out accuracy is within 0.1 "
+          "points of that of all")
+      ->type_name("N|auto")
+      ->default_str("0");
+}
+
+void refuse_auto(CLI::Option* top_k) {
+  top_k->check([](const std::string& word) -> std::string {
+    if (word != "auto") return "";
+    throw Error("E_CONFIG",
+                "--top-k auto is for train-gate alone, which chooses k on held-out training texts",
+                "fit the gate with `moecollab train-gate --top-k auto`, or give a number here");
+  });
+}
 
 void add_gate_fit(CLI::App& verb, training::GateTrainingOptions& options) {
   verb.add_option_function<std::string>(
@@ -51,8 +87,6 @@ void add_gate_fit(CLI::App& verb, training::GateTrainingOptions& options) {
           "How the experts' answers become one")
       ->type_name("mixture|logit-union|masked|paper")
       ->default_str(std::string(name(options.fusion)));
-  verb.add_option("--top-k", options.top_k, "Experts run for a text; 0: all")
-      ->capture_default_str();
   add_word(verb, "--gate", options.gate, training::parse_gate_kind, "linear|mlp",
            "linear, or mlp: one hidden layer");
   verb.add_option("--gate-hidden", options.hidden, "Units of the mlp gate's hidden layer")

@@ -17,8 +17,8 @@ void add_predict(Program& program) {
                   "JSONL, CSV, TSV or plain lines; - is standard input (the default)")
       ->type_name("FILE");
   add_fusion(verb, options->fusion, "mixture|logit-union");
-  verb.add_option("--top-k", options->top_k,
-                  "Experts run for a text; 0: all (default: the gate's)");
+  refuse_auto(verb.add_option("--top-k", options->top_k,
+                              "Experts run for a text; 0: all (default: the gate's)"));
   verb.add_option(
           "--max-latency-ms", options->max_latency_ms,
           "How long fewer texts than --batch wait for more, in milliseconds; 0: not at all, "

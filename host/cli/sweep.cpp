@@ -21,6 +21,8 @@ void add_sweep(Program& program) {
                   "Folder of points.jsonl, sweep.json, sweep.csv and sweep.html; finished points "
                   "found there are not fitted again (default: REGISTRY/sweep)")
       ->type_name("FOLDER");
+  refuse_auto(verb.add_option("--top-k", options->gate.top_k, "Experts run for a text; 0: all")
+                  ->capture_default_str());
   add_gate_fit(verb, options->gate);
   learns_from_data(verb, program, options, [&program](const auto& o) {
     const Json result = open_engine().sweep(o, program.context());

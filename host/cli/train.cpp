@@ -22,13 +22,23 @@ std::string expert_text(const Json& r) {
                      r["label_space"].get<std::string>(), r["epochs"].get<int>(), accuracy);
 }
 
-std::string gate_text(const Json& r) {
+std::string choice_text(const Json& choice) {
+  if (choice.is_null()) return "";
+  const auto k = choice["k"].get<size_t>();
+  const auto accuracy = choice["accuracy"].get<std::vector<double>>();
   return fmt::format(
+      "top-k auto: {} of {} experts; held-out accuracy {:.4f} against {:.4f} with all\n", k,
+      accuracy.size(), accuracy.at(k - 1), accuracy.back());
+}
+
+std::string gate_text(const Json& r) {
+  const std::string fitted = fmt::format(
       "gate over {} experts fitted on {} held-out texts in {:.1f} s ({} fusion): task loss {:.4f}; "
       "{} encoder passes, {} cached\n",
       r["experts"].get<int64_t>(), r["texts"].get<int64_t>(), r["fit_seconds"].get<double>(),
       r["fusion"].get<std::string>(), r["task_loss"].get<double>(),
       r["encoder_forwards"].get<int64_t>(), r["cache_hits"].get<int64_t>());
+  return fitted + choice_text(r["top_k_auto"]);
 }
 
 // Flags of train-expert that are read when all arguments are known.
@@ -177,6 +187,7 @@ void add_train_gate(Program& program) {
   verb.add_option("--lambda2", options->gate.objective.lambda2,
                   "Weight of the balance term of eq 3")
       ->capture_default_str();
+  add_top_k_or_auto(verb, options->gate);
   add_gate_fit(verb, options->gate);
   verb.add_option("--keep-replay", options->gate.keep_replay,
                   "Texts of each domain whose features, labels and logits are kept for `grow`")

@@ -46,8 +46,13 @@ void add_cache(CLI::App& verb, engine::WhereOptions& options);
 void add_data(CLI::App& verb, data::DataOptions& options);
 // --format, --quoting, and the columns of texts; with `labels` those of labels too.
 void add_reading(CLI::App& verb, data::Reading& reading, bool labels);
-// Everything that a fit of the gate takes but --lambda1 and --lambda2.
+// Everything that a fit of the gate takes but --lambda1, --lambda2 and --top-k.
 void add_gate_fit(CLI::App& verb, training::GateTrainingOptions& options);
+
+// --top-k of train-gate, a number or `auto`.
+void add_top_k_or_auto(CLI::App& verb, training::GateTrainingOptions& options);
+// Refuses `auto` for the --top-k of any other verb, and says where it belongs.
+void refuse_auto(CLI::Option* top_k);
 
 // --fusion, one of `words` ("mixture|logit-union"); the gate's unless given.
 void add_fusion(CLI::App& verb, std::optional<fusion::Mode>& mode, const std::string& words);

@@ -1,7 +1,11 @@
 #include "contribution/gate_fit.h"
 
+#include <fmt/format.h>
+
+#include "base/error.h"
 #include "base/measure.h"
 #include "contribution/install.h"
+#include "pipeline/collaboration.h"
 #include "training/gate_history.h"
 #include "training/gate_inputs.h"
 #include "training/replay_file.h"
@@ -59,6 +63,37 @@ pipeline::GateFile gate_file(pipeline::Pool& pool, const std::vector<data::Datas
   return file;
 }
 
+// What `--top-k auto` compares must be answers to texts that experts have not seen: one that has
+// would look good enough alone.
+void require_honest(const training::GateInputs& inputs) {
+  const std::vector<int64_t>& seen = inputs.data.held_out.seen;
+  for (size_t e = 0; e < seen.size(); ++e) {
+    if (seen[e] == 0) continue;
+    throw Error(
+        "E_CONFIG",
+        fmt::format("--top-k auto without held-out logits: expert {} has none for {} of the "
+                    "{} held-out texts, which are of its own domain, so it may have trained "
+                    "on them",
+                    inputs.experts[e], seen[e], inputs.data.held_out.rows()),
+        "give a number with --top-k, disable that expert, or train it here with "
+        "`moecollab train-expert`, which keeps its held-out logits");
+  }
+}
+
+training::TopKChoice choose_top_k(pipeline::Pool& pool, const training::GateInputs& inputs,
+                                  const training::GateProblem& problem, int32_t epochs) {
+  const training::TopKChoice choice = training::choose_top_k(
+      problem,
+      training::cross_fitted_router_logits(problem, inputs.options, epochs, pool.context()),
+      pipeline::weight_caps(pool.registry(), inputs.experts));
+  if (const auto stated = pool.registry().gate.top_k; stated && *stated != choice.top_k) {
+    pool.context().log.note(
+        fmt::format("registry.toml says top_k = {} in [gate]: that counts, not the chosen {}",
+                    *stated, choice.top_k));
+  }
+  return choice;
+}
+
 // What `grow` needs of these domains when their data is gone. Returns the file's SHA-256, or ""
 // if nothing is kept; rows kept of an earlier gate go.
 std::string keep_replay(pipeline::Pool& pool, const training::GateInputs& inputs) {
@@ -87,12 +122,17 @@ FittedGate fit_and_write_gate(pipeline::Pool& pool, const std::vector<data::Data
   const RunContext& context = pool.context();
   const fs::path& registry = pool.options().registry;
   const training::GateInputs inputs = training::collect_gate_inputs(pool, datasets, settings);
+  if (settings.choose_top_k) require_honest(inputs);
   const Stopwatch watch;
-  training::GateFit fit = training::fit_gate(inputs.problem(context.log), inputs.options, context);
+  const training::GateProblem problem = inputs.problem(context.log);
+  training::GateFit fit = training::fit_gate(problem, inputs.options, context);
+  std::optional<training::TopKChoice> choice;
+  if (settings.choose_top_k) choice = choose_top_k(pool, inputs, problem, fit.epochs);
   FittedGate fitted;
   fitted.seconds = watch.seconds();
   fitted.file = gate_file(pool, datasets, inputs, fit);
   fitted.record = record_of(inputs, fit);
+  fitted.record.top_k_choice = std::move(choice);
   fitted.calibration = inputs.calibration;
   for (const data::Dataset& dataset : datasets) data::require_unchanged(dataset);
   const FileLock lock = lock_registry(registry, context.log);

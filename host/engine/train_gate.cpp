@@ -20,6 +20,11 @@ Json calibration_json(const contribution::FittedGate& fitted) {
   return json;
 }
 
+Json choice_json(const std::optional<training::TopKChoice>& choice) {
+  if (!choice) return nullptr;
+  return {{"k", choice->top_k}, {"texts", choice->texts}, {"accuracy", choice->accuracy}};
+}
+
 }  // namespace
 
 Json run_train_gate(const TrainGateOptions& options, const RunContext& context) {
@@ -45,6 +50,8 @@ Json run_train_gate(const TrainGateOptions& options, const RunContext& context) 
           {"experts", fitted.file.rows.size()},
           {"texts", record.texts},
           {"fusion", fusion::name(settings.fusion)},
+          {"top_k", fitted.file.top_k},
+          {"top_k_auto", choice_json(record.top_k_choice)},
           {"optimizer", training::name(settings.optimizer)},
           {"epochs", record.epochs},
           {"skipped_steps", record.skipped_steps},

@@ -60,6 +60,18 @@ void mask_nonfinite(at::Tensor& logits, at::Tensor& weights, int64_t expert,
 
 }  // namespace
 
+at::Tensor weight_caps(const registry::RegistryFile& registry,
+                       const std::vector<std::string>& experts) {
+  std::vector<float> caps(experts.size(), 1.0F);
+  for (size_t e = 0; e < experts.size(); ++e) {
+    for (const registry::ExpertEntry& entry : registry.experts) {
+      if (entry.name == experts[e]) caps[e] = static_cast<float>(entry.weight_cap.value_or(1));
+    }
+  }
+  const bool any = std::any_of(caps.begin(), caps.end(), [](float cap) { return cap < 1; });
+  return any ? at::tensor(caps) : at::Tensor();
+}
+
 Collaboration::Collaboration(Pool& pool, RoutedGate routed, fusion::Mode fusion, int64_t top_k)
     : pool_(pool), routed_(std::move(routed)), fusion_(fusion), top_k_(top_k) {
   if (top_k_ > gate().experts()) {
@@ -67,15 +79,9 @@ Collaboration::Collaboration(Pool& pool, RoutedGate routed, fusion::Mode fusion,
                 fmt::format("top_k is {}, but {} experts are routed", top_k_, gate().experts()),
                 "use a --top-k from 1 to the number of experts, or 0 for all");
   }
-  std::vector<float> caps(experts().size(), 1.0F);
-  for (size_t e = 0; e < experts().size(); ++e) {
-    for (const registry::ExpertEntry& entry : pool.registry().experts) {
-      if (entry.name == experts()[e]->name)
-        caps[e] = static_cast<float>(entry.weight_cap.value_or(1));
-    }
-  }
-  if (std::any_of(caps.begin(), caps.end(), [](float cap) { return cap < 1; }))
-    caps_ = at::tensor(caps);
+  std::vector<std::string> names;
+  for (const InstalledExpert* expert : experts()) names.push_back(expert->name);
+  caps_ = weight_caps(pool.registry(), names);
 }
 
 std::vector<Outputs> Collaboration::recall_outputs(std::span<const std::string_view> texts) const {

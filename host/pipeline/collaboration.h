@@ -56,6 +56,11 @@ class Collaboration {
   at::Tensor caps_;  // [E] weight_cap of registry.toml; undefined if there is none
 };
 
+// [E] weight_cap of registry.toml for experts of these names, 1 for one that has none; undefined if
+// none has.
+at::Tensor weight_caps(const registry::RegistryFile& registry,
+                       const std::vector<std::string>& experts);
+
 // Features with texts and row ids only, for experts that use no encoder.
 encoder::Features features_of(Pool& pool, std::span<const std::string_view> texts,
                               const encoder::FeatureRequest& request,

@@ -6,15 +6,17 @@ namespace moecollab::training {
 namespace {
 
 Json fit_json(const GateTrainingOptions& settings) {
-  return {{"epochs", settings.epochs},
-          {"lr", settings.lr},
-          {"weight_decay", settings.weight_decay},
-          {"batch", settings.batch},
-          {"optimizer", name(settings.optimizer)},
-          {"hidden", settings.hidden},
-          {"prior", settings.prior_source},
-          {"calibrate", settings.calibrate},
-          {"keep_replay", settings.keep_replay}};
+  Json json = {{"epochs", settings.epochs},
+               {"lr", settings.lr},
+               {"weight_decay", settings.weight_decay},
+               {"batch", settings.batch},
+               {"optimizer", name(settings.optimizer)},
+               {"hidden", settings.hidden},
+               {"prior", settings.prior_source},
+               {"calibrate", settings.calibrate},
+               {"keep_replay", settings.keep_replay}};
+  if (settings.choose_top_k) json["choose_top_k"] = true;
+  return json;
 }
 
 Json metrics_json(const GateFitRecord& record) {
@@ -31,6 +33,10 @@ Json metrics_json(const GateFitRecord& record) {
                {"expert_accuracy", accuracies},
                {"entropy_percentiles", record.entropy_percentiles}};
   if (record.validation_task) json["validation_task"] = *record.validation_task;
+  if (record.top_k_choice) {
+    json["top_k_auto"] = {{"texts", record.top_k_choice->texts},
+                          {"accuracy", record.top_k_choice->accuracy}};
+  }
   if (!record.replay_sha256.empty()) json["replay_sha256"] = record.replay_sha256;
   return json;
 }
@@ -52,6 +58,24 @@ void read_fit(Fields fields, GateTrainingOptions& settings) {
   settings.prior_source = fields.value_or("prior", settings.prior_source);
   settings.calibrate = fields.value_or("calibrate", settings.calibrate);
   settings.keep_replay = fields.value_or("keep_replay", settings.keep_replay);
+  settings.choose_top_k = fields.value_or("choose_top_k", settings.choose_top_k);
+}
+
+std::vector<double> read_numbers(Fields& fields, const char* key) {
+  std::vector<double> numbers;
+  for (const Json& value : fields.any(key)) {
+    if (!value.is_number()) fields.fail(key, "must hold numbers");
+    numbers.push_back(value.get<double>());
+  }
+  return numbers;
+}
+
+TopKChoice read_choice(Fields fields, int64_t stored_top_k) {
+  TopKChoice choice;
+  choice.texts = fields.required<int64_t>("texts");
+  choice.accuracy = read_numbers(fields, "accuracy");
+  choice.top_k = stored_top_k == 0 ? static_cast<int64_t>(choice.accuracy.size()) : stored_top_k;
+  return choice;
 }
 
 void read_metrics(Fields fields, GateFitRecord& record) {
@@ -66,10 +90,9 @@ void read_metrics(Fields fields, GateFitRecord& record) {
     for (const std::string& expert : accuracies->keys())
       record.expert_accuracy.emplace_back(expert, accuracies->required<double>(expert));
   }
-  for (const Json& value : fields.any("entropy_percentiles")) {
-    if (!value.is_number()) fields.fail("entropy_percentiles", "must hold numbers");
-    record.entropy_percentiles.push_back(value.get<double>());
-  }
+  record.entropy_percentiles = read_numbers(fields, "entropy_percentiles");
+  if (auto choice = fields.table("top_k_auto"))
+    record.top_k_choice = read_choice(*choice, record.settings.top_k);
   record.validation_task = fields.optional<double>("validation_task");
   record.replay_sha256 = fields.value_or<std::string>("replay_sha256", "");
 }
@@ -79,7 +102,7 @@ void read_metrics(Fields fields, GateFitRecord& record) {
 void write_record(const GateFitRecord& record, pipeline::GateFile& file) {
   const GateTrainingOptions& settings = record.settings;
   file.fusion = settings.fusion;
-  file.top_k = settings.top_k;
+  file.top_k = record.top_k_choice ? record.top_k_choice->stored_top_k() : settings.top_k;
   file.objective = settings.objective;
   file.prior = settings.prior;
   file.seed = settings.seed;
@@ -100,6 +123,7 @@ GateFitRecord read_record(const pipeline::GateFile& file) {
     settings.layers.push_back(feature.layer);
   read_fit(table_of(file.fit, "fit"), settings);
   read_metrics(table_of(file.metrics, "metrics"), record);
+  if (settings.choose_top_k) settings.top_k = 0;  // it was fitted dense, and would be again
   return record;
 }
 

@@ -10,6 +10,7 @@
 #include "base/run_context.h"
 #include "pipeline/gate_file.h"
 #include "training/gate_training_options.h"
+#include "training/top_k_choice.h"
 
 namespace moecollab::training {
 
@@ -25,11 +26,13 @@ struct GateFitRecord {
   std::vector<std::pair<std::string, double>> expert_accuracy;
   std::vector<double> entropy_percentiles;  // gate::entropy_percentiles() on the held-out texts
   std::optional<double> validation_task;    // task loss on the texts that chose the epochs
+  std::optional<TopKChoice> top_k_choice;   // of `--top-k auto`
   std::string replay_sha256;                // of the rows kept for `grow`; empty: none
 };
 
 // Writes the record into the file's fusion, top_k, objective, prior, seed, fit and metrics. The
-// layers and the kind of the gate are those of the file's gate.
+// layers and the kind of the gate are those of the file's gate, its top_k is the one chosen if one
+// was.
 void write_record(const GateFitRecord& record, pipeline::GateFile& file);
 
 // What is not recorded (by earlier versions) has its default. Throws E_GATE naming a key of another

@@ -68,14 +68,19 @@ at::Tensor correct_in_own_space(const GateProblem& problem, const at::Tensor& fu
   return correct;
 }
 
+// Whether the best of all labels is the text's [n].
+at::Tensor correct_in_union(const GateProblem& problem, const at::Tensor& fused,
+                            const at::Tensor& targets) {
+  return fusion::predict(problem.fusion(), fused, problem.labels(), std::nullopt).eq(targets);
+}
+
 void judge_answers(const GateProblem& problem, const at::Tensor& fused, const at::Tensor& targets,
                    const Domains& domains, GateJudgement& into) {
   std::tie(into.accuracy_task_aware, into.domain_accuracy_task_aware) =
       accuracies(correct_in_own_space(problem, fused, targets), domains);
   if (fusion::is_task_agnostic(problem.fusion())) {
-    const at::Tensor answers =
-        fusion::predict(problem.fusion(), fused, problem.labels(), std::nullopt);
-    std::tie(into.accuracy, into.domain_accuracy) = accuracies(answers.eq(targets), domains);
+    std::tie(into.accuracy, into.domain_accuracy) =
+        accuracies(correct_in_union(problem, fused, targets), domains);
     return;
   }
   into.accuracy = std::numeric_limits<double>::quiet_NaN();
@@ -131,9 +136,19 @@ GateJudgement judge(const GateProblem& problem, const gate::Gate& gate,
   result.balance = terms.balance.item<double>();
   result.total = terms.total.item<double>();
   const Domains domains = domains_of(problem, rows);
-  judge_answers(problem, problem.fused(router, index), targets, domains, result);
-  judge_usage(problem, gate::routing_weights(router, problem.top_k()), targets, domains, result);
+  const at::Tensor weights = gate::routing_weights(router, problem.top_k());
+  judge_answers(problem, problem.fused(weights, index), targets, domains, result);
+  judge_usage(problem, weights, targets, domains, result);
   return result;
+}
+
+at::Tensor right_answers(const GateProblem& problem, const at::Tensor& weights,
+                         const at::Tensor& rows) {
+  const at::NoGradGuard no_grad;
+  const at::Tensor fused = problem.fused(weights, rows);
+  const at::Tensor targets = problem.targets().index_select(0, rows);
+  return fusion::is_task_agnostic(problem.fusion()) ? correct_in_union(problem, fused, targets)
+                                                    : correct_in_own_space(problem, fused, targets);
 }
 
 }  // namespace moecollab::training

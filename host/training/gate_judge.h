@@ -26,4 +26,10 @@ GateJudgement judge(const GateProblem& problem, const gate::Gate& gate,
                     const gate::ObjectiveOptions& objective, const at::Tensor& prior,
                     std::span<const int64_t> rows);
 
+// Whether the rows [n] int64 of the held-out texts are answered with their own labels [n] bool, if
+// the experts have these weights [n, E]: over the union of labels if the fusion has such an answer,
+// else over the text's own space.
+at::Tensor right_answers(const GateProblem& problem, const at::Tensor& weights,
+                         const at::Tensor& rows);
+
 }  // namespace moecollab::training

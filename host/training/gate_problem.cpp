@@ -86,17 +86,16 @@ at::Tensor GateProblem::task_loss(const at::Tensor& router_logits, const at::Ten
   return -p.clamp_min(kLeastProbability).log().mean();
 }
 
-at::Tensor GateProblem::fused(const at::Tensor& router_logits, const at::Tensor& rows) const {
+at::Tensor GateProblem::fused(const at::Tensor& weights, const at::Tensor& rows) const {
   std::vector<at::Tensor> logits;
   for (const at::Tensor& all : logits_) logits.push_back(all.index_select(0, rows));
-  return fusion::fuse(fusion_, gate::routing_weights(router_logits, top_k_), logits, experts_,
-                      labels_);
+  return fusion::fuse(fusion_, weights, logits, experts_, labels_);
 }
 
 at::Tensor GateProblem::task_loss_by_fusion(const at::Tensor& router_logits,
                                             const at::Tensor& rows) const {
-  return fusion::task_loss(fusion_, fused(router_logits, rows), targets_.index_select(0, rows),
-                           labels_);
+  return fusion::task_loss(fusion_, fused(gate::routing_weights(router_logits, top_k_), rows),
+                           targets_.index_select(0, rows), labels_);
 }
 
 at::Tensor GateProblem::routing_loss(const at::Tensor& router_logits,

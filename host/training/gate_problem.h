@@ -42,8 +42,8 @@ class GateProblem {
   at::Tensor task_loss(const at::Tensor& router_logits, const at::Tensor& rows) const;
   // The same through fusion::fuse() whatever the mode.
   at::Tensor task_loss_by_fusion(const at::Tensor& router_logits, const at::Tensor& rows) const;
-  // What fusion::fuse() gives for the rows.
-  at::Tensor fused(const at::Tensor& router_logits, const at::Tensor& rows) const;
+  // What fusion::fuse() gives for the rows [n] and their weights [n, E].
+  at::Tensor fused(const at::Tensor& weights, const at::Tensor& rows) const;
   // Mean −log of the gate's mass on the experts of their own label space, for rows [n] of the M
   // texts and their router logits [n, E].
   at::Tensor routing_loss(const at::Tensor& router_logits, const at::Tensor& rows) const;

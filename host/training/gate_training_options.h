@@ -25,6 +25,7 @@ struct GateTrainingOptions {
   gate::ObjectiveOptions objective;
   fusion::Mode fusion = fusion::Mode::kMixture;
   int64_t top_k = 0;            // experts run for a text; 0: dense
+  bool choose_top_k = false;    // the gate is fitted dense, and then the k that suffices is chosen
   std::vector<int64_t> layers;  // whose means the gate reads; empty: gate::default_features()
   int32_t epochs = 200;   // at most; the best on a fifth of the texts counts, then all are fitted
   int32_t patience = 10;  // epochs without a lower loss on that fifth before it stops

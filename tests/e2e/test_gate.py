@@ -1,7 +1,9 @@
 """Fitting the gate: its options, history and calibration, and the sweep over λ1 and λ2."""
 import csv
 import fcntl
+import hashlib
 import json
+import tomllib
 
 from harness import EndToEnd, run
 
@@ -70,6 +72,37 @@ class TrainGate(EndToEnd):
         self.assertEqual((registry / "gate" / "gate.safetensors").read_bytes(), tensors)
         self.assertEqual(first["task_loss"], second["task_loss"])
         self.assertGreater(run_json("train-gate", *self.data("train"), "--registry", registry, "--no-cache", "--quiet")["expert_calls"], 0)
+
+    def test_top_k_auto_is_chosen_on_held_out_texts_and_used(self):
+        registry = self.registry()
+        fit = self.fit(registry, "--top-k", "auto")
+        choice = fit["top_k_auto"]
+        accuracy = choice["accuracy"]
+        self.assertEqual((len(accuracy), choice["texts"]), (3, fit["texts"]))
+        enough = [k for k, value in enumerate(accuracy, 1) if value >= accuracy[-1] - 0.001]
+        self.assertEqual(choice["k"], enough[0])
+        self.assertEqual(fit["top_k"], choice["k"] % 3, "0 is all three")
+        gate = tomllib.loads((registry / "gate" / "gate.toml").read_text())
+        self.assertEqual(gate["top_k"], fit["top_k"])
+        self.assertEqual(gate["metrics"]["top_k_auto"], {"texts": fit["texts"], "accuracy": accuracy})
+        self.assertEqual(json.loads(self.eval(registry, "--json").stdout)["gate"]["top_k"], fit["top_k"])
+        tensors = (registry / "gate" / "gate.safetensors").read_bytes()
+        done = run("train-gate", *self.data("train"), *self.options(registry), "--top-k", "auto")
+        self.assertIn(f"top-k auto: {choice['k']} of 3 experts; held-out accuracy {accuracy[choice['k'] - 1]:.4f} against {accuracy[-1]:.4f} with all\n",
+                      done.stdout, "the same again")
+        dense = self.fit(registry)
+        self.assertEqual((dense["top_k"], dense["top_k_auto"]), (0, None))
+        self.assertEqual((registry / "gate" / "gate.safetensors").read_bytes(), tensors, "the gate itself is the dense one")
+
+    def test_top_k_auto_needs_held_out_logits(self):
+        registry = self.registry()
+        manifest = self.package(registry, "news-words") / "expert.toml"
+        (registry / "heldout" / (hashlib.sha256(manifest.read_bytes()).hexdigest() + ".safetensors")).unlink()
+        before = {p.name: p.read_bytes() for p in (registry / "gate").iterdir()}
+        done = run("train-gate", *self.data("train"), *self.options(registry), "--top-k", "auto")
+        self.assertRefused(done, 2, "E_CONFIG", "--top-k auto without held-out logits: expert news-words", "--top-k")
+        self.assertEqual({p.name: p.read_bytes() for p in (registry / "gate").iterdir()}, before)
+        self.fit(registry, "--top-k", 2)
 
     def test_a_fit_that_diverges_leaves_the_old_gate(self):
         registry = self.registry()

@@ -84,6 +84,28 @@ TEST(GateFitRecord, ComesBackFromTheFile) {
   EXPECT_EQ(read.replay_sha256, written.replay_sha256);
 }
 
+TEST(GateFitRecord, AChosenTopKIsTheFilesAndIsChosenAgainByTheNextFit) {
+  const TemporaryFolder folder;
+  GateFitRecord record = sample_record();
+  record.settings.top_k = 0;
+  record.settings.choose_top_k = true;
+  for (const int64_t k : {1, 2}) {
+    record.top_k_choice = TopKChoice{k, 10, {0.5, 0.75}};
+    pipeline::GateFile file = gate_of_two();
+    write_record(record, file);
+    pipeline::write_gate(folder.path(), file);
+    file = pipeline::read_gate(folder.path(), Log());
+    EXPECT_EQ(file.top_k, k == 2 ? 0 : 1) << "0: both";
+    const GateFitRecord read = read_record(file);
+    EXPECT_TRUE(read.settings.choose_top_k);
+    EXPECT_EQ(read.settings.top_k, 0) << "the next fit is dense too";
+    ASSERT_TRUE(read.top_k_choice);
+    EXPECT_EQ(read.top_k_choice->top_k, k);
+    EXPECT_EQ(read.top_k_choice->texts, 10);
+    EXPECT_EQ(read.top_k_choice->accuracy, (std::vector<double>{0.5, 0.75}));
+  }
+}
+
 TEST(GateFitRecord, WhatAnEarlierVersionDidNotWriteHasItsDefault) {
   pipeline::GateFile file = gate_of_two();
   file.metrics = nullptr;

@@ -171,6 +171,11 @@ TEST(Refusal, NoVerbListsThem) {
 TEST(Refusal, AValueIsNamedWithItsOptionAndWhatItIsToBe) {
   const std::map<std::vector<std::string>, std::string> messages = {
       {{"eval", "--top-k", "many"}, "--top-k is \"many\", expected a whole number\n"},
+      {{"train-gate", "--top-k", "many"}, "--top-k is \"many\", expected a whole number or auto\n"},
+      {{"train-gate", "--top-k", "2x"}, "--top-k is \"2x\", expected a whole number or auto\n"},
+      {{"eval", "--top-k", "auto"}, "--top-k auto is for train-gate alone, "},
+      {{"predict", "--top-k", "auto"}, "--top-k auto is for train-gate alone, "},
+      {{"sweep", "--top-k", "auto"}, "--top-k auto is for train-gate alone, "},
       {{"train-gate", "--lambda1", "x"}, "--lambda1 is \"x\", expected a number\n"},
       {{"sweep", "--lambda1", "0", "x"}, "--lambda1 is \"0 x\", expected a number\n"},
       {{"eval", "--seed", "x"}, "--seed is \"x\", expected a whole number\n"},

@@ -1,0 +1,78 @@
+#include "training/top_k_choice.h"
+
+#include <ATen/core/grad_mode.h>
+#include <fmt/format.h>
+
+#include "base/error.h"
+#include "training/gate_fitting.h"
+#include "training/gate_judge.h"
+#include "training/shuffle.h"
+
+namespace moecollab::training {
+namespace {
+
+constexpr int64_t kFolds = 5;
+constexpr int64_t kFoldStream = -3;  // an epoch number that no other shuffle has
+
+at::Tensor router_logits_of_fold(const GateProblem& problem, const GateTrainingOptions& options,
+                                 int32_t epochs, std::vector<int64_t> fitted,
+                                 const at::Tensor& judged, StopToken stop) {
+  GateFitting fitting(problem, options, std::move(fitted), stop);
+  for (int32_t epoch = 0; epoch < epochs && !fitting.converged(); ++epoch) fitting.epoch();
+  const at::NoGradGuard no_grad;
+  return fitting.gate().forward(problem.z().index_select(0, judged));
+}
+
+}  // namespace
+
+at::Tensor cross_fitted_router_logits(const GateProblem& problem,
+                                      const GateTrainingOptions& options, int32_t epochs,
+                                      const RunContext& context) {
+  const int64_t n = problem.texts();
+  if (n < kFolds) {
+    throw Error(
+        "E_DATA",
+        fmt::format("{} held-out texts are too few for --top-k auto: at least {} are needed", n,
+                    kFolds),
+        "give more training texts, or a number with --top-k");
+  }
+  const std::vector<int64_t> order = shuffled(n, options.seed, kFoldStream);
+  at::Tensor router = at::empty({n, static_cast<int64_t>(problem.experts().size())});
+  Progress progress = context.progress("choosing top-k", "fold", kFolds);
+  for (int64_t fold = 0; fold < kFolds; ++fold) {
+    std::vector<int64_t> fitted, judged;
+    for (int64_t i = 0; i < n; ++i)
+      (i % kFolds == fold ? judged : fitted).push_back(order[static_cast<size_t>(i)]);
+    const at::Tensor rows = encoder::index_tensor(judged);
+    router.index_copy_(
+        0, rows,
+        router_logits_of_fold(problem, options, epochs, std::move(fitted), rows, context.stop));
+    progress.advance(1);
+  }
+  return router;
+}
+
+TopKChoice choose_top_k(const GateProblem& problem, const at::Tensor& router_logits,
+                        const at::Tensor& caps) {
+  const at::NoGradGuard no_grad;
+  const at::Tensor rows = at::arange(problem.texts());
+  const int64_t experts = router_logits.size(1);
+  TopKChoice choice{experts, problem.texts(), {}};
+  std::vector<int64_t> right;
+  for (int64_t k = 1; k <= experts; ++k) {
+    at::Tensor weights = gate::routing_weights(router_logits, k);
+    if (caps.defined()) weights = gate::capped(weights, caps);
+    right.push_back(right_answers(problem, weights, rows).sum().item<int64_t>());
+    choice.accuracy.push_back(static_cast<double>(right.back()) /
+                              static_cast<double>(choice.texts));
+  }
+  // In counts, which are exact: a loss of just the tolerance is within it.
+  const double may_lose = kTopKTolerance * static_cast<double>(choice.texts) * (1 + 1e-12);
+  for (int64_t k = experts; k >= 1; --k) {
+    if (static_cast<double>(right.back() - right[static_cast<size_t>(k - 1)]) <= may_lose)
+      choice.top_k = k;
+  }
+  return choice;
+}
+
+}  // namespace moecollab::training
