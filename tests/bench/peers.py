@@ -103,9 +103,9 @@ def export_onnx(given, folder):
 
     example = torch.ones((2, 8), dtype=torch.int64)
     any_size = {0: "texts", 1: "tokens"}
-    names = ("input_ids", "attention_mask")
+    names = ["input_ids", "attention_mask"]
     torch.onnx.export(States(), (example, example), str(folder / "fp32.onnx"), input_names=names, output_names=["states"],
-                      dynamic_axes={name: any_size for name in (*names, "states")}, opset_version=17, dynamo=False)
+                      dynamic_axes={name: any_size for name in [*names, "states"]}, opset_version=17, dynamo=False)
     quantize_dynamic(str(folder / "fp32.onnx"), str(folder / "int8.onnx"), weight_type=QuantType.QInt8, per_channel=True)
 
 
