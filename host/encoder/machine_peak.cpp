@@ -65,7 +65,7 @@ class Workload {
 }  // namespace
 
 double peak_gflops(Precision precision) {
-  constexpr int kRuns = 30;
+  constexpr int kRuns = 12;
   constexpr double kRunSeconds = 0.005;  // far longer than waking the threads
   const int64_t shares = 4 * at::get_num_threads();
   double best = 0;

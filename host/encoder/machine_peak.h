@@ -1,7 +1,7 @@
 // The most that this machine reaches, measured now: what a stage's speed is a share of.
 //
-// Both use all threads of LibTorch's pool at once and give the best of many short runs, half
-// a second's together.
+// Both use all threads of LibTorch's pool at once and give the best of several runs, less
+// than a second's together on a machine with nothing else to do.
 #pragma once
 
 #include <cstdint>
