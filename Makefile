@@ -8,10 +8,10 @@ SECONDS := 60
 BUILD := build
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test build demo table1 test soak fuzz install sdk-matrix reference bench format lint clean
+.PHONY: help setup setup-test build demo table1 test soak fuzz install sdk-matrix reference bench bench-peers format lint clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup:  ## install packages and unpack LibTorch and the encoder into .deps/
 	@tools/setup.sh
@@ -50,8 +50,11 @@ reference: setup-test  ## the SDK's reference into build/docs/reference
 	@doxygen docs/reference/Doxyfile
 	@echo "reference: $(BUILD)/docs/reference/html/index.html"
 
-bench: setup-test build  ## measure the encoder, the experts and start-up, as ratios where a peer exists
+bench: setup-test build  ## measure the machine's peak, every stage against it, and start-up, as ratios where a peer exists
 	@tools/bench.sh
+
+bench-peers: build  ## encode beside sentence-transformers, ONNX Runtime and OpenVINO (into build/peers, several GB), and write the table of docs/performance.md; DATA=folder
+	@tools/bench_peers.sh --data "$(DATA)" --write
 
 format:  ## format all C, C++ and CUDA sources in place
 	@git ls-files '*.h' '*.hpp' '*.c' '*.cpp' '*.cu' ':!sdk/template' ':!tests/abi/released' | xargs clang-format -i

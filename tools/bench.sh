@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # bench.sh: what the program costs, as ratios if there is something to compare with.
-# PEERS="python encode.py" also runs the peers: a command that takes --encoder FOLDER --ours PROGRAM, encodes the
-# same texts with other runtimes and prints their rates beside the program's.
+# `make bench-peers` compares encoding with other runtimes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 program=build/bin/moecollab
@@ -33,6 +32,3 @@ rm "$texts"
 python3 tests/bench/reader.py
 python3 tests/bench/tokenizer.py
 python3 tests/bench/predict.py --registry $registry
-if [ -n "${PEERS:-}" ]; then
-  $PEERS --encoder .deps/encoder/all-MiniLM-L6-v2 --ours $program
-fi

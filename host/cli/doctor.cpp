@@ -1,4 +1,4 @@
-// The verbs doctor and bench.
+// The verb doctor.
 #include <fmt/format.h>
 
 #include <memory>
@@ -34,25 +34,6 @@ std::string registry_finding(const Json& value) {
   return text;
 }
 
-std::string bench_text(const Json& r) {
-  std::string out;
-  if (r.contains("encode")) {
-    const Json& e = r["encode"];
-    out += fmt::format(
-        "encode  {:.0f} texts/s, {:.0f} tokens/s, {:.0f} GFLOP/s = {:.0f} % of this machine's peak "
-        "({:.0f})\n",
-        e["texts_per_second"].get<double>(), e["tokens_per_second"].get<double>(),
-        e["gflops"].get<double>(), 100 * e["share_of_peak"].get<double>(),
-        e["peak_gflops"].get<double>());
-  }
-  for (const Json& e : r.value("experts", Json::array())) {
-    out += fmt::format("expert {:<20} {:.0f} µs per call at batch 1, {:.0f} µs at batch 32\n",
-                       e["name"].get<std::string>(), e["microseconds_batch_1"].get<double>(),
-                       e["microseconds_batch_32"].get<double>());
-  }
-  return out;
-}
-
 }  // namespace
 
 void add_doctor(Program& program) {
@@ -79,31 +60,6 @@ void add_doctor(Program& program) {
                        registry_finding(result["registry"]) +
                        "note     sandbox: none; experts run in this process\n");
       return result["engine"].contains("error") ? 1 : 0;
-    };
-  });
-}
-
-void add_bench(Program& program) {
-  auto options = std::make_shared<engine::BenchOptions>();
-  CLI::App& verb =
-      add_verb(program, program.app, "bench", "Measures the encoder and every installed expert",
-               "moecollab bench --stage encode --registry build/demo/registry");
-  static const std::map<std::string, engine::BenchStage> kStages = {
-      {"encode", engine::BenchStage::kEncode},
-      {"expert", engine::BenchStage::kExpert},
-      {"all", engine::BenchStage::kAll}};
-  verb.add_option_function<std::string>(
-          "--stage", [options](const std::string& word) { options->stage = kStages.at(word); },
-          "encode, expert or all")
-      ->check(CLI::IsMember({"encode", "expert", "all"}))
-      ->default_str("all");
-  verb.add_option("--texts", options->texts, "Texts to encode")->capture_default_str();
-  add_common(verb, program, *options);
-  verb.callback([&program, options] {
-    program.action = [&program, options] {
-      const Json result = open_engine().bench(*options, program.context());
-      print_result(program, result, bench_text(result));
-      return 0;
     };
   });
 }
