@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <fstream>
+#include <iterator>
 
 #include "base/error.h"
 #include "base/strings.h"
@@ -65,6 +66,12 @@ std::string Compute::identity(int kernel_revision) const {
   return text;
 }
 
+Compute Compute::in(Precision other) const {
+  Compute compute = *this;
+  compute.precision = other;
+  return compute;
+}
+
 Device resolve_device(std::string_view asked) {
   if (asked == "auto" || asked == name(Device::kCpu)) return Device::kCpu;
   throw Error("E_CONFIG",
@@ -100,6 +107,12 @@ bool cpu_has(Precision precision) {
 #else
   return false;
 #endif
+}
+
+std::vector<Precision> usable_precisions() {
+  std::vector<Precision> usable;
+  std::copy_if(kPrecisions.begin(), kPrecisions.end(), std::back_inserter(usable), cpu_has);
+  return usable;
 }
 
 Precision resolve_training_precision(const std::optional<std::string>& stated) {

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace moecollab {
 
@@ -37,6 +38,8 @@ struct Compute {
   // Everything that numbers depend on beside versions, for caches, probe records and digests:
   // "cpu fp32", from the second kernel revision on followed by it. Threads are no part of it.
   std::string identity(int kernel_revision = kKernelRevision) const;
+  // The same in another precision.
+  Compute in(Precision other) const;
 };
 
 // Both throw E_CONFIG naming what this version, or this CPU, does not compute with. `auto` is the
@@ -50,6 +53,9 @@ Precision parse_precision(std::string_view text, std::string_view what);
 // Whether this CPU multiplies such numbers itself. Without that, training in bf16 is right, and
 // slow; the encoder refuses, since int8 products of two would saturate in 16 bits.
 bool cpu_has(Precision precision);
+
+// Those of kPrecisions that this CPU has.
+std::vector<Precision> usable_precisions();
 
 // What a kind trains in that asks for `stated` ("auto", "fp32" or "bf16"; none: fp32). auto is bf16
 // if the CPU has it, else fp32; MOECOLLAB_TRAINING_PRECISION=fp32|bf16 decides auto on any CPU, for

@@ -1,8 +1,10 @@
 // What something took: seconds and memory.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
+#include <limits>
 
 namespace moecollab {
 
@@ -17,6 +19,21 @@ class Stopwatch {
  private:
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
+
+// The seconds of the fastest of at most `runs` calls, and one at least; none begins after `enough`
+// seconds in all.
+template <typename Call>
+double least_seconds(int runs, const Call& call,
+                     double enough = std::numeric_limits<double>::infinity()) {
+  const Stopwatch all;
+  double least = std::numeric_limits<double>::infinity();
+  for (int i = 0; i < runs && (i == 0 || all.seconds() < enough); ++i) {
+    const Stopwatch watch;
+    call();
+    least = std::min(least, watch.seconds());
+  }
+  return least;
+}
 
 // The most memory that this process has held so far.
 int64_t peak_rss_bytes();

@@ -1,6 +1,5 @@
 #include "encoder/kernels.h"
 
-#include <array>
 #include <vector>
 
 namespace moecollab::encoder {

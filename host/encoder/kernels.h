@@ -4,7 +4,6 @@
 // this CPU has is taken once; each gives the same bits on every CPU that has it.
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -17,6 +16,7 @@ inline constexpr int64_t kTile = 64;
 constexpr int64_t rounded_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 constexpr int64_t whole_tiles(int64_t n) { return rounded_up(n, kTile); }
 
+// How far attention reads after its last row, or number: the widest vector.
 inline constexpr int64_t kReadBeyond = 16;
 
 // Numbers of a product's left side.

@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <functional>
 #include <vector>
 
 #include "base/measure.h"
@@ -15,17 +14,6 @@
 
 namespace moecollab::encoder {
 namespace {
-
-double least_seconds(int runs, const std::function<void()>& call) {
-  call();
-  double least = 1e30;
-  for (int i = 0; i < runs; ++i) {
-    const Stopwatch watch;
-    call();
-    least = std::min(least, watch.seconds());
-  }
-  return least;
-}
 
 // A tile of rows and a tile of channels, which every thread multiplies again and again.
 class Workload {
@@ -73,8 +61,11 @@ double peak_gflops(Precision precision) {
   for (const int64_t depth : {int64_t{256}, int64_t{512}, int64_t{1024}}) {
     const Workload workload(precision, depth);
     const auto seconds_of = [&](int runs, int64_t times) {
-      return least_seconds(
-          runs, [&] { for_each_in_parallel(shares, [&](int64_t) { workload.multiply(times); }); });
+      const auto on_all_threads = [&] {
+        for_each_in_parallel(shares, [&](int64_t) { workload.multiply(times); });
+      };
+      on_all_threads();
+      return least_seconds(runs, on_all_threads);
     };
     constexpr int64_t kProbe = 8;
     const auto times =
@@ -89,12 +80,14 @@ double copy_gigabytes_per_second(int64_t bytes) {
   constexpr int kRuns = 5;
   std::vector<char> from(static_cast<size_t>(bytes), 1), to(static_cast<size_t>(bytes));
   const int64_t threads = at::get_num_threads();
-  const double seconds = least_seconds(kRuns, [&] {
+  const auto copy = [&] {
     for_each_in_parallel(threads, [&](int64_t thread) {
       const int64_t begin = bytes * thread / threads, end = bytes * (thread + 1) / threads;
       std::memcpy(to.data() + begin, from.data() + begin, static_cast<size_t>(end - begin));
     });
-  });
+  };
+  copy();
+  const double seconds = least_seconds(kRuns, copy);
   return static_cast<double>(bytes) / seconds / 1e9;
 }
 

@@ -5,18 +5,8 @@
 namespace moecollab::encoder {
 namespace {
 
-// How many neighbours along the depth one instruction multiplies: they lie together.
-int64_t group_of(Precision precision) {
-  switch (precision) {
-    case Precision::kFp32:
-      return 1;
-    case Precision::kBf16:
-      return 2;
-    case Precision::kInt8:
-      return 4;
-  }
-  return 1;
-}
+// How many neighbours along the depth one instruction multiplies: they lie together in four bytes.
+int64_t group_of(Precision precision) { return 4 / size_of(numbers_of(precision)); }
 
 std::vector<float> vector_of(const at::Tensor& tensor) {
   const float* values = tensor.const_data_ptr<float>();

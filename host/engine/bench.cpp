@@ -16,9 +16,8 @@ using evaluation::SpeedTexts;
 // GFLOP/s in each precision that this CPU multiplies, and the memory's copy.
 Json measured_peak() {
   Json gflops = Json::object();
-  for (const Precision precision : {Precision::kFp32, Precision::kBf16, Precision::kInt8}) {
-    if (cpu_has(precision)) gflops[name(precision)] = encoder::peak_gflops(precision);
-  }
+  for (const Precision precision : usable_precisions())
+    gflops[name(precision)] = encoder::peak_gflops(precision);
   return {{"gflops", gflops},
           {"memory_copy_gigabytes_per_second", encoder::copy_gigabytes_per_second()}};
 }

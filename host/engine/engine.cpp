@@ -23,11 +23,9 @@ void keep_freed_memory() {
   ::mallopt(M_TRIM_THRESHOLD, std::numeric_limits<int>::max());
 }
 
-// Those that this CPU multiplies in.
 std::vector<std::string> precisions() {
   std::vector<std::string> names;
-  for (const Precision precision : kPrecisions)
-    if (cpu_has(precision)) names.emplace_back(name(precision));
+  for (const Precision precision : usable_precisions()) names.emplace_back(name(precision));
   return names;
 }
 

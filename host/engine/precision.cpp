@@ -22,8 +22,8 @@ bool is_enabled(const registry::RegistryFile& file, const std::string& expert) {
 std::vector<PrecisionRecord> usable_records(const fs::path& registry, const std::string& cpu_class,
                                             Precision fitted) {
   std::vector<PrecisionRecord> records;
-  for (const Precision precision : kPrecisions) {
-    if (precision == fitted || !cpu_has(precision)) continue;
+  for (const Precision precision : usable_precisions()) {
+    if (precision == fitted) continue;
     if (auto record = registry::read_precision_record(registry, precision, cpu_class))
       records.push_back(*std::move(record));
   }

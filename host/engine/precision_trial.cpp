@@ -14,11 +14,6 @@ namespace {
 constexpr size_t kTimedTexts = 512;  // of all, evenly chosen
 constexpr int kPasses = 2;           // in turns; the faster counts
 
-EvalOptions in_fp32(EvalOptions options) {
-  options.compute.precision = Precision::kFp32;
-  return options;
-}
-
 std::vector<std::string_view> timed_texts(const std::vector<data::Dataset>& datasets) {
   std::vector<std::string_view> all, chosen;
   for (const data::Dataset& dataset : datasets) {
@@ -37,10 +32,9 @@ std::array<double, 2> measure(const pipeline::Pool& pool, std::array<Precision, 
       {{static_cast<int>(pool.encoder()->config().layers), encoder::Pooling::kMean}}, {}, false};
   std::vector<std::unique_ptr<encoder::Encoder>> encoders;
   for (const Precision precision : precisions) {
-    Compute compute = pool.options().compute;
-    compute.precision = precision;
     encoders.push_back(std::make_unique<encoder::Encoder>(
-        pool.encoder()->settings(), compute, pool.options().batch_tokens, nullptr, context));
+        pool.encoder()->settings(), pool.options().compute.in(precision),
+        pool.options().batch_tokens, nullptr, context));
     encoders.back()->load();
     encoders.back()->encode(texts.first(std::min<size_t>(16, texts.size())), request);
   }
@@ -74,7 +68,9 @@ Json try_precision(const EvalOptions& options, const LoadedGate& gate,
   record.threads = options.compute.threads;
 
   const RunContext quiet{Log(), context.stop, context.displays};  // the first run has said it all
-  pipeline::Pool pool(pool_options(in_fp32(options), quiet));
+  EvalOptions against = options;
+  against.compute = options.compute.in(record.against);
+  pipeline::Pool pool(pool_options(against, quiet));
   pipeline::Collaboration collaboration(pool, pipeline::open_gate(gate.file, pool), gate.fusion,
                                         gate.top_k);
   std::vector<evaluation::DomainFigures> domains;

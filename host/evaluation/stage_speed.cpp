@@ -25,15 +25,8 @@ std::vector<std::string> speed_texts(int64_t count) {
   return texts;
 }
 
-double least_seconds(const std::function<void()>& call) {
-  const Stopwatch all;
-  double least = 1e30;
-  for (int i = 0; i < 5 && (i == 0 || all.seconds() < 2); ++i) {
-    const Stopwatch watch;
-    call();
-    least = std::min(least, watch.seconds());
-  }
-  return least;
+double stage_seconds(const std::function<void()>& call) {
+  return least_seconds(/*runs=*/5, call, /*enough=*/2);
 }
 
 // The mean of 200 calls, or of fewer that take a second together.
@@ -66,7 +59,7 @@ int64_t SpeedTexts::bytes() const {
 }
 
 Speed tokenizing_speed(const encoder::Encoder& encoder, const SpeedTexts& texts) {
-  return {least_seconds([&] { encoder.lengths(texts.views()); })};
+  return {stage_seconds([&] { encoder.lengths(texts.views()); })};
 }
 
 Speed encoding_speed(encoder::Encoder& encoder, const SpeedTexts& texts) {
@@ -75,7 +68,7 @@ Speed encoding_speed(encoder::Encoder& encoder, const SpeedTexts& texts) {
   encoder.load();
   encoder.encode(std::span(texts.views()).first(std::min<size_t>(16, texts.views().size())),
                  request);
-  Speed speed{least_seconds([&] { encoder.encode(texts.views(), request); })};
+  Speed speed{stage_seconds([&] { encoder.encode(texts.views(), request); })};
   for (const int32_t length : texts.lengths())
     speed.flops += static_cast<double>(encoder.flops(length));
   return speed;
@@ -88,7 +81,7 @@ ExpertSpeed expert_speed(pipeline::Pool& pool, pipeline::InstalledExpert& instal
   experts::Expert& expert = *installed.expert;
   const encoder::Features features = pipeline::features_of(pool, texts.views(), expert.request());
   ExpertSpeed speed;
-  speed.all.seconds = least_seconds([&] {
+  speed.all.seconds = stage_seconds([&] {
     for (int64_t first = 0; first < features.rows(); first += kBatch)
       expert.forward(features.slice(first, std::min(kBatch, features.rows() - first)));
   });
@@ -107,12 +100,12 @@ RoutingSpeed routing_speed(pipeline::Collaboration& collaboration, const SpeedTe
   const gate::Gate& gate = collaboration.gate();
   const at::NoGradGuard no_grad;
   RoutingSpeed speed;
-  speed.gate.seconds = least_seconds([&] {
+  speed.gate.seconds = stage_seconds([&] {
     gate::routing_weights(gate.router_logits(gate.input(features)), collaboration.top_k());
   });
   speed.gate.flops =
       static_cast<double>(gate.flops_per_text()) * static_cast<double>(texts.count());
-  speed.fusion.seconds = least_seconds([&] {
+  speed.fusion.seconds = stage_seconds([&] {
     fusion::fuse(collaboration.fusion(), answers.weights, answers.logits,
                  collaboration.expert_labels(), collaboration.pool().labels());
   });

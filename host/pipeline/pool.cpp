@@ -14,14 +14,6 @@
 #include "registry/registry_file.h"
 
 namespace moecollab::pipeline {
-namespace {
-
-Compute in_fp32(Compute compute) {
-  compute.precision = Precision::kFp32;
-  return compute;
-}
-
-}  // namespace
 
 registry::HostFacts host_facts(const encoder::Encoder* encoder) {
   registry::HostFacts facts;
@@ -109,7 +101,7 @@ void Pool::open_encoder() {
 }
 
 encoder::Encoder* Pool::probe_encoder() {
-  const Compute compute = in_fp32(options_.compute);
+  const Compute compute = options_.compute.in(Precision::kFp32);
   if (encoder_ == nullptr || compute.precision == options_.compute.precision) return encoder_.get();
   if (probe_encoder_ == nullptr) {
     probe_encoder_ = std::make_unique<encoder::Encoder>(encoder_->settings(), compute,
@@ -136,7 +128,7 @@ void Pool::admit(registry::Candidate& candidate, std::future<void>& loading) {
       {}};
   const registry::ProbeRecord now = {package.manifest_sha256,
                                      encoder_ ? encoder_->fingerprint() : "",
-                                     engine_version(in_fp32(options_.compute))};
+                                     engine_version(options_.compute.in(Precision::kFp32))};
   const registry::LockEntry* locked = lock_.find(candidate.name);
   const bool has_probe = package.manifest.files.contains(kProbeFile);
   if (has_probe && (options_.run_probes || locked == nullptr || locked->probe != now)) {

@@ -22,6 +22,15 @@ class TinyEncoder {
   static constexpr int64_t kHidden = 64, kLayers = 2, kHeads = 4, kIntermediate = 96,
                            kPositions = 40;
 
+  // Texts of several lengths, in words of its vocabulary but for the last.
+  inline static const std::vector<std::string_view> kTexts = {"the film",
+                                                              "a very good match of the play",
+                                                              "not bad",
+                                                              "the court rule of the song",
+                                                              "pain drug pain",
+                                                              "good film",
+                                                              "zzz"};
+
   TinyEncoder() {
     write_vocabulary();
     write_config();

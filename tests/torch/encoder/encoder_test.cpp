@@ -14,13 +14,7 @@ namespace {
 
 using ::testing::HasSubstr;
 
-const std::vector<std::string_view> kTexts = {"the film",
-                                              "a very good match of the play",
-                                              "not bad",
-                                              "the court rule of the song",
-                                              "pain drug pain",
-                                              "good film",
-                                              "zzz"};
+const std::vector<std::string_view>& kTexts = moecollab::testing::TinyEncoder::kTexts;
 
 double max_difference(const at::Tensor& a, const at::Tensor& b) {
   return (a.to(at::kDouble) - b).abs().max().item<double>();

@@ -12,8 +12,7 @@ namespace {
 // No thread of any CPU that is built does less, or more, for a product that is made as the encoder
 // makes it: AVX2 reaches tens of GFLOP/s, AVX-512's int8 and AMX thousands.
 TEST(MachinePeak, IsPlausibleInEachPrecisionOfThisCpu) {
-  for (const Precision precision : {Precision::kFp32, Precision::kBf16, Precision::kInt8}) {
-    if (!cpu_has(precision)) continue;
+  for (const Precision precision : usable_precisions()) {
     const double peak = peak_gflops(precision);
     EXPECT_GT(peak, 1.0) << name(precision);
     EXPECT_LT(peak, 20e3 * at::get_num_threads()) << name(precision);

@@ -12,14 +12,6 @@
 namespace moecollab::encoder {
 namespace {
 
-std::vector<Precision> usable_precisions() {
-  std::vector<Precision> usable;
-  for (const Precision precision : {Precision::kFp32, Precision::kBf16, Precision::kInt8}) {
-    if (cpu_has(precision)) usable.push_back(precision);
-  }
-  return usable;
-}
-
 // x·Wᵀ [rows, out] in tiles.
 at::Tensor product_of(const at::Tensor& x, const at::Tensor& weight, Precision precision) {
   const Kernels& kernels = *usable_kernels().front();
@@ -60,13 +52,7 @@ class PrecisionTest : public ::testing::TestWithParam<Precision> {
   moecollab::testing::TinyEncoder tiny;
   RunContext context;
   const PooledKey key{2, Pooling::kMean};
-  const std::vector<std::string_view> texts = {"the film",
-                                               "a very good match of the play",
-                                               "not bad",
-                                               "the court rule of the song",
-                                               "pain drug pain",
-                                               "good film",
-                                               "zzz"};
+  const std::vector<std::string_view>& texts = moecollab::testing::TinyEncoder::kTexts;
 };
 
 // Widths that are no multiple of a tile, nor of what one instruction takes.
