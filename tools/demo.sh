@@ -60,7 +60,7 @@ baselines() {  # KIND…
 
 is_done() {
   [ ! -e "$out/inputs.begun" ] || return
-  [ -e "$out/report.json" ] || return
+  [ -e "$out/report.json" ] && [ -e "$out/registry/gate/gate.toml" ] || return
   cmp -s "$out/inputs" "$out/inputs.new" || return
   [ -z "${BASELINES:-}" ] || [ -d "$out/registry/baselines/deep" ]
 }

@@ -10,4 +10,7 @@ namespace moecollab::cli {
 // docs/operating.md lists them. Prints data on stdout and everything else on stderr; never throws.
 int run(const std::vector<std::string>& arguments);
 
+// Whether a verb has opened the engine, and with it LibTorch.
+bool engine_is_open();
+
 }  // namespace moecollab::cli

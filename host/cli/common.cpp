@@ -40,7 +40,7 @@ void add_common(CLI::App& verb, Program& program, engine::CommonOptions& options
           "Threads (default: the cores this process may use)")
       ->group(kCommonGroup);
   verb.add_option("--batch-tokens", options.batch_tokens,
-                  "Real tokens of one encoder pass, which one thread runs")
+                  "Real tokens of one encoder pass; each thread runs one")
       ->capture_default_str()
       ->group(kCommonGroup);
   verb.add_option_function<std::string>(

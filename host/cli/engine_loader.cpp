@@ -5,13 +5,20 @@
 
 #include "base/error.h"
 #include "base/installation.h"
+#include "cli/cli.h"
 #include "cli/interrupt.h"
 #include "cli/verb.h"
 
 namespace moecollab::cli {
+namespace {
+
+engine::Engine* opened = nullptr;
+
+}  // namespace
+
+bool engine_is_open() { return opened != nullptr; }
 
 engine::Engine& open_engine() {
-  static engine::Engine* opened = nullptr;
   if (opened != nullptr) return *opened;
   // LibTorch's libraries end the process if there is none.
   std::error_code gone;

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <numeric>
 
 #include "encoder/bert_weights.h"
 #include "encoder/pass_buffers.h"
@@ -28,17 +29,29 @@ float* floats(const Operand& rows, int64_t row, int64_t column) {
   return static_cast<float*>(rows.at(row, column));
 }
 
-// Each tile of the product of the first `rows` rows, to `use`(first row, first column, tile). All
-// rows pass a tile of weights before the next, so that the weights come from memory once.
+// A member's part of the tiles of the product of the first `rows` rows, each to `use`(first row,
+// first column, tile). All rows pass a tile of weights before the next, so that the weights come
+// from memory once.
 template <typename Use>
-void for_each_tile(const Product& product, const Operand& x, int64_t rows, float* tile, Use use) {
-  for (int64_t n = 0; n < product.tiles(); ++n) {
-    for (int64_t row = 0; row < rows; row += kTile) {
-      const int64_t real = std::min(kTile, rows - row);
-      product.multiply(x, row, n, {tile, rounded_up(real, kRowGroup)});
-      use(row, n * kTile, Tile{tile, real});
-    }
+void for_each_tile(const Product& product, const Operand& x, int64_t rows, float* values,
+                   const TeamMember& member, Use use) {
+  const int64_t stacked = whole_tiles(rows) / kTile;
+  const auto [begin, end] = member.part(product.tiles() * stacked);
+  for (int64_t tile = begin; tile < end; ++tile) {
+    const int64_t column = tile / stacked, row = tile % stacked * kTile;
+    const int64_t real = std::min(kTile, rows - row);
+    product.multiply(x, row, column, {values, rounded_up(real, kRowGroup)});
+    use(row, column * kTile, Tile{values, real});
   }
+  member.finish_step();
+}
+
+// A member's part of the rows of x, as a product reads them.
+void convert(const Kernels& kernels, const Operand& x, int64_t rows, int64_t width,
+             const Operand& out, const TeamMember& member) {
+  const auto [begin, end] = member.part(rows);
+  kernels.convert(floats(x, begin, 0), x.stride, end - begin, width, out.from(begin));
+  member.finish_step();
 }
 
 }  // namespace
@@ -107,18 +120,33 @@ Bert::Bert(const EncoderFolder& folder, Precision precision, const Kernels& kern
   }
 }
 
+int64_t Bert::useful_threads(std::span<const int32_t> lengths, int64_t threads) const {
+  const int64_t tokens = std::accumulate(lengths.begin(), lengths.end(), int64_t{0});
+  const int64_t tiles = whole_tiles(tokens) / kTile * (whole_tiles(config_.hidden) / kTile);
+  return std::clamp<int64_t>(threads, 1, tiles);
+}
+
 void Bert::forward(std::span<const int32_t> ids, std::span<const int32_t> lengths,
                    const std::set<int>& wanted,
-                   const std::function<void(int layer, const States&)>& sink) const {
+                   const std::function<void(int layer, const States&)>& sink,
+                   int64_t threads) const {
   if (wanted.empty() || ids.empty()) return;
   const Lease lease(*this);
   PassBuffers& b = *lease;
-  b.prepare(config_, numbers_of(precision_), lengths);
+  const int64_t members = useful_threads(lengths, threads);
+  b.prepare(config_, numbers_of(precision_), lengths, members);
   embed(ids, lengths, b);
-  for (int layer = 0;; ++layer) {
-    if (wanted.contains(layer)) sink(layer, {static_cast<const float*>(b.x.values), b.x.stride});
-    if (layer == *wanted.rbegin()) return;
-    run(blocks_.at(static_cast<size_t>(layer)), lengths, b);
+  int done = 0;
+  for (const int layer : wanted) {
+    if (done < layer) {
+      in_team(members, [&](const TeamMember& member) {
+        for (int i = done; i < layer; ++i)
+          run(blocks_.at(static_cast<size_t>(i)), lengths, b, member);
+        if (member.rank() > 0) at::native::cpublas::brgemm_release();
+      });
+      done = layer;
+    }
+    sink(layer, {static_cast<const float*>(b.x.values), b.x.stride});
   }
 }
 
@@ -135,74 +163,82 @@ void Bert::embed(std::span<const int32_t> ids, std::span<const int32_t> lengths,
       for (int64_t c = 0; c < hidden; ++c) x[c] = word[c] + position[c];
     }
   }
-  normalise(embedding_norm_, b);
+  normalise(embedding_norm_, b, TeamMember());
 }
 
-void Bert::normalise(const Norm& norm, PassBuffers& b) const {
-  kernels_.layer_norm(floats(b.x, 0, 0), b.x.stride, b.tokens, config_.hidden,
+void Bert::normalise(const Norm& norm, PassBuffers& b, const TeamMember& member) const {
+  const auto [begin, end] = member.part(b.tokens);
+  kernels_.layer_norm(floats(b.x, begin, 0), b.x.stride, end - begin, config_.hidden,
                       norm.weight.const_data_ptr<float>(), norm.bias.const_data_ptr<float>(),
-                      static_cast<float>(config_.ln_eps), b.x_operand);
+                      static_cast<float>(config_.ln_eps), b.x_operand.from(begin));
+  member.finish_step();
 }
 
-void Bert::run(const Block& block, std::span<const int32_t> lengths, PassBuffers& b) const {
-  for_each_tile(block.qkv, b.x_operand, b.tokens, b.tile,
+void Bert::run(const Block& block, std::span<const int32_t> lengths, PassBuffers& b,
+               const TeamMember& member) const {
+  float* tile_values = b.scratch[static_cast<size_t>(member.rank())].tile;
+  for_each_tile(block.qkv, b.x_operand, b.tokens, tile_values, member,
                 [&](int64_t row, int64_t column, const Tile& tile) {
                   kernels_.activate(Activation::kNone, tile, block.qkv.bias() + column,
                                     b.qkv.numbers, b.qkv.at(row, column), b.qkv.stride);
                 });
-  attend(lengths, b);
-  for_each_tile(block.attention_out, b.context_operand, b.tokens, b.tile,
+  attend(lengths, b, member);
+  for_each_tile(block.attention_out, b.context_operand, b.tokens, tile_values, member,
                 [&](int64_t row, int64_t column, const Tile& tile) {
                   kernels_.add_residual(tile, block.attention_out.bias() + column,
                                         floats(b.x, row, column), b.x.stride);
                 });
-  normalise(block.attention_norm, b);
-  feed_forward(block, b);
+  normalise(block.attention_norm, b, member);
+  feed_forward(block, b, member);
 }
 
-void Bert::attend(std::span<const int32_t> lengths, PassBuffers& b) const {
-  const int64_t hidden = config_.hidden, width = hidden / config_.heads;
+void Bert::attend(std::span<const int32_t> lengths, PassBuffers& b,
+                  const TeamMember& member) const {
+  const int64_t hidden = config_.hidden, heads = config_.heads, width = hidden / heads;
   const bool bf16 = b.qkv.numbers == Numbers::kBf16;
-  int64_t token = 0;
+  float* scratch = b.scratch[static_cast<size_t>(member.rank())].attention;
+  const auto [begin, end] = member.part(std::ssize(lengths) * heads);
+  int64_t token = 0, pair = 0;  // of a sequence and a head
   for (const int64_t length : lengths) {
-    for (int64_t head = 0; head < config_.heads; ++head) {
+    for (int64_t head = 0; head < heads; ++head, ++pair) {
+      if (pair < begin || pair >= end) continue;
       const auto at = [&](int64_t part) { return b.qkv.at(token, part * hidden + head * width); };
       if (bf16) {
         kernels_.attention_bf16(static_cast<uint16_t*>(at(0)), static_cast<uint16_t*>(at(1)),
                                 static_cast<uint16_t*>(at(2)), b.qkv.stride, length, width,
                                 static_cast<uint16_t*>(b.context_operand.at(token, head * width)),
-                                b.context_operand.stride, b.scratch);
+                                b.context_operand.stride, scratch);
       } else {
         kernels_.attention(static_cast<float*>(at(0)), static_cast<float*>(at(1)),
                            static_cast<float*>(at(2)), b.qkv.stride, length, width,
-                           floats(b.context, token, head * width), b.context.stride, b.scratch);
+                           floats(b.context, token, head * width), b.context.stride, scratch);
       }
     }
     token += length;
   }
-  if (!bf16)
-    kernels_.convert(floats(b.context, 0, 0), b.context.stride, b.tokens, hidden,
-                     b.context_operand);
+  member.finish_step();
+  if (b.context_operand.numbers != b.context.numbers && !bf16)
+    convert(kernels_, b.context, b.tokens, hidden, b.context_operand, member);
 }
 
-void Bert::feed_forward(const Block& block, PassBuffers& b) const {
+void Bert::feed_forward(const Block& block, PassBuffers& b, const TeamMember& member) const {
   const Operand& inner = b.inner_operand;
+  float* tile_values = b.scratch[static_cast<size_t>(member.rank())].tile;
   // uint8 needs the whole row for its scale, so it is made of float32 afterwards.
   const Operand& made = inner.numbers == Numbers::kUint8 ? b.inner : inner;
-  for_each_tile(block.up, b.x_operand, b.tokens, b.tile,
+  for_each_tile(block.up, b.x_operand, b.tokens, tile_values, member,
                 [&](int64_t row, int64_t column, const Tile& tile) {
                   kernels_.activate(activation_, tile, block.up.bias() + column, made.numbers,
                                     made.at(row, column), made.stride);
                 });
-  if (inner.numbers == Numbers::kUint8) {
-    kernels_.convert(floats(b.inner, 0, 0), b.inner.stride, b.tokens, config_.intermediate, inner);
-  }
-  for_each_tile(block.down, inner, b.tokens, b.tile,
+  if (inner.numbers == Numbers::kUint8)
+    convert(kernels_, b.inner, b.tokens, config_.intermediate, inner, member);
+  for_each_tile(block.down, inner, b.tokens, tile_values, member,
                 [&](int64_t row, int64_t column, const Tile& tile) {
                   kernels_.add_residual(tile, block.down.bias() + column, floats(b.x, row, column),
                                         b.x.stride);
                 });
-  normalise(block.output_norm, b);
+  normalise(block.output_norm, b, member);
 }
 
 }  // namespace moecollab::encoder

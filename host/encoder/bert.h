@@ -13,6 +13,7 @@
 #include "base/compute.h"
 #include "encoder/encoder_folder.h"
 #include "encoder/kernels.h"
+#include "encoder/parallel.h"
 #include "encoder/product.h"
 
 namespace moecollab::encoder {
@@ -27,9 +28,9 @@ struct States {
 
 // Post-LN BERT without pooler, inference only, on the CPU (Hugging Face modeling_bert.py).
 //
-// A forward pass runs on the calling thread alone, so that several threads keep all cores busy with
-// a batch each and never wait for one another. Norms, softmax, activations and residuals are
-// float32 in every precision. Immutable but for spare buffers; thread-safe.
+// Norms, softmax, activations and residuals are float32 in every precision. Immutable but for spare
+// buffers; thread-safe: several threads keep all cores busy best with a pass each, which never
+// wait for one another.
 class Bert {
  public:
   // Reads the folder's weights. Throws E_ENCODER listing every missing and mis-shaped tensor,
@@ -43,10 +44,12 @@ class Bert {
 
   // `ids`: the tokens of all sequences one after the other, sum of `lengths`. Calls `sink` with the
   // states of each layer in `wanted`, ascending (0 = embeddings, i = after block i); they are valid
-  // during the call. Blocks above the highest are not run.
+  // during the call. Blocks above the highest are not run. `threads` share the pass, if there is
+  // enough of it; the states' bits do not depend on them.
   void forward(std::span<const int32_t> ids, std::span<const int32_t> lengths,
                const std::set<int>& wanted,
-               const std::function<void(int layer, const States&)>& sink) const;
+               const std::function<void(int layer, const States&)>& sink,
+               int64_t threads = 1) const;
 
  private:
   struct Norm {
@@ -58,11 +61,15 @@ class Bert {
   };
   class Lease;
 
+  // How many threads have a part in every step of a pass.
+  int64_t useful_threads(std::span<const int32_t> lengths, int64_t threads) const;
   void embed(std::span<const int32_t> ids, std::span<const int32_t> lengths, PassBuffers& b) const;
-  void run(const Block& block, std::span<const int32_t> lengths, PassBuffers& b) const;
-  void attend(std::span<const int32_t> lengths, PassBuffers& b) const;
-  void feed_forward(const Block& block, PassBuffers& b) const;
-  void normalise(const Norm& norm, PassBuffers& b) const;
+  // Steps of a pass, which a member does its part of and finishes.
+  void run(const Block& block, std::span<const int32_t> lengths, PassBuffers& b,
+           const TeamMember& member) const;
+  void attend(std::span<const int32_t> lengths, PassBuffers& b, const TeamMember& member) const;
+  void feed_forward(const Block& block, PassBuffers& b, const TeamMember& member) const;
+  void normalise(const Norm& norm, PassBuffers& b, const TeamMember& member) const;
 
   BertConfig config_;
   Precision precision_;

@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 
 #include "base/digest.h"
 #include "base/error.h"
@@ -82,8 +81,14 @@ Encoder::Encoder(EncoderSettings settings, const Compute& compute, int64_t batch
       cache_(std::move(cache)),
       context_(context),
       folder_(open_encoder_folder(settings_.folder, settings_.max_length)),
-      tokenizer_(open_tokenizer(folder_, settings_.special_tokens)),
-      fingerprint_(fingerprint_of(folder_, tokenizer_)) {}
+      tokenizer_(open_tokenizer(folder_, settings_.special_tokens)) {
+  folder_.checkpoint();
+}
+
+const std::string& Encoder::fingerprint() const {
+  std::call_once(fingerprinted_, [this] { fingerprint_ = fingerprint_of(folder_, tokenizer_); });
+  return fingerprint_;
+}
 
 void Encoder::load() {
   if (!model_) model_ = std::make_unique<Bert>(folder_, compute_.precision);
@@ -125,16 +130,12 @@ int64_t Encoder::flops(int64_t length) const {
          (2 * (4 * h * h + 2 * h * folder_.config.intermediate) * length + 4 * h * length * length);
 }
 
-// As many tokens to a batch as are left for each thread, but not above the limit, and for a few
-// texts no less than a tile.
+// Equal shares for all threads, so that none waits long for the last, if each gets a tile at least.
 std::vector<Encoder::Batch> Encoder::plan(std::span<const int32_t> lengths,
                                           std::span<const int64_t> rows) const {
-  const int64_t total = std::accumulate(lengths.begin(), lengths.end(), int64_t{0});
-  const int64_t threads = at::get_num_threads();
-  const int64_t shares = threads * divided_up(total, threads * batch_tokens_);
-  const int64_t budget = std::min(batch_tokens_, std::max(kTile, divided_up(total, shares)));
   std::vector<Batch> batches;
-  for (std::vector<int64_t>& texts : text::plan_batches(lengths, budget)) {
+  for (std::vector<int64_t>& texts : text::plan_even_batches(
+           lengths, {.shares = at::get_num_threads(), .least = kTile, .most = batch_tokens_})) {
     Batch& batch = batches.emplace_back(Batch{std::move(texts), {}});
     for (const int64_t i : batch.texts) batch.rows.push_back(rows[static_cast<size_t>(i)]);
   }
@@ -150,7 +151,7 @@ std::vector<int64_t> Encoder::fill_from_cache(std::span<const std::string_view> 
     const bool hit =
         cacheable &&
         std::all_of(request.pooled.begin(), request.pooled.end(), [&](const PooledKey& key) {
-          const float* cached = cache_->find(fingerprint_, key, folder_.config.hidden, digest);
+          const float* cached = cache_->find(fingerprint(), key, folder_.config.hidden, digest);
           if (cached == nullptr) return false;
           std::copy_n(cached, folder_.config.hidden,
                       out.pooled.at(key).mutable_data_ptr<float>() + row * folder_.config.hidden);
@@ -197,7 +198,7 @@ void Encoder::settle(std::span<const Batch> batches, Features& out) {
   const at::Tensor index = index_tensor(rows);
   for (auto& [key, pooled] : out.pooled) {
     pooled.index_copy_(0, index,
-                       cache_->settle(fingerprint_, key, texts, pooled.index_select(0, index)));
+                       cache_->settle(fingerprint(), key, texts, pooled.index_select(0, index)));
   }
 }
 
@@ -215,19 +216,24 @@ void Encoder::allocate_ragged(const FeatureRequest& request, const Tokens& token
 }
 
 void Encoder::run_batch(const Batch& batch, const FeatureRequest& request,
-                        const std::set<int>& layers, const Tokens& tokens, Features& out) const {
+                        const std::set<int>& layers, const Tokens& tokens, int64_t threads,
+                        Features& out) const {
   std::vector<int32_t> ids, lengths;
   for (const int64_t i : batch.texts) {
     const auto& own = tokens.ids[static_cast<size_t>(i)];
     ids.insert(ids.end(), own.begin(), own.end());
     lengths.push_back(static_cast<int32_t>(own.size()));
   }
-  model_->forward(ids, lengths, layers, [&](int layer, const States& states) {
-    for (const PooledKey& key : request.pooled) {
-      if (key.layer == layer) pool(states, lengths, key.pooling, batch.rows, out.pooled.at(key));
-    }
-    if (request.hidden.contains(layer)) keep(states, lengths, batch.texts, out, layer);
-  });
+  model_->forward(
+      ids, lengths, layers,
+      [&](int layer, const States& states) {
+        for (const PooledKey& key : request.pooled) {
+          if (key.layer == layer)
+            pool(states, lengths, key.pooling, batch.rows, out.pooled.at(key));
+        }
+        if (request.hidden.contains(layer)) keep(states, lengths, batch.texts, out, layer);
+      },
+      threads);
 }
 
 // Mean over the tokens of each sequence, or its first token, to the rows of `out` [n, H].
@@ -280,17 +286,24 @@ void Encoder::run_model(std::span<const int64_t> rows, const FeatureRequest& req
     progress =
         context_.progress(std::string(progress_label), "text", static_cast<int64_t>(rows.size()));
   const auto stopped = [&] { return progress && context_.stop.requested(); };
-  std::vector<Batch> batches = plan(tokens.lengths, rows);
   std::mutex reporting;
+  std::vector<Batch> batches = plan(tokens.lengths, rows);
   for (const std::span<Batch> group : settled_together(batches)) {
-    for_each_in_parallel(static_cast<int64_t>(group.size()), [&](int64_t i) {
+    const auto run = [&](int64_t i, int64_t threads) {
       Batch& batch = group[static_cast<size_t>(i)];
       if (stopped()) return;
-      run_batch(batch, request, layers, tokens, out);
+      run_batch(batch, request, layers, tokens, threads, out);
       batch.done = true;
       const std::lock_guard lock(reporting);
       if (progress) progress->advance(static_cast<int64_t>(batch.texts.size()));
-    });
+    };
+    // A thread per batch, unless there are too few.
+    const auto count = std::ssize(group);
+    if (const int64_t threads = at::get_num_threads(); count < threads) {
+      for (int64_t i = 0; i < count; ++i) run(i, threads);
+    } else {
+      for_each_in_parallel(count, [&](int64_t i) { run(i, 1); });
+    }
     settle(group, out);
     if (stopped()) {
       throw Error("E_INTERRUPTED", "encoding was interrupted",

@@ -49,8 +49,8 @@ struct TextLengths {
 // whose features are all cached never reads the weights. Not thread-safe.
 class Encoder {
  public:
-  // batch_tokens: real tokens of one forward pass at most, which one thread runs. `cache`: where
-  // pooled features are kept, or none.
+  // batch_tokens: real tokens of one forward pass at most. A thread runs each, or all threads share
+  // each if there are fewer than threads. `cache`: where pooled features are kept, or none.
   Encoder(EncoderSettings settings, const Compute& compute, int64_t batch_tokens,
           std::shared_ptr<FeatureCache> cache, const RunContext& context);
 
@@ -59,7 +59,8 @@ class Encoder {
   int max_length() const { return folder_.max_length; }
   // What its folder says and is done otherwise, a sentence each.
   const std::vector<std::string>& notes() const { return folder_.notes; }
-  const std::string& fingerprint() const { return fingerprint_; }
+  // As fingerprint() of its settings. The first call reads the weights' file. Thread-safe.
+  const std::string& fingerprint() const;
   const EncoderCounters& counters() const { return counters_; }
 
   // Features of the texts in their order; every text is encoded at most once, in length-sorted
@@ -102,7 +103,7 @@ class Encoder {
   // Room for the token ids and token states of all texts.
   void allocate_ragged(const FeatureRequest& request, const Tokens& tokens, Features& out) const;
   void run_batch(const Batch& batch, const FeatureRequest& request, const std::set<int>& layers,
-                 const Tokens& tokens, Features& out) const;
+                 const Tokens& tokens, int64_t threads, Features& out) const;
   void pool(const States& states, std::span<const int32_t> lengths, Pooling pooling,
             std::span<const int64_t> rows, const at::Tensor& out) const;
   void keep(const States& states, std::span<const int32_t> lengths, std::span<const int64_t> texts,
@@ -119,7 +120,8 @@ class Encoder {
   RunContext context_;
   EncoderFolder folder_;
   text::Tokenizer tokenizer_;
-  std::string fingerprint_;
+  mutable std::once_flag fingerprinted_;
+  mutable std::string fingerprint_;
   std::unique_ptr<Bert> model_;
   mutable std::once_flag weights_read_;
   mutable std::unique_ptr<BertWeights> weights_;  // for experts that fork; most runs need none

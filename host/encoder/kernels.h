@@ -38,6 +38,11 @@ struct Operand {
   void* at(int64_t row, int64_t column) const {
     return static_cast<char*>(values) + (row * stride + column) * size_of(numbers);
   }
+  // The rows from that one on.
+  Operand from(int64_t row) const {
+    return {numbers, at(row, 0), stride, scales == nullptr ? nullptr : scales + row,
+            offsets == nullptr ? nullptr : offsets + row};
+  }
 };
 
 // A result of a product, [rows, kTile] without gaps.

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <utility>
 
 namespace moecollab::encoder {
 
@@ -10,5 +11,32 @@ namespace moecollab::encoder {
 // work() calls of LibTorch runs on its own thread alone. Throws what a call of work() threw, once
 // all threads have ended.
 void for_each_in_parallel(int64_t n, const std::function<void(int64_t)>& work);
+
+class StepBarrier;
+
+// One of several threads that go through the same steps together. By default the only one.
+class TeamMember {
+ public:
+  TeamMember() = default;
+  TeamMember(int64_t rank, int64_t members, StepBarrier* barrier)
+      : rank_(rank), members_(members), barrier_(barrier) {}
+
+  int64_t rank() const { return rank_; }  // 0: the thread that called in_team()
+  // Its part [begin, end) of [0, n): neighbours, the members' parts in order.
+  std::pair<int64_t, int64_t> part(int64_t n) const {
+    return {n * rank_ / members_, n * (rank_ + 1) / members_};
+  }
+  // Returns once all members have come here, and what they wrote before can be read.
+  void finish_step() const;
+
+ private:
+  int64_t rank_ = 0, members_ = 1;
+  StepBarrier* barrier_ = nullptr;
+};
+
+// Calls work(member) on `members` threads at once, or on as many as the pool gives. Steps are taken
+// to be short: a member that waits spins for a while before it sleeps. Throws what a member threw;
+// the others then end at their next step.
+void in_team(int64_t members, const std::function<void(const TeamMember&)>& work);
 
 }  // namespace moecollab::encoder

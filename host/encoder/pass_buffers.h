@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <numeric>
 #include <span>
+#include <vector>
 
 #include "encoder/arena.h"
 #include "encoder/bert_config.h"
@@ -18,11 +19,17 @@ struct PassBuffers {
   int64_t tokens = 0;
   Operand x, qkv, context, inner;  // float32, qkv perhaps bfloat16
   Operand x_operand, context_operand, inner_operand;
-  float *tile = nullptr, *scratch = nullptr;  // of a product, and of attention
+  // What a thread needs for itself.
+  struct Scratch {
+    float *tile = nullptr, *attention = nullptr;
+  };
+  std::vector<Scratch> scratch;  // one per thread
 
   // `numbers`: those of products.
-  void prepare(const BertConfig& config, Numbers numbers, std::span<const int32_t> lengths) {
+  void prepare(const BertConfig& config, Numbers numbers, std::span<const int32_t> lengths,
+               int64_t threads) {
     tokens = std::accumulate(lengths.begin(), lengths.end(), int64_t{0});
+    scratch.resize(static_cast<size_t>(threads));
     const int64_t longest = *std::max_element(lengths.begin(), lengths.end());
     needed_ = 0;
     counting_ = true;
@@ -45,9 +52,10 @@ struct PassBuffers {
     x_operand = take_twin(numbers, x, rows);
     context_operand = take_twin(numbers, context, rows);
     inner_operand = take_twin(numbers, inner, rows);
-    tile = static_cast<float*>(take(kTile * kTile * size_of(Numbers::kFp32)));
-    scratch = static_cast<float*>(
-        take(attention_scratch(longest, config.hidden / config.heads) * size_of(Numbers::kFp32)));
+    for (Scratch& own : scratch) {
+      own.tile = take_floats(kTile * kTile);
+      own.attention = take_floats(attention_scratch(longest, config.hidden / config.heads));
+    }
   }
 
   Operand take_rows(Numbers numbers, int64_t rows, int64_t width) {
@@ -59,9 +67,13 @@ struct PassBuffers {
     if (numbers == Numbers::kFp32) return floats;
     Operand twin = take_rows(numbers, rows, floats.stride);
     if (numbers != Numbers::kUint8) return twin;
-    twin.scales = static_cast<float*>(take(rows * size_of(Numbers::kFp32)));
-    twin.offsets = static_cast<float*>(take(rows * size_of(Numbers::kFp32)));
+    twin.scales = take_floats(rows);
+    twin.offsets = take_floats(rows);
     return twin;
+  }
+
+  float* take_floats(int64_t count) {
+    return static_cast<float*>(take(count * size_of(Numbers::kFp32)));
   }
 
   // The first time round only adds up.

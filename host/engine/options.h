@@ -99,7 +99,7 @@ struct PredictOptions : CommonOptions {
   std::optional<fusion::Mode> fusion;
   std::optional<int64_t> top_k;
   int max_latency_ms = 0;  // how long an incomplete batch waits for more texts
-  int64_t batch = 128;     // texts answered together at most
+  int64_t batch = 256;     // texts answered together at most
   double unknown_risk = 0.05;
   bool strict = false;  // stop at the first line that cannot be read
 };

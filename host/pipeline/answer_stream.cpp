@@ -43,7 +43,9 @@ bool AnswerStream::ask(data::TextBatch batch) {
   }
   const auto records = static_cast<int64_t>(batch.items.size());
   // Batches of a file do not depend on time, so that its answers do not either.
-  Asked asked{std::move(batch.items), predictor_.submit(std::move(texts), batch.incomplete)};
+  const bool lone = batch.incomplete && texts.size() == 1;
+  Asked asked{std::move(batch.items), lone ? predictor_.submit_here(std::move(texts))
+                                           : predictor_.submit(std::move(texts), batch.incomplete)};
   return asked_.push(std::move(asked), records);
 }
 

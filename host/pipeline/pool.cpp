@@ -47,6 +47,7 @@ Pool::Pool(const PoolOptions& options)
       lock_(registry::read_lock(options.registry)) {
   open_encoder();
   std::future<void> loading = start_loading();
+  check_fingerprint();
   candidates_ = registry::resolve(options_.registry, registry_, lock_);
   registry::check_label_spaces(registry_.label_spaces, candidates_);
   for (const registry::LabelSpace& space : registry_.label_spaces) {
@@ -86,18 +87,22 @@ void Pool::open_encoder() {
   if (options_.encoder) settings.folder = *options_.encoder;
   encoder_ = std::make_unique<encoder::Encoder>(settings, options_.compute, options_.batch_tokens,
                                                 options_.cache, context());
-  const std::string& stated = registry_.encoder.fingerprint;
   // They were said when the fingerprint was recorded.
-  if (stated.empty()) {
+  if (registry_.encoder.fingerprint.empty()) {
     for (const std::string& note : encoder_->notes()) context().log.note(note);
   }
-  if (!stated.empty() && stated != encoder_->fingerprint()) {
-    throw Error(
-        "E_ENCODER_FINGERPRINT",
-        fmt::format("the encoder {} has fingerprint {}, registry.toml says {}",
-                    escaped(settings.folder.string()), encoder_->fingerprint(), stated),
-        "use the encoder that the experts were made for, or make a new registry for this one");
-  }
+}
+
+// Reads all of the weights, which takes about as long as to load them: both at once if they are
+// loaded.
+void Pool::check_fingerprint() const {
+  const std::string& stated = registry_.encoder.fingerprint;
+  if (encoder_ == nullptr || stated.empty() || stated == encoder_->fingerprint()) return;
+  throw Error(
+      "E_ENCODER_FINGERPRINT",
+      fmt::format("the encoder {} has fingerprint {}, registry.toml says {}",
+                  escaped(encoder_->settings().folder.string()), encoder_->fingerprint(), stated),
+      "use the encoder that the experts were made for, or make a new registry for this one");
 }
 
 encoder::Encoder* Pool::probe_encoder() {

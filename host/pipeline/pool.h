@@ -90,6 +90,7 @@ class Pool {
 
  private:
   void open_encoder();
+  void check_fingerprint() const;
   std::future<void> start_loading();
   // `loading`: the model's, to be waited for before the encoder is used.
   void admit(registry::Candidate& candidate, std::future<void>& loading);

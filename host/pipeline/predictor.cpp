@@ -30,7 +30,8 @@ Predictor::Predictor(Collaboration& collaboration, PredictorOptions options)
                 "use --fusion mixture or logit-union");
   }
   for (const InstalledExpert* expert : collaboration.experts()) experts_.push_back(expert->name);
-  thread_ = std::thread([this] { run(); });
+  encoding_ = std::thread([this] { encode_requests(); });
+  answering_ = std::thread([this] { answer_encoded(); });
 }
 
 Predictor::~Predictor() {
@@ -39,7 +40,8 @@ Predictor::~Predictor() {
     ending_ = true;
   }
   changed_.notify_one();
-  thread_.join();
+  encoding_.join();
+  answering_.join();
 }
 
 std::future<std::vector<Prediction>> Predictor::submit(std::vector<std::string> texts,
@@ -54,55 +56,119 @@ std::future<std::vector<Prediction>> Predictor::submit(std::vector<std::string> 
   return future;
 }
 
+std::future<std::vector<Prediction>> Predictor::submit_here(std::vector<std::string> texts) {
+  const std::unique_lock encoder(encoding_now_, std::try_to_lock);
+  if (!encoder || behind_ > 0 || !nothing_waits()) return submit(std::move(texts));
+  use_threads();
+  std::vector<Request> requests;
+  requests.push_back({std::move(texts), true, {}});
+  Batch batch = batch_of(std::move(requests));
+  std::future<std::vector<Prediction>> future = batch.requests[0].promise.get_future();
+  if (encode(batch)) answer(batch);
+  return future;
+}
+
 void Predictor::drop_waiting() {
   const std::lock_guard lock(mutex_);
   waiting_.clear();
 }
 
-void Predictor::run() {
-  // OpenMP keeps the number per thread.
+// OpenMP keeps the number per thread.
+void Predictor::use_threads() {
   at::set_num_threads(collaboration_.pool().options().compute.threads);
-  for (std::vector<Request> batch = next_batch(); !batch.empty(); batch = next_batch())
-    answer(batch);
 }
 
-// Waits for requests; empty at the end.
-std::vector<Predictor::Request> Predictor::next_batch() {
+void Predictor::encode_requests() {
+  use_threads();
+  // A cache is read here and written by the answers, and is not thread-safe.
+  const bool alone = collaboration_.pool().options().cache != nullptr;
+  for (Batch batch = next_batch(); !batch.requests.empty(); batch = next_batch()) {
+    const std::lock_guard encoder(encoding_now_);
+    if (!encode(batch)) continue;
+    // To wake the other thread for a text that nothing waits behind would only delay its answer.
+    if (alone || (behind_ == 0 && nothing_waits())) {
+      answer(batch);
+    } else {
+      ++behind_;
+      encoded_.push(std::move(batch), 1);
+    }
+  }
+  encoded_.close();
+}
+
+void Predictor::answer_encoded() {
+  use_threads();
+  while (std::optional<Batch> batch = encoded_.pop()) {
+    answer(*batch);
+    --behind_;
+  }
+}
+
+// Waits for requests; none at the end.
+Predictor::Batch Predictor::next_batch() {
   std::unique_lock lock(mutex_);
   changed_.wait(lock, [this] { return ending_ || !waiting_.empty(); });
-  std::vector<Request> batch;
+  std::vector<Request> requests;
   size_t texts = 0;
   while (!waiting_.empty()) {
     Request& next = waiting_.front();
     texts += next.texts.size();
     const bool fits = next.may_share && texts <= static_cast<size_t>(options_.batch);
-    if (!batch.empty() && !(fits && batch.back().may_share)) break;
-    batch.push_back(std::move(next));
+    if (!requests.empty() && !(fits && requests.back().may_share)) break;
+    requests.push_back(std::move(next));
     waiting_.pop_front();
   }
+  return batch_of(std::move(requests));
+}
+
+Predictor::Batch Predictor::batch_of(std::vector<Request> requests) {
+  Batch batch{std::move(requests), {}, {}, {}};
+  for (const Request& request : batch.requests)
+    batch.texts.insert(batch.texts.end(), request.texts.begin(), request.texts.end());
   return batch;
 }
 
-void Predictor::answer(std::vector<Request>& batch) {
-  std::vector<std::string_view> texts;
-  for (const Request& request : batch)
-    texts.insert(texts.end(), request.texts.begin(), request.texts.end());
+bool Predictor::nothing_waits() {
+  const std::lock_guard lock(mutex_);
+  return waiting_.empty();
+}
+
+// False if it failed, which the requests then know.
+bool Predictor::encode(Batch& batch) {
+  if (batch.texts.empty()) return true;
   try {
-    std::vector<Prediction> all = predictions(texts);
+    batch.known = collaboration_.recall_outputs(batch.texts);
+    batch.features =
+        features_of(collaboration_.pool(), batch.texts, collaboration_.request(batch.known));
+    return true;
+  } catch (...) {
+    fail(batch);
+    return false;
+  }
+}
+
+void Predictor::answer(Batch& batch) {
+  const std::lock_guard lock(asking_);
+  try {
+    std::vector<Prediction> all = predictions(batch);
     auto next = std::make_move_iterator(all.begin());
-    for (Request& request : batch) {
+    for (Request& request : batch.requests) {
       const auto end = next + static_cast<ptrdiff_t>(request.texts.size());
       request.promise.set_value({next, end});
       next = end;
     }
   } catch (...) {
-    for (Request& request : batch) request.promise.set_exception(std::current_exception());
+    fail(batch);
   }
 }
 
-std::vector<Prediction> Predictor::predictions(const std::vector<std::string_view>& texts) {
-  if (texts.empty()) return {};
-  const Answers answers = collaboration_.answer(texts);
+void Predictor::fail(Batch& batch) {
+  for (Request& request : batch.requests) request.promise.set_exception(std::current_exception());
+}
+
+std::vector<Prediction> Predictor::predictions(Batch& batch) {
+  if (batch.texts.empty()) return {};
+  const Answers answers = collaboration_.answer(batch.features, batch.known);
   const at::Tensor p = answers.fused.exp();
   const auto [values, ids] = p.topk(std::min<int64_t>(options_.alternatives + 1, p.size(1)), 1);
   const at::Tensor log_g = at::log_softmax(answers.router_logits, -1);
@@ -112,7 +178,7 @@ std::vector<Prediction> Predictor::predictions(const std::vector<std::string_vie
   const auto id = ids.accessor<int64_t, 2>();
   const auto entropy = entropies.accessor<float, 1>();
   std::vector<Prediction> all;
-  all.reserve(texts.size());
+  all.reserve(batch.texts.size());
   for (int64_t row = 0; row < p.size(0); ++row) {
     Prediction prediction;
     for (int64_t k = 0; k < values.size(1); ++k) {

@@ -13,4 +13,17 @@ namespace moecollab::text {
 std::vector<std::vector<int64_t>> plan_batches(std::span<const int32_t> lengths,
                                                int64_t token_budget);
 
+// What runs side by side and should end at about the same time.
+struct EvenBatches {
+  int64_t shares = 1;  // how many run at once
+  int64_t least = 1;   // tokens of a batch, >= 1: fewer are not worth one
+  int64_t most = 1;    // tokens of a batch
+};
+
+// The same in about equal batches, a multiple of `shares` or, if texts are long, a few less: as few
+// as hold at most `most` tokens each, or one row. Rows that are too few for all shares come in as
+// few batches as plan_batches() makes of `most`.
+std::vector<std::vector<int64_t>> plan_even_batches(std::span<const int32_t> lengths,
+                                                    const EvenBatches& wanted);
+
 }  // namespace moecollab::text

@@ -10,6 +10,7 @@
 #include <cmath>
 #include <moecollab/config.hpp>
 #include <moecollab/expert.hpp>
+#include <optional>
 
 #include "matrix_product.h"
 
@@ -62,17 +63,20 @@ class Adapter final : public Expert, public Trainable {
 
   void forward(const Batch& in, Logits& out) override {
     check_ready();
+    const Packed changing = fixed_ ? Packed() : pack();
+    const Packed& weights = fixed_ ? *fixed_ : changing;
     const int64_t block = std::min(kBlock, in.rows());
     std::vector<float> h(size(block * d_)), a(size(block * k_)), adapted(size(block * d_));
     for (int64_t first = 0; first < in.rows(); first += kBlock) {
       const int64_t n = std::min(kBlock, in.rows() - first);
-      run(in, first, n, {h.data(), a.data(), adapted.data(), out.row(first).data()});
+      run(in, first, n, weights, {h.data(), a.data(), adapted.data(), out.row(first).data()});
     }
   }
 
   const std::vector<ParameterSpec>& parameters() const override { return parameters_; }
 
   void bind(const std::vector<float*>& values, const std::vector<float*>& grads) override {
+    fixed_.reset();
     values_.assign(values.begin(), values.end());
     bound_ = values;
     grads_ = grads;
@@ -99,8 +103,9 @@ class Adapter final : public Expert, public Trainable {
     saved->h.resize(size(in.rows() * d_));
     saved->a.resize(size(in.rows() * k_));
     saved->adapted.resize(size(in.rows() * d_));
+    const Packed weights = pack();
     for (int64_t first = 0; first < in.rows(); first += kBlock) {
-      run(in, first, std::min(kBlock, in.rows() - first),
+      run(in, first, std::min(kBlock, in.rows() - first), weights,
           {&saved->h[size(first * d_)], &saved->a[size(first * k_)],
            &saved->adapted[size(first * d_)], out.row(first).data()});
     }
@@ -148,6 +153,17 @@ class Adapter final : public Expert, public Trainable {
       own_.emplace_back(weight.begin(), weight.end());
     }
     for (const std::vector<float>& weight : own_) values_.push_back(weight.data());
+    fixed_ = pack();
+  }
+
+  // The weights as products read them.
+  struct Packed {
+    PackedMatrix down, up, out;
+  };
+  Packed pack() const {
+    return {{transposed(values_[kDownWeight], d_), d_, k_},
+            {transposed(values_[kUpWeight], k_), k_, d_},
+            {transposed(values_[kOutWeight], d_), d_, classes_}};
   }
 
   void check_ready() const {
@@ -158,23 +174,24 @@ class Adapter final : public Expert, public Trainable {
   }
 
   // Equation (1) for rows [first, first + n).
-  void run(const Batch& in, int64_t first, int64_t n, const Buffers& to) const {
+  void run(const Batch& in, int64_t first, int64_t n, const Packed& weights,
+           const Buffers& to) const {
     for (int64_t i = 0; i < n; ++i) {
       for (int64_t slot = 0; slot < in.slots(); ++slot) {
         std::copy_n(in.pooled(first + i, slot).data(), hidden_, to.h + i * d_ + slot * hidden_);
       }
     }
     set_rows(to.a, values_[kDownBias], n, k_);
-    add_product(to.a, plain(to.h, d_), transposed(values_[kDownWeight], d_), n, d_, k_);
+    add_product(to.a, plain(to.h, d_), weights.down, n);
     // Not max(): it would turn a NaN into 0.
     for (int64_t i = 0; i < n * k_; ++i) to.a[i] = to.a[i] < 0 ? 0.0F : to.a[i];
 
     set_rows(to.adapted, values_[kUpBias], n, d_);
     for (int64_t i = 0; i < n * d_; ++i) to.adapted[i] += to.h[i];
-    add_product(to.adapted, plain(to.a, k_), transposed(values_[kUpWeight], k_), n, k_, d_);
+    add_product(to.adapted, plain(to.a, k_), weights.up, n);
 
     set_rows(to.y, values_[kOutBias], n, classes_);
-    add_product(to.y, plain(to.adapted, d_), transposed(values_[kOutWeight], d_), n, d_, classes_);
+    add_product(to.y, plain(to.adapted, d_), weights.out, n);
   }
 
   // With g• the gradient of •:  gW_out += gyᵀ·h', gh' = gy·W_out, gW_up += gh'ᵀ·relu(u),
@@ -212,6 +229,7 @@ class Adapter final : public Expert, public Trainable {
   std::vector<ParameterSpec> parameters_;
   std::vector<std::vector<float>> own_;  // the weights that create() gave
   std::vector<const float*> values_;     // own_ or the host's; empty: nothing learnt yet
+  std::optional<Packed> fixed_;          // own_, which no training changes
   std::vector<float*> bound_, grads_;    // the host's; empty until bind()
 };
 

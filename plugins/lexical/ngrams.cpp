@@ -1,7 +1,9 @@
 #include "ngrams.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <numeric>
 
 namespace moecollab::lexical {
 namespace {
@@ -102,8 +104,23 @@ void NgramReader::add(uint64_t hash) {
       static_cast<uint32_t>(((mix(hash) >> 32) * static_cast<uint64_t>(options_.buckets)) >> 32));
 }
 
+// By digits: the few hundred hits of a text are in no order, and comparing them would take most of
+// the reader's time.
+void NgramReader::sort_hits() {
+  constexpr int kBits = 9;
+  sorted_.resize(hits_.size());
+  for (int shift = 0; options_.buckets >> shift > 0; shift += kBits) {
+    const auto digit = [shift](uint32_t hit) { return (hit >> shift) & ((1U << kBits) - 1); };
+    std::array<size_t, (1U << kBits) + 1> start{};
+    for (const uint32_t hit : hits_) ++start[digit(hit) + 1];
+    std::partial_sum(start.begin(), start.end(), start.begin());
+    for (const uint32_t hit : hits_) sorted_[start[digit(hit)]++] = hit;
+    hits_.swap(sorted_);
+  }
+}
+
 void NgramReader::append_counts(std::vector<Feature>& features) {
-  std::sort(hits_.begin(), hits_.end());
+  sort_hits();
   for (size_t i = 0; i < hits_.size();) {
     const size_t start = i;
     while (i < hits_.size() && hits_[i] == hits_[start]) ++i;

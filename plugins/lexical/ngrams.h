@@ -35,11 +35,13 @@ class NgramReader {
 
  private:
   void append_counts(std::vector<Feature>& features);
+  void sort_hits();
   void add_characters(std::string_view padded);
   void add(uint64_t hash);
 
   NgramOptions options_;
-  std::vector<uint32_t> hits_;  // buckets of the n-grams read, with repeats
+  std::vector<uint32_t> hits_;    // buckets of the n-grams read, with repeats
+  std::vector<uint32_t> sorted_;  // what sort_hits() works in
   std::vector<std::string> words_;
   std::vector<size_t> starts_;
 };

@@ -1,24 +1,26 @@
 // What one lone text costs beside the encoder's pass, stage by stage: bench_answer REGISTRY FILE
-// [THREADS]. Prints microseconds per text, the texts (lines) of FILE taken one at a time.
+// [THREADS]. Prints microseconds per text, the texts of FILE (JSONL or lines) taken one at a time.
 #include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdlib>
-#include <fstream>
 #include <map>
 
 #include "base/measure.h"
+#include "data/text_source.h"
 #include "pipeline/predictor.h"
 
 namespace moecollab {
 namespace {
 
-std::vector<std::string> lines_of(const char* file) {
-  std::ifstream in(file);
-  std::vector<std::string> lines;
-  for (std::string line; std::getline(in, line);) lines.push_back(line);
-  return lines;
+std::vector<std::string> texts_of(const char* file) {
+  data::TextSource source({file}, {}, {});
+  std::vector<std::string> texts;
+  while (const std::optional<data::TextItem> item = source.next())
+    texts.push_back(std::get<data::TextRecord>(*item).text);
+  return texts;
 }
 
 template <typename Call>
@@ -33,11 +35,26 @@ double microseconds(const std::vector<std::string>& texts, const Call& call) {
   return best;
 }
 
+// Half of the texts take less.
+template <typename Call>
+double median_microseconds(const std::vector<std::string>& texts, const Call& call) {
+  std::vector<double> took;
+  for (int round = 0; round < 5; ++round) {
+    for (size_t i = 0; i < texts.size(); ++i) {
+      const Stopwatch watch;
+      call(i);
+      took.push_back(watch.seconds() * 1e6);
+    }
+  }
+  std::ranges::nth_element(took, took.begin() + std::ssize(took) / 2);
+  return took[took.size() / 2];
+}
+
 void show(const char* stage, double value) { fmt::print("{:<44} {:8.1f} µs\n", stage, value); }
 
 int run(const char* registry, const char* file, int threads) {
   at::set_num_threads(threads);
-  const std::vector<std::string> texts = lines_of(file);
+  const std::vector<std::string> texts = texts_of(file);
   pipeline::PoolOptions options;
   options.registry = registry;
   options.compute.threads = threads;
@@ -61,6 +78,9 @@ int run(const char* registry, const char* file, int threads) {
   const double encode =
       microseconds(texts, [&](size_t i) { pipeline::features_of(pool, view(i), request); });
   show("tokens and encoder", encode);
+  show("tokens and encoder, median", median_microseconds(texts, [&](size_t i) {
+         pipeline::features_of(pool, view(i), request);
+       }));
   show("gate", microseconds(texts, [&](size_t i) {
          gate::routing_weights(
              collaboration.gate().router_logits(collaboration.gate().input(features[i])), 0);
@@ -87,8 +107,11 @@ int run(const char* registry, const char* file, int threads) {
        }));
   show("all by answer()", microseconds(texts, [&](size_t i) { collaboration.answer(view(i)); }));
   pipeline::Predictor predictor(collaboration, {});
-  const double whole = microseconds(texts, [&](size_t i) { predictor.submit({texts[i]}).get(); });
+  const double whole =
+      microseconds(texts, [&](size_t i) { predictor.submit_here({texts[i]}).get(); });
   show("all by a predictor", whole);
+  show("all by a predictor, median",
+       median_microseconds(texts, [&](size_t i) { predictor.submit_here({texts[i]}).get(); }));
   show("beside the encoder's pass", whole - encode);
   return 0;
 }

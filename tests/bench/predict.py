@@ -2,8 +2,8 @@
 
 `encode` and `predict` take turns on the same texts, so that what else runs on the machine slows both down alike:
   1. all texts as a file and through a pipe: seconds of answering against seconds of encoding, the starts left out;
-  2. one text at a time through a pipe, against the encoder's own pass of that text (`encode` with --batch-tokens 1,
-     which encodes one text after the other);
+  2. one text at a time through a pipe, against the encoder's own pass of one text on all threads, by the medians (of
+     `build/bin/bench_answer`, which `make bench` builds);
   3. from the start of the process to the first answer, with a warm page cache.
 """
 import argparse
@@ -40,6 +40,14 @@ class Bench:
                    "--json", "--quiet", *map(str, options)]
         return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)["seconds"]
 
+    def lone_passes(self, file):
+        """The median of the encoder's passes in milliseconds, the texts one after the other, each on all threads."""
+        command = [str(pathlib.Path(self.program).parent / "bench_answer"), self.registry, str(file)]
+        for line in subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines():
+            if line.startswith("tokens and encoder, median"):
+                return float(line.split()[-2]) / 1000
+        raise SystemExit("bench_answer printed no median")
+
     def start(self, *options, **streams):
         return subprocess.Popen([self.program, "predict", "--registry", self.registry, "--quiet", *map(str, options)], **streams)
 
@@ -65,8 +73,9 @@ class Bench:
                 begun = time.perf_counter()
             gate.unlink()
             feeder = None
-        answers = sum(1 for _ in process.stdout)
-        seconds = time.perf_counter() - begun
+        answers, seconds = 0, 0
+        for _ in process.stdout:
+            answers, seconds = answers + 1, time.perf_counter() - begun
         if feeder is not None:
             feeder.wait()
         if process.wait() != 0 or answers != len(self.texts):
@@ -112,12 +121,12 @@ def compare_lone_texts(bench, rounds, count):
     few = bench.write("few.jsonl", texts)
     passes, medians, tails, firsts = [], [], [], []
     for _ in range(rounds):
-        passes.append(1000 * bench.encode(few, "--batch-tokens", 1) / count)
+        passes.append(bench.lone_passes(few))
         took, first = bench.one_at_a_time(texts)
         medians.append(statistics.median(took))
         tails.append(percentile(took, 99))
         firsts.append(first)
-    print(f"one of {count} texts at a time: p50 {min(medians):.2f} ms, p99 {min(tails):.2f} ms; the encoder's own pass {min(passes):.2f} ms (mean); "
+    print(f"one of {count} texts at a time: p50 {min(medians):.2f} ms, p99 {min(tails):.2f} ms; the encoder's own pass {min(passes):.2f} ms (p50); "
           f"p50/pass {min(medians) / min(passes):.2f}, beyond it {min(medians) - min(passes):.2f} ms")
     print(f"start to first answer: {min(firsts):.0f} ms (least of {rounds}), {statistics.median(firsts):.0f} ms (median)", flush=True)
 

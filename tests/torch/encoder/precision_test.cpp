@@ -121,6 +121,30 @@ TEST_P(PrecisionTest, FeaturesThatAreNotFiniteAreRefused) {
   }
 }
 
+TEST_P(PrecisionTest, ThreadsThatShareAPassGiveTheSameBits) {
+  const Bert bert(open_encoder_folder(tiny.folder(), 16), GetParam());
+  std::vector<int32_t> ids, lengths;
+  for (int32_t text = 0; text < 20; ++text) {
+    lengths.push_back(5 + text % 11);
+    for (int32_t t = 0; t < lengths.back(); ++t) ids.push_back((7 * text + 3 * t) % 12);
+  }
+  const auto states_with = [&](int64_t threads) {
+    std::vector<float> all;
+    bert.forward(
+        ids, lengths, {0, 1, 2},
+        [&](int, const States& s) {
+          for (size_t t = 0; t < ids.size(); ++t) {
+            const float* row = s.values + static_cast<int64_t>(t) * s.stride;
+            all.insert(all.end(), row, row + bert.config().hidden);
+          }
+        },
+        threads);
+    return all;
+  };
+  const std::vector<float> alone = states_with(1);
+  for (const int64_t threads : {2, 3, 4, 100}) EXPECT_EQ(states_with(threads), alone) << threads;
+}
+
 // One instruction set and another differ in the last bits only.
 TEST_P(PrecisionTest, KernelsOfEachInstructionSetAgree) {
   const EncoderFolder folder = open_encoder_folder(tiny.folder(), 16);

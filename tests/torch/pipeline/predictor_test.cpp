@@ -59,6 +59,7 @@ TEST_F(PredictorTest, RequestsOfManyThreadsKeepTheirRows) {
       for (size_t round = 0; round < 5; ++round) {
         const size_t first = (client + round) % texts.size(), second = (first + 2) % texts.size();
         const auto answers = predictor.submit({texts[first], texts[second]}).get();
+        wrong += predictor.submit_here({texts[first]}).get().at(0).answer.label != labels[first];
         wrong += answers.size() != 2 || answers[0].answer.label != labels[first] ||
                  answers[1].answer.label != labels[second];
       }
@@ -67,6 +68,17 @@ TEST_F(PredictorTest, RequestsOfManyThreadsKeepTheirRows) {
   for (std::thread& client : clients) client.join();
   EXPECT_EQ(wrong, 0);
   EXPECT_TRUE(predictor.submit({}).get().empty());
+}
+
+TEST_F(PredictorTest, ALoneTextIsAnsweredOnTheThreadThatBringsIt) {
+  Collaboration asked = collaboration();
+  Predictor predictor(asked, {});
+  const auto now = std::chrono::seconds(0);
+  for (const std::string& text : texts) {
+    auto here = predictor.submit_here({text});
+    ASSERT_EQ(here.wait_for(now), std::future_status::ready);
+    EXPECT_EQ(here.get().at(0).shares, predictor.submit({text}).get().at(0).shares);
+  }
 }
 
 TEST_F(PredictorTest, WhatWaitsIsAnsweredBeforeTheEnd) {
