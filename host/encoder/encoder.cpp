@@ -91,7 +91,7 @@ const std::string& Encoder::fingerprint() const {
 }
 
 void Encoder::load() {
-  if (!model_) model_ = std::make_unique<Bert>(folder_, compute_.precision);
+  if (!model_) model_ = std::make_unique<Bert>(folder_, compute_.precision, spare_);
 }
 
 Encoder::Tokens Encoder::tokenise(std::span<const std::string_view> texts) {
@@ -122,6 +122,11 @@ const at::Tensor* Encoder::weight(const std::string& name) const {
     weights_ = std::make_unique<BertWeights>(folder_.checkpoint(), folder_.config);
   });
   return weights_->find(name);
+}
+
+void Encoder::means(const Blocks& blocks, const float* states, std::span<const int32_t> row_offsets,
+                    float* out) const {
+  blocks.means(states, row_offsets, batch_tokens_, *spare_, out);
 }
 
 int64_t Encoder::flops(int64_t length) const {
@@ -289,21 +294,14 @@ void Encoder::run_model(std::span<const int64_t> rows, const FeatureRequest& req
   std::mutex reporting;
   std::vector<Batch> batches = plan(tokens.lengths, rows);
   for (const std::span<Batch> group : settled_together(batches)) {
-    const auto run = [&](int64_t i, int64_t threads) {
+    for_each_batch(std::ssize(group), [&](int64_t i, int64_t threads) {
       Batch& batch = group[static_cast<size_t>(i)];
       if (stopped()) return;
       run_batch(batch, request, layers, tokens, threads, out);
       batch.done = true;
       const std::lock_guard lock(reporting);
       if (progress) progress->advance(static_cast<int64_t>(batch.texts.size()));
-    };
-    // A thread per batch, unless there are too few.
-    const auto count = std::ssize(group);
-    if (const int64_t threads = at::get_num_threads(); count < threads) {
-      for (int64_t i = 0; i < count; ++i) run(i, threads);
-    } else {
-      for_each_in_parallel(count, [&](int64_t i) { run(i, 1); });
-    }
+    });
     settle(group, out);
     if (stopped()) {
       throw Error("E_INTERRUPTED", "encoding was interrupted",

@@ -74,6 +74,10 @@ class Encoder {
   // at the first call; nullptr if there is none. Valid as long as the encoder. Thread-safe.
   const at::Tensor* weight(const std::string& name) const;
 
+  // As Blocks::means(), in passes like its own. Thread-safe.
+  void means(const Blocks& blocks, const float* states, std::span<const int32_t> row_offsets,
+             float* out) const;
+
   // Loads and prepares the model now, for callers that time encode().
   void load();
 
@@ -122,6 +126,7 @@ class Encoder {
   text::Tokenizer tokenizer_;
   mutable std::once_flag fingerprinted_;
   mutable std::string fingerprint_;
+  std::shared_ptr<SpareBuffers> spare_ = std::make_shared<SpareBuffers>();
   std::unique_ptr<Bert> model_;
   mutable std::once_flag weights_read_;
   mutable std::unique_ptr<BertWeights> weights_;  // for experts that fork; most runs need none

@@ -107,4 +107,12 @@ void in_team(int64_t members, const std::function<void(const TeamMember&)>& work
   barrier->throw_if_abandoned();
 }
 
+void for_each_batch(int64_t n, const std::function<void(int64_t i, int64_t threads)>& work) {
+  if (const int64_t threads = at::get_num_threads(); n < threads) {
+    for (int64_t i = 0; i < n; ++i) work(i, threads);
+  } else {
+    for_each_in_parallel(n, [&](int64_t i) { work(i, 1); });
+  }
+}
+
 }  // namespace moecollab::encoder

@@ -39,4 +39,8 @@ class TeamMember {
 // the others then end at their next step.
 void in_team(int64_t members, const std::function<void(const TeamMember&)>& work);
 
+// Calls work(i, threads) for each i in [0, n): side by side with a thread each, or one after the
+// other with all threads if there are fewer calls than threads.
+void for_each_batch(int64_t n, const std::function<void(int64_t i, int64_t threads)>& work);
+
 }  // namespace moecollab::encoder

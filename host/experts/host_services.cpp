@@ -4,37 +4,33 @@
 #include <moecollab/ext/draft/precision.h>
 #include <moecollab/ext/encoder.h>
 
+#include <stdexcept>
 #include <string_view>
 
 #include "base/strings.h"
 #include "experts/abi_views.h"
+#include "experts/host_blocks.h"
 
 namespace moecollab::experts {
 namespace {
 
-const HostServices& services(const moec_host* host) {
-  return *static_cast<const HostServices*>(host->context);
+moec_status fail(moec_error* error, moec_status code, std::string_view message) {
+  if (error != nullptr && MOEC_HAS(error, moec_error, message)) {
+    error->code = code;
+    const size_t size = message.copy(error->message, sizeof error->message - 1);
+    error->message[size] = '\0';
+  }
+  return code;
 }
 
 moec_status encoder_weight(const moec_host* host, moec_string name, moec_tensor* out,
                            moec_error* error) {
-  const auto fail = [error](moec_status code, std::string_view message) {
-    if (error != nullptr && MOEC_HAS(error, moec_error, message)) {
-      error->code = code;
-      const size_t size = message.copy(error->message, sizeof error->message - 1);
-      error->message[size] = '\0';
-    }
-    return code;
-  };
-  try {
+  return guarded(error, [&] {  // the weights are read at the first call
     const std::string key(name.data, name.size);
     const at::Tensor* weight = services(host).encoder()->weight(key);
-    if (weight == nullptr) return fail(MOEC_INVALID_ARGUMENT, "there is no weight of that name");
+    if (weight == nullptr) throw std::invalid_argument("there is no weight of that name");
     *out = to_abi(*weight);
-    return MOEC_OK;
-  } catch (const std::exception& e) {  // the weights are read at the first call
-    return fail(MOEC_INTERNAL, e.what());
-  }
+  });
 }
 
 int32_t training_precision(const moec_host* host) {
@@ -47,6 +43,7 @@ const void* get_extension(const moec_host* host, const char* id) {
                                                     &training_precision};
   const std::string_view asked = id;
   if (asked == MOEC_EXT_ENCODER && services(host).encoder() != nullptr) return &kEncoder;
+  if (asked == MOEC_EXT_BLOCKS && services(host).encoder() != nullptr) return &host_blocks();
   return asked == MOEC_EXT_PRECISION ? &kPrecision : nullptr;
 }
 
@@ -67,6 +64,21 @@ int32_t should_stop(const moec_host* host) {
 }
 
 }  // namespace
+
+const HostServices& services(const moec_host* host) {
+  return *static_cast<const HostServices*>(host->context);
+}
+
+moec_status guarded(moec_error* error, const std::function<void()>& call) {
+  try {
+    call();
+    return MOEC_OK;
+  } catch (const std::invalid_argument& e) {
+    return fail(error, MOEC_INVALID_ARGUMENT, e.what());
+  } catch (const std::exception& e) {
+    return fail(error, MOEC_INTERNAL, e.what());
+  }
+}
 
 HostServices::HostServices(const ExpertSetup& setup)
     : name_(setup.name),

@@ -3,6 +3,7 @@
 
 #include <moecollab/abi.h>
 
+#include <functional>
 #include <string>
 
 #include "experts/expert_setup.h"
@@ -32,5 +33,13 @@ class HostServices {
   RunContext context_;
   moec_host table_;
 };
+
+// The services of the host that a library passes back.
+const HostServices& services(const moec_host* host);
+
+// What a call of the host's gives a library: MOEC_OK, or the code of what `call` threw with its
+// message in *error (which may be null): MOEC_INVALID_ARGUMENT for std::invalid_argument, else
+// MOEC_INTERNAL.
+moec_status guarded(moec_error* error, const std::function<void()>& call);
 
 }  // namespace moecollab::experts

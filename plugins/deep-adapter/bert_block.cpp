@@ -9,10 +9,6 @@ namespace {
 
 constexpr double kLoraScale = 2.0;  // α / rank
 
-at::Tensor weight_of(const Matrix& m) {
-  return m.a == nullptr ? *m.weight : at::addmm(*m.weight, *m.b, *m.a, 1, kLoraScale);
-}
-
 at::Tensor apply(const Matrix& m, const at::Tensor& x, const BlockSettings& s) {
   return linear(x, weight_of(m), *m.bias, s.products);
 }
@@ -24,6 +20,10 @@ at::Tensor activated(const at::Tensor& x, const std::string& activation) {
 }
 
 }  // namespace
+
+at::Tensor weight_of(const Matrix& m) {
+  return m.a == nullptr ? *m.weight : at::addmm(*m.weight, *m.b, *m.a, 1, kLoraScale);
+}
 
 at::Tensor BertBlock::operator()(const at::Tensor& x, const c10::intrusive_ptr<Packing>& packing,
                                  const BlockSettings& s, const at::Generator& generator) const {

@@ -28,6 +28,9 @@ struct BlockSettings {
   at::ScalarType products = at::kFloat;  // or bfloat16; sums and norms are float32
 };
 
+// The matrix that a product takes: W, or W + 2·B·A.
+at::Tensor weight_of(const Matrix& m);
+
 struct BertBlock {
   Matrix query, key, value, attention_out, up, down;
   const at::Tensor *attention_norm_weight, *attention_norm_bias, *output_norm_weight,

@@ -10,6 +10,7 @@
 
 #include "bert_block.h"
 #include "dropout.h"
+#include "host_blocks.h"
 #include "packing.h"
 
 namespace moecollab::deep_adapter {
@@ -54,6 +55,7 @@ class DeepAdapter final : public TorchExpert {
  public:
   explicit DeepAdapter(const CreateInfo& info)
       : TorchExpert(info),
+        host_(info.host()),
         encoder_(info.host()),
         hidden_(info.encoder()->hidden),
         intermediate_(info.encoder()->intermediate),
@@ -61,6 +63,7 @@ class DeepAdapter final : public TorchExpert {
         fork_(info.encoder()->layers - static_cast<int32_t>(depth_)),
         rank_(is_lora(info) ? config_integer(info.config(), "rank", 8, 1, 1024) : 0),
         starts_here_(!info.has_weights()),
+        fixed_(info.has_weights()),
         trains_in_bfloat16_(trains_in_bfloat16(info.host())) {
     config_allow(info.config(), {"depth", "mode", "rank", "dropout"});
     if (info.layers().size() != 1)
@@ -85,7 +88,14 @@ class DeepAdapter final : public TorchExpert {
             depth_ * 4 * hidden_};
   }
 
+  void params_changed() override {
+    fixed_ = false;
+    by_host_.reset();
+  }
+
   at::Tensor forward(const TorchBatch& in) override {
+    if (fixed_ && !in.training && !at::GradMode::is_enabled() && HostBlocks::offered(host_))
+      return forward_by_host(in);
     BlockSettings settings = settings_;
     settings.dropout = in.training ? dropout_ : 0;
     settings.products = in.training && trains_in_bfloat16_ ? at::kBFloat16 : at::kFloat;
@@ -157,6 +167,12 @@ class DeepAdapter final : public TorchExpert {
     return order;
   }
 
+  at::Tensor forward_by_host(const TorchBatch& in) {
+    if (!by_host_) by_host_ = std::make_unique<HostBlocks>(host_, blocks_);
+    const at::Tensor means = by_host_->means(*in.raw->hidden[0], in.raw->row_offsets, in.rows);
+    return at::linear(means, *head_weight_, *head_bias_);
+  }
+
   // One row at least.
   static size_t end_of_pass(const TorchBatch& in, const std::vector<int64_t>& order, size_t first) {
     int64_t tokens = length(in, order[first]);
@@ -183,11 +199,14 @@ class DeepAdapter final : public TorchExpert {
     return at::linear(pooled, *head_weight_, *head_bias_);
   }
 
+  const moec_host* host_;
   EncoderWeights encoder_;
   int64_t hidden_, intermediate_, depth_;
   int32_t fork_;
   int64_t rank_;      // of the low-rank changes; 0: the blocks themselves are trained
   bool starts_here_;  // no weights yet
+  bool fixed_;        // the weights are those of create()
+  std::unique_ptr<HostBlocks> by_host_;  // made of them at the first forward()
   bool trains_in_bfloat16_;
   double dropout_ = 0.1;
   BlockSettings settings_;

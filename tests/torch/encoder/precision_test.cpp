@@ -151,7 +151,7 @@ TEST_P(PrecisionTest, KernelsOfEachInstructionSetAgree) {
   const std::vector<int32_t> ids = {2, 7, 9, 8, 3, 2, 11, 3}, lengths = {5, 3};
   std::vector<float> first;
   for (const Kernels* kernels : usable_kernels()) {
-    const Bert bert(folder, GetParam(), *kernels);
+    const Bert bert(folder, GetParam(), std::make_shared<SpareBuffers>(), *kernels);
     std::vector<float> states;
     bert.forward(ids, lengths, {2}, [&](int, const States& s) {
       for (int64_t t = 0; t < 8; ++t)

@@ -244,6 +244,28 @@ TEST_F(DeepAdapterTest, LoraKeepsTheSharedWeightsOutOfThePackage) {
   }
 }
 
+// An expert with weights leaves its blocks to the host; one in training computes them itself.
+TEST_F(DeepAdapterTest, TheHostsBlocksGiveWhatItsOwnGive) {
+  for (const char* mode : {"full", "lora"}) {
+    SCOPED_TRACE(mode);
+    const Json config = {{"depth", 2}, {"mode", mode}, {"rank", 2}};
+    InProcessExpert trained = make(config);
+    for (auto& p : trained.bind(3)) p.value.add_(at::randn_like(p.value), 0.05);
+    trained.params_changed();
+    const encoder::Features f = features(trained);
+    const at::Tensor own = trained.forward(f);
+    InProcessExpert packed = make(config, trained.learnt());
+    const at::Tensor hosts = packed.forward(f);
+    EXPECT_LT((hosts - own).abs().max().item<double>(), 1e-5);
+    EXPECT_FALSE(hosts.equal(own)) << "both are the expert's own";
+
+    // Bound, it is in training again: other values give other answers.
+    for (auto& p : packed.bind(3)) p.value.mul_(1.5);
+    packed.params_changed();
+    EXPECT_GT((packed.forward(f) - own).abs().max().item<double>(), 1e-3);
+  }
+}
+
 TEST_F(DeepAdapterTest, RefusalsNameTheSetting) {
   EXPECT_THAT(refusal({{"depth", 3}}), HasSubstr("depth"));
   EXPECT_THAT(refusal({{"depth", 0}}), HasSubstr("depth"));
