@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <utility>
 
 #include "base/error.h"
 #include "engine/precision.h"
@@ -13,30 +14,52 @@ namespace {
 
 constexpr double kShownWeight = 0.001;  // experts below it are left out of a line
 
-double rounded(double value) { return std::round(value * 1e6) / 1e6; }
+std::string quoted(const std::string& text) { return to_line(Json(text)); }
 
-Json to_json(const pipeline::Prediction::Candidate& candidate) {
-  return {{"label", candidate.label},
-          {"label_space", candidate.space},
-          {"probability", rounded(candidate.probability)}};
-}
-
-// The id keeps its bytes; a text without one is known by its line.
-std::string answer_line(const data::TextRecord& record, const pipeline::Prediction& prediction,
-                        const std::vector<std::string>& experts) {
-  Json line = to_json(prediction.answer);
-  line["experts"] = Json::object();
-  for (size_t e = 0; e < experts.size(); ++e) {
-    if (prediction.shares[e] >= kShownWeight)
-      line["experts"][experts[e]] = rounded(prediction.shares[e]);
+// Written without a document in between, which would take longer than all else that a lone text
+// costs beside encoder and experts.
+class AnswerLines {
+ public:
+  explicit AnswerLines(const std::vector<std::string>& experts) {
+    for (const std::string& name : experts) experts_.push_back(quoted(name));
   }
-  line["unknown_domain"] = prediction.unknown_domain;
-  line["alternatives"] = Json::array();
-  for (const auto& next : prediction.alternatives) line["alternatives"].push_back(to_json(next));
-  line["line"] = record.line;
-  const std::string id = record.id.empty() ? fmt::format("{}", record.line) : record.id;
-  return fmt::format("{{\"text_id\":{},{}", id, to_line(line).substr(1));
-}
+
+  // The id keeps its bytes; a text without one is known by its line.
+  std::string line(const data::TextRecord& record, const pipeline::Prediction& prediction) const {
+    std::string out = "{\"text_id\":";
+    out += record.id.empty() ? fmt::to_string(record.line) : record.id;
+    out += ',';
+    append(prediction.answer, out);
+    out += ",\"experts\":{";
+    const char* comma = "";
+    for (size_t e = 0; e < experts_.size(); ++e) {
+      if (prediction.shares[e] < kShownWeight) continue;
+      out.append(std::exchange(comma, ",")).append(experts_[e]) += ':';
+      append(prediction.shares[e], out);
+    }
+    out.append("},\"unknown_domain\":").append(prediction.unknown_domain ? "true" : "false");
+    out += ",\"alternatives\":[";
+    comma = "";
+    for (const auto& next : prediction.alternatives) {
+      out.append(std::exchange(comma, ",")) += '{';
+      append(next, out);
+      out += '}';
+    }
+    return out.append("],\"line\":").append(fmt::to_string(record.line)) += '}';
+  }
+
+ private:
+  static void append(const pipeline::Prediction::Candidate& candidate, std::string& out) {
+    out.append("\"label\":").append(quoted(candidate.label));
+    out.append(",\"label_space\":").append(quoted(candidate.space)).append(",\"probability\":");
+    append(candidate.probability, out);
+  }
+  static void append(double probability, std::string& out) {
+    out += to_line(Json(std::round(probability * 1e6) / 1e6));
+  }
+
+  std::vector<std::string> experts_;
+};
 
 }  // namespace
 
@@ -67,6 +90,7 @@ Json run_predict(const PredictOptions& options, const RunContext& context,
                                 {.batch = options.batch, .latency_ms = options.max_latency_ms},
                                 context.stop);
 
+  const AnswerLines lines(predictor.experts());
   int64_t texts = 0, errors = 0;
   while (const std::optional<pipeline::AnsweredTexts> answered = stream.next()) {
     size_t next = 0;
@@ -77,8 +101,7 @@ Json run_predict(const PredictOptions& options, const RunContext& context,
         emit(to_line(data::to_json(*bad)));
         ++errors;
       } else {
-        emit(answer_line(std::get<data::TextRecord>(item), answered->answers[next++],
-                         predictor.experts()));
+        emit(lines.line(std::get<data::TextRecord>(item), answered->answers[next++]));
         ++texts;
       }
     }
