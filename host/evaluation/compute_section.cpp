@@ -44,8 +44,60 @@ Content compute(const Json& report) {
                 {{"Peak memory"}, {bytes(value("peak_rss_bytes"))}}}};
 }
 
+Row change_row(const std::string& title, const Json& change) {
+  const auto value = [&](std::string_view key) { return number_at(change, {key}); };
+  return {{title},
+          {count(value("n"))},
+          {percent(value("accuracy_against"))},
+          {percent(value("accuracy"))},
+          {count(value("fixed"))},
+          {count(value("broke"))},
+          {decimal(value("z"), 2)},
+          {count(value("flips"))}};
+}
+
+// Only after `eval --precision` of another precision than the gate's.
+Content precision_changes(const Json& report) {
+  const Json& record = object_at(report, {"precision"});
+  if (record.empty()) return Table{};
+  Table table{{{"Domain"},
+               {"Texts", true},
+               {text_or_none(text_at(record, {"against"})), true},
+               {text_or_none(text_at(record, {"precision"})), true},
+               {"Fixed", true},
+               {"Broke", true},
+               {"z", true},
+               {"Other answers", true}},
+              {}};
+  for (const Json& domain : array_at(record, {"domains"}))
+    table.rows.push_back(change_row(text_or_none(text_at(domain, {"domain"})), domain));
+  table.rows.push_back(change_row("all", object_at(record, {"overall"})));
+  return table;
+}
+
+Content precision_verdict(const Json& report) {
+  const Json& record = object_at(report, {"precision"});
+  if (record.empty()) return std::vector<KeyFigure>{};
+  const Json& reasons = array_at(record, {"reasons"});
+  const std::string precision = text_or_none(text_at(record, {"precision"})),
+                    against = text_or_none(text_at(record, {"against"}));
+  const std::string speeds =
+      count(number_at(record, {"texts_per_second"})) + " texts/s in " + precision + ", " +
+      count(number_at(record, {"texts_per_second_against"})) + " in " + against;
+  return std::vector<KeyFigure>{{precision + " against " + against,
+                                 reasons.empty() ? "passes" : "does not pass",
+                                 reasons.empty() ? speeds : list(reasons)}};
+}
+
 constexpr Part kComputeParts[] = {
-    {"Compute", "", &compute, {.markdown = 100, .html = 110, .beside = true}}};
+    {"Compute", "", &compute, {.markdown = 100, .html = 110, .beside = true}},
+    {"", "", &precision_verdict, {.markdown = 104, .html = 114}},
+    {"Precision",
+     "Accuracy in both precisions on the same texts. Fixed and broke: answers that only one of "
+     "them "
+     "has right; z is McNemar's.",
+     &precision_changes,
+     {.markdown = 106, .html = 116}}};
 
 }  // namespace
 

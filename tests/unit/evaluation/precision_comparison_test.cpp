@@ -3,7 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "evaluation/report.h"
 #include "unit/evaluation/sample_figures.h"
+#include "unit/evaluation/sample_report.h"
 
 namespace moecollab::evaluation {
 namespace {
@@ -11,6 +13,7 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
+using testing::Not;
 
 // n texts of label 0: all right in the gate's precision but for `fixed`, which the other precision
 // gets right; it breaks `broke` others.
@@ -111,6 +114,22 @@ TEST(PrecisionComparison, ATablePerDomainAndTheVerdict) {
   EXPECT_THAT(good, HasSubstr("fp32: 100 texts/s, int8: 250 texts/s; int8 passes\n"));
   const std::string bad = precision_text(registry::to_json(compared({texts("moods", 8, 0, 1)})));
   EXPECT_THAT(bad, HasSubstr("int8 does not pass: accuracy falls by 12.50 points"));
+}
+
+TEST(PrecisionComparison, TheDocumentsShowItIfThereIsOne) {
+  Json report = sample_report();
+  EXPECT_THAT(to_markdown(report), Not(HasSubstr("## Precision")));
+  report["precision"] = registry::to_json(compared({texts("moods", 8, 0, 1)}));
+  const std::string markdown = to_markdown(report);
+  EXPECT_THAT(markdown,
+              HasSubstr("- int8 against fp32: **does not pass** (accuracy falls by 12.50"));
+  EXPECT_THAT(markdown, HasSubstr("| moods | 8 | 100.0 % | 87.5 % | 0 | 1 | "));
+  EXPECT_THAT(markdown, HasSubstr("| all | 8 | "));
+  const std::string html = to_html(report);
+  EXPECT_THAT(html, HasSubstr("does not pass"));
+  EXPECT_THAT(html, HasSubstr("moods"));
+  report["precision"] = registry::to_json(compared({texts("moods", 8, 1, 1)}));
+  EXPECT_THAT(to_markdown(report), HasSubstr("**passes** (250 texts/s in int8, 100 in fp32)"));
 }
 
 }  // namespace
