@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <memory>
 #include <string_view>
 #include <vector>
 
@@ -69,12 +70,12 @@ bool has_prefix(const weights::Checkpoint& source) {
 }  // namespace
 
 BertWeights::BertWeights(const weights::CheckpointFiles& files, const BertConfig& config) {
-  const auto source = weights::Checkpoint::open(files);
-  const bool prefixed = has_prefix(source);
+  const auto source = std::make_shared<const weights::Checkpoint>(weights::Checkpoint::open(files));
+  const bool prefixed = has_prefix(*source);
   const std::map<std::string, Shape> all = expected_tensors(config);
   std::map<std::string, Shape> expected = all;
   std::vector<std::string> problems;
-  for (const weights::TensorView& view : source.tensors()) {
+  for (const weights::TensorView& view : source->tensors()) {
     const std::string name = canonical(std::string(view.name));
     const bool of_head = prefixed && !view.name.starts_with(kPrefix) && !all.contains(name);
     if (ignored(name) || of_head) continue;
@@ -86,7 +87,7 @@ BertWeights::BertWeights(const weights::CheckpointFiles& files, const BertConfig
                                      fmt::join(it->second, ", ")));
       expected.erase(it);
     } else {
-      tensors_[name] = to_tensor(view);
+      tensors_[name] = to_tensor(view, source);
       expected.erase(it);
     }
   }

@@ -11,8 +11,9 @@
 
 namespace moecollab::encoder {
 
-// Owns the tensors. Does not change once it is made, so that threads may share it; references and
-// pointers are valid as long as it lives.
+// Owns the tensors or, of a float32 file, the mapping that they are views of: there is one copy of
+// the weights in memory, which all processes share. Does not change once it is made, so that
+// threads may share it; references and pointers are valid as long as it lives.
 class BertWeights {
  public:
   // Reads the files (safetensors; F32, F16 or BF16) as float32. Accepts the prefix
