@@ -22,7 +22,7 @@ std::optional<Precision> find_precision(std::string_view name);
 
 // Raised whenever a change of the host's kernels moves a bit of what they give for equal input:
 // what was cached or probed before is then computed again.
-inline constexpr int kKernelRevision = 2;
+inline constexpr int kKernelRevision = 3;
 
 // The cores that this process may use.
 int usable_cores();
