@@ -84,6 +84,9 @@ void complete(Pool& pool, InstalledExpert& expert, const encoder::Features& feat
   std::set_difference(outputs.to_run.begin(), outputs.to_run.end(), asked.begin(), asked.end(),
                       std::back_inserter(left));
   outputs.to_run = std::move(left);
+  // Who was given the logits before keeps them as they are.
+  if (static_cast<int64_t>(asked.size()) != features.rows())
+    outputs.logits = outputs.logits.clone();
   for (size_t first = 0; first < asked.size(); first += kKeptTogether) {
     if (first > 0) {
       pool.context().stop.throw_if_requested(
