@@ -72,6 +72,11 @@ class Expert {
 
   // [n, classes] float32 for n >= 1 rows, as the expert wrote them (not checked for NaN).
   virtual at::Tensor forward(const encoder::Features& rows) = 0;
+  // Whether forward() is the host's own code on the calling thread: then it may run while other
+  // experts' forward() runs. bind() and fit_begin() end that.
+  virtual bool is_host_code() const { return false; }
+  // What forward() stands for if it is the host's own code: the library's answer.
+  virtual at::Tensor forward_by_library(const encoder::Features& rows) { return forward(rows); }
   // The logits o_e of what forward() or forward_train() gave: logits as they are, ln p of
   // probabilities (p at least kLeastProbability).
   at::Tensor to_logits(const at::Tensor& output) const;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <set>
 
 #include "base/error.h"
 #include "base/strings.h"
@@ -83,6 +84,7 @@ InProcessExpert::InProcessExpert(const Library& library, ExpertSetup setup)
   create();
   try {
     check_requirements();
+    take_bottleneck();
   } catch (...) {
     library_->table().destroy(object_);
     throw;
@@ -154,38 +156,61 @@ void InProcessExpert::create() {
     throw Error("E_OUT", fmt::format("expert {}: create() gave no object", escaped(setup_.name)));
 }
 
+void InProcessExpert::require_same(const char* what, int64_t manifest, int64_t library) const {
+  if (manifest == library) return;
+  throw Error("E_DESC_MISMATCH",
+              fmt::format("expert {}: {} is {} in the manifest, {} in the library",
+                          escaped(setup_.name), what, manifest, library),
+              "the author's expert.toml and code must agree");
+}
+
 void InProcessExpert::check_requirements() {
   moec_requirements r{};
   r.struct_size = sizeof r;
   moec_error error = empty_error();
   check(library_->table().requirements(object_, &r, &error), error, "requirements");
-  const auto require = [&](const char* what, int64_t manifest, int64_t library) {
-    if (manifest == library) return;
-    throw Error("E_DESC_MISMATCH",
-                fmt::format("expert {}: {} is {} in the manifest, {} in the library",
-                            escaped(setup_.name), what, manifest, library),
-                "the author's expert.toml and code must agree");
-  };
-  require("the class count", setup_.classes, r.classes);
-  require("the set of inputs", setup_.inputs, r.inputs);
-  require("the pooling", pooling_code(setup_.pooling), r.pooling);
+  require_same("the class count", setup_.classes, r.classes);
+  require_same("the set of inputs", setup_.inputs, r.inputs);
+  require_same("the pooling", pooling_code(setup_.pooling), r.pooling);
   const std::vector<int32_t> layers(r.layers, r.layers + r.layer_count);
   if (setup_.adopt_layers && layers != setup_.layers) {
     setup_.layers = layers;
     facts_ = facts_of(setup_);
     facts_.adopted_layers = true;
   }
-  require("the number of layers", static_cast<int64_t>(setup_.layers.size()),
-          static_cast<int64_t>(r.layer_count));
+  require_same("the number of layers", static_cast<int64_t>(setup_.layers.size()),
+               static_cast<int64_t>(r.layer_count));
   for (size_t i = 0; i < setup_.layers.size(); ++i)
-    require("a layer", setup_.layers[i], r.layers[i]);
-  require("the largest batch", setup_.max_batch, r.max_batch);
-  require("the layout", MOEC_LAYOUT_RAGGED, r.layout);
+    require_same("a layer", setup_.layers[i], r.layers[i]);
+  require_same("the largest batch", setup_.max_batch, r.max_batch);
+  require_same("the layout", MOEC_LAYOUT_RAGGED, r.layout);
   facts_.flops = {r.flops_per_row, r.flops_per_token, r.flops_per_pair};
   facts_.trainable = params_ != nullptr && train_ != nullptr;
 }
 
+void InProcessExpert::take_bottleneck() {
+  const auto* extension = library_->extension<moec_ext_bottleneck>(MOEC_EXT_BOTTLENECK);
+  if (extension == nullptr || setup_.weights.empty()) return;
+  moec_bottleneck model{};
+  model.struct_size = sizeof model;
+  moec_error error = empty_error();
+  const moec_status status = extension->describe(object_, &model, &error);
+  if (status == MOEC_UNSUPPORTED) return;
+  check(status, error, "bottleneck.describe");
+  require_same("the set of inputs of a bottleneck", setup_.inputs, MOEC_INPUT_POOLED);
+  require_same("the class count of its bottleneck", setup_.classes, model.classes);
+  require_same("the number of features of its bottleneck",
+               static_cast<int64_t>(setup_.layers.size()) * setup_.encoder->hidden, model.features);
+  if (model.bottleneck < 1) require_same("the least width of its bottleneck", 1, model.bottleneck);
+  const std::set<encoder::PooledKey>& layers = facts_.request.pooled;
+  bottleneck_.emplace(model, std::vector(layers.begin(), layers.end()));
+}
+
 at::Tensor InProcessExpert::forward(const encoder::Features& rows) {
+  return bottleneck_ ? bottleneck_->logits(rows) : forward_by_library(rows);
+}
+
+at::Tensor InProcessExpert::forward_by_library(const encoder::Features& rows) {
   if (setup_.max_batch == 0 || rows.rows() <= setup_.max_batch) return forward_batch(rows);
   std::vector<at::Tensor> parts;
   for (int64_t first = 0; first < rows.rows(); first += setup_.max_batch) {
@@ -211,6 +236,7 @@ at::Tensor InProcessExpert::forward_batch(const encoder::Features& rows) {
 }
 
 const std::vector<Expert::Parameter>& InProcessExpert::bind(uint64_t seed) {
+  bottleneck_.reset();
   moec_error error = empty_error();
   std::vector<moec_tensor> values, grads;
   const uint64_t count = params_->count(object_);
@@ -279,6 +305,7 @@ void InProcessExpert::vjp(Saved& saved, const at::Tensor& gy) {
 }
 
 void InProcessExpert::fit_begin(int64_t rows, int32_t max_epochs, uint64_t seed) {
+  bottleneck_.reset();
   const moec_exec how = exec(true);
   moec_error error = empty_error();
   check(fit_->fit_begin(object_, &how, rows, max_epochs, seed, &error), error, "fit_begin");

@@ -7,6 +7,9 @@
 #include <moecollab/ext/state.h>
 #include <moecollab/ext/train.h>
 
+#include <optional>
+
+#include "experts/bottleneck.h"
 #include "experts/expert.h"
 #include "experts/expert_setup.h"
 #include "experts/host_services.h"
@@ -17,13 +20,16 @@ namespace moecollab::experts {
 // Owns the library's object.
 class InProcessExpert final : public Expert, private SelfFitting {
  public:
-  // Throws E_DESC_MISMATCH if the object's requirements differ from the setup (both are named).
+  // Throws E_DESC_MISMATCH if the object's requirements, or its bottleneck, differ from the setup
+  // (both are named).
   InProcessExpert(const Library& library, ExpertSetup setup);
   ~InProcessExpert() override;
 
   const ExpertFacts& facts() const override { return facts_; }
-  // Asks in calls of at most setup.max_batch rows.
   at::Tensor forward(const encoder::Features& rows) override;
+  bool is_host_code() const override { return bottleneck_.has_value(); }
+  // Asks in calls of at most setup.max_batch rows.
+  at::Tensor forward_by_library(const encoder::Features& rows) override;
 
   const std::vector<Parameter>& bind(uint64_t seed) override;
   const std::vector<Parameter>& parameters() const override { return parameters_; }
@@ -47,6 +53,10 @@ class InProcessExpert final : public Expert, private SelfFitting {
 
   void create();
   void check_requirements();
+  // Throws E_DESC_MISMATCH unless the library's value is the manifest's.
+  void require_same(const char* what, int64_t manifest, int64_t library) const;
+  // If the library offers it and weights were given.
+  void take_bottleneck();
   at::Tensor forward_batch(const encoder::Features& rows);
   void check(moec_status status, const moec_error& error, const char* call) const;
   moec_exec exec(bool training) const;
@@ -61,6 +71,7 @@ class InProcessExpert final : public Expert, private SelfFitting {
   const moec_ext_state* state_;
   moec_expert* object_ = nullptr;
   std::vector<Parameter> parameters_;
+  std::optional<Bottleneck> bottleneck_;  // computes forward() until the object learns
 };
 
 }  // namespace moecollab::experts

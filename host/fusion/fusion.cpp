@@ -8,6 +8,7 @@
 #include <stdexcept>
 
 #include "base/probability.h"
+#include "encoder/parallel.h"
 
 namespace moecollab::fusion {
 namespace {
@@ -31,15 +32,39 @@ bool is_plain(const at::Tensor& values) {
          !(at::GradMode::is_enabled() && values.requires_grad());
 }
 
+// softmax(logits / temperature) of each expert that has a weight; undefined for the others.
+std::vector<at::Tensor> probabilities(const at::Tensor& weights,
+                                      const std::vector<at::Tensor>& logits,
+                                      const std::vector<ExpertLabels>& experts) {
+  const auto weight = weights.accessor<float, 2>();
+  std::vector<at::Tensor> own(experts.size());
+  std::vector<size_t> asked;
+  for (size_t e = 0; e < experts.size(); ++e) {
+    int64_t row = 0;
+    while (row < weight.size(0) && weight[row][static_cast<int64_t>(e)] == 0) ++row;
+    if (row < weight.size(0)) asked.push_back(e);
+  }
+  const auto compute = [&](int64_t i) {
+    const at::NoGradGuard no_grad;
+    const size_t e = asked[static_cast<size_t>(i)];
+    const double temperature = experts[e].temperature;
+    own[e] = at::softmax(temperature == 1 ? logits[e] : logits[e] / temperature, -1);
+  };
+  // Each softmax of more than one row would wake the other threads for itself.
+  const auto n = static_cast<int64_t>(asked.size());
+  if (weight.size(0) > 1) {
+    encoder::for_each_in_parallel(n, compute);
+  } else {
+    for (int64_t i = 0; i < n; ++i) compute(i);
+  }
+  return own;
+}
+
 // Adds g·p of one expert to the mixture [n, width] as operators would, number for number. For the
 // few numbers of a text their calls would cost more than these.
-void add_share(const at::Tensor& weights, int64_t expert, const at::Tensor& logits,
-               double temperature, const std::vector<int>& places, at::Tensor& mixture) {
+void add_share(const at::Tensor& weights, int64_t expert, const at::Tensor& own,
+               const std::vector<int>& places, at::Tensor& mixture) {
   const auto weight = weights.accessor<float, 2>();
-  bool asked = false;
-  for (int64_t row = 0; row < weight.size(0); ++row) asked = asked || weight[row][expert] != 0;
-  if (!asked) return;
-  const at::Tensor own = at::softmax(temperature == 1 ? logits : logits / temperature, -1);
   const auto from = own.accessor<float, 2>();
   auto to = mixture.accessor<float, 2>();
   for (int64_t row = 0; row < weight.size(0); ++row) {
@@ -54,10 +79,12 @@ at::Tensor log_mixture(const at::Tensor& weights, const std::vector<at::Tensor>&
                        const std::vector<std::vector<int>>& places, int64_t width) {
   at::Tensor p = at::zeros({weights.size(0), width}, weights.options());
   const bool plain = is_plain(weights) && std::ranges::all_of(logits, is_plain);
+  const std::vector<at::Tensor> own_plain =
+      plain ? probabilities(weights, logits, experts) : std::vector<at::Tensor>();
   for (size_t e = 0; e < experts.size(); ++e) {
     const auto column = static_cast<int64_t>(e);
     if (plain) {
-      add_share(weights, column, logits[e], experts[e].temperature, places[e], p);
+      if (own_plain[e].defined()) add_share(weights, column, own_plain[e], places[e], p);
       continue;
     }
     const at::Tensor own = at::softmax(logits[e] / experts[e].temperature, -1);

@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "encoder/parallel.h"
 
 namespace moecollab::pipeline {
 namespace {
@@ -14,6 +15,10 @@ namespace {
 // Loops over plain numbers, here and below: a lone text has a dozen of them per expert, and every
 // call of an operator would cost more than all of these.
 using Rows = std::vector<int64_t>;
+
+// Rows of experts together from which on threads share them: to wake one takes as long as some 100.
+// Fixed, since what depends on time would differ from run to run.
+constexpr int64_t kShared = 512;
 
 // Rows in which the weight is not 0, per expert.
 std::vector<Rows> routed_rows(const at::Tensor& weights) {
@@ -27,7 +32,7 @@ std::vector<Rows> routed_rows(const at::Tensor& weights) {
   return routed;
 }
 
-// 0 in all other rows.
+// The logits in these rows, 0 in all others.
 at::Tensor only_rows(const at::Tensor& logits, const Rows& rows) {
   if (static_cast<int64_t>(rows.size()) == logits.size(0)) return logits;
   at::Tensor kept = at::zeros(logits.sizes(), at::kFloat);
@@ -121,12 +126,17 @@ std::vector<at::Tensor> Collaboration::ask(const encoder::Features& features,
                                            std::vector<Outputs>& known, at::Tensor& weights) {
   const std::string& nan_policy = pool_.registry().policy.nan;
   const std::vector<Rows> routed = routed_rows(weights);
+  const std::vector<at::Tensor> ahead = answer_side_by_side(features, known, routed);
   std::vector<at::Tensor> logits;
   for (size_t e = 0; e < experts().size(); ++e) {
     InstalledExpert& expert = *experts()[e];
     const Rows& rows = routed[e];
+    if (rows.empty() && known[e].to_run.size() == features.texts.size()) {
+      logits.push_back(known[e].logits);  // nothing known, nothing asked: zeros already
+      continue;
+    }
     const int64_t calls = expert.calls + static_cast<int64_t>(rows.size());
-    complete(pool_, expert, features, rows, known[e]);
+    complete(pool_, expert, features, rows, known[e], ahead[e]);
     expert.cached += calls - expert.calls;
     expert.calls = calls;
     at::Tensor all = only_rows(known[e].logits, rows);
@@ -141,6 +151,28 @@ std::vector<at::Tensor> Collaboration::ask(const encoder::Features& features,
     weights /= total;
   }
   return logits;
+}
+
+std::vector<at::Tensor> Collaboration::answer_side_by_side(const encoder::Features& features,
+                                                           const std::vector<Outputs>& known,
+                                                           const std::vector<Rows>& routed) {
+  std::vector<at::Tensor> ahead(experts().size());
+  std::vector<size_t> together;
+  std::vector<Rows> asked(experts().size());
+  int64_t rows = 0;
+  for (size_t e = 0; e < experts().size(); ++e) {
+    if (!experts()[e]->expert->is_host_code()) continue;
+    asked[e] = rows_to_ask(known[e], routed[e]);
+    if (asked[e].empty()) continue;
+    rows += static_cast<int64_t>(asked[e].size());
+    together.push_back(e);
+  }
+  if (rows < kShared) return ahead;
+  encoder::for_each_in_parallel(static_cast<int64_t>(together.size()), [&](int64_t i) {
+    const size_t e = together[static_cast<size_t>(i)];
+    ahead[e] = forward(*experts()[e]->expert, features, asked[e]);
+  });
+  return ahead;
 }
 
 encoder::Features features_of(Pool& pool, std::span<const std::string_view> texts,

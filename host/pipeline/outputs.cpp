@@ -69,15 +69,24 @@ Outputs recall(const Pool& pool, const InstalledExpert& expert,
   return outputs;
 }
 
-void complete(Pool& pool, InstalledExpert& expert, const encoder::Features& features,
-              std::span<const int64_t> rows, Outputs& outputs) {
-  std::vector<int64_t> asked, left;
+std::vector<int64_t> rows_to_ask(const Outputs& outputs, std::span<const int64_t> rows) {
+  std::vector<int64_t> asked;
   std::set_intersection(outputs.to_run.begin(), outputs.to_run.end(), rows.begin(), rows.end(),
                         std::back_inserter(asked));
+  return asked;
+}
+
+void complete(Pool& pool, InstalledExpert& expert, const encoder::Features& features,
+              std::span<const int64_t> rows, Outputs& outputs, const at::Tensor& ahead) {
+  const std::vector<int64_t> asked = rows_to_ask(outputs, rows);
   if (asked.empty()) return;
+  std::vector<int64_t> left;
   std::set_difference(outputs.to_run.begin(), outputs.to_run.end(), asked.begin(), asked.end(),
                       std::back_inserter(left));
   outputs.to_run = std::move(left);
+  // Who was given the logits before keeps them as they are.
+  if (static_cast<int64_t>(asked.size()) != features.rows())
+    outputs.logits = outputs.logits.clone();
   for (size_t first = 0; first < asked.size(); first += kKeptTogether) {
     if (first > 0) {
       pool.context().stop.throw_if_requested(
@@ -86,7 +95,10 @@ void complete(Pool& pool, InstalledExpert& expert, const encoder::Features& feat
     }
     const std::span part =
         std::span(asked).subspan(first, std::min(kKeptTogether, asked.size() - first));
-    const at::Tensor logits = ask_expert(expert, features, part, pool.registry().policy.nan);
+    const at::Tensor output = ahead.defined() ? ahead.narrow(0, static_cast<int64_t>(first),
+                                                             static_cast<int64_t>(part.size()))
+                                              : forward(*expert.expert, features, part);
+    const at::Tensor logits = take_answers(expert, output, pool.registry().policy.nan);
     const bool kept = are_cached(pool, expert) && all_finite(logits);
     at::Tensor settled = kept ? keep(pool, expert, features, part, logits) : logits;
     if (static_cast<int64_t>(part.size()) == features.rows()) {
@@ -97,12 +109,15 @@ void complete(Pool& pool, InstalledExpert& expert, const encoder::Features& feat
   }
 }
 
-at::Tensor ask_expert(InstalledExpert& expert, const encoder::Features& features,
-                      std::span<const int64_t> rows, const std::string& nan_policy) {
+at::Tensor forward(experts::Expert& expert, const encoder::Features& features,
+                   std::span<const int64_t> rows) {
   const bool all = static_cast<int64_t>(rows.size()) == features.rows();
-  const at::Tensor output =
-      all ? expert.expert->forward(features) : expert.expert->forward(features.select(rows));
-  expert.calls += static_cast<int64_t>(rows.size());
+  return expert.forward(all ? features : features.select(rows));
+}
+
+at::Tensor take_answers(InstalledExpert& expert, const at::Tensor& output,
+                        const std::string& nan_policy) {
+  expert.calls += output.size(0);
   if (nan_policy == "fail" && !all_finite(output)) {
     ++expert.faults;
     throw Error("E_OUT_NONFINITE",

@@ -24,15 +24,23 @@ struct Outputs {
 Outputs recall(const Pool& pool, const InstalledExpert& expert,
                std::span<const std::string_view> texts);
 
-// Asks the expert for `rows` (ascending), as far as they are in outputs.to_run, from the features
-// of all n texts, and keeps finite answers in the cache.
-void complete(Pool& pool, InstalledExpert& expert, const encoder::Features& features,
-              std::span<const int64_t> rows, Outputs& outputs);
+// Those of `rows` (ascending) that the expert must still be asked for.
+std::vector<int64_t> rows_to_ask(const Outputs& outputs, std::span<const int64_t> rows);
 
-// Logits [rows, C] of one expert for some rows of the features, counted as its calls. Elements that
-// are not finite are handled by `nan_policy` ("fail" throws E_OUT_NONFINITE; "mask" leaves them to
-// the caller).
-at::Tensor ask_expert(InstalledExpert& expert, const encoder::Features& features,
-                      std::span<const int64_t> rows, const std::string& nan_policy);
+// Asks the expert for rows_to_ask(outputs, rows), from the features of all n texts, and keeps
+// finite answers in the cache. `ahead`: what forward() gave for just these rows, if that was called
+// already.
+void complete(Pool& pool, InstalledExpert& expert, const encoder::Features& features,
+              std::span<const int64_t> rows, Outputs& outputs, const at::Tensor& ahead = {});
+
+// forward() of one expert for some rows of the features; nothing is counted.
+at::Tensor forward(experts::Expert& expert, const encoder::Features& features,
+                   std::span<const int64_t> rows);
+
+// The logits of an `output` [n, C] that forward() gave, counted as the expert's calls. Elements
+// that are not finite are handled by `nan_policy` ("fail" throws E_OUT_NONFINITE; "mask" leaves
+// them to the caller).
+at::Tensor take_answers(InstalledExpert& expert, const at::Tensor& output,
+                        const std::string& nan_policy);
 
 }  // namespace moecollab::pipeline

@@ -13,8 +13,9 @@ inline constexpr const char* kProbeFile = "probe.json";
 Json make_probe(experts::Expert& expert, encoder::Encoder* encoder,
                 std::span<const std::string> texts);
 
-// Runs the package's probe.json. False if it has none; throws E_DESC_PROBE naming text, class, both
-// values and tolerance if the expert answers otherwise, E_REG_SCHEMA for a malformed file.
+// Runs the package's probe.json, by the expert's library and by the host's own code if it has that
+// for the expert. False if it has none; throws E_DESC_PROBE naming text, class, both values and
+// tolerance, and who computed, if the answer is another; E_REG_SCHEMA for a malformed file.
 bool check_probe(const registry::Package& package, experts::Expert& expert,
                  encoder::Encoder* encoder);
 

@@ -44,7 +44,7 @@ void add_rows(float* sums, const float* rows, int64_t n, int64_t width) {
   }
 }
 
-class Adapter final : public Expert, public Trainable {
+class Adapter final : public Expert, public Trainable, public Bottleneck {
  public:
   explicit Adapter(const CreateInfo& info)
       : hidden_(info.encoder()->hidden),
@@ -63,7 +63,9 @@ class Adapter final : public Expert, public Trainable {
 
   void forward(const Batch& in, Logits& out) override {
     check_ready();
-    const Packed changing = fixed_ ? Packed() : pack();
+    const Packed changing = bound_.empty() ? Packed() : pack();
+    // Only now: a host that computes equation (1) by itself never comes here.
+    if (bound_.empty() && !fixed_) fixed_ = pack();
     const Packed& weights = fixed_ ? *fixed_ : changing;
     const int64_t block = std::min(kBlock, in.rows());
     std::vector<float> h(size(block * d_)), a(size(block * k_)), adapted(size(block * d_));
@@ -125,6 +127,21 @@ class Adapter final : public Expert, public Trainable {
     }
   }
 
+  moec_bottleneck matrices() const override {
+    if (values_.empty()) throw Unsupported("no weights were given and none are bound");
+    moec_bottleneck m{};
+    m.features = d_;
+    m.bottleneck = k_;
+    m.classes = classes_;
+    m.down_weight = values_[kDownWeight];
+    m.down_bias = values_[kDownBias];
+    m.up_weight = values_[kUpWeight];
+    m.up_bias = values_[kUpBias];
+    m.out_weight = values_[kOutWeight];
+    m.out_bias = values_[kOutBias];
+    return m;
+  }
+
  private:
   struct Saved final : Trainable::Saved {
     int64_t rows = 0;
@@ -153,7 +170,6 @@ class Adapter final : public Expert, public Trainable {
       own_.emplace_back(weight.begin(), weight.end());
     }
     for (const std::vector<float>& weight : own_) values_.push_back(weight.data());
-    fixed_ = pack();
   }
 
   // The weights as products read them.

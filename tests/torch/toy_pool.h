@@ -36,6 +36,7 @@ class TableExpert final : public experts::Expert {
   std::map<std::string, Row> answers;  // to single texts, instead of the one to every text
   bool probabilities = false;          // what the answers are, instead of logits
   bool fails = false;
+  bool host_code = false;  // may be asked while others are
   std::function<void()> before_pass;
   std::vector<std::string> asked;  // every text so far
   int passes = 0;
@@ -44,6 +45,7 @@ class TableExpert final : public experts::Expert {
     facts_.probabilities = probabilities;
     return facts_;
   }
+  bool is_host_code() const override { return host_code; }
   at::Tensor forward(const encoder::Features& rows) override {
     ++passes;
     if (before_pass) before_pass();

@@ -10,13 +10,15 @@
 //
 // An expert that can be trained also derives from Trainable (the host's optimiser moves its
 // parameters) or from SelfFitting (it learns by its own means), and from Stateful if it has learnt
-// state that is no parameter; with LibTorch it derives from TorchExpert (torch_expert.hpp) alone.
+// state that is no parameter, from Bottleneck if the host may compute forward() by itself; with
+// LibTorch it derives from TorchExpert (torch_expert.hpp) alone.
 // Exceptions become ABI errors: std::invalid_argument, std::bad_alloc, Unsupported, Cancelled;
 // anything else is INTERNAL. No two calls on one object overlap. What the host hands in is checked
 // against the contract of abi.h before a member function is called.
 #ifndef MOECOLLAB_EXPERT_HPP_
 #define MOECOLLAB_EXPERT_HPP_
 
+#include <moecollab/ext/draft/bottleneck.h>
 #include <moecollab/ext/fit.h>
 #include <moecollab/ext/params.h>
 #include <moecollab/ext/state.h>
@@ -143,6 +145,14 @@ class Stateful {
   virtual void read_state(size_t index, View<float> destination) = 0;
   // Replaces tensor `index`; what was read from one object makes another give the same bits.
   virtual void write_state(size_t index, View<const float> source) = 0;
+};
+
+// moecollab.draft.bottleneck/1, a draft: forward() is the model of ext/draft/bottleneck.h.
+class Bottleneck {
+ public:
+  virtual ~Bottleneck() = default;
+  // Throws Unsupported if there are no weights yet.
+  virtual moec_bottleneck matrices() const = 0;
 };
 
 }  // namespace moecollab

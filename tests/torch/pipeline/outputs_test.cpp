@@ -61,6 +61,14 @@ TEST_F(OutputsTest, CompleteFillsWhatIsMissingAndNothingElse) {
   EXPECT_EQ(outputs.logits[1][0].item<float>(), 9);
 }
 
+TEST_F(OutputsTest, WhatWasGivenBeforeStaysAsItIs) {
+  Outputs outputs = nothing_known();
+  const at::Tensor before = outputs.logits;
+  complete_rows({1}, outputs);
+  EXPECT_EQ(before.count_nonzero().item<int64_t>(), 0);
+  EXPECT_EQ(outputs.logits.count_nonzero().item<int64_t>(), 1);
+}
+
 TEST_F(OutputsTest, NobodyIsAskedWhereNothingIsMissing) {
   Outputs outputs = nothing_known();
   complete_rows({}, outputs);

@@ -163,6 +163,9 @@ class Library {
     if constexpr (std::is_base_of_v<Stateful, T>) {
       if (std::strcmp(id, MOEC_EXT_STATE) == 0) return &kState;
     }
+    if constexpr (std::is_base_of_v<Bottleneck, T>) {
+      if (std::strcmp(id, MOEC_EXT_BOTTLENECK) == 0) return &kBottleneck;
+    }
     return nullptr;
   }
 
@@ -305,6 +308,17 @@ class Library {
     return self(e).state()[static_cast<size_t>(i)];
   }
 
+  // --- moecollab.draft.bottleneck/1
+  static moec_status bottleneck_describe(moec_expert* e, moec_bottleneck* out, moec_error* error) {
+    return guarded(error, [&] {
+      require(e != nullptr && out != nullptr, "describe() needs an expert and a place");
+      moec_bottleneck matrices = self(e).matrices();
+      matrices.struct_size = out->struct_size;
+      std::memcpy(out, &matrices,
+                  out->struct_size < sizeof(matrices) ? out->struct_size : sizeof(matrices));
+    });
+  }
+
   // Instantiated only if get_extension() names them, so T need not have all interfaces.
   inline static const moec_library_info* info_ = nullptr;
   inline static Input inputs_{};
@@ -312,6 +326,7 @@ class Library {
   static const moec_ext_train kTrain;
   static const moec_ext_fit kFit;
   static const moec_ext_state kState;
+  static const moec_ext_bottleneck kBottleneck;
 };
 
 template <typename T>
@@ -327,6 +342,9 @@ const moec_ext_fit Library<T>::kFit = {sizeof(moec_ext_fit), &fit_begin, &fit_ba
 template <typename T>
 const moec_ext_state Library<T>::kState = {sizeof(moec_ext_state), &state_count, &state_describe,
                                            &state_read, &state_write};
+template <typename T>
+const moec_ext_bottleneck Library<T>::kBottleneck = {sizeof(moec_ext_bottleneck),
+                                                     &bottleneck_describe};
 
 }  // namespace detail
 }  // namespace moecollab
