@@ -28,6 +28,8 @@ engine::Engine& open_engine() {
                 "go to a folder that exists (cd), and try again");
   // libgomp reads this once, when it is loaded: spinning threads would slow a busy machine down.
   ::setenv("OMP_WAIT_POLICY", "passive", /*overwrite=*/0);
+  // But for the few microseconds between two operators: to sleep and be woken takes longer.
+  ::setenv("GOMP_SPINCOUNT", "2000", /*overwrite=*/0);
   const fs::path library = library_folder() / "libmoecollab_engine.so";
   void* handle = ::dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (handle == nullptr) {
