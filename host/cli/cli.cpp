@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <memory>
 
 #include "base/error.h"
@@ -163,6 +162,7 @@ int parse_and_run(Program& program, std::vector<std::string> arguments) {
 void report(const Error& error, bool json) {
   std::string text = fmt::format("error: {}: {}\n", error.code(), error.what());
   if (!error.hint().empty()) text += fmt::format("  {}\n", error.hint());
+  flush_stdout();
   write_to_stderr(text);
   if (!json) return;
   const std::string line =
@@ -170,6 +170,7 @@ void report(const Error& error, bool json) {
                 {{"code", error.code()}, {"message", error.what()}, {"hint", error.hint()}}}}) +
       "\n";
   write_to_stdout(line);
+  flush_stdout();
 }
 
 }  // namespace
@@ -272,8 +273,7 @@ int run(const std::vector<std::string>& arguments) {
   try {
     add_verbs(program);
     const int status = parse_and_run(program, arguments);
-    if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0)
-      throw Error("E_WRITE", "standard output could not be written");
+    if (!flush_stdout()) throw Error("E_WRITE", "standard output could not be written");
     return status;
   } catch (const Error& error) {
     report(error, program.json);

@@ -15,6 +15,12 @@
 namespace moecollab::cli {
 namespace {
 
+// Not stdio's stream, which takes a write that a signal interrupts for one that failed.
+struct {
+  std::string kept;
+  bool failed = false;
+} g_stdout;
+
 // No SIGPIPE for this thread. One that a write left is taken back: it would end the process.
 class WithoutPipeSignal {
  public:
@@ -108,7 +114,25 @@ std::string progress_line(const ProgressTask& task, int64_t done, double seconds
   return line;
 }
 
-void write_to_stdout(std::string_view text) { std::fwrite(text.data(), 1, text.size(), stdout); }
+void write_to_stdout(std::string_view text) {
+  constexpr size_t kKept = size_t{64} << 10;
+  g_stdout.kept += text;
+  if (g_stdout.kept.size() >= kKept) flush_stdout();
+}
+
+bool stdout_failed() { return g_stdout.failed; }
+
+bool flush_stdout() {
+  std::string_view text = g_stdout.kept;
+  while (!text.empty() && !g_stdout.failed) {
+    const ssize_t n = ::write(STDOUT_FILENO, text.data(), text.size());
+    if (n < 0 && errno == EINTR) continue;
+    g_stdout.failed = n <= 0;
+    if (!g_stdout.failed) text.remove_prefix(static_cast<size_t>(n));
+  }
+  g_stdout.kept.clear();
+  return !g_stdout.failed;
+}
 
 void write_to_stderr(std::string_view text) { write_what_can_be_written(STDERR_FILENO, text); }
 

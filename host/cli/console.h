@@ -37,9 +37,13 @@ class Console final : public LogSink, public ProgressDisplays {
 std::string progress_line(const ProgressTask& task, int64_t done, double seconds,
                           std::string_view detail);
 
-// Buffered. What went wrong shows at the end of the run: then a result that was not written whole
-// is an error.
+// Kept until there is more of it, or flush_stdout(). The run ends with an error if a result was not
+// written whole.
 void write_to_stdout(std::string_view text);
+// Writes what is kept, whatever signals come. False if stdout_failed().
+bool flush_stdout();
+// Whether a write failed; what followed it is lost.
+bool stdout_failed();
 void write_to_stderr(std::string_view text);
 // Writes as much as it can. The caller hears of no error, and of no SIGPIPE.
 void write_what_can_be_written(int fd, std::string_view text);

@@ -1,8 +1,8 @@
 // The verb predict.
-#include <cstdio>
 #include <memory>
 
 #include "base/error.h"
+#include "cli/console.h"
 #include "cli/verb.h"
 
 namespace moecollab::cli {
@@ -38,12 +38,12 @@ void add_predict(Program& program) {
       options->command = program.command;
       const Json counts =
           open_engine().predict(*options, program.context(), [](const std::string& line) {
-            const bool end_of_batch = line.empty();
-            const bool good =
-                end_of_batch ? std::fflush(stdout) == 0
-                             : std::fwrite(line.data(), 1, line.size(), stdout) == line.size() &&
-                                   std::fputc('\n', stdout) != EOF;
-            if (!good) throw Error("E_WRITE", "standard output could not be written");
+            if (line.empty()) {
+              flush_stdout();
+            } else {
+              write_to_stdout(line + "\n");
+            }
+            if (stdout_failed()) throw Error("E_WRITE", "standard output could not be written");
           });
       return counts["errors"].get<int64_t>() > 0 ? exit_status("E_DATA") : 0;
     };
