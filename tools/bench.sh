@@ -32,4 +32,4 @@ rm "$texts"
 python3 tests/bench/reader.py
 python3 tests/bench/tokenizer.py
 python3 tests/bench/predict.py --registry $registry
-python3 tests/bench/pool_size.py --registry $registry 2> /dev/null
+python3 tests/bench/pool_size.py --registry $registry

@@ -35,7 +35,7 @@ struct Speed {
   double flops = 0;  // 2 per multiply-add; 0: not stated
 };
 struct ExpertSpeed {
-  Speed all;  // 128 texts per call, as `predict` asks
+  Speed all;                                                   // 128 texts per call
   double microseconds_batch_1 = 0, microseconds_batch_32 = 0;  // per call
 };
 struct RoutingSpeed {

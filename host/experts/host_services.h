@@ -14,8 +14,8 @@ namespace moecollab::experts {
 // it is. Thread-safe.
 class HostServices {
  public:
-  // Takes name (for log lines), context, encoder weights (none: a host without moecollab.encoder/1)
-  // and the precision of training (moecollab.draft.precision/1).
+  // Takes name (for log lines), context, encoder weights (none: a host without moecollab.encoder/1
+  // and draft.blocks/1) and the precision of training (moecollab.draft.precision/1).
   explicit HostServices(const ExpertSetup& setup);
   HostServices(const HostServices&) = delete;
   HostServices& operator=(const HostServices&) = delete;

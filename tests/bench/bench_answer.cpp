@@ -9,19 +9,11 @@
 #include <map>
 
 #include "base/measure.h"
-#include "data/text_source.h"
 #include "pipeline/predictor.h"
+#include "texts.h"
 
 namespace moecollab {
 namespace {
-
-std::vector<std::string> texts_of(const char* file) {
-  data::TextSource source({file}, {}, {});
-  std::vector<std::string> texts;
-  while (const std::optional<data::TextItem> item = source.next())
-    texts.push_back(std::get<data::TextRecord>(*item).text);
-  return texts;
-}
 
 template <typename Call>
 double microseconds(const std::vector<std::string>& texts, const Call& call) {

@@ -10,21 +10,13 @@
 #include <deque>
 
 #include "base/measure.h"
-#include "data/text_source.h"
 #include "pipeline/collaboration.h"
+#include "texts.h"
 
 namespace moecollab {
 namespace {
 
 using Texts = std::vector<std::string_view>;
-
-std::vector<std::string> texts_of(const char* file) {
-  data::TextSource source({file}, {}, {});
-  std::vector<std::string> texts;
-  while (const std::optional<data::TextItem> item = source.next())
-    texts.push_back(std::get<data::TextRecord>(*item).text);
-  return texts;
-}
 
 class Subject {
  public:

@@ -17,7 +17,10 @@ ROOT = pathlib.Path(__file__).parents[2]
 
 
 def run(*command):
-    return subprocess.run(list(map(str, command)), check=True, stdout=subprocess.PIPE, text=True).stdout
+    done = subprocess.run(list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
+    if done.returncode != 0:
+        raise SystemExit(f"{command[0]} ended with {done.returncode}: {done.stderr}")
+    return done.stdout
 
 
 def copies(program, registry, expert, count, folder):
