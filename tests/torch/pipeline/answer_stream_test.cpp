@@ -107,19 +107,44 @@ TEST_F(AnswerStreamTest, WhatComesWhileTheFirstIsAnsweredIsOneBatch) {
   data::StdinPipe pipe;
   data::TextSource source({"-"});
   AnswerStream stream(source, predictor, {.batch = 4}, {});
+  std::future<std::vector<std::string>> first =
+      std::async(std::launch::async, [&] { return shown(*stream.next()); });
   pipe.write("first\n");
   begun.get_future().wait();  // nobody waits for more texts
   for (const char* line : {"second\n", "third\n"}) {
     pipe.write(line);
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
   }
-  EXPECT_FALSE(stream.ready());
   released.set_value();
-  EXPECT_THAT(shown(*stream.next()), ElementsAre("1 bad"));
+  EXPECT_THAT(first.get(), ElementsAre("1 bad"));
+  EXPECT_FALSE(stream.ready());
   EXPECT_THAT(shown(*stream.next()), ElementsAre("2 bad", "3 bad"));
   pipe.close();
   EXPECT_FALSE(stream.next());
   EXPECT_THAT(passes, ElementsAre(1, 2));
+}
+
+// To carry a lone text to another thread would delay its answer.
+TEST_F(AnswerStreamTest, WhatComesAloneIsAnsweredByTheCallersThread) {
+  std::thread::id answered_by;
+  toy.expert(0).before_pass = [&] { answered_by = std::this_thread::get_id(); };
+  data::StdinPipe pipe;
+  data::TextSource source({"-"});
+  AnswerStream stream(source, predictor, {.batch = 4}, {});
+  pipe.write("1\n");
+  EXPECT_THAT(shown(*stream.next()), ElementsAre("1 bad"));
+  EXPECT_EQ(answered_by, std::this_thread::get_id());
+  pipe.write("2\n3\n");
+  EXPECT_THAT(shown(*stream.next()), ElementsAre("2 bad", "3 bad"));
+  EXPECT_NE(answered_by, std::this_thread::get_id());
+  pipe.write("4\n");  // the other thread still reads
+  EXPECT_THAT(shown(*stream.next()), ElementsAre("4 bad"));
+  pipe.write("5\n");
+  EXPECT_THAT(shown(*stream.next()), ElementsAre("5 bad"));
+  EXPECT_EQ(answered_by, std::this_thread::get_id());
+  pipe.close();
+  EXPECT_FALSE(stream.next());
+  EXPECT_FALSE(stream.next());
 }
 
 // An endless input costs a bounded number of batches.
@@ -137,11 +162,14 @@ TEST_F(AnswerStreamTest, ReadingAheadEnds) {
   });
   data::TextSource source({"-"});
   {
-    AnswerStream stream(source, predictor, {.batch = 4}, {});
-    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    AnswerStream stream(source, predictor, {.batch = 4, .latency_ms = 60000}, {});
+    std::future<int64_t> first = std::async(
+        std::launch::async, [&] { return static_cast<int64_t>(stream.next()->items.size()); });
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));
     EXPECT_FALSE(written);
     released.set_value();
-    int64_t records = 0;
+    int64_t records = first.get();
+    EXPECT_EQ(records, 4);
     while (const auto answered = stream.next())
       records += static_cast<int64_t>(answered->items.size());
     EXPECT_EQ(records, 50);
@@ -170,10 +198,9 @@ TEST_F(AnswerStreamTest, AStopIsThrownAfterWhatWasRead) {
   std::atomic<bool> stop = false;
   data::StdinPipe pipe;
   data::TextSource source({"-"});
-  AnswerStream stream(source, predictor, {.batch = 4}, StopToken(stop));
-  pipe.write("1\n");
+  AnswerStream stream(source, predictor, {.batch = 1}, StopToken(stop));
+  pipe.write("1\n2\n");
   EXPECT_THAT(shown(*stream.next()), ElementsAre("1 bad"));
-  pipe.write("2\n");
   std::this_thread::sleep_for(std::chrono::milliseconds(20));
   stop = true;
   EXPECT_THAT(shown(*stream.next()), ElementsAre("2 bad"));
