@@ -72,8 +72,8 @@ class Expert {
 
   // [n, classes] float32 for n >= 1 rows, as the expert wrote them (not checked for NaN).
   virtual at::Tensor forward(const encoder::Features& rows) = 0;
-  // Whether forward() is the host's own code on the calling thread: then it may run while other
-  // experts' forward() runs. bind() and fit_begin() end that.
+  // Whether forward() is the host's own code, which uses the calling thread alone. bind() and
+  // fit_begin() end that.
   virtual bool is_host_code() const { return false; }
   // What forward() stands for if it is the host's own code: the library's answer.
   virtual at::Tensor forward_by_library(const encoder::Features& rows) { return forward(rows); }

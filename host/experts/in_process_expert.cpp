@@ -1,5 +1,6 @@
 #include "experts/in_process_expert.h"
 
+#include <ATen/Parallel.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -112,7 +113,7 @@ moec_exec InProcessExpert::exec(bool training) const {
   moec_exec exec{};
   exec.struct_size = sizeof exec;
   exec.device_type = device_type(setup_.compute.device);
-  exec.threads = setup_.compute.threads;
+  exec.threads = at::in_parallel_region() ? 1 : setup_.compute.threads;
   exec.seed = setup_.seed;
   exec.training = training ? 1 : 0;
   return exec;

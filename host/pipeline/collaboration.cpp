@@ -153,21 +153,26 @@ std::vector<at::Tensor> Collaboration::ask(const encoder::Features& features,
   return logits;
 }
 
+// For a lone text the threads are awake from the encoder's pass, which also left nothing of the
+// experts in the caches: whoever computes little gains. Many texts are shared if it is the host
+// that computes; other experts' code uses the threads itself.
 std::vector<at::Tensor> Collaboration::answer_side_by_side(const encoder::Features& features,
                                                            const std::vector<Outputs>& known,
                                                            const std::vector<Rows>& routed) {
   std::vector<at::Tensor> ahead(experts().size());
   std::vector<size_t> together;
   std::vector<Rows> asked(experts().size());
+  const bool lone = features.rows() == 1;
   int64_t rows = 0;
   for (size_t e = 0; e < experts().size(); ++e) {
-    if (!experts()[e]->expert->is_host_code()) continue;
+    const experts::Expert& expert = *experts()[e]->expert;
+    if (lone ? !expert.request().hidden.empty() : !expert.is_host_code()) continue;
     asked[e] = rows_to_ask(known[e], routed[e]);
     if (asked[e].empty()) continue;
     rows += static_cast<int64_t>(asked[e].size());
     together.push_back(e);
   }
-  if (rows < kShared) return ahead;
+  if (lone ? together.size() < 2 : rows < kShared) return ahead;
   encoder::for_each_in_parallel(static_cast<int64_t>(together.size()), [&](int64_t i) {
     const size_t e = together[static_cast<size_t>(i)];
     ahead[e] = forward(*experts()[e]->expert, features, asked[e]);

@@ -48,8 +48,8 @@ class Collaboration {
  private:
   std::vector<at::Tensor> ask(const encoder::Features& features, std::vector<Outputs>& known,
                               at::Tensor& weights);
-  // Per expert whose forward() is the host's own code, what that gives for the rows that it must be
-  // asked for; undefined for all others, and for all if there is too little to share among threads.
+  // Per expert that threads answer at the same time, what it gives for the rows that it must be
+  // asked for; undefined for all others, and for all if there is too little to share.
   std::vector<at::Tensor> answer_side_by_side(const encoder::Features& features,
                                               const std::vector<Outputs>& known,
                                               const std::vector<std::vector<int64_t>>& routed);

@@ -11,6 +11,7 @@
 #include <limits>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -36,13 +37,16 @@ class TableExpert final : public experts::Expert {
   std::map<std::string, Row> answers;  // to single texts, instead of the one to every text
   bool probabilities = false;          // what the answers are, instead of logits
   bool fails = false;
-  bool host_code = false;  // may be asked while others are
+  bool host_code = false;           // computes on the calling thread alone
+  std::optional<int> hidden_layer;  // whose states it asks for, though it does not look at them
   std::function<void()> before_pass;
   std::vector<std::string> asked;  // every text so far
   int passes = 0;
 
   const experts::ExpertFacts& facts() const override {
     facts_.probabilities = probabilities;
+    facts_.request.hidden.clear();
+    if (hidden_layer) facts_.request.hidden.insert(*hidden_layer);
     return facts_;
   }
   bool is_host_code() const override { return host_code; }

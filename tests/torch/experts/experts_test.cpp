@@ -1,8 +1,10 @@
+#include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "base/error.h"
+#include "encoder/parallel.h"
 #include "experts/abi_views.h"
 #include "experts/autograd.h"
 #include "experts/in_process_expert.h"
@@ -16,7 +18,8 @@ namespace {
 using ::testing::HasSubstr;
 
 fs::path plugin(const std::string& name) {
-  return fs::path(name == "faulty" ? MOECOLLAB_TEST_PACKAGES : MOECOLLAB_PLUGIN_FOLDER) / name;
+  const bool of_tests = name == "faulty" || name == "says_threads";
+  return fs::path(of_tests ? MOECOLLAB_TEST_PACKAGES : MOECOLLAB_PLUGIN_FOLDER) / name;
 }
 
 const Library& library(const fs::path& package, const std::string& file) {
@@ -273,6 +276,28 @@ TEST_F(FaultyTest, R22_ThrownThingsBecomeErrors) {
   EXPECT_EQ(code_of("throw_in_create"), "E_OUT");
 }
 TEST_F(FaultyTest, TheHonestOneIsFine) { EXPECT_EQ(code_of("nothing"), "none"); }
+
+// Who is called beside others must not take the threads that those run on.
+TEST(InProcessExpertTest, AnExpertMayUseTheThreadsThatAreFree) {
+  ExpertSetup setup;
+  setup.name = "says_threads";
+  setup.classes = 2;
+  setup.inputs = MOEC_INPUT_TEXT;
+  setup.compute.threads = 2;
+  InProcessExpert expert(library(plugin("says_threads"), "libsays_threads.so"), std::move(setup));
+  encoder::Features rows;
+  rows.texts = {"one"};
+  rows.row_ids = {0};
+  EXPECT_EQ(expert.forward(rows)[0][0].item<float>(), 2);
+  const int before = at::get_num_threads();
+  at::set_num_threads(2);
+  std::atomic<float> said = 0;
+  encoder::for_each_in_parallel(2, [&](int64_t i) {
+    if (i == 0) said = expert.forward(rows)[0][0].item<float>();
+  });
+  at::set_num_threads(before);
+  EXPECT_EQ(said, 1);
+}
 
 TEST(HostServices, ATokenStopsTheExpertsThatHaveIt) {
   std::atomic<bool> stop = false;

@@ -1,4 +1,5 @@
-// Experts that are the host's own code are asked at the same time, with the same answers.
+// Experts that are asked at the same time, with the same answers: those that are the host's own
+// code about many texts, and all that compute little about a lone one.
 #include <ATen/Parallel.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -68,6 +69,14 @@ TEST_F(SideBySideTest, OnlyHostCodeAndOnlyIfThereIsEnoughOfIt) {
   be_host_code(toy);
   EXPECT_EQ(together(toy, 170), 1);
   EXPECT_EQ(together(toy, 171), 2);
+}
+
+TEST_F(SideBySideTest, WhoComputesLittleAboutALoneText) {
+  ToyPool toy(tiny);
+  EXPECT_EQ(together(toy, 2), 1);
+  EXPECT_EQ(together(toy, 1), 2);
+  for (size_t e = 0; e < 2; ++e) toy.expert(e).hidden_layer = 1;  // it uses all threads itself
+  EXPECT_EQ(together(toy, 1), 1);
 }
 
 TEST_F(SideBySideTest, AnswersAndCountsAreThoseOfOneByOne) {
