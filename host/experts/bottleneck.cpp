@@ -70,6 +70,8 @@ Bottleneck::Bottleneck(const moec_bottleneck& model, std::vector<encoder::Pooled
     : layers_(std::move(layers)),
       hidden_(model.features / static_cast<int64_t>(layers_.size())),
       classes_(model.classes),
+      flops_per_row_(2 * (model.features * (model.bottleneck + model.classes) +
+                          model.bottleneck * model.classes)),
       inner_(encoder::rounded_up(model.bottleneck, kVector)),
       outer_(encoder::rounded_up(model.classes, kVector)),
       down_(at::zeros({model.features, inner_}, at::kFloat)),

@@ -25,6 +25,7 @@ class Bottleneck {
   // [n, C] for rows that hold the layers. Runs on the calling thread alone. A row's logits do not
   // depend on the other rows, to the bit; NaN in its features gives NaN.
   at::Tensor logits(const encoder::Features& rows) const;
+  int64_t flops_per_row() const { return flops_per_row_; }
 
  private:
   struct Rows;
@@ -33,7 +34,7 @@ class Bottleneck {
   void multiply(const Rows& rows, const float* packed, int64_t width, float* to) const;
 
   std::vector<encoder::PooledKey> layers_;
-  int64_t hidden_, classes_;
+  int64_t hidden_, classes_, flops_per_row_;
   int64_t inner_, outer_;  // k and C in whole vectors; the columns that this adds are zeros
   // Tiles of W_downᵀ, each [d, its width]; W_outᵀ [d, outer_]; (W_out·W_up)ᵀ [inner_, outer_].
   at::Tensor down_, out_, folded_;

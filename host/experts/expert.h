@@ -31,8 +31,8 @@ struct ExpertFacts {
   encoder::FeatureRequest request;  // the features that a batch for it must hold
   std::vector<int32_t> layers;      // that it reads, ascending; from the embeddings, 0
   bool adopted_layers = false;      // it named other layers than its setup, and these count
-  Flops flops;
-  bool trainable = false;  // by the host's optimiser (moecollab.params/1 and train/1)
+  Flops flops;                      // of the library's own code, as it declares them
+  bool trainable = false;           // by the host's optimiser (moecollab.params/1 and train/1)
 };
 
 // Training by the expert itself (moecollab.fit/1). A part of an Expert, with its errors.
@@ -66,7 +66,8 @@ class Expert {
   const std::string& name() const { return facts().name; }
   int32_t classes() const { return facts().classes; }
   const encoder::FeatureRequest& request() const { return facts().request; }
-  const Flops& flops() const { return facts().flops; }
+  // Of what forward() computes.
+  virtual Flops flops() const { return facts().flops; }
   bool adopted_layers() const { return facts().adopted_layers; }
   const std::vector<int32_t>& layers() const { return facts().layers; }
 

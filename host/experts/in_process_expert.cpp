@@ -207,6 +207,10 @@ void InProcessExpert::take_bottleneck() {
   bottleneck_.emplace(model, std::vector(layers.begin(), layers.end()));
 }
 
+Flops InProcessExpert::flops() const {
+  return bottleneck_ ? Flops{.row = bottleneck_->flops_per_row()} : facts_.flops;
+}
+
 at::Tensor InProcessExpert::forward(const encoder::Features& rows) {
   return bottleneck_ ? bottleneck_->logits(rows) : forward_by_library(rows);
 }

@@ -28,6 +28,7 @@ class InProcessExpert final : public Expert, private SelfFitting {
   const ExpertFacts& facts() const override { return facts_; }
   at::Tensor forward(const encoder::Features& rows) override;
   bool is_host_code() const override { return bottleneck_.has_value(); }
+  Flops flops() const override;
   // Asks in calls of at most setup.max_batch rows.
   at::Tensor forward_by_library(const encoder::Features& rows) override;
 

@@ -57,14 +57,14 @@ std::future<std::vector<Prediction>> Predictor::submit(std::vector<std::string> 
 }
 
 std::future<std::vector<Prediction>> Predictor::submit_here(std::vector<std::string> texts) {
-  const std::unique_lock encoder(encoding_now_, std::try_to_lock);
+  std::unique_lock encoder(encoding_now_, std::try_to_lock);
   if (!encoder || behind_ > 0 || !nothing_waits()) return submit(std::move(texts));
   use_threads();
   std::vector<Request> requests;
   requests.push_back({std::move(texts), true, {}});
   Batch batch = batch_of(std::move(requests));
   std::future<std::vector<Prediction>> future = batch.requests[0].promise.get_future();
-  if (encode(batch)) answer(batch);
+  if (encode(batch)) answer(batch, std::move(encoder));
   return future;
 }
 
@@ -83,11 +83,11 @@ void Predictor::encode_requests() {
   // A cache is read here and written by the answers, and is not thread-safe.
   const bool alone = collaboration_.pool().options().cache != nullptr;
   for (Batch batch = next_batch(); !batch.requests.empty(); batch = next_batch()) {
-    const std::lock_guard encoder(encoding_now_);
+    std::unique_lock encoder(encoding_now_);
     if (!encode(batch)) continue;
     // To wake the other thread for a text that nothing waits behind would only delay its answer.
     if (alone || (behind_ == 0 && nothing_waits())) {
-      answer(batch);
+      answer(batch, std::move(encoder));
     } else {
       ++behind_;
       encoded_.push(std::move(batch), 1);
@@ -99,7 +99,7 @@ void Predictor::encode_requests() {
 void Predictor::answer_encoded() {
   use_threads();
   while (std::optional<Batch> batch = encoded_.pop()) {
-    answer(*batch);
+    answer(*batch, {});
     --behind_;
   }
 }
@@ -147,10 +147,12 @@ bool Predictor::encode(Batch& batch) {
   }
 }
 
-void Predictor::answer(Batch& batch) {
+// Whoever hears of an answer finds the encoder free for the next text.
+void Predictor::answer(Batch& batch, std::unique_lock<std::mutex> encoder) {
   const std::lock_guard lock(asking_);
   try {
     std::vector<Prediction> all = predictions(batch);
+    if (encoder) encoder.unlock();
     auto next = std::make_move_iterator(all.begin());
     for (Request& request : batch.requests) {
       const auto end = next + static_cast<ptrdiff_t>(request.texts.size());

@@ -87,7 +87,7 @@ class Predictor {
   Batch next_batch();
   bool nothing_waits();
   bool encode(Batch& batch);
-  void answer(Batch& batch);
+  void answer(Batch& batch, std::unique_lock<std::mutex> encoder);
   std::vector<Prediction> predictions(Batch& batch);
   static void fail(Batch& batch);
   Prediction::Candidate candidate(int64_t id, double probability) const;

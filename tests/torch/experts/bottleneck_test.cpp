@@ -93,6 +93,15 @@ struct BottleneckTest : ::testing::Test {
   encoder::BertConfig config;
 };
 
+// What the host runs is counted: two products and the small one that both are folded into.
+TEST_F(BottleneckTest, ItsOperationsAreThoseOfTheHost) {
+  const Shape shape{2, 6, 5, 3};
+  InProcessExpert expert = adapter(shape);
+  EXPECT_EQ(expert.flops().row, 2 * (12 * 5 + 12 * 3 + 5 * 3));
+  expert.bind(1);
+  EXPECT_EQ(expert.flops().row, 2 * (12 * 5 + 5 * 12 + 12 * 3));
+}
+
 TEST_F(BottleneckTest, AnswersAsTheLibraryDoes) {
   for (const Shape& shape : {Shape{1, 384, 64, 4}, Shape{2, 24, 20, 3}, Shape{3, 13, 1, 1},
                              Shape{1, 40, 130, 150}, Shape{1, 7, 64, 17}}) {

@@ -196,12 +196,16 @@ TEST_F(AnswerStreamTest, AnErrorOfAnsweringReachesTheCaller) {
 
 TEST_F(AnswerStreamTest, AStopIsThrownAfterWhatWasRead) {
   std::atomic<bool> stop = false;
+  std::promise<void> second_asked;
+  toy.expert(0).before_pass = [&] {
+    if (toy.expert(0).passes == 2) second_asked.set_value();
+  };
   data::StdinPipe pipe;
   data::TextSource source({"-"});
   AnswerStream stream(source, predictor, {.batch = 1}, StopToken(stop));
   pipe.write("1\n2\n");
   EXPECT_THAT(shown(*stream.next()), ElementsAre("1 bad"));
-  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  second_asked.get_future().wait();
   stop = true;
   EXPECT_THAT(shown(*stream.next()), ElementsAre("2 bad"));
   const Error error = data::refusal_of([&] { stream.next(); });

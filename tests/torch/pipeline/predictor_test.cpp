@@ -105,13 +105,19 @@ TEST_F(PredictorTest, AFusionThatNeedsTheDomainIsRefused) {
 
 // Three experts in memory at the shares .5, .3 and .2; the probabilities are those of
 // collaboration_test.cpp.
+// On one thread, so that experts are asked in their order.
 struct ToyPredictorTest : ::testing::Test {
+  static PoolOptions one_thread() {
+    PoolOptions options;
+    options.compute.threads = 1;
+    return options;
+  }
   Collaboration collaboration(int64_t top_k = 0) {
     return {toy.pool(), open_gate(toy.constant_gate(), toy.pool()), fusion::Mode::kMixture, top_k};
   }
 
   moecollab::testing::TinyEncoder tiny;
-  moecollab::testing::ToyPool toy{tiny};
+  moecollab::testing::ToyPool toy{tiny, "", one_thread()};
 };
 
 TEST_F(ToyPredictorTest, TheLikeliestLabelsInOrderWithTheirSpaces) {
