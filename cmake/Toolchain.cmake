@@ -1,4 +1,4 @@
-# Compiler set-up shared by the whole tree: ccache and mold if present, warnings, sanitizers.
+# Compiler set-up shared by the whole tree: ccache and a fast linker if present, warnings, sanitizers.
 
 find_program(CCACHE ccache)
 if(CCACHE)
@@ -7,9 +7,16 @@ if(CCACHE)
   set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros ${CCACHE})
   add_compile_options($<$<COMPILE_LANG_AND_ID:CXX,GNU>:-fpch-preprocess>)
 endif()
+# Earlier versions link programs that may not start (findings/mold_relro_tbss.sh).
+set(MOECOLLAB_LEAST_MOLD 2.4)
 find_program(MOLD mold)
 if(MOLD)
-  add_link_options(-fuse-ld=mold)
+  execute_process(COMMAND ${MOLD} --version OUTPUT_VARIABLE mold_version OUTPUT_STRIP_TRAILING_WHITESPACE)
+  if(mold_version MATCHES "^mold ([0-9.]+)" AND CMAKE_MATCH_1 VERSION_GREATER_EQUAL MOECOLLAB_LEAST_MOLD)
+    add_link_options(-fuse-ld=mold)
+  else()
+    message(STATUS "${mold_version} is older than ${MOECOLLAB_LEAST_MOLD}: the compiler's own linker is used")
+  endif()
 endif()
 
 if(MOECOLLAB_SANITIZE)

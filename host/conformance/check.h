@@ -47,6 +47,7 @@ struct Check {
 std::span<const Check> load_checks();
 std::span<const Check> contract_checks();
 std::span<const Check> numeric_checks();
+std::span<const Check> extension_checks();
 std::span<const Check> gradient_checks();
 std::span<const Check> learning_checks();
 std::span<const Check> stress_checks();

@@ -98,13 +98,7 @@ struct Scene {
         batch(expert.batch(rows, false)),
         gy(cotangent(kRows * static_cast<size_t>(subject.classes()))) {
     if (expert.parameters().empty()) expert.bind(3);
-    // Initial values are often 0, and there much has no gradient.
-    std::mt19937 draw(5);
-    std::normal_distribution<float> normal(0, 0.02F);
-    for (auto& p : expert.parameters()) {
-      for (size_t i = 0; i < p.value->count(); ++i) p.value->floats()[i] += normal(draw);
-    }
-    expert.params_changed();
+    expert.vary(5, 0.02F);  // initial values are often 0, and there much has no gradient
   }
   void zero_gradients() {
     for (auto& p : expert.parameters()) std::fill_n(p.grad->floats(), p.grad->count(), 0.0F);

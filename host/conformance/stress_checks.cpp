@@ -256,9 +256,10 @@ std::span<const Check> stress_checks() { return kStressChecks; }
 
 std::vector<Check> all_checks() {
   std::vector<Check> all;
-  for (const auto& checks : {load_checks(), contract_checks(), numeric_checks(), gradient_checks(),
-                             learning_checks(), stress_checks()})
+  for (const auto& checks : {load_checks(), contract_checks(), numeric_checks(), extension_checks(),
+                             gradient_checks(), learning_checks(), stress_checks()})
     all.insert(all.end(), checks.begin(), checks.end());
+  std::ranges::stable_sort(all, {}, &Check::level);
   return all;
 }
 

@@ -1,17 +1,13 @@
 #include "conformance/subject.h"
 
 #include <fmt/format.h>
-#include <moecollab/ext/draft/precision.h>
-#include <moecollab/ext/encoder.h>
 
 #include <algorithm>
-#include <atomic>
-#include <cmath>
 #include <cstring>
-#include <map>
 
 #include "base/digest.h"
 #include "base/strings.h"
+#include "conformance/test_host.h"
 #include "experts/inputs.h"
 #include "registry/manifest.h"
 #include "weights/convert.h"
@@ -24,77 +20,7 @@ constexpr uint64_t kMaxLibrary = uint64_t{256} << 20;
 constexpr const char* kWeightsFile = "weights.safetensors";
 constexpr int32_t kToyClasses = 3;  // of a package whose labels come with its training data
 
-std::atomic<bool> stop_requested = false;
-
-// --- what the host offers
-
 moec_string to_abi(std::string_view text) { return {text.data(), text.size()}; }
-
-// Shape of one of BERT's weights by its name, or empty.
-std::vector<int64_t> weight_shape(const encoder::BertConfig& c, std::string_view name) {
-  const auto ends = [&](std::string_view suffix) { return name.ends_with(suffix); };
-  if (ends("LayerNorm.weight") || ends("LayerNorm.bias")) return {c.hidden};
-  if (ends("intermediate.dense.weight")) return {c.intermediate, c.hidden};
-  if (ends("intermediate.dense.bias")) return {c.intermediate};
-  if (ends("attention.output.dense.weight")) return {c.hidden, c.hidden};
-  if (ends("attention.output.dense.bias")) return {c.hidden};
-  if (ends("output.dense.weight")) return {c.hidden, c.intermediate};
-  if (ends("output.dense.bias")) return {c.hidden};
-  for (const char* part : {"self.query", "self.key", "self.value"}) {
-    if (ends(fmt::format("{}.weight", part))) return {c.hidden, c.hidden};
-    if (ends(fmt::format("{}.bias", part))) return {c.hidden};
-  }
-  return {};
-}
-
-const Subject& subject_of(const moec_host* host) {
-  return *static_cast<const Subject*>(host->context);
-}
-
-// Small values that the name decides; norms scale by 1.
-moec_status encoder_weight(const moec_host* host, moec_string name, moec_tensor* out,
-                           moec_error* error) {
-  static std::map<std::string, std::unique_ptr<GuardedTensor>> made;
-  const EncoderFacts& facts = subject_of(host).encoder();
-  const std::string key(name.data, name.size);
-  auto& tensor = made[key];
-  if (!tensor) {
-    const std::vector<int64_t> shape = weight_shape(facts.config, key);
-    if (shape.empty()) {
-      made.erase(key);
-      if (error != nullptr && MOEC_HAS(error, moec_error, message)) {
-        error->code = MOEC_INVALID_ARGUMENT;
-        std::snprintf(error->message, sizeof error->message, "there is no weight of that name");
-      }
-      return MOEC_INVALID_ARGUMENT;
-    }
-    tensor = std::make_unique<GuardedTensor>("encoder weight " + key, shape);
-    std::mt19937 draw(static_cast<uint32_t>(std::hash<std::string>{}(key)));
-    std::normal_distribution<float> normal(0, 0.05F);
-    for (size_t i = 0; i < tensor->count(); ++i)
-      tensor->floats()[i] = key.ends_with("LayerNorm.weight") ? 1.0F : normal(draw);
-    tensor->memory.make_read_only();
-  }
-  *out = tensor->view;
-  return MOEC_OK;
-}
-
-int32_t training_precision(const moec_host* host) {
-  return subject_of(host).training_precision() == Precision::kBf16 ? MOEC_PRECISION_BF16
-                                                                   : MOEC_PRECISION_FP32;
-}
-
-const void* get_host_extension(const moec_host*, const char* id) {
-  static constexpr moec_ext_encoder kEncoder = {sizeof(moec_ext_encoder), &encoder_weight};
-  static constexpr moec_ext_precision kPrecision = {sizeof(moec_ext_precision),
-                                                    &training_precision};
-  if (std::string_view(id) == MOEC_EXT_ENCODER) return &kEncoder;
-  return std::string_view(id) == MOEC_EXT_PRECISION ? &kPrecision : nullptr;
-}
-
-void log(const moec_host*, int32_t, moec_string) {}
-void progress(const moec_host*, int64_t, int64_t) {}
-int32_t should_stop(const moec_host*) { return stop_requested ? 1 : 0; }
 
 // --- batches
 
@@ -169,8 +95,8 @@ Subject::Subject(registry::Package package, EncoderFacts encoder, uint64_t seed)
                    c.ln_eps,
                    to_abi(c.activation),
                    to_abi(encoder_.fingerprint)};
-  host_ = {sizeof host_,        MOEC_ABI_MAJOR, MOEC_ABI_MINOR, this,
-           &get_host_extension, &log,           &progress,      &should_stop};
+  host_ = test_host(*this, /*blocks=*/false);
+  host_with_blocks_ = test_host(*this, /*blocks=*/true);
   read_weights();
 }
 
@@ -191,12 +117,22 @@ int32_t Subject::classes() const {
 
 uint32_t Subject::inputs() const { return experts::input_bits(manifest().input); }
 
+void Subject::adopt(const std::vector<TestExpert::Parameter>& parameters) {
+  weights_.clear();
+  for (const TestExpert::Parameter& p : parameters) {
+    auto tensor = std::make_unique<GuardedTensor>("weight " + p.name, p.value->shape);
+    std::copy_n(p.value->floats(), p.value->count(), tensor->floats());
+    tensor->memory.make_read_only();
+    weights_.emplace_back(p.name, std::move(tensor));
+  }
+}
+
 const experts::Library& Subject::library() {
   if (library_ == nullptr) library_ = &experts::Library::load(bytes_, sha256_, path_);
   return *library_;
 }
 
-void Subject::set_stop(bool stop) { stop_requested = stop; }
+void Subject::set_stop(bool stop) { set_stop_of_test_host(stop); }
 
 moec_exec Subject::exec(bool training, uint64_t seed) const {
   moec_exec exec{};
@@ -232,7 +168,7 @@ moec_status Subject::create(moec_expert** expert, moec_error* error,
   info.weight_names = names.data();
   info.weights = tensors.data();
   if (edit) edit(info);
-  return table().create(&host_, &info, expert, error);
+  return table().create(offers_blocks_ ? &host_with_blocks_ : &host_, &info, expert, error);
 }
 
 // --- TestExpert
@@ -349,6 +285,15 @@ void TestExpert::bind(uint64_t seed) {
       if (name == p.name && weight->count() == p.value->count())
         std::copy_n(weight->floats(), weight->count(), p.value->floats());
     }
+  }
+  params_changed();
+}
+
+void TestExpert::vary(uint32_t seed, float deviation) {
+  std::mt19937 draw(seed);
+  std::normal_distribution<float> normal(0, deviation);
+  for (Parameter& p : parameters_) {
+    for (size_t i = 0; i < p.value->count(); ++i) p.value->floats()[i] += normal(draw);
   }
   params_changed();
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <moecollab/abi.h>
+#include <moecollab/ext/draft/bottleneck.h>
 #include <moecollab/ext/fit.h>
 #include <moecollab/ext/params.h>
 #include <moecollab/ext/state.h>
@@ -69,6 +70,8 @@ class TestExpert {
   };
   std::vector<Parameter>& parameters() { return parameters_; }
   void params_changed();
+  // Adds small numbers that the seed decides to all parameters, and says that they changed.
+  void vary(uint32_t seed, float deviation);
   void bind(uint64_t seed);
   void fit_toy(const std::vector<TestBatch::Row>& rows, const std::vector<int32_t>& labels,
                const std::vector<float>& weights, int epochs);
@@ -103,9 +106,16 @@ class Subject {
   const moec_ext_params* params() { return library().extension<moec_ext_params>(MOEC_EXT_PARAMS); }
   const moec_ext_train* train() { return library().extension<moec_ext_train>(MOEC_EXT_TRAIN); }
   const moec_ext_fit* fit() { return library().extension<moec_ext_fit>(MOEC_EXT_FIT); }
+  const moec_ext_bottleneck* bottleneck() {
+    return library().extension<moec_ext_bottleneck>(MOEC_EXT_BOTTLENECK);
+  }
   const moec_ext_state* state() { return library().extension<moec_ext_state>(MOEC_EXT_STATE); }
 
   const moec_host& host() const { return host_; }
+  // Whether the host of objects made from now on offers moecollab.draft.blocks/1; at first not.
+  void offer_blocks(bool offered) { offers_blocks_ = offered; }
+  // These values are the package's weights from now on.
+  void adopt(const std::vector<TestExpert::Parameter>& parameters);
   // What should_stop() says from now on.
   static void set_stop(bool stop);
   // create() with the package's values, changed by `edit` before the call.
@@ -126,7 +136,8 @@ class Subject {
   std::string bytes_, path_, config_, sha256_;
   std::vector<int32_t> layers_;
   moec_encoder_info encoder_info_{};
-  moec_host host_{};
+  moec_host host_{}, host_with_blocks_{};
+  bool offers_blocks_ = false;
   const experts::Library* library_ = nullptr;
   std::vector<std::pair<std::string, std::unique_ptr<GuardedTensor>>> weights_;
 };

@@ -16,11 +16,6 @@
 namespace moecollab::engine {
 namespace {
 
-// Alignment alone counts. mold 1.10 lets the part that is read-only after relocation begin at the
-// first thread-local variable. A bool of LibTorch's headers may then lie at the end of a page that
-// is not mapped, and the library cannot be loaded.
-[[gnu::used]] alignas(64) thread_local char aligned[64];
-
 // Training makes and frees tensors of the same sizes in every step. By default malloc maps each
 // large one and unmaps it again, and the kernel clears all its pages again.
 void keep_freed_memory() {

@@ -49,6 +49,8 @@ class DeepTraining(EndToEnd):
         self.assertGreater(lines[0]["tokens"], 0)
         self.assertIn("layers = [-3]", (self.package(registry, "deep") / "expert.toml").read_text())
         self.assertFalse((registry / "checkpoints" / "deep").exists(), "a finished run leaves no checkpoint")
+        done = run("validate", self.package(registry, "deep"), "--encoder", ENCODER, "--check", "blocks", "--check", "blocks-learnt", "--deadline-ms", 60000, "--json")
+        self.assertEqual((done.returncode, json.loads(done.stdout)["passed"]), (0, 2), done.stdout)
         done = run("train-gate", *self.data("train"), *self.options(registry))
         self.assertEqual(done.returncode, 0, done.stderr)
         report = json.loads(self.eval(registry, "--json").stdout)

@@ -15,7 +15,9 @@
 #define ZOO_BIAS "out.bias"
 #endif
 #define ZOO_TAKES_WEIGHTS 1
+#ifndef ZOO_MAKE
 #define ZOO_MAKE zoo_make_layer
+#endif
 #ifndef ZOO_SCORE
 #define ZOO_SCORE zoo_score_layer
 #endif

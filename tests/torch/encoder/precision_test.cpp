@@ -1,4 +1,5 @@
 // The encoder in each precision that this CPU multiplies.
+#include <ATen/Parallel.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

@@ -1,0 +1,24 @@
+// The host that packages are tried with: what it offers to a library.
+#pragma once
+
+#include <moecollab/abi.h>
+
+#include <string>
+
+#include "encoder/bert_config.h"
+
+namespace moecollab::conformance {
+
+class Subject;
+
+// A host of that context. `blocks`: it offers moecollab.draft.blocks/1, by plain loops.
+moec_host test_host(Subject& subject, bool blocks);
+// What should_stop() says from now on.
+void set_stop_of_test_host(bool stop);
+
+// The encoder of such a host.
+const encoder::BertConfig& config_of(const moec_host* host);
+// Fills in `error`, which may be NULL; gives `status`.
+moec_status refuse(moec_error* error, moec_status status, const std::string& message);
+
+}  // namespace moecollab::conformance
