@@ -91,4 +91,12 @@ double copy_gigabytes_per_second(int64_t bytes) {
   return static_cast<double>(bytes) / seconds / 1e9;
 }
 
+void MachinePeak::measure() {
+  for (const Precision precision : usable_precisions()) {
+    double& best = gflops_[precision];
+    best = std::max(best, peak_gflops(precision));
+  }
+  copy_ = std::max(copy_, encoder::copy_gigabytes_per_second());
+}
+
 }  // namespace moecollab::encoder

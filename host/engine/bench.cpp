@@ -1,9 +1,5 @@
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <map>
-#include <string>
-
 #include "base/error.h"
 #include "encoder/machine_peak.h"
 #include "engine/precision.h"
@@ -17,32 +13,20 @@ namespace {
 using evaluation::Speed;
 using evaluation::SpeedTexts;
 
-// What this machine reached so far. Another program may slow down one measurement: the best counts.
-class MachinePeak {
- public:
-  void measure() {
-    for (const Precision precision : usable_precisions()) {
-      double& best = gflops_[name(precision)];
-      best = std::max(best, encoder::peak_gflops(precision));
-    }
-    copy_ = std::max(copy_, encoder::copy_gigabytes_per_second());
-  }
-  // GFLOP/s in each precision that this CPU multiplies, and the memory's copy.
-  Json to_json() const {
-    return {{"gflops", gflops_}, {"memory_copy_gigabytes_per_second", copy_}};
-  }
-  // Holds a stage that multiplies in that precision against it, if it multiplies.
-  void add_share(Precision precision, Json& stage) const {
-    if (!stage.contains("gflops")) return;
-    const double peak = gflops_.at(name(precision));
-    stage["peak_gflops"] = peak;
-    stage["share_of_peak"] = stage["gflops"].get<double>() / peak;
-  }
+Json to_json(const encoder::MachinePeak& peak) {
+  Json gflops = Json::object();
+  for (const auto& [precision, value] : peak.gflops()) gflops[name(precision)] = value;
+  return {{"gflops", gflops},
+          {"memory_copy_gigabytes_per_second", peak.copy_gigabytes_per_second()}};
+}
 
- private:
-  std::map<std::string, double> gflops_;  // by precision
-  double copy_ = 0;
-};
+// Holds a stage that multiplies in that precision against its peak, if it multiplies.
+void add_share(const encoder::MachinePeak& machine, Precision precision, Json& stage) {
+  if (!stage.contains("gflops")) return;
+  const double peak = machine.gflops().at(precision);
+  stage["peak_gflops"] = peak;
+  stage["share_of_peak"] = stage["gflops"].get<double>() / peak;
+}
 
 Json rates(const Speed& speed, const SpeedTexts& texts) {
   Json result = {{"milliseconds", speed.seconds * 1e3},
@@ -88,11 +72,11 @@ Json routing_rates(const BenchOptions& options, const RunContext& context, pipel
 }
 
 // Experts, gate and fusion compute in fp32, whatever the encoder does.
-void add_shares(const MachinePeak& peak, Precision encoder, Json& result) {
-  if (result.contains("encode")) peak.add_share(encoder, result["encode"]);
-  if (result.contains("gate")) peak.add_share(Precision::kFp32, result["gate"]);
+void add_shares(const encoder::MachinePeak& peak, Precision precision, Json& result) {
+  if (result.contains("encode")) add_share(peak, precision, result["encode"]);
+  if (result.contains("gate")) add_share(peak, Precision::kFp32, result["gate"]);
   if (!result.contains("experts")) return;
-  for (Json& expert : result["experts"]) peak.add_share(Precision::kFp32, expert);
+  for (Json& expert : result["experts"]) add_share(peak, Precision::kFp32, expert);
 }
 
 }  // namespace
@@ -111,7 +95,7 @@ Json run_bench(const BenchOptions& options, const RunContext& context) {
   encoder::Encoder& encoder = *pool.encoder();
   const Precision precision = pool.options().compute.precision;
   const SpeedTexts texts(options.texts, encoder);
-  MachinePeak peak;
+  encoder::MachinePeak peak;
   peak.measure();
   Json result = {{"threads", pool.options().compute.threads},
                  {"precision", name(precision)},
@@ -126,7 +110,7 @@ Json run_bench(const BenchOptions& options, const RunContext& context) {
   if (options.stage == BenchStage::kAll)
     result.update(routing_rates(options, context, pool, texts));
   peak.measure();
-  result["peak"] = peak.to_json();
+  result["peak"] = to_json(peak);
   add_shares(peak, precision, result);
   return result;
 }

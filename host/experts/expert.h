@@ -66,7 +66,7 @@ class Expert {
   const std::string& name() const { return facts().name; }
   int32_t classes() const { return facts().classes; }
   const encoder::FeatureRequest& request() const { return facts().request; }
-  // Of what forward() computes.
+  // The operations of forward().
   virtual Flops flops() const { return facts().flops; }
   bool adopted_layers() const { return facts().adopted_layers; }
   const std::vector<int32_t>& layers() const { return facts().layers; }

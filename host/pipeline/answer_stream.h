@@ -67,7 +67,7 @@ class AnswerStream {
   BoundedQueue<Asked> asked_;  // by records
   std::optional<Asked> next_;
   bool caller_reads_ = true;                // else the reader, which alone fills asked_
-  std::counting_semaphore<2> its_turn_{0};  // the reader's; at the end it is told once more
+  std::counting_semaphore<2> its_turn_{0};  // the reader's; the end is one more
   std::exception_ptr failure_;              // of the reader; settled before asked_ is closed
   std::thread reader_;                      // the last member: it uses all others
 };
