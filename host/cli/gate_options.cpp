@@ -87,8 +87,8 @@ void add_gate_fit(CLI::App& verb, training::GateTrainingOptions& options) {
           "How the experts' answers become one")
       ->type_name("mixture|logit-union|masked|paper")
       ->default_str(std::string(name(options.fusion)));
-  add_word(verb, "--gate", options.gate, training::parse_gate_kind, "linear|mlp",
-           "linear, or mlp: one hidden layer");
+  add_word(verb, "--gate", options.gate, training::parse_gate_kind, "linear|mlp|factored",
+           "linear; mlp: one hidden layer; factored: between the label spaces, then within each");
   verb.add_option("--gate-hidden", options.hidden, "Units of the mlp gate's hidden layer")
       ->capture_default_str();
   verb.add_flag("--calibrate", options.calibrate,

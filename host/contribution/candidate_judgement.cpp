@@ -18,10 +18,11 @@ std::optional<FittedGateChange> under_fitted_gate(const Trial& trial, const Tria
                                                   const TrialTexts& texts, int64_t count,
                                                   CollectingLog& notes) {
   if (!trial.gate) return std::nullopt;  // open_trial() said why
-  if (trial.gate->gate.is_mlp()) {
+  if (trial.gate->gate.is_mlp() || trial.gate->gate.is_factored()) {
     notes.log().note(
-        "not judged under the fitted gate: it has a hidden layer, and rows are grown "
-        "for linear gates only");
+        fmt::format("not judged under the fitted gate: it {}, and rows are grown for linear gates "
+                    "only",
+                    trial.gate->gate.is_mlp() ? "has a hidden layer" : "is in two factors"));
     return std::nullopt;
   }
   if (!texts.fit) return std::nullopt;  // collect_trial_texts() said why

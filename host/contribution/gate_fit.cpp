@@ -47,7 +47,8 @@ training::GateFitRecord record_of(const training::GateInputs& inputs,
 }
 
 pipeline::GateFile gate_file(pipeline::Pool& pool, const std::vector<data::Dataset>& datasets,
-                             const training::GateInputs& inputs, const training::GateFit& fit) {
+                             const training::GateInputs& inputs,
+                             const training::GateProblem& problem, const training::GateFit& fit) {
   pipeline::GateFile file;
   file.gate = fit.gate;
   file.encoder_fingerprint = pool.encoder()->fingerprint();
@@ -55,9 +56,11 @@ pipeline::GateFile gate_file(pipeline::Pool& pool, const std::vector<data::Datas
   for (size_t e = 0; e < inputs.labels.size(); ++e) {
     const pipeline::InstalledExpert& expert = pool.experts()[e];
     const registry::Manifest& manifest = expert.package.manifest;
+    const fusion::ExpertLabels& labels = problem.experts()[e];
     file.rows.push_back({expert.name, manifest.expert.id, manifest.expert.version.text(),
-                         expert.sha256(), inputs.labels[e].temperature,
-                         inputs.data.held_out.seen[e] == 0});
+                         expert.sha256(), labels.temperature, inputs.data.held_out.seen[e] == 0,
+                         problem.labels().spaces()[static_cast<size_t>(labels.space)].name,
+                         labels.pool});
   }
   for (const data::Dataset& dataset : datasets) file.data[dataset.domain] = dataset.sha256;
   return file;
@@ -124,13 +127,13 @@ FittedGate fit_and_write_gate(pipeline::Pool& pool, const std::vector<data::Data
   const training::GateInputs inputs = training::collect_gate_inputs(pool, datasets, settings);
   if (settings.choose_top_k) require_honest(inputs);
   const Stopwatch watch;
-  const training::GateProblem problem = inputs.problem(context.log);
+  const training::GateProblem problem = inputs.problem(context);
   training::GateFit fit = training::fit_gate(problem, inputs.options, context);
   std::optional<training::TopKChoice> choice;
   if (settings.choose_top_k) choice = choose_top_k(pool, inputs, problem, fit.epochs);
   FittedGate fitted;
   fitted.seconds = watch.seconds();
-  fitted.file = gate_file(pool, datasets, inputs, fit);
+  fitted.file = gate_file(pool, datasets, inputs, problem, fit);
   fitted.record = record_of(inputs, fit);
   fitted.record.top_k_choice = std::move(choice);
   fitted.calibration = inputs.calibration;

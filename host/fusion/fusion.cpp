@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <map>
+#include <numeric>
 #include <stdexcept>
 
 #include "base/probability.h"
@@ -73,25 +75,110 @@ void add_share(const at::Tensor& weights, int64_t expert, const at::Tensor& own,
   }
 }
 
-// log Σ_e g_e·p_e, where expert e's probabilities stand in `places[e]` of `width` columns.
+constexpr float kFloor = 1e-30F;  // of a probability whose logarithm is taken
+
+// Experts of one label space whose opinions are pooled by their logarithms, and where each one's
+// classes stand among the space's labels.
+struct LogarithmicPool {
+  LabelUnion::Range range;
+  std::vector<int64_t> experts;
+  std::vector<std::vector<int>> places;
+};
+
+std::vector<LogarithmicPool> logarithmic_pools(const std::vector<ExpertLabels>& experts,
+                                               const LabelUnion& labels) {
+  std::map<int, LogarithmicPool> by_space;
+  for (size_t e = 0; e < experts.size(); ++e) {
+    if (experts[e].pool != OpinionPool::kLogarithmic) continue;
+    LogarithmicPool& pool = by_space[experts[e].space];
+    pool.range = labels.range(experts[e].space);
+    pool.experts.push_back(static_cast<int64_t>(e));
+    pool.places.push_back(positions(experts[e], labels));
+  }
+  std::vector<LogarithmicPool> pools;
+  for (auto& [space, pool] : by_space) pools.push_back(std::move(pool));
+  return pools;
+}
+
+// One row's Σ_e w_e·ln p_e over the labels of the space, as shares of `mass`.
+void sum_opinions(const LogarithmicPool& pool, const at::TensorAccessor<float, 1>& weight,
+                  const std::vector<at::Tensor>& own, int64_t row, float mass,
+                  std::vector<float>& score) {
+  std::ranges::fill(score, 0.0F);
+  for (size_t i = 0; i < pool.experts.size(); ++i) {
+    const float share = weight[pool.experts[i]] / mass;
+    if (share == 0) continue;
+    const auto p = own[static_cast<size_t>(pool.experts[i])].accessor<float, 2>()[row];
+    for (int64_t c = 0; c < p.size(0); ++c)
+      score[static_cast<size_t>(pool.places[i][static_cast<size_t>(c)])] +=
+          share * std::log(std::max(p[c], kFloor));
+  }
+}
+
+// Adds what the pool's experts say together, times their mass, to the mixture [n, |Y|].
+void add_pool(const at::Tensor& weights, const std::vector<at::Tensor>& own,
+              const LogarithmicPool& pool, at::Tensor& mixture) {
+  const auto weight = weights.accessor<float, 2>();
+  auto to = mixture.accessor<float, 2>();
+  std::vector<float> score(static_cast<size_t>(pool.range.count));
+  for (int64_t row = 0; row < weight.size(0); ++row) {
+    float mass = 0, sum = 0;
+    for (const int64_t e : pool.experts) mass += weight[row][e];
+    if (mass == 0) continue;
+    sum_opinions(pool, weight[row], own, row, mass, score);
+    const float highest = std::ranges::max(score);
+    for (float& value : score) sum += value = std::exp(value - highest);
+    for (size_t c = 0; c < score.size(); ++c)
+      to[row][pool.range.offset + static_cast<int64_t>(c)] += mass * score[c] / sum;
+  }
+}
+
+// The same by operators, which can be differentiated.
+at::Tensor with_pool(const at::Tensor& weights, const std::vector<at::Tensor>& own,
+                     const LogarithmicPool& pool, const at::Tensor& mixture) {
+  at::Tensor score = at::zeros({weights.size(0), pool.range.count}, weights.options());
+  at::Tensor mass = at::zeros({weights.size(0), 1}, weights.options());
+  for (const int64_t e : pool.experts) mass = mass + weights.narrow(1, e, 1);
+  for (size_t i = 0; i < pool.experts.size(); ++i) {
+    const int64_t e = pool.experts[i];
+    const at::Tensor share = weights.narrow(1, e, 1) / mass.clamp_min(kFloor);
+    score = score.index_add(1, long_tensor(pool.places[i]),
+                            own[static_cast<size_t>(e)].clamp_min(kFloor).log() * share);
+  }
+  std::vector<int> columns(static_cast<size_t>(pool.range.count));
+  std::iota(columns.begin(), columns.end(), pool.range.offset);
+  return mixture.index_add(1, long_tensor(columns), at::softmax(score, -1) * mass);
+}
+
+// log Σ_e g_e·p_e, where expert e's probabilities stand in `places[e]` of `width` columns, and the
+// experts of each of the `pools` speak with one voice.
 at::Tensor log_mixture(const at::Tensor& weights, const std::vector<at::Tensor>& logits,
                        const std::vector<ExpertLabels>& experts,
-                       const std::vector<std::vector<int>>& places, int64_t width) {
+                       const std::vector<std::vector<int>>& places, int64_t width,
+                       const std::vector<LogarithmicPool>& pools = {}) {
   at::Tensor p = at::zeros({weights.size(0), width}, weights.options());
   const bool plain = is_plain(weights) && std::ranges::all_of(logits, is_plain);
-  const std::vector<at::Tensor> own_plain =
-      plain ? probabilities(weights, logits, experts) : std::vector<at::Tensor>();
+  std::vector<at::Tensor> own;
+  if (plain) own = probabilities(weights, logits, experts);
   for (size_t e = 0; e < experts.size(); ++e) {
+    if (!plain) own.push_back(at::softmax(logits[e] / experts[e].temperature, -1));
+    if (!pools.empty() && experts[e].pool == OpinionPool::kLogarithmic) continue;
     const auto column = static_cast<int64_t>(e);
-    if (plain) {
-      if (own_plain[e].defined()) add_share(weights, column, own_plain[e], places[e], p);
-      continue;
+    if (!plain) {
+      p = p.index_add(1, long_tensor(places[e]), own[e] * weights.select(1, column).unsqueeze(1));
+    } else if (own[e].defined()) {
+      add_share(weights, column, own[e], places[e], p);
     }
-    const at::Tensor own = at::softmax(logits[e] / experts[e].temperature, -1);
-    p = p.index_add(1, long_tensor(places[e]), own * weights.select(1, column).unsqueeze(1));
+  }
+  for (const LogarithmicPool& pool : pools) {
+    if (plain) {
+      add_pool(weights, own, pool, p);
+    } else {
+      p = with_pool(weights, own, pool, p);
+    }
   }
   // The floor keeps the gradient finite if no selected expert knows the label.
-  return p.clamp_min(1e-30).log();
+  return p.clamp_min(kFloor).log();
 }
 
 at::Tensor paper(const at::Tensor& weights, const std::vector<at::Tensor>& logits,
@@ -140,8 +227,9 @@ at::Tensor fuse(Mode mode, const at::Tensor& weights, const std::vector<at::Tens
   for (const ExpertLabels& expert : experts) {
     places.push_back(mode == Mode::kMasked ? positions(expert, labels) : expert.columns);
   }
-  return log_mixture(weights, logits, experts, places,
-                     mode == Mode::kMasked ? labels.c_max() : labels.size());
+  if (mode == Mode::kMasked) return log_mixture(weights, logits, experts, places, labels.c_max());
+  return log_mixture(weights, logits, experts, places, labels.size(),
+                     logarithmic_pools(experts, labels));
 }
 
 at::Tensor task_loss(Mode mode, const at::Tensor& fused, const at::Tensor& targets,

@@ -17,6 +17,8 @@ struct ExpertLabels {
   int space = 0;
   std::vector<int> columns;  // [C_e] global ids, in the expert's own order
   double temperature = 1.0;  // > 0, divides the logits
+  // The same for all experts of a space. Logarithmic only if each of them knows all its labels.
+  OpinionPool pool = OpinionPool::kLinear;
 };
 
 // Global id of each of the expert's classes [C_e] int64.

@@ -43,6 +43,18 @@ Mode parse_mode(std::string_view text) {
       "known are " + join(names, ", "));
 }
 
+std::string_view name(OpinionPool pool) {
+  return pool == OpinionPool::kLinear ? "linear" : "logarithmic";
+}
+
+OpinionPool parse_opinion_pool(std::string_view text) {
+  for (const OpinionPool pool : {OpinionPool::kLinear, OpinionPool::kLogarithmic}) {
+    if (text == name(pool)) return pool;
+  }
+  throw Error("E_CONFIG",
+              fmt::format("pool is \"{}\", expected linear or logarithmic", escaped(text, 40)));
+}
+
 bool is_task_agnostic(Mode mode) { return mode == Mode::kMixture || mode == Mode::kLogitUnion; }
 
 }  // namespace moecollab::fusion

@@ -1,4 +1,4 @@
-// The four ways to one answer, by name.
+// The ways to one answer, by name.
 #pragma once
 
 #include <string_view>
@@ -11,6 +11,15 @@ enum class Mode { kPaper, kMasked, kMixture, kLogitUnion };
 std::string_view name(Mode mode);
 // Throws E_CONFIG for another word, naming the nearest.
 Mode parse_mode(std::string_view text);
+
+// How `mixture` pools what the experts of one label space say (Genest and Zidek 1986), w_e their
+// shares within it: linear Σ w_e·p_e, logarithmic ∏ p_e^w_e, normalised over the space. Across
+// spaces the mixture is always linear.
+enum class OpinionPool { kLinear, kLogarithmic };
+
+// "linear", "logarithmic". The parser throws E_CONFIG for another word.
+std::string_view name(OpinionPool pool);
+OpinionPool parse_opinion_pool(std::string_view text);
 
 // Whether the answer can be read without knowing the domain: mixture and logit-union give scores
 // over the union Y; paper and masked over the c_max positions that all label spaces share.

@@ -4,13 +4,21 @@
 #include <ATen/core/grad_mode.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "base/error.h"
 
 namespace moecollab::gate {
+namespace {
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
+}  // namespace
 
 std::vector<at::Tensor*> Gate::parameters() {
+  if (is_factored()) return {&space_weight, &space_bias};
   if (!is_mlp()) return {&weight, &bias};
   return {&weight, &bias, &hidden_weight, &hidden_bias};
 }
@@ -19,7 +27,22 @@ at::Tensor Gate::standardised(const at::Tensor& z) const {
   return (z.to(at::kFloat) - mean).div_(std);
 }
 
+at::Tensor Gate::log_share_in_space(const at::Tensor& standardised_z) const {
+  const at::Tensor score = at::linear(standardised_z, weight, bias);
+  const at::Tensor index = encoder::index_tensor(spaces);
+  at::Tensor others = at::full({space_bias.size(0), experts()}, -kInfinity);
+  others.index_put_({index, at::arange(experts())}, at::zeros({experts()}));
+  const at::Tensor sums = (score.unsqueeze(1) + others).logsumexp(-1);  // [n, S]
+  return score - sums.index_select(1, index);
+}
+
 at::Tensor Gate::forward(const at::Tensor& standardised_z) const {
+  if (is_factored()) {
+    const at::Tensor log_p =
+        at::log_softmax(at::linear(standardised_z, space_weight, space_bias), -1);
+    return log_p.index_select(1, encoder::index_tensor(spaces)) +
+           log_share_in_space(standardised_z);
+  }
   if (!is_mlp()) return at::linear(standardised_z, weight, bias);
   return at::linear(at::relu(at::linear(standardised_z, hidden_weight, hidden_bias)), weight, bias);
 }
@@ -27,7 +50,8 @@ at::Tensor Gate::forward(const at::Tensor& standardised_z) const {
 at::Tensor Gate::router_logits(const at::Tensor& z) const { return forward(standardised(z)); }
 
 int64_t Gate::flops_per_text() const {
-  return 2 * (weight.numel() + (is_mlp() ? hidden_weight.numel() : 0));
+  return 2 * (weight.numel() + (is_mlp() ? hidden_weight.numel() : 0) +
+              (is_factored() ? space_weight.numel() : 0));
 }
 
 at::Tensor side_by_side(const std::vector<encoder::PooledKey>& keys,
@@ -66,6 +90,25 @@ void add_hidden_layer(Gate& gate, int64_t width, uint64_t seed) {
   gate.hidden_weight = at::empty({width, inputs}).uniform_(-bound, bound, generator);
   gate.hidden_bias = at::zeros({width});
   gate.weight = at::zeros({gate.experts(), width});
+}
+
+Gate with_experts(const Gate& gate, const std::vector<int64_t>& experts) {
+  const at::Tensor rows = encoder::index_tensor(experts);
+  Gate part = gate;
+  part.weight = gate.weight.index_select(0, rows);
+  part.bias = gate.bias.index_select(0, rows);
+  if (!gate.is_factored()) return part;
+  part.spaces.clear();
+  std::vector<int64_t> spaces;  // that still have an expert
+  for (const int64_t e : experts) {
+    const int64_t space = gate.spaces[static_cast<size_t>(e)];
+    const auto found = std::ranges::find(spaces, space);
+    part.spaces.push_back(found - spaces.begin());
+    if (found == spaces.end()) spaces.push_back(space);
+  }
+  part.space_weight = gate.space_weight.index_select(0, encoder::index_tensor(spaces));
+  part.space_bias = gate.space_bias.index_select(0, encoder::index_tensor(spaces));
+  return part;
 }
 
 at::Tensor routing_weights(const at::Tensor& router_logits, int64_t top_k) {

@@ -12,23 +12,32 @@ namespace moecollab::gate {
 
 // Equation (2): g(x) = softmax(W_g·ẑ + b_g), ẑ = (z − mean) / std, z [n, D] the pooled features of
 // some layers side by side, standardised by training statistics. Router logits are always float32.
-// With a hidden layer (`--gate mlp`), relu(W_h·ẑ + b_h) [n, H] stands in ẑ's place.
+// With a hidden layer (`--gate mlp`), relu(W_h·ẑ + b_h) [n, H] stands in ẑ's place. In two factors
+// (`--gate factored`), g_e(x) = P(space of e | x)·w_e(x | space): P = softmax(W_s·ẑ + b_s) over the
+// label spaces, w the softmax of W_g·ẑ + b_g among the experts of the space.
 struct Gate {
   std::vector<encoder::PooledKey> features;  // what z is made of, in this order
   at::Tensor mean, std;                      // [D]
   at::Tensor hidden_weight, hidden_bias;     // [H, D], [H]; undefined in a linear gate
+  at::Tensor space_weight, space_bias;       // [S, D], [S]; undefined unless in two factors
+  std::vector<int64_t> spaces;               // [E] of 0 to S − 1; empty unless in two factors
   at::Tensor weight, bias;                   // [E, D] ([E, H] with a hidden layer), [E]
 
   int64_t experts() const { return weight.size(0); }
   bool is_mlp() const { return hidden_weight.defined(); }
-  // What an optimiser changes: W_g, b_g, and the hidden layer's if there is one.
+  bool is_factored() const { return space_weight.defined(); }
+  // What an optimiser changes: W_s and b_s of a gate in two factors, else W_g, b_g, and the hidden
+  // layer's if there is one.
   std::vector<at::Tensor*> parameters();
   // z [n, D] of texts whose features these are.
   at::Tensor input(const encoder::Features& texts) const;
   // ẑ [n, D] of z.
   at::Tensor standardised(const at::Tensor& z) const;
-  // ẑ [n, D] -> router logits [n, E]; differentiable in the parameters.
+  // ẑ [n, D] -> router logits [n, E], whose softmax is g (in two factors: ln g); differentiable in
+  // the parameters.
   at::Tensor forward(const at::Tensor& standardised_z) const;
+  // ln w_e(x | space) [n, E] of a gate in two factors.
+  at::Tensor log_share_in_space(const at::Tensor& standardised_z) const;
   // z [n, D] -> router logits [n, E]; differentiable in the parameters.
   at::Tensor router_logits(const at::Tensor& z) const;
   // Operations of one text, 2 per multiply-add.
@@ -51,6 +60,11 @@ Gate make_gate(const std::vector<encoder::PooledKey>& features, const at::Tensor
 // Gives a gate of make_gate() a hidden layer of `width` units, its weights drawn uniformly from
 // ±√(1/D) by the seed. W_g stays zero, so the gate stays uniform until it learns.
 void add_hidden_layer(Gate& gate, int64_t width, uint64_t seed);
+
+// The gate over these of its experts alone (at least one; each once, rising): the others share the
+// weight of those that are left out. In two factors the experts of a space do, and only the weight
+// of a space without any goes to the other spaces.
+Gate with_experts(const Gate& gate, const std::vector<int64_t>& experts);
 
 // What a text's experts get: weights [n, E] float32, rows summing to 1. With 0 < top_k < E only the
 // k greatest of the softmax stay (the lower index of equal ones), renormalised; the others are

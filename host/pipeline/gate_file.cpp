@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
+
 #include "base/digest.h"
 #include "base/error.h"
 #include "base/fields.h"
@@ -94,9 +96,33 @@ void read_objective(Fields& fields, GateFile& file) {
   fields.finish();
 }
 
-// mean, std, and the parameters: hidden.* only in a gate with a hidden layer.
-void load_tensors(const weights::Safetensors& tensors, int64_t experts, bool mlp,
-                  gate::Gate& gate) {
+void read_data(Fields& fields, GateFile& file) {
+  const Json data = fields.any("data");
+  for (const auto& [domain, sha256] : data.items()) {
+    if (!sha256.is_string())
+      fields.fail("data", fmt::format("has no digest for {}", escaped(domain, 80)), kRefit);
+    file.data[domain] = sha256.get<std::string>();
+  }
+}
+
+// Numbers the spaces of the rows in the order in which they come.
+std::vector<int64_t> spaces_of(const std::vector<GateRow>& rows) {
+  std::vector<std::string> names;
+  std::vector<int64_t> spaces;
+  for (const GateRow& row : rows) {
+    const auto found = std::ranges::find(names, row.space);
+    spaces.push_back(found - names.begin());
+    if (found == names.end()) names.push_back(row.space);
+  }
+  return spaces;
+}
+
+// mean, std, and the parameters: hidden.* only in a gate with a hidden layer, space.* only in one
+// of two factors.
+void load_tensors(const weights::Safetensors& tensors, const std::string& kind,
+                  const std::vector<GateRow>& rows, gate::Gate& gate) {
+  const auto experts = static_cast<int64_t>(rows.size());
+  const bool mlp = kind == "mlp";
   const auto rows_of = [&](const char* name) {
     const weights::TensorView* view = tensors.find(name);
     return view == nullptr || view->shape.empty() ? int64_t{0} : view->shape[0];
@@ -109,20 +135,28 @@ void load_tensors(const weights::Safetensors& tensors, int64_t experts, bool mlp
     gate.hidden_weight = load(tensors, "hidden.weight", {hidden, inputs});
     gate.hidden_bias = load(tensors, "hidden.bias", {hidden});
   }
+  if (kind == "factored") {
+    gate.spaces = spaces_of(rows);
+    const int64_t spaces = 1 + std::ranges::max(gate.spaces);
+    gate.space_weight = load(tensors, "space.weight", {spaces, inputs});
+    gate.space_bias = load(tensors, "space.bias", {spaces});
+  }
   gate.weight = load(tensors, "weight", {experts, mlp ? hidden : inputs});
   gate.bias = load(tensors, "bias", {experts});
 }
 
-Json row_to_json(const GateRow& row) {
-  return {{"name", row.name},
-          {"id", row.id},
-          {"version", row.version},
-          {"sha256", row.sha256},
-          {"temperature", row.temperature},
-          {"heldout", row.heldout_known ? "known" : "unknown"}};
+Json row_to_json(const GateRow& row, bool factored) {
+  Json json = {{"name", row.name},
+               {"id", row.id},
+               {"version", row.version},
+               {"sha256", row.sha256},
+               {"temperature", row.temperature},
+               {"heldout", row.heldout_known ? "known" : "unknown"}};
+  if (factored) json.update({{"space", row.space}, {"pool", fusion::name(row.pool)}});
+  return json;
 }
 
-GateRow read_row(Fields& fields) {
+GateRow read_row(Fields& fields, bool factored) {
   GateRow row;
   row.name = fields.required<std::string>("name");
   row.id = fields.required<std::string>("id");
@@ -131,6 +165,11 @@ GateRow read_row(Fields& fields) {
   row.temperature = fields.required<double>("temperature");
   if (!(row.temperature > 0)) fields.fail("temperature", "must be greater than 0");
   row.heldout_known = fields.required<std::string>("heldout") == "known";
+  if (factored) {
+    row.space = fields.required<std::string>("space");
+    row.pool =
+        read_word(fields, "pool", fields.required<std::string>("pool"), fusion::parse_opinion_pool);
+  }
   fields.finish();
   return row;
 }
@@ -182,16 +221,22 @@ void write_gate(const fs::path& registry, const GateFile& file) {
     tensors.push_back(encoder::source_of("hidden.weight", g.hidden_weight));
     tensors.push_back(encoder::source_of("hidden.bias", g.hidden_bias));
   }
+  if (g.is_factored()) {
+    tensors.push_back(encoder::source_of("space.weight", g.space_weight));
+    tensors.push_back(encoder::source_of("space.bias", g.space_bias));
+  }
   weights::write_safetensors(registry::gate_tensors(registry), tensors);
   Json rows = Json::array(), features = Json::array();
-  for (const GateRow& row : file.rows) rows.push_back(row_to_json(row));
+  for (const GateRow& row : file.rows) rows.push_back(row_to_json(row, g.is_factored()));
   for (const encoder::PooledKey& key : g.features)
     features.push_back({{"layer", key.layer}, {"pooling", encoder::name(key.pooling)}});
   const Json document = {
       {"schema", 1},
       {"encoder", file.encoder_fingerprint},
       {"precision", name(file.precision)},
-      {"gate", g.is_mlp() ? "mlp" : "linear"},
+      {"gate", g.is_mlp()        ? "mlp"
+               : g.is_factored() ? "factored"
+                                 : "linear"},
       {"fusion", fusion::name(file.fusion)},
       {"top_k", file.top_k},
       {"seed", file.seed},
@@ -228,7 +273,8 @@ GateFile read_gate(const fs::path& registry, Log log) {
     file.precision = *precision;
   }
   const std::string kind = fields.value_or<std::string>("gate", "linear");
-  if (kind != "linear" && kind != "mlp") fields.fail("gate", "is not linear or mlp", kRefit);
+  if (kind != "linear" && kind != "mlp" && kind != "factored")
+    fields.fail("gate", "is not linear, mlp or factored", kRefit);
   file.fusion =
       read_word(fields, "fusion", fields.required<std::string>("fusion"), fusion::parse_mode);
   file.top_k = fields.required<int64_t>("top_k");
@@ -245,16 +291,12 @@ GateFile read_gate(const fs::path& registry, Log log) {
   auto objective = fields.table("objective");
   if (!objective) fields.fail("objective", "is missing", kRefit);
   read_objective(*objective, file);
-  const Json data = fields.any("data");
-  for (const auto& [domain, sha256] : data.items()) {
-    if (!sha256.is_string())
-      fields.fail("data", fmt::format("has no digest for {}", escaped(domain, 80)), kRefit);
-    file.data[domain] = sha256.get<std::string>();
-  }
+  read_data(fields, file);
   file.metrics = fields.any("metrics");
   check_metrics(fields, file.metrics);
   if (Json fit = fields.any("fit"); !fit.is_null()) file.fit = std::move(fit);
-  for (Fields& row : fields.tables("expert")) file.rows.push_back(read_row(row));
+  for (Fields& row : fields.tables("expert"))
+    file.rows.push_back(read_row(row, kind == "factored"));
   if (!file.prior.empty() && file.prior.size() != file.rows.size()) {
     fields.fail("objective.prior",
                 fmt::format("has {} shares for {} experts", file.prior.size(), file.rows.size()),
@@ -263,8 +305,8 @@ GateFile read_gate(const fs::path& registry, Log log) {
   fields.finish();
 
   load_tensors(
-      weights::Safetensors::open(with_digest(registry::gate_tensors(registry), digest, log)),
-      static_cast<int64_t>(file.rows.size()), kind == "mlp", file.gate);
+      weights::Safetensors::open(with_digest(registry::gate_tensors(registry), digest, log)), kind,
+      file.rows, file.gate);
   return file;
 }
 

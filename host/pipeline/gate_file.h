@@ -24,6 +24,9 @@ struct GateRow {
   double temperature = 1.0;
   // Whether its logits on the held-out texts came from the model that did not train on them.
   bool heldout_known = true;
+  // In a gate of two factors: its label space, and how that pools opinions.
+  std::string space = {};
+  fusion::OpinionPool pool = fusion::OpinionPool::kLinear;
 };
 
 // What both files hold, as a value. E rows, one for each row of `gate` and in the same order.

@@ -76,15 +76,12 @@ RoutedGate open_gate(const GateFile& file, Pool& pool, std::span<const std::stri
     routed.rows.push_back(row);
     routed.labels.push_back(expert->labels);
     routed.labels.back().temperature = row.temperature;
+    routed.labels.back().pool = row.pool;
     kept.push_back(static_cast<int64_t>(i));
   }
   if (kept.empty()) throw Error("E_GATE", "no expert of the gate is ready", kRefit);
   routed.gate = file.gate;
-  if (!routed.dropped.empty()) {
-    const at::Tensor rows = encoder::index_tensor(kept);
-    routed.gate.weight = file.gate.weight.index_select(0, rows);
-    routed.gate.bias = file.gate.bias.index_select(0, rows);
-  }
+  if (!routed.dropped.empty()) routed.gate = gate::with_experts(file.gate, kept);
   find_unrouted(pool, growing, routed);
   return routed;
 }

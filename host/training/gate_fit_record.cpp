@@ -118,7 +118,9 @@ GateFitRecord read_record(const pipeline::GateFile& file) {
   settings.objective = file.objective;
   settings.prior = file.prior;
   settings.seed = file.seed;
-  settings.gate = file.gate.is_mlp() ? GateKind::kMlp : GateKind::kLinear;
+  settings.gate = file.gate.is_mlp()        ? GateKind::kMlp
+                  : file.gate.is_factored() ? GateKind::kFactored
+                                            : GateKind::kLinear;
   for (const encoder::PooledKey& feature : file.gate.features)
     settings.layers.push_back(feature.layer);
   read_fit(table_of(file.fit, "fit"), settings);

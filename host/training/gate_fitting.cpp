@@ -61,7 +61,7 @@ GateFitting::GateFitting(const GateProblem& problem, const GateTrainingOptions& 
       prior_(prior_tensor(options, static_cast<int64_t>(problem.experts().size()))),
       rows_(std::move(rows)),
       stop_(stop),
-      gate_(problem.uniform_gate()),
+      gate_(problem.start()),
       window_(options.objective.balance_window) {
   const auto m = static_cast<double>(problem.routing_texts());
   routing_share_ = m / (m + static_cast<double>(rows_.size()));

@@ -39,8 +39,11 @@ void report_calibration(const GateInputs& inputs, Log log) {
 
 }  // namespace
 
-GateProblem GateInputs::problem(Log log) const {
-  return {data, labels, all_labels, features, options.fusion, options.top_k, log};
+GateProblem GateInputs::problem(const RunContext& context) const {
+  GateProblem problem(data, labels, all_labels, features, options.fusion, options.top_k,
+                      context.log);
+  if (options.gate == GateKind::kFactored) problem.share_spaces(options.seed, context.stop);
+  return problem;
 }
 
 GateInputs collect_gate_inputs(pipeline::Pool& pool, const std::vector<data::Dataset>& datasets,

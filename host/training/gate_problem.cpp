@@ -3,6 +3,7 @@
 #include <ATen/core/grad_mode.h>
 #include <fmt/format.h>
 
+#include <cmath>
 #include <limits>
 #include <stdexcept>
 
@@ -47,16 +48,15 @@ GateProblem::GateProblem(const GateData& data, std::vector<fusion::ExpertLabels>
       labels_(std::move(labels)),
       fusion_(fusion),
       top_k_(top_k),
-      uniform_gate_(
-          gate::make_gate(features, data.held_out.z, static_cast<int64_t>(experts_.size()))),
-      z_(uniform_gate_.standardised(data.held_out.z)),
+      start_(gate::make_gate(features, data.held_out.z, static_cast<int64_t>(experts_.size()))),
+      z_(start_.standardised(data.held_out.z)),
       targets_(data.held_out.targets),
       domains_(data.held_out.domain_of),
       space_mask_(make_space_mask(experts_, static_cast<int64_t>(labels_.spaces().size()))) {
   const at::NoGradGuard no_grad;
-  gate::routing_weights(at::zeros({1, uniform_gate_.experts()}), top_k);  // refuses a bad top_k
+  gate::routing_weights(at::zeros({1, start_.experts()}), top_k);  // refuses a bad top_k
   const bool routes_others = fusion::is_task_agnostic(fusion) && data.others.rows() > 0;
-  routing_z_ = routes_others ? uniform_gate_.standardised(data.others.z) : z_.narrow(0, 0, 0);
+  routing_z_ = routes_others ? start_.standardised(data.others.z) : z_.narrow(0, 0, 0);
   routing_spaces_ = routes_others ? data.others.spaces : targets_.narrow(0, 0, 0);
   if (domains_.empty()) domains_.assign(static_cast<size_t>(texts()), 0);
   if (static_cast<int64_t>(domains_.size()) != texts() || targets_.size(0) != texts() ||
@@ -79,8 +79,72 @@ void GateProblem::store_target_probabilities() {
   }
 }
 
+std::vector<int64_t> GateProblem::experts_of(int space) const {
+  std::vector<int64_t> own;
+  for (size_t e = 0; e < experts_.size(); ++e)
+    if (experts_[e].space == space) own.push_back(static_cast<int64_t>(e));
+  return own;
+}
+
+at::Tensor GateProblem::rows_of(int space) const {
+  const fusion::LabelUnion::Range range = labels_.range(space);
+  return targets_.ge(range.offset)
+      .logical_and(targets_.lt(range.offset + range.count))
+      .nonzero()
+      .flatten();
+}
+
+Opinions GateProblem::opinions(int space) const {
+  const fusion::LabelUnion::Range range = labels_.range(space);
+  const std::vector<int64_t> own = experts_of(space);
+  const at::Tensor rows = rows_of(space);
+  Opinions opinions{z_.index_select(0, rows),
+                    at::full({rows.numel(), static_cast<int64_t>(own.size()), range.count},
+                             std::log(kLeastProbability)),
+                    targets_.index_select(0, rows) - range.offset, true};
+  for (size_t i = 0; i < own.size(); ++i) {
+    const fusion::ExpertLabels& expert = experts_[static_cast<size_t>(own[i])];
+    const at::Tensor logits = logits_[static_cast<size_t>(own[i])].index_select(0, rows);
+    opinions.log_p.select(1, static_cast<int64_t>(i))
+        .index_copy_(1, fusion::label_columns(expert) - range.offset,
+                     at::log_softmax(logits / expert.temperature, -1)
+                         .clamp_min(std::log(kLeastProbability)));
+    opinions.complete &= static_cast<int>(expert.columns.size()) == range.count;
+  }
+  return opinions;
+}
+
+void GateProblem::share_spaces(uint64_t seed, StopToken stop) {
+  if (fusion_ != fusion::Mode::kMixture)
+    throw std::logic_error("GateProblem: a gate in two factors under another fusion than mixture");
+  const at::NoGradGuard no_grad;
+  std::vector<int64_t>& spaces = start_.spaces;
+  spaces.assign(experts_.size(), 0);
+  int64_t count = 0;
+  for (int space = 0; space < static_cast<int>(labels_.spaces().size()); ++space) {
+    const std::vector<int64_t> own = experts_of(space);
+    if (own.empty()) continue;
+    const Opinions said = opinions(space);
+    const SpaceShares shares = fit_space_shares(said, seed, stop);
+    const at::Tensor index = encoder::index_tensor(own), rows = rows_of(space);
+    start_.weight.index_copy_(0, index, shares.weight);
+    start_.bias.index_copy_(0, index, shares.bias);
+    for (const int64_t e : own) {
+      spaces[static_cast<size_t>(e)] = count;
+      experts_[static_cast<size_t>(e)].pool = shares.pool;
+      if (shares.pool == fusion::OpinionPool::kLogarithmic)
+        target_p_.select(1, e).index_copy_(0, rows, (-losses(said, shares)).exp());
+    }
+    pools_logarithmically_ |= shares.pool == fusion::OpinionPool::kLogarithmic;
+    ++count;
+  }
+  start_.space_weight = at::zeros({count, z_.size(1)});
+  start_.space_bias = at::zeros({count});
+}
+
 at::Tensor GateProblem::task_loss(const at::Tensor& router_logits, const at::Tensor& rows) const {
-  if (!target_p_.defined()) return task_loss_by_fusion(router_logits, rows);
+  const bool routed = top_k_ > 0 && pools_logarithmically_;
+  if (!target_p_.defined() || routed) return task_loss_by_fusion(router_logits, rows);
   const at::Tensor weights = gate::routing_weights(router_logits, top_k_);
   const at::Tensor p = (weights * target_p_.index_select(0, rows)).sum(1);
   return -p.clamp_min(kLeastProbability).log().mean();

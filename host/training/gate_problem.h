@@ -9,6 +9,7 @@
 #include "fusion/fusion.h"
 #include "gate/gate.h"
 #include "training/gate_data.h"
+#include "training/space_shares.h"
 
 namespace moecollab::training {
 
@@ -29,8 +30,13 @@ class GateProblem {
   const fusion::LabelUnion& labels() const { return labels_; }
   fusion::Mode fusion() const { return fusion_; }
   int64_t top_k() const { return top_k_; }
-  // The uniform linear gate, standardising by the statistics of the N texts.
-  const gate::Gate& uniform_gate() const { return uniform_gate_; }
+  // What a fit sets out from: the uniform linear gate, standardising by the statistics of the N
+  // texts; after share_spaces() a gate in two factors, whose spaces are equal.
+  const gate::Gate& start() const { return start_; }
+  // What the experts of that space of labels() say of the held-out texts of that space.
+  Opinions opinions(int space) const;
+  // Fits how the experts of each space share it, which is settled from then on. Under mixture only.
+  void share_spaces(uint64_t seed, StopToken stop);
 
   const at::Tensor& z() const { return z_; }                    // [N, D] standardised
   const at::Tensor& routing_z() const { return routing_z_; }    // [M, D] standardised
@@ -38,7 +44,8 @@ class GateProblem {
   const std::vector<int>& domains() const { return domains_; }  // [N]
 
   // Mean −log p(label) of the rows [n] int64 for their router logits [n, E]. Under `mixture` p is
-  // Σ g_e·p_e(label) from the stored probabilities; other modes go through fusion::fuse().
+  // Σ g_e·p_e(label) from the stored probabilities, p_e that of its pool if that is logarithmic;
+  // other modes, and such pools under top-k, go through fusion::fuse().
   at::Tensor task_loss(const at::Tensor& router_logits, const at::Tensor& rows) const;
   // The same through fusion::fuse() whatever the mode.
   at::Tensor task_loss_by_fusion(const at::Tensor& router_logits, const at::Tensor& rows) const;
@@ -50,17 +57,20 @@ class GateProblem {
 
  private:
   void store_target_probabilities();
+  std::vector<int64_t> experts_of(int space) const;
+  at::Tensor rows_of(int space) const;
 
   std::vector<fusion::ExpertLabels> experts_;
   fusion::LabelUnion labels_;
   fusion::Mode fusion_;
   int64_t top_k_;
-  gate::Gate uniform_gate_;
+  gate::Gate start_;
   at::Tensor z_, routing_z_, targets_, routing_spaces_;
   std::vector<int> domains_;
   std::vector<at::Tensor> logits_;  // per expert [N, C_e], finite
   at::Tensor target_p_;             // [N, E], p_e(label of the text); only under mixture
-  at::Tensor space_mask_;           // [spaces, E]: 0 if the expert answers in it, else −∞
+  bool pools_logarithmically_ = false;
+  at::Tensor space_mask_;  // [spaces, E]: 0 if the expert answers in it, else −∞
 };
 
 }  // namespace moecollab::training

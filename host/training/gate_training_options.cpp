@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <stdexcept>
 
 #include "base/error.h"
 #include "base/strings.h"
@@ -27,12 +28,23 @@ GateOptimizer parse_gate_optimizer(std::string_view text, std::string_view what)
   refuse_word(what, text, "adamw or lbfgs");
 }
 
-std::string_view name(GateKind kind) { return kind == GateKind::kLinear ? "linear" : "mlp"; }
+std::string_view name(GateKind kind) {
+  switch (kind) {
+    case GateKind::kLinear:
+      return "linear";
+    case GateKind::kMlp:
+      return "mlp";
+    case GateKind::kFactored:
+      return "factored";
+  }
+  throw std::logic_error("no such kind of gate");
+}
 
 GateKind parse_gate_kind(std::string_view text, std::string_view what) {
   if (text == "linear") return GateKind::kLinear;
   if (text == "mlp") return GateKind::kMlp;
-  refuse_word(what, text, "linear or mlp");
+  if (text == "factored") return GateKind::kFactored;
+  refuse_word(what, text, "linear, mlp or factored");
 }
 
 void validate(const GateTrainingOptions& options) {
@@ -53,6 +65,8 @@ void validate(const GateTrainingOptions& options) {
   if (options.hidden < 1 || options.hidden > 65'536)
     refuse("gate-hidden", options.hidden, "1 to 65536 units");
   if (options.keep_replay < 0) refuse("keep-replay", options.keep_replay, "0 or more");
+  if (options.gate == GateKind::kFactored && options.fusion != fusion::Mode::kMixture)
+    refuse("fusion", fusion::name(options.fusion), "mixture for a gate in two factors");
   if (options.optimizer == GateOptimizer::kLbfgs && options.objective.balance_window > 1) {
     refuse("balance-window", options.objective.balance_window,
            "0 under lbfgs, whose one batch is all the texts");

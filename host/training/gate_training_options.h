@@ -12,10 +12,10 @@
 namespace moecollab::training {
 
 enum class GateOptimizer { kAdamW, kLbfgs };
-enum class GateKind { kLinear, kMlp };
+enum class GateKind { kLinear, kMlp, kFactored };
 
-// "adamw", "lbfgs"; "linear", "mlp". The parsers throw E_CONFIG for another word; `what` names
-// where it stood.
+// "adamw", "lbfgs"; "linear", "mlp", "factored". The parsers throw E_CONFIG for another word;
+// `what` names where it stood.
 std::string_view name(GateOptimizer optimizer);
 GateOptimizer parse_gate_optimizer(std::string_view text, std::string_view what = "optimizer");
 std::string_view name(GateKind kind);

@@ -22,8 +22,10 @@ constexpr double kTilt = 1e-4;  // towards the new texts' own discriminant
 constexpr double kRest = 1e-9;  // the loss rests once an iteration gains less, relatively
 
 void require_linear(const gate::Gate& gate) {
-  if (!gate.is_mlp()) return;
-  throw Error("E_GATE", "the gate has a hidden layer, and rows are grown for linear gates only",
+  if (!gate.is_mlp() && !gate.is_factored()) return;
+  throw Error("E_GATE",
+              fmt::format("the gate {}, and rows are grown for linear gates only",
+                          gate.is_mlp() ? "has a hidden layer" : "is in two factors"),
               "fit it again with `moecollab train-gate`");
 }
 

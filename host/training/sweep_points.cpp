@@ -166,7 +166,7 @@ void finish_points(const GateInputs& inputs, const std::vector<SweepPoint>& poin
     if (!finished.contains(point)) missing.push_back(point);
   }
   if (missing.empty()) return;
-  const GateProblem problem = inputs.problem(context.log);
+  const GateProblem problem = inputs.problem(context);
   Progress progress = context.progress("sweeping", "point", static_cast<int64_t>(missing.size()));
   run_sweep(problem, inputs.options, missing, threads, context.stop,
             [&](const SweepResult& result) {

@@ -3,6 +3,7 @@ import csv
 import fcntl
 import hashlib
 import json
+import re
 import tomllib
 
 from harness import EndToEnd, run
@@ -22,7 +23,8 @@ class TrainGate(EndToEnd):
     def test_every_variant_fits_saves_and_evaluates(self):
         registry = self.registry()
         prior = self.write("prior.toml", "news-adapter = 1\nnews-words = 1\nfeelings = 2\n")
-        for arguments in (["--optimizer", "lbfgs"], ["--gate", "mlp", "--gate-hidden", 8], ["--top-k", 2],
+        for arguments in (["--optimizer", "lbfgs"], ["--gate", "mlp", "--gate-hidden", 8], ["--gate", "factored"],
+                          ["--gate", "factored", "--lambda1", 0.1, "--lambda2", 0.1, "--optimizer", "lbfgs"], ["--gate", "factored", "--top-k", 2], ["--top-k", 2],
                           ["--lambda1", 0.1, "--lambda2", 0.1, "--entropy-sign", "explore", "--balance-window", 4, "--prior", prior],
                           ["--lambda2", 0.1, "--prior", "data", "--free-bits", 0.05],
                           ["--switch", 0.1, "--importance-cv2", 0.1, "--z-loss", 0.001], ["--fusion", "logit-union", "--optimizer", "lbfgs"]):
@@ -31,6 +33,18 @@ class TrainGate(EndToEnd):
                 done = self.eval(registry, "--json")
                 self.assertEqual(done.returncode, 0, done.stderr)
                 self.assertGreater(json.loads(done.stdout)["overall"]["accuracy_task_aware"], 0.2)
+
+    def test_two_factors_are_written_and_used(self):
+        registry = self.registry()
+        self.fit(registry, "--gate", "factored")
+        gate = (registry / "gate" / "gate.toml").read_text()
+        self.assertIn('gate = "factored"', gate)
+        self.assertEqual(gate.count('space = "news/1"'), 2)
+        self.assertEqual(len(re.findall('pool = "(linear|logarithmic)"', gate)), 3)
+        shares = self.predict(registry)["experts"]
+        self.assertAlmostEqual(sum(shares.values()), 1, delta=0.01)
+        refused = run("grow", "feelings", "--registry", registry, *self.data("train"))
+        self.assertNotEqual(refused.returncode, 0)
 
     def test_history_has_a_line_an_epoch(self):
         registry = self.registry()

@@ -141,6 +141,52 @@ TEST_F(TwoSpaces, ValuesAreTheSameWithAndWithoutAGradient) {
   }
 }
 
+// Beside a of TwoSpaces another expert of a/1, whose classes stand in the other order, says (.2,
+// .8) of (x, y).
+struct LogarithmicPools : TwoSpaces {
+  LogarithmicPools() {
+    experts.push_back({0, {1, 0}, 1.0});
+    logits.push_back(at::tensor({std::log(4.0F), 0.0F}).view({1, 2}));
+    for (ExpertLabels& expert : experts) expert.pool = OpinionPool::kLogarithmic;
+  }
+  at::Tensor pooled(const std::vector<float>& weights) {
+    return fuse(Mode::kMixture, at::tensor(at::ArrayRef<float>(weights)).view({1, 3}), logits,
+                experts, labels);
+  }
+};
+
+// Halves within a/1, whose mass is .6: √(.75·.2) = √.15 and √(.25·.8) = √.2 over their sum.
+TEST_F(LogarithmicPools, AreNormalisedProductsWithinTheirSpace) {
+  const double x = std::sqrt(.15), y = std::sqrt(.2);
+  expect_row(pooled({.3F, .4F, .3F}).exp(), {.6 * x / (x + y), .6 * y / (x + y), .2, .1, .1});
+}
+
+TEST_F(LogarithmicPools, OneExpertAloneAndNoneSpeakAsBefore) {
+  expect_row(pooled({.6F, .4F, 0}).exp(), {.45, .15, .2, .1, .1});
+  expect_row(pooled({0, 1, 0}).exp(), {0, 0, .5, .25, .25});
+}
+
+TEST_F(LogarithmicPools, AreOfTheirSpaceAlone) {
+  experts[1].pool = OpinionPool::kLinear;
+  const double x = std::sqrt(.15), y = std::sqrt(.2);
+  expect_row(pooled({.3F, .4F, .3F}).exp(), {.6 * x / (x + y), .6 * y / (x + y), .2, .1, .1});
+}
+
+TEST_F(LogarithmicPools, DifferentiatedTheyAreTheSame) {
+  const at::Tensor weights = at::tensor({.3F, .4F, .3F}).view({1, 3}).requires_grad_(true);
+  const at::Tensor fused = fuse(Mode::kMixture, weights, logits, experts, labels);
+  const at::Tensor plain = pooled({.3F, .4F, .3F});
+  EXPECT_TRUE(fused.detach().allclose(plain, 1e-6, 1e-6));
+  fused[0][0].backward();
+  for (int64_t e = 0; e < 3; ++e) {
+    std::vector<float> more = {.3F, .4F, .3F}, less = more;
+    more[static_cast<size_t>(e)] += 1e-3F;
+    less[static_cast<size_t>(e)] -= 1e-3F;
+    const double slope = (pooled(more) - pooled(less))[0][0].item<double>() / 2e-3;
+    EXPECT_NEAR(weights.grad()[0][e].item<double>(), slope, 2e-3) << e;
+  }
+}
+
 TEST(FusionMode, NamesRoundTripAndUnknownOnesNameTheNearest) {
   for (const Mode mode : {Mode::kPaper, Mode::kMasked, Mode::kMixture, Mode::kLogitUnion})
     EXPECT_EQ(parse_mode(name(mode)), mode);

@@ -276,6 +276,57 @@ TEST(Gate, ANewHiddenLayerIsOfTheSeedAndLeavesTheGateUniform) {
   EXPECT_TRUE(g.equal(at::full({2, 4}, 0.25F)));
 }
 
+// Three experts, the first two of one space.
+Gate two_factors() {
+  Gate gate = make_gate({{2, encoder::Pooling::kMean}}, at::eye(2), 3);
+  gate.mean = at::zeros({2});
+  gate.std = at::ones({2});
+  gate.spaces = {0, 0, 1};
+  gate.space_weight = at::tensor({1.0F, 0.0F, 0.0F, 1.0F}).view({2, 2});
+  gate.space_bias = at::tensor({std::log(3.0F), 0.0F});
+  gate.weight = at::tensor({0.0F, 1.0F, 0.0F, 0.0F, 5.0F, 5.0F}).view({3, 2});
+  gate.bias = at::tensor({0.0F, std::log(2.0F), -7.0F});
+  return gate;
+}
+
+// ẑ = (ln 2, ln 3): the spaces' scores are ln 6 and ln 3, so P = (2/3, 1/3); within the first ln 3
+// and ln 2, so w = (3/5, 2/5); the third expert is alone in its space.
+TEST(Gate, InTwoFactorsIsTheirProduct) {
+  const Gate gate = two_factors();
+  const at::Tensor logits =
+      gate.router_logits(at::tensor({std::log(2.0F), std::log(3.0F)}).view({1, 2}));
+  const double expected[] = {2.0 / 3 * 3 / 5, 2.0 / 3 * 2 / 5, 1.0 / 3};
+  for (int64_t e = 0; e < 3; ++e)
+    EXPECT_NEAR(logits[0][e].exp().item<double>(), expected[e], 1e-6) << e;
+  EXPECT_EQ(gate.flops_per_text(), 2 * (4 + 6));
+  Gate fitted = gate;
+  EXPECT_EQ(fitted.parameters().size(), 2U) << "shares within a space are settled before";
+}
+
+// Far from any other score of the space, or all of them far down.
+TEST(Gate, SharesWithinASpaceDoNotOverflow) {
+  Gate gate = two_factors();
+  gate.bias = at::tensor({-2000.0F, -2001.0F, 3000.0F});
+  const at::Tensor share = gate.log_share_in_space(at::zeros({1, 2})).exp();
+  EXPECT_NEAR(share[0][0].item<double>(), 1 / (1 + std::exp(-1.0)), 1e-4);
+  EXPECT_NEAR(share[0][2].item<double>(), 1, 1e-6);
+}
+
+TEST(Gate, WhatALeftOutExpertHadGoesToItsSpace) {
+  const Gate gate = two_factors();
+  const at::Tensor z = at::tensor({std::log(2.0F), std::log(3.0F)}).view({1, 2});
+  const at::Tensor without_first = routing_weights(with_experts(gate, {1, 2}).router_logits(z), 0);
+  EXPECT_NEAR(without_first[0][0].item<double>(), 2.0 / 3, 1e-6);
+  const at::Tensor without_space = routing_weights(with_experts(gate, {0, 1}).router_logits(z), 0);
+  EXPECT_NEAR(without_space[0][0].item<double>(), 3.0 / 5, 1e-6);
+}
+
+TEST(Gate, InOneFactorTheOthersShare) {
+  const Gate gate = make_gate({{2, encoder::Pooling::kMean}}, at::eye(2), 3);
+  const at::Tensor g = routing_weights(with_experts(gate, {0, 2}).router_logits(at::eye(2)), 0);
+  EXPECT_TRUE(g.equal(at::full({2, 2}, 0.5F)));
+}
+
 TEST(Objective, RefusesBadLambdas) {
   EXPECT_THROW(validate({.lambda1 = 1e30}), Error);
   EXPECT_THROW(validate({.free_bits = -1}), Error);

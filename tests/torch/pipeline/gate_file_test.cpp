@@ -9,6 +9,8 @@
 namespace moecollab::pipeline {
 namespace {
 
+using ::testing::HasSubstr;
+
 GateFile sample_gate() {
   GateFile file;
   file.gate = gate::make_gate({{6, encoder::Pooling::kMean}},
@@ -51,6 +53,28 @@ TEST(GateFile, AHiddenLayerIsStoredAndRead) {
   EXPECT_TRUE(read.gate.is_mlp());
   const at::Tensor z = at::sin(at::arange(20, at::kFloat).mul(0.7)).view({5, 4});
   EXPECT_TRUE(read.gate.router_logits(z).equal(written.gate.router_logits(z)));
+}
+
+GateFile two_factors() {
+  GateFile file = sample_gate();
+  file.gate.spaces = {0, 1, 0};
+  file.gate.space_weight = at::sin(at::arange(8, at::kFloat)).view({2, 4});
+  file.gate.space_bias = at::tensor({0.3F, -0.2F});
+  for (const size_t e : {0, 1, 2}) file.rows[e].space = e == 1 ? "b/1" : "a/1";
+  file.rows[1].pool = fusion::OpinionPool::kLogarithmic;
+  return file;
+}
+
+TEST(GateFile, TwoFactorsAreStoredAndRead) {
+  const TemporaryFolder folder;
+  const GateFile written = two_factors();
+  write_gate(folder.path(), written);
+  const GateFile read = read_gate(folder.path(), Log());
+  const at::Tensor z = at::sin(at::arange(20, at::kFloat).mul(0.7)).view({5, 4});
+  EXPECT_TRUE(read.gate.router_logits(z).equal(written.gate.router_logits(z)));
+  EXPECT_EQ(read.rows[2].space, "a/1");
+  EXPECT_EQ(read.rows[1].pool, fusion::OpinionPool::kLogarithmic);
+  EXPECT_EQ(read.rows[0].pool, fusion::OpinionPool::kLinear);
 }
 
 // Changes gate.toml of a folder by replacing a text that must stand there.
@@ -132,6 +156,24 @@ TEST(GateFile, EveryTermOfTheObjectiveIsRecorded) {
   written.prior.pop_back();
   write_gate(folder.path(), written);
   EXPECT_THROW(read_gate(folder.path(), Log()), Error) << "two shares for three experts";
+}
+
+TEST(GateFile, TwoFactorsThatDoNotFitAreRefused) {
+  const auto refusal = [](const std::string& from, const std::string& to) -> std::string {
+    const TemporaryFolder folder;
+    write_gate(folder.path(), two_factors());
+    edit_toml(folder.path(), from, to);
+    try {
+      read_gate(folder.path(), Log());
+    } catch (const Error& error) {
+      return error.code() + ": " + error.what();
+    }
+    return "none";
+  };
+  EXPECT_THAT(refusal("pool = \"logarithmic\"", "pool = \"geometric\""), HasSubstr("geometric"));
+  EXPECT_THAT(refusal("space = \"b/1\"", "spare = \"b/1\""), HasSubstr("space"));
+  EXPECT_THAT(refusal("space = \"b/1\"", "space = \"a/1\""), HasSubstr("space.weight"));
+  EXPECT_THAT(refusal("gate = \"factored\"", "gate = \"linear\""), HasSubstr("E_GATE"));
 }
 
 TEST(GateFile, MissingDamagedAndContradictoryGatesAreRefused) {

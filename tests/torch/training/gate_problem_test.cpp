@@ -58,6 +58,24 @@ TEST(GateProblem, RoutingLossIsTheMassOnTheOwnSpace) {
       << "fusions that know the domain learn nothing from routing";
 }
 
+// Shares that are settled make each text's pooled probability one number of the space.
+TEST(GateProblem, InTwoFactorsStoredProbabilitiesGiveWhatFusionGives) {
+  GateToy toy(100);
+  for (at::Tensor& logits : toy.data.held_out.logits) logits = logits * 0.4;
+  // Two independent witnesses: their product says more than their mean.
+  toy.data.held_out.logits[1] = toy.data.held_out.logits[0].roll(2, 0);
+  GateProblem problem = toy.problem();
+  problem.share_spaces(1, {});
+  const gate::Gate& gate = problem.start();
+  EXPECT_TRUE(gate.is_factored());
+  EXPECT_EQ(gate.spaces, (std::vector<int64_t>{0, 0, 1}));
+  const at::Tensor rows = at::arange(problem.texts()), router = gate.forward(problem.z());
+  EXPECT_NEAR(problem.task_loss(router, rows).item<double>(),
+              problem.task_loss_by_fusion(router, rows).item<double>(), 1e-5);
+  const at::Tensor mass = router.exp().narrow(1, 0, 2).sum(1);
+  EXPECT_TRUE(mass.allclose(at::full_like(mass, 0.5F))) << "a fit sets out from equal spaces";
+}
+
 TEST(GateProblem, AnswersThatAreNotFiniteCountAsKnowingNothing) {
   GateToy toy;
   toy.data.held_out.logits[0][3][1] = std::numeric_limits<float>::quiet_NaN();
@@ -80,7 +98,7 @@ TEST(GateJudge, CountsAccuracyAndUseByHand) {
   // of them gives at most .953/3 to a label of a. Where both of a disagree their sum is 1/3 each.
   const at::Tensor prior = at::full({3}, 1.0 / 3);
   const std::vector<int64_t> rows = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9};
-  const GateJudgement judged = judge(problem, problem.uniform_gate(), {}, prior, rows);
+  const GateJudgement judged = judge(problem, problem.start(), {}, prior, rows);
   EXPECT_NEAR(judged.entropy, std::log(3.0), 1e-6);
   EXPECT_NEAR(judged.balance, 0.0, 1e-6);
   EXPECT_NEAR(judged.n_eff_experts, 3.0, 1e-6);
@@ -101,7 +119,7 @@ TEST(GateJudge, TermsAreOfTheDenseSoftmaxUnderTopK) {
   const at::Tensor prior = at::full({3}, 1.0 / 3);
   const std::vector<int64_t> rows = {0, 1, 2, 3};
   const GateProblem problem = toy.problem(fusion::Mode::kMixture, 1);
-  const GateJudgement judged = judge(problem, problem.uniform_gate(), {}, prior, rows);
+  const GateJudgement judged = judge(problem, problem.start(), {}, prior, rows);
   EXPECT_NEAR(judged.entropy, std::log(3.0), 1e-6);
   EXPECT_NEAR(judged.n_eff_experts, 1.0, 1e-6);
 }
@@ -112,7 +130,7 @@ TEST(GateJudge, FusionsThatKnowTheDomainHaveNoTaskAgnosticAccuracy) {
   const std::vector<int64_t> rows = {0, 1, 2, 3, 4, 5};
   for (const fusion::Mode mode : {fusion::Mode::kPaper, fusion::Mode::kMasked}) {
     const GateProblem problem = toy.problem(mode);
-    const GateJudgement judged = judge(problem, problem.uniform_gate(), {}, prior, rows);
+    const GateJudgement judged = judge(problem, problem.start(), {}, prior, rows);
     EXPECT_TRUE(std::isnan(judged.accuracy));
     EXPECT_FALSE(std::isnan(judged.accuracy_task_aware));
   }

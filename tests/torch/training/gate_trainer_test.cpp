@@ -30,6 +30,18 @@ TEST(GateTrainer, GainsFromSeveralExpertsOfOneDomain) {
   EXPECT_LT(accuracy(problem, one), 0.85);
 }
 
+TEST(GateTrainer, TwoFactorsFindWhichExpertOfADomainIsRight) {
+  const GateToy toy;
+  GateProblem problem = toy.problem();
+  problem.share_spaces(9, {});
+  GateTrainingOptions options = GateToy::options();
+  options.gate = GateKind::kFactored;
+  const GateFit fit = fit_gate(problem, options, {});
+  EXPECT_GT(accuracy(problem, fit.gate), 0.95);
+  EXPECT_TRUE(fit.gate.weight.equal(problem.start().weight)) << "settled before";
+  EXPECT_TRUE(fit_gate(problem, options, {}).gate.space_weight.equal(fit.gate.space_weight));
+}
+
 TEST(GateTrainer, EqualSeedsGiveEqualBits) {
   const GateToy toy;
   const GateProblem problem = toy.problem();

@@ -1,0 +1,138 @@
+#include "training/space_shares.h"
+
+#include <ATen/core/grad_mode.h>
+
+#include <cmath>
+#include <optional>
+
+#include "base/probability.h"
+#include "encoder/features.h"
+#include "training/lbfgs.h"
+#include "training/shuffle.h"
+
+namespace moecollab::training {
+namespace {
+
+constexpr int64_t kFolds = 5, kFewest = 2 * kFolds;
+constexpr int64_t kFoldStream = -3;  // an epoch number that no training epoch has
+constexpr int kIterations = 60;
+constexpr double kRest = 1e-6;  // the loss rests once an iteration gains less, relatively
+constexpr double kPenalties[] = {1e4, 1e3, 1e2};
+
+at::Tensor losses_of(const Opinions& opinions, const at::Tensor& score, fusion::OpinionPool pool) {
+  const at::Tensor label = opinions.label.unsqueeze(1);
+  if (pool == fusion::OpinionPool::kLogarithmic) {
+    const at::Tensor pooled = (at::softmax(score, 1).unsqueeze(2) * opinions.log_p).sum(1);
+    return -at::log_softmax(pooled, 1).gather(1, label).squeeze(1);
+  }
+  const at::Tensor own =
+      opinions.log_p.gather(2, label.unsqueeze(1).expand({-1, opinions.log_p.size(1), 1}))
+          .squeeze(2);
+  return -(at::log_softmax(score, 1) + own).logsumexp(1);
+}
+
+at::Tensor score_of(const Opinions& opinions, const at::Tensor& weight, const at::Tensor& bias) {
+  const at::Tensor same = bias.unsqueeze(0).expand({opinions.z.size(0), -1});
+  return weight.defined() ? same + opinions.z.matmul(weight.t()) : same;
+}
+
+Opinions rows_of(const Opinions& opinions, const std::vector<int64_t>& rows) {
+  const at::Tensor index = encoder::index_tensor(rows);
+  return {opinions.z.index_select(0, index), opinions.log_p.index_select(0, index),
+          opinions.label.index_select(0, index), opinions.complete};
+}
+
+std::vector<double> to_vector(const at::Tensor& tensor) {
+  const at::Tensor flat = tensor.to(at::kDouble).contiguous();
+  return {flat.const_data_ptr<double>(), flat.const_data_ptr<double>() + flat.numel()};
+}
+
+SpaceShares fit(const Opinions& opinions, fusion::OpinionPool pool, double penalty,
+                StopToken stop) {
+  const int64_t k = opinions.log_p.size(1), inputs = opinions.z.size(1);
+  const auto n = static_cast<double>(opinions.z.size(0));
+  // b, and then W if it is fitted.
+  const auto split = [&](const at::Tensor& x) {
+    return std::pair(x.narrow(0, 0, k),
+                     penalty == 0 ? at::Tensor() : x.narrow(0, k, k * inputs).view({k, inputs}));
+  };
+  const auto loss = [&](const std::vector<double>& values, std::vector<double>& gradient) {
+    stop.throw_if_requested("fitting was interrupted; the old gate is unchanged");
+    const at::AutoGradMode with_gradient(true);
+    const at::Tensor x = at::tensor(values, at::kDouble).to(at::kFloat).requires_grad_(true);
+    const auto [bias, weight] = split(x);
+    at::Tensor value = losses_of(opinions, score_of(opinions, weight, bias), pool).mean() +
+                       bias.square().sum() / (2 * n);
+    if (weight.defined()) value = value + weight.square().sum() * (penalty / (2 * n));
+    value.backward();
+    gradient = to_vector(x.grad());
+    return value.item<double>();
+  };
+  Lbfgs minimiser(std::vector<double>(static_cast<size_t>(penalty == 0 ? k : k + k * inputs), 0.0),
+                  loss);
+  for (int i = 0; i < kIterations; ++i) {
+    const double before = minimiser.value();
+    if (!minimiser.step() || before - minimiser.value() <= kRest * (1 + std::abs(before))) break;
+  }
+  const auto [bias, weight] = split(at::tensor(minimiser.x(), at::kDouble).to(at::kFloat));
+  return {weight.defined() ? weight.contiguous() : at::zeros({k, inputs}), bias.contiguous(), pool,
+          penalty};
+}
+
+// What each text loses by shares that were fitted without it, [n].
+at::Tensor cross_validated(const Opinions& opinions, fusion::OpinionPool pool, double penalty,
+                           uint64_t seed, StopToken stop) {
+  const int64_t n = opinions.z.size(0);
+  const std::vector<int64_t> order = shuffled(n, seed, kFoldStream);
+  at::Tensor lost = at::zeros({n});
+  for (int64_t fold = 0; fold < kFolds; ++fold) {
+    std::vector<int64_t> inside, outside;
+    for (int64_t i = 0; i < n; ++i)
+      (i % kFolds == fold ? inside : outside).push_back(order[static_cast<size_t>(i)]);
+    const SpaceShares shares = fit(rows_of(opinions, outside), pool, penalty, stop);
+    lost.index_copy_(0, encoder::index_tensor(inside), losses(rows_of(opinions, inside), shares));
+  }
+  return lost;
+}
+
+// Whether `lost` is less than `before` by more than two standard errors of the difference.
+bool is_surely_less(const at::Tensor& lost, const at::Tensor& before) {
+  const at::Tensor gain = (before - lost).to(at::kDouble);
+  const double error = gain.std().item<double>() / std::sqrt(static_cast<double>(gain.numel()));
+  return gain.mean().item<double>() > 2 * error;
+}
+
+}  // namespace
+
+at::Tensor losses(const Opinions& opinions, const SpaceShares& shares) {
+  const at::NoGradGuard no_grad;
+  return losses_of(opinions, score_of(opinions, shares.weight, shares.bias), shares.pool);
+}
+
+SpaceShares fit_space_shares(const Opinions& opinions, uint64_t seed, StopToken stop) {
+  using fusion::OpinionPool;
+  const int64_t n = opinions.z.size(0), k = opinions.log_p.size(1);
+  if (n == 0 || k == 1)
+    return {.weight = at::zeros({k, opinions.z.size(1)}), .bias = at::zeros({k})};
+  if (n < kFewest) return fit(opinions, OpinionPool::kLinear, 0, stop);
+  OpinionPool pool = OpinionPool::kLinear;
+  at::Tensor lost = cross_validated(opinions, pool, 0, seed, stop);
+  if (opinions.complete) {
+    const at::Tensor other = cross_validated(opinions, OpinionPool::kLogarithmic, 0, seed, stop);
+    if (other.mean().item<double>() < lost.mean().item<double>()) {
+      pool = OpinionPool::kLogarithmic;
+      lost = other;
+    }
+  }
+  double best = 0;
+  at::Tensor least = lost;
+  for (const double penalty : kPenalties) {  // from the greatest on, as long as less is better
+    const at::Tensor other = cross_validated(opinions, pool, penalty, seed, stop);
+    if (other.mean().item<double>() >= least.mean().item<double>()) break;
+    least = other;
+    if (is_surely_less(other, lost)) best = penalty;
+  }
+  return fit(opinions, pool, best, stop);
+}
+
+}  // namespace moecollab::training

@@ -1,0 +1,40 @@
+// The second factor of a gate in two: how the experts of one label space share it.
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "base/run_context.h"
+#include "fusion/fusion.h"
+
+namespace moecollab::training {
+
+// What k experts of one label space say of n held-out texts of that space.
+struct Opinions {
+  at::Tensor z;      // [n, D] float32, standardised
+  at::Tensor log_p;  // [n, k, C] calibrated, in the order of the space's labels
+  at::Tensor label;  // [n] int64, 0 to C − 1
+  bool complete;     // whether every expert knows every label
+};
+
+// w(x) = softmax(W·ẑ + b) among the k experts, and how their opinions are pooled.
+struct SpaceShares {
+  at::Tensor weight, bias;  // [k, D], [k]
+  fusion::OpinionPool pool = fusion::OpinionPool::kLinear;
+  // κ of the penalty κ·‖W‖²/(2n); 0: the shares are the same for all texts, W is 0.
+  double penalty = 0;
+};
+
+// Minimises the mean of −ln p(label) over the texts, with a penalty ‖b‖²/(2n): experts that the
+// texts do not tell apart share equally. Five-fold cross-validation by the seed chooses the pool,
+// and then whether the shares may depend on the text, and with which penalty: only if that lowers
+// the loss by more than two standard errors of the difference. Fewer than 10 texts, or one expert:
+// a linear pool, the same shares for all. Throws E_INTERRUPTED if a stop was asked for.
+SpaceShares fit_space_shares(const Opinions& opinions, uint64_t seed, StopToken stop);
+
+// −ln p(label) of each text [n] by these shares.
+at::Tensor losses(const Opinions& opinions, const SpaceShares& shares);
+
+}  // namespace moecollab::training
