@@ -15,20 +15,6 @@ from harness import ENCODER, PROGRAM, SAMPLES, EndToEnd, clean_environment, run
 KILLS = int(os.environ.get("MOECOLLAB_KILLS", "3"))
 
 
-# Kills the process that is about to rename something to a path with KILL_AT in it.
-KILLER = """
-#define _GNU_SOURCE
-#include <dlfcn.h>
-#include <signal.h>
-#include <stdlib.h>
-#include <string.h>
-int rename(const char* from, const char* to) {
-  if (strstr(to, getenv("KILL_AT"))) raise(SIGKILL);
-  return ((int (*)(const char*, const char*))dlsym(RTLD_NEXT, "rename"))(from, to);
-}
-"""
-
-
 def files(folder):
     return {str(p.relative_to(folder)): p.read_bytes() if p.is_file() else None for p in folder.rglob("*")}
 
@@ -195,9 +181,7 @@ class DeepTraining(EndToEnd):
                 shutil.rmtree(registry)
 
     def test_a_run_killed_while_it_installs_goes_on(self):
-        self.write("killer.c", KILLER)
-        killer = self.folder / "killer.so"
-        subprocess.run(["cc", "-shared", "-fPIC", "-o", killer, self.folder / "killer.c"], check=True)
+        killer = self.killer()
         reference = self.registry()
         self.assertEqual(run(*self.train(reference, epochs=1)).returncode, 0)
         expected = files(reference / "experts")
@@ -209,7 +193,7 @@ class DeepTraining(EndToEnd):
                     command = self.train(registry, kind=kind, epochs=1)
                     temporary = registry / "tmp"
                     temporary.mkdir()
-                    done = run(*command, env={"LD_PRELOAD": str(killer), "KILL_AT": point, "TMPDIR": str(temporary)})
+                    done = run(*command, env={**killer, "KILL_AT": point, "TMPDIR": str(temporary)})
                     self.assertEqual(done.returncode, -signal.SIGKILL, done.stderr)
                     self.assertEqual(list(temporary.iterdir()), [])
                     if (registry / "experts" / "deep" / "1.0.0").exists():
