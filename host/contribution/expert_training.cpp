@@ -154,6 +154,7 @@ training::TrainedExpert train_kind(const ExpertPlan& plan, pipeline::Pool& pool,
     require_space(registry, space_of(kind, *untrained, plan.asked.seed),
                   "expert " + manifest.expert.name);
     request = adopt_layers(*untrained, plan.recipe.layers, manifest);
+    request.bf16_states = has_bf16_states(plan.recipe);
   }
   if (!request.pooled.empty()) {
     // The gate's features come from the same pass, so that fitting it later runs the encoder on

@@ -212,8 +212,9 @@ void Encoder::allocate_ragged(const FeatureRequest& request, const Tokens& token
   out.row_offsets.assign(1, 0);
   for (const int32_t length : tokens.lengths)
     out.row_offsets.push_back(out.row_offsets.back() + length);
+  const at::ScalarType type = request.bf16_states ? at::kBFloat16 : at::kFloat;
   for (const int layer : request.hidden)
-    out.hidden[layer] = at::empty({out.row_offsets.back(), folder_.config.hidden}, at::kFloat);
+    out.hidden[layer] = at::empty({out.row_offsets.back(), folder_.config.hidden}, type);
   if (!request.tokens) return;
   out.token_ids = at::empty({out.row_offsets.back()}, at::kInt);
   int32_t* destination = out.token_ids.mutable_data_ptr<int32_t>();
@@ -267,14 +268,18 @@ void Encoder::require_finite(std::span<const float> features, int32_t tokens) co
 void Encoder::keep(const States& states, std::span<const int32_t> lengths,
                    std::span<const int64_t> texts, Features& out, int layer) const {
   const int64_t hidden = folder_.config.hidden;
+  const at::Tensor& kept = out.hidden.at(layer);
   const float* token = states.values;
   for (size_t i = 0; i < lengths.size(); ++i) {
-    float* to = out.hidden.at(layer).mutable_data_ptr<float>() +
-                out.row_offsets[static_cast<size_t>(texts[i])] * hidden;
-    for (int32_t t = 0; t < lengths[i]; ++t, token += states.stride, to += hidden)
-      std::copy_n(token, hidden, to);
-    require_finite({to - lengths[i] * hidden, static_cast<size_t>(lengths[i] * hidden)},
-                   lengths[i]);
+    int64_t to = out.row_offsets[static_cast<size_t>(texts[i])] * hidden;
+    for (int32_t t = 0; t < lengths[i]; ++t, token += states.stride, to += hidden) {
+      require_finite({token, static_cast<size_t>(hidden)}, lengths[i]);
+      if (kept.scalar_type() == at::kBFloat16) {
+        std::copy_n(token, hidden, kept.mutable_data_ptr<at::BFloat16>() + to);
+      } else {
+        std::copy_n(token, hidden, kept.mutable_data_ptr<float>() + to);
+      }
+    }
   }
 }
 

@@ -60,6 +60,40 @@ TEST_F(EncoderTest, HiddenStatesAndPoolingEqualTheDoublePrecisionReference) {
   }
 }
 
+TEST_F(EncoderTest, StatesInBfloat16AreTheRoundedOnesAndAreHandedOutAsFloat32) {
+  FeatureRequest narrow{{{2, Pooling::kMean}}, {0, 1}};
+  Encoder encoder = open();
+  const Features wide = encoder.encode(kTexts, narrow);
+  narrow.bf16_states = true;
+  const Features f = encoder.encode(kTexts, narrow);
+  EXPECT_TRUE(f.pooled.at({2, Pooling::kMean}).equal(wide.pooled.at({2, Pooling::kMean})));
+  const std::vector<int64_t> rows = {4, 0};
+  for (const int layer : {0, 1}) {
+    const auto rounded = [&](const Features& of) { return of.hidden.at(layer).to(at::kBFloat16); };
+    EXPECT_TRUE(f.hidden.at(layer).equal(rounded(wide))) << layer;
+    const at::Tensor chosen = f.select(rows).hidden.at(layer), some = f.slice(2, 3).hidden.at(layer);
+    ASSERT_EQ(chosen.scalar_type(), at::kFloat);
+    ASSERT_EQ(some.scalar_type(), at::kFloat);
+    EXPECT_TRUE(chosen.equal(rounded(wide.select(rows)).to(at::kFloat)));
+    EXPECT_TRUE(some.equal(rounded(wide.slice(2, 3)).to(at::kFloat)));
+  }
+}
+
+TEST(FeatureRequest, StatesAreBfloat16IfAllWhoReadThemSaySo) {
+  const FeatureRequest none{{{2, Pooling::kMean}}, {}}, wide{{}, {1}},
+      narrow{.pooled = {}, .hidden = {2}, .bf16_states = true};
+  const auto merged = [](FeatureRequest a, const FeatureRequest& b) {
+    a.merge(b);
+    return a.bf16_states;
+  };
+  EXPECT_TRUE(merged(none, narrow));
+  EXPECT_TRUE(merged(narrow, none));
+  EXPECT_TRUE(merged(narrow, narrow));
+  EXPECT_FALSE(merged(narrow, wide));
+  EXPECT_FALSE(merged(wide, narrow));
+  EXPECT_FALSE(merged(none, wide));
+}
+
 TEST_F(EncoderTest, OrderBatchingAndCompanyChangeNothing) {
   Encoder encoder = open();
   const FeatureRequest request{{{2, Pooling::kMean}}, {}, false};
