@@ -87,6 +87,17 @@ class Rounds(EndToEnd):
         self.assertEqual(self.finish(registry, *options, "--resume", rounds=1), result)
         self.assertEqual(files(registry), files(whole))
 
+    def test_a_joint_round_begins_again(self):
+        whole, registry = self.copy("whole"), self.copy("killed")
+        joint = ("--joint", "--epochs", "3")
+        result = self.finish(whole, *joint, rounds=1)
+        self.assertEqual(set(result["rounds"][1]["experts"]), {"news-adapter", "feelings"})
+        self.kill(registry, "experts/feelings/1.0.1", *joint, rounds=1)
+        self.assertTrue((registry / "experts" / "news-adapter" / "1.0.1").exists())
+        self.kill(registry, "gate/gate.toml", *joint, "--resume", nth=2, rounds=1)
+        self.assertEqual(self.finish(registry, *joint, "--resume", rounds=1), result)
+        self.assertEqual(files(registry), files(whole))
+
     def test_interrupted_rounds_continue(self):
         whole, registry = self.copy("whole"), self.copy("interrupted")
         result = self.finish(whole, rounds=1)
