@@ -55,6 +55,23 @@ encoder::FeatureRequest adopt_layers(const experts::Expert& expert,
   return expert.request();
 }
 
+// What the expert reads of the lesson's texts. If a cache keeps them, the features that the gate
+// and adapters read by default come from the same pass, so that what is trained next runs the
+// encoder on nothing.
+encoder::Features features_of(pipeline::Pool& pool, const Lesson& lesson,
+                              const encoder::FeatureRequest& request, const std::string& domain) {
+  encoder::FeatureRequest pass = request;
+  if (pool.options().cache != nullptr && !(request.pooled.empty() && request.hidden.empty())) {
+    for (const encoder::PooledKey& key : gate::default_features(pool.encoder()->config().layers))
+      pass.pooled.insert(key);
+  }
+  encoder::Features features =
+      pipeline::features_of(pool, lesson.texts, pass, "encoding " + domain);
+  std::erase_if(features.pooled,
+                [&](const auto& feature) { return !request.pooled.contains(feature.first); });
+  return features;
+}
+
 void check(const ExpertOptions& asked) {
   if (!registry::is_name(asked.name)) {
     throw Error("E_CONFIG", fmt::format("the name {} is not made of 1 to 64 of a-z, 0-9, _ and -",
@@ -156,15 +173,8 @@ training::TrainedExpert train_kind(const ExpertPlan& plan, pipeline::Pool& pool,
     request = adopt_layers(*untrained, plan.recipe.layers, manifest);
     request.bf16_states = has_bf16_states(plan.recipe);
   }
-  if (!request.pooled.empty()) {
-    // The gate's features come from the same pass, so that fitting it later runs the encoder on
-    // nothing.
-    for (const encoder::PooledKey& key : gate::default_features(pool.encoder()->config().layers))
-      request.pooled.insert(key);
-  }
-  const training::TrainingSet set = {
-      pipeline::features_of(pool, lesson.texts, request, "encoding " + manifest.task.domain),
-      lesson.labels, lesson.held_out, lesson.weights};
+  const training::TrainingSet set = {features_of(pool, lesson, request, manifest.task.domain),
+                                     lesson.labels, lesson.held_out, lesson.weights};
   training::ExpertTrainingOptions training = plan.training;
   training.checkpoints = registry::checkpoint_folder(registry, plan.asked.name);
   training.run = run_facts(manifest, kind, training, pool, set.weights);

@@ -47,6 +47,19 @@ class DeepTraining(EndToEnd):
         # One pass over six blocks and two of them again; B0: four passes, of three experts and the gate, and the two.
         self.assertAlmostEqual(report["compute"]["saved"], 1 - (1 + 1 / 3) / (4 + 1 / 3), delta=0.01)
 
+    def test_the_pass_for_a_deep_expert_gives_what_an_adapter_and_the_gate_read(self):
+        registry, cache = self.folder / "registry", self.folder / "cache"
+
+        def train(**options):
+            command = [cache if word == self.shared / "cache" else word for word in self.train(registry, epochs=1, **options)]
+            done = run(*command)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            return {name for name in files(cache) if name.endswith(".safetensors")}
+
+        held = train()
+        self.assertEqual(len(held), 3, "the means of three layers")
+        self.assertEqual(train(name="shallow", kind="adapter"), held, "it encoded no text")
+
     def test_the_precision_of_training_is_recorded_and_decides_the_bits(self):
         weights = {}
         for precision in ("fp32", "bf16"):

@@ -71,7 +71,8 @@ TEST_F(EncoderTest, StatesInBfloat16AreTheRoundedOnesAndAreHandedOutAsFloat32) {
   for (const int layer : {0, 1}) {
     const auto rounded = [&](const Features& of) { return of.hidden.at(layer).to(at::kBFloat16); };
     EXPECT_TRUE(f.hidden.at(layer).equal(rounded(wide))) << layer;
-    const at::Tensor chosen = f.select(rows).hidden.at(layer), some = f.slice(2, 3).hidden.at(layer);
+    const at::Tensor chosen = f.select(rows).hidden.at(layer),
+                     some = f.slice(2, 3).hidden.at(layer);
     ASSERT_EQ(chosen.scalar_type(), at::kFloat);
     ASSERT_EQ(some.scalar_type(), at::kFloat);
     EXPECT_TRUE(chosen.equal(rounded(wide.select(rows)).to(at::kFloat)));
@@ -341,6 +342,28 @@ TEST_F(CacheTest, AnotherEngineLayerPoolingLengthOrTextRecomputes) {
   EXPECT_EQ(
       forwards(Encoder({tiny.folder(), 15}, Compute{}, 64, cache(), context), kTexts, request), 7);
   EXPECT_EQ(forwards(open(2048, cache()), {"the film", "a new court"}, request), 1);
+}
+
+// The cache has all that is pooled, or lacks one text's.
+TEST_F(CacheTest, BlocksAboveTheStatesRunOnlyIfPooledFeaturesAreMissing) {
+  const FeatureRequest both{{{2, Pooling::kMean}}, {1}};
+  Encoder first = open(2048, cache());
+  const Features fresh = first.encode(kTexts, both);
+  EXPECT_EQ(first.counters().blocks, 7 * 2);
+  Encoder second = open(2048, cache());
+  const Features again = second.encode(kTexts, both);
+  EXPECT_EQ(second.counters().blocks, 7 * 1);
+  EXPECT_EQ(second.counters().forwards, 7) << "the states are not cached";
+  for (const Features* f : {&fresh, &again}) {
+    EXPECT_TRUE(f->hidden.at(1).equal(open().encode(kTexts, both).hidden.at(1)));
+    EXPECT_TRUE(f->pooled.at({2, Pooling::kMean})
+                    .equal(open().encode(kTexts, request).pooled.at({2, Pooling::kMean})));
+  }
+  // What the pass gave beside the states is there for who reads that alone.
+  EXPECT_EQ(second.encode(kTexts, request).rows(), 7);
+  EXPECT_EQ(second.counters().blocks, 7 * 1);
+  second.encode(std::vector<std::string_view>{"the film", "a new court"}, both);
+  EXPECT_EQ(second.counters().blocks, 7 * 1 + 2 * 2);
 }
 
 TEST_F(CacheTest, TheFirstRowOfATextCounts) {
