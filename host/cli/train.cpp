@@ -89,6 +89,12 @@ void add_recipe(CLI::App& verb, contribution::RecipeOverrides& recipe, RecipeWor
       ->capture_default_str();
 }
 
+void add_checkpoints(CLI::App& verb, contribution::CheckpointOptions& checkpoints) {
+  verb.add_flag("--resume", checkpoints.resume, "Continue an interrupted run");
+  verb.add_option("--checkpoint-seconds", checkpoints.seconds, "How often a checkpoint is written")
+      ->capture_default_str();
+}
+
 }  // namespace
 
 Json parse_settings(const std::vector<std::string>& settings) {
@@ -131,10 +137,7 @@ void add_train_expert(Program& program) {
   verb.add_flag("--no-refit", words->no_refit,
                 "Leave the held-out texts out of the installed expert");
   verb.add_flag("--force", expert.force, "Install the next version if the expert exists");
-  verb.add_flag("--resume", expert.checkpoints.resume, "Continue an interrupted run");
-  verb.add_option("--checkpoint-seconds", expert.checkpoints.seconds,
-                  "How often a checkpoint is written")
-      ->capture_default_str();
+  add_checkpoints(verb, expert.checkpoints);
   learns_from_data(verb, program, options, [&program, words](auto& o) {
     read_words(*words, o.expert);
     const Json result = open_engine().train_expert(o, program.context());
@@ -165,6 +168,7 @@ void add_train_rounds(Program& program) {
                   "Weight of the entropy term of eq 3 (default, as all settings of the gate: those "
                   "it was fitted with)");
   verb.add_option("--lambda2", options->lambda2, "Weight of the balance term of eq 3");
+  add_checkpoints(verb, options->alternation.checkpoints);
   learns_from_data(verb, program, options, [&program](const auto& o) {
     const Json result = open_engine().train_rounds(o, program.context());
     print_result(

@@ -6,7 +6,6 @@
 #include <algorithm>
 
 #include "base/error.h"
-#include "contribution/trained_expert.h"
 #include "contribution/trained_package.h"
 #include "data/hold_out.h"
 #include "pipeline/collaboration.h"
@@ -22,7 +21,8 @@ constexpr double kLeastWeight = 0.05;  // before scaling: no text is lost for an
 
 // How an installed expert was trained; nullopt for one that came from elsewhere.
 std::optional<ExpertOptions> options_of(const std::string& name, const registry::Package& package,
-                                        const fs::path& registry, uint64_t seed) {
+                                        const fs::path& registry,
+                                        const AlternationOptions& options) {
   if (!was_trained_here(package, registry)) return std::nullopt;
   const registry::Manifest& manifest = package.manifest;
   return ExpertOptions{
@@ -31,9 +31,9 @@ std::optional<ExpertOptions> options_of(const std::string& name, const registry:
       .domain = manifest.task.domain,
       .config = manifest.config,
       .recipe = recipe_from_json(manifest.provenance["recipe"]).overrides(),
-      .checkpoints = {},
+      .checkpoints = {.resume = false, .seconds = options.checkpoints.seconds},
       .force = true,
-      .seed = seed,
+      .seed = options.seed,
   };
 }
 
@@ -65,7 +65,8 @@ struct Pupil {
 
 // Every expert of the gate whose training is known and whose domain has data.
 std::vector<Pupil> pupils_of_gate(const std::vector<data::Dataset>& datasets,
-                                  const pipeline::PoolOptions& open, uint64_t seed) {
+                                  const pipeline::PoolOptions& open,
+                                  const AlternationOptions& options) {
   std::vector<Pupil> pupils;
   pipeline::Pool pool(open);
   const pipeline::RoutedGate routed =
@@ -73,7 +74,7 @@ std::vector<Pupil> pupils_of_gate(const std::vector<data::Dataset>& datasets,
   for (size_t row = 0; row < routed.experts.size(); ++row) {
     const pipeline::InstalledExpert& expert = *routed.experts[row];
     const std::optional<ExpertOptions> asked =
-        options_of(expert.name, expert.package, open.registry, seed);
+        options_of(expert.name, expert.package, open.registry, options);
     const auto dataset =
         std::find_if(datasets.begin(), datasets.end(),
                      [&](const data::Dataset& d) { return d.domain == expert.domain(); });
@@ -88,20 +89,29 @@ std::vector<Pupil> pupils_of_gate(const std::vector<data::Dataset>& datasets,
               "train one with `moecollab train-expert`, then fit the gate");
 }
 
-std::vector<ExpertLearnt> train_experts(const std::vector<data::Dataset>& datasets,
-                                        const pipeline::PoolOptions& open, uint64_t seed,
+ExpertTrained train_pupil(const Pupil& pupil, pipeline::PoolOptions open, UnfinishedRounds& run) {
+  ExpertOptions asked = pupil.asked;
+  asked.checkpoints.resume = run.begin_expert(asked.name);
+  const ExpertPlan plan = plan_expert(asked);
+  require_lesson(*pupil.dataset);
+  open.tolerate_refused = true;  // a broken neighbour is no reason not to train
+  pipeline::Pool pool(open);
+  ExpertTrained trained = train_expert(plan, *pupil.dataset, pool, pupil.weights);
+  run.end_expert(trained);
+  return trained;
+}
+
+std::vector<ExpertLearnt> train_experts(const AlternationOptions& options,
+                                        const std::vector<data::Dataset>& datasets,
+                                        const pipeline::PoolOptions& open, UnfinishedRounds& run,
                                         RegistrySnapshot& before) {
   std::vector<ExpertLearnt> learnt;
-  pipeline::PoolOptions tolerant = open;
-  tolerant.tolerate_refused = true;  // a broken neighbour is no reason not to train
-  for (const Pupil& pupil : pupils_of_gate(datasets, open, seed)) {
+  for (const Pupil& pupil : pupils_of_gate(datasets, open, options)) {
     before.will_change(pupil.asked.name);
-    const ExpertPlan plan = plan_expert(pupil.asked);
-    require_lesson(*pupil.dataset);
-    pipeline::Pool pool(tolerant);
-    const ExpertTrained trained = train_expert(plan, *pupil.dataset, pool, pupil.weights);
-    learnt.push_back({trained.name, trained.version,
-                      ExpertLearnt::Alone{trained.epochs, trained.held_out_accuracy}});
+    std::optional<ExpertTrained> trained = run.reinstall(pupil.asked.name);
+    if (!trained) trained = train_pupil(pupil, open, run);
+    learnt.push_back({trained->name, trained->version,
+                      ExpertLearnt::Alone{trained->epochs, trained->held_out_accuracy}});
   }
   if (learnt.empty()) fail_no_pupil();
   return learnt;
@@ -120,25 +130,28 @@ double held_out_loss(const GateFitSummary& gate) {
   fail_few_texts(gate.texts);
 }
 
-// Experts, then the gate. If it cannot be finished, the registry is as before.
+// Experts, unless it is the round 0, then the gate. If it cannot be finished, the registry is as
+// before.
 Round train_round(const AlternationOptions& options, const std::vector<data::Dataset>& datasets,
                   const pipeline::PoolOptions& open,
-                  const std::function<GateFitSummary()>& fit_gate, RegistrySnapshot& before) {
+                  const std::function<GateFitSummary()>& fit_gate, UnfinishedRounds& run,
+                  RegistrySnapshot& before) {
   Round round;
+  round.number = static_cast<int>(run.rounds().size());
   try {
-    if (options.joint) {
+    if (round.number > 0 && options.joint) {
       JointRound joint = train_jointly(options, datasets, open, before);
       round.joint = std::move(joint.figures);
       round.experts = std::move(joint.experts);
-    } else {
-      round.experts = train_experts(datasets, open, options.seed, before);
+    } else if (round.number > 0) {
+      round.experts = train_experts(options, datasets, open, run, before);
     }
     round.held_out_loss = held_out_loss(fit_gate());
   } catch (const Error& error) {
     before.restore();
     if (error.code() != "E_INTERRUPTED") throw;
     throw Error(error.code(), "the round was interrupted; the registry is as it was before it",
-                "the same command begins it again");
+                "continue with the same command and --resume");
   } catch (...) {
     before.restore();
     throw;
@@ -146,48 +159,33 @@ Round train_round(const AlternationOptions& options, const std::vector<data::Dat
   return round;
 }
 
-Json to_json(const ExpertLearnt& expert) {
-  Json json = {{"version", expert.version}};
-  if (!expert.alone) return json;
-  const std::optional<double>& accuracy = expert.alone->held_out_accuracy;
-  json["epochs"] = expert.alone->epochs;
-  json["held_out_accuracy"] = accuracy ? Json(*accuracy) : Json(nullptr);
-  return json;
+// The last round that was kept.
+const Round& best_of(const std::vector<Round>& rounds) {
+  return rounds.back().kept ? rounds.back() : rounds.end()[-2];
 }
 
-Json to_json(const std::vector<training::JointEpoch>& history) {
-  Json list = Json::array();
-  for (const training::JointEpoch& epoch : history) {
-    list.push_back({{"train_loss", epoch.train_loss},
-                    {"held_out_loss", epoch.held_out_loss},
-                    {"held_out_accuracy", epoch.held_out_accuracy},
-                    {"skipped_steps", epoch.skipped_steps}});
-  }
-  return list;
+bool is_over(const std::vector<Round>& rounds, const AlternationOptions& options) {
+  const int at_most = options.joint ? 1 : options.rounds;
+  return !rounds.empty() && (!rounds.back().kept || rounds.back().number == at_most);
 }
 
-Json to_json(const Round& round) {
-  if (round.number == 0) {
-    return {{"round", 0}, {"held_out_loss", round.held_out_loss}, {"kept", round.kept}};
-  }
-  Json json = Json::object();
-  if (round.joint)
-    json = {{"epochs", round.joint->epochs}, {"history", to_json(round.joint->history)}};
-  json["held_out_loss"] = round.held_out_loss;
-  json["experts"] = Json::object();
-  for (const ExpertLearnt& expert : round.experts) json["experts"][expert.name] = to_json(expert);
-  json["round"] = round.number;
-  json["kept"] = round.kept;
-  return json;
+// Keeps the round if it helped, else undoes it.
+void judge(Round& round, const std::vector<Round>& rounds, RegistrySnapshot& before, Log log) {
+  if (rounds.empty()) return;
+  const double least = best_of(rounds).held_out_loss;
+  round.kept = round.held_out_loss < least;
+  log.note(fmt::format("round {}: held-out loss {:.4f}, before {:.4f}: {}", round.number,
+                       round.held_out_loss, least,
+                       round.kept ? "kept" : "undone, and this is the end"));
+  if (!round.kept) before.restore();
 }
 
 }  // namespace
 
 Json to_json(const Alternation& alternation) {
-  Json rounds = Json::array();
-  for (const Round& round : alternation.rounds) rounds.push_back(to_json(round));
-  return {
-      {"rounds", rounds}, {"kept", alternation.kept}, {"held_out_loss", alternation.held_out_loss}};
+  return {{"rounds", to_json(alternation.rounds)},
+          {"kept", alternation.kept},
+          {"held_out_loss", alternation.held_out_loss}};
 }
 
 void validate(const AlternationOptions& options) {
@@ -201,48 +199,44 @@ void validate(const AlternationOptions& options) {
   }
 }
 
-void require_pupils(const AlternationOptions& options, const std::vector<data::Dataset>& datasets,
-                    const fs::path& registry) {
+std::map<std::string, std::string> require_pupils(const AlternationOptions& options,
+                                                  const std::vector<data::Dataset>& datasets,
+                                                  const fs::path& registry) {
   const int64_t held_out = data::count_held_out(datasets);
   if (held_out == 0) data::require_held_out(datasets);
   if (held_out < kLeastHeldOut) fail_few_texts(held_out);
-  bool found = false;
+  std::map<std::string, std::string> pupils;
   for (const registry::Candidate& candidate : registry::resolve(
            registry, registry::read_registry(registry), registry::read_lock(registry))) {
     if (candidate.state != registry::State::kManifestOk) continue;
     const std::string& domain = candidate.package->manifest.task.domain;
     const auto dataset = std::ranges::find(datasets, domain, &data::Dataset::domain);
-    const auto asked = options_of(candidate.name, *candidate.package, registry, options.seed);
+    const auto asked = options_of(candidate.name, *candidate.package, registry, options);
     if (!asked || dataset == datasets.end()) continue;
-    found = true;
+    std::string& kind = pupils[candidate.name];
     if (options.joint) continue;
-    plan_expert(*asked);
+    kind = plan_expert(*asked).kind.manifest_sha256;
     require_lesson(*dataset);
   }
-  if (!found) fail_no_pupil();
+  if (pupils.empty()) fail_no_pupil();
+  return pupils;
 }
 
 Alternation alternate(const AlternationOptions& options, const std::vector<data::Dataset>& datasets,
                       const pipeline::PoolOptions& open,
-                      const std::function<GateFitSummary()>& fit_gate) {
-  Alternation result;
-  result.held_out_loss = held_out_loss(fit_gate());
-  result.rounds.push_back({0, result.held_out_loss, true, {}, {}});
-  const int rounds_at_most = options.joint ? 1 : options.rounds;
-  for (int number = 1; number <= rounds_at_most; ++number) {
-    RegistrySnapshot before(open.registry, open.context.log);
-    Round round = train_round(options, datasets, open, fit_gate, before);
-    round.number = number;
-    round.kept = round.held_out_loss < result.held_out_loss;
-    open.context.log.note(fmt::format("round {}: held-out loss {:.4f}, before {:.4f}: {}", number,
-                                      round.held_out_loss, result.held_out_loss,
-                                      round.kept ? "kept" : "undone, and this is the end"));
-    if (!round.kept) before.restore();
-    result.rounds.push_back(round);
-    if (!round.kept) break;
-    result.held_out_loss = round.held_out_loss;
-    result.kept = number;
+                      const std::function<GateFitSummary()>& fit_gate, UnfinishedRounds& run) {
+  if (!run.over()) {
+    while (!is_over(run.rounds(), options)) {
+      RegistrySnapshot& before = run.begin_round();
+      Round round = train_round(options, datasets, open, fit_gate, run, before);
+      judge(round, run.rounds(), before, open.context.log);
+      run.end_round(std::move(round));
+    }
+    run.end();
   }
+  const Round& best = best_of(run.rounds());
+  Alternation result{run.rounds(), best.number, best.held_out_loss};
+  run.remove();
   return result;
 }
 

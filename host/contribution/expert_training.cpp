@@ -17,40 +17,26 @@
 namespace moecollab::contribution {
 namespace {
 
-// Digest of everything that the trained expert's bits depend on.
-std::string run_digest(const registry::Manifest& manifest, const registry::Package& kind,
-                       const training::ExpertTrainingOptions& training, const pipeline::Pool& pool,
-                       std::span<const float> weights) {
+// Everything that the trained expert's bits depend on.
+Json run_facts(const registry::Manifest& manifest, const registry::Package& kind,
+               const training::ExpertTrainingOptions& training, const pipeline::Pool& pool,
+               std::span<const float> weights) {
   const std::string_view weight_bytes(reinterpret_cast<const char*>(weights.data()),
                                       weights.size_bytes());
   const training::Recipe& r = training.recipe;
-  const Json all = {{"kind", kind.manifest_sha256},
-                    {"config", manifest.config},
-                    {"layers", manifest.input.layers},
-                    {"pooling", manifest.input.pooling},
-                    {"labels", manifest.task.labels},
-                    {"data", manifest.provenance},
-                    {"encoder", pool.encoder() == nullptr ? "" : pool.encoder()->fingerprint()},
-                    {"engine", pipeline::engine_version(pool.options().compute)},
-                    {"threads", pool.options().compute.threads},
-                    {"batch_tokens", pool.options().batch_tokens},
-                    {"cpu", at::get_cpu_capability()},
-                    {"recipe",
-                     {r.epochs, r.batch, r.schedule.lr, r.schedule.warmup, r.schedule.linear_decay,
-                      r.clip, r.bucket, r.seed, name(r.precision)}},
-                    {"run", {training.patience, training.refit, sha256_hex(weight_bytes)}}};
-  return sha256_hex(to_line(all));
-}
-
-// registry/history/<name>.jsonl: a line per epoch, the whole file again each time.
-void write_history(const fs::path& registry, const std::string& name,
-                   const std::vector<training::EpochRecord>& history) {
-  const fs::path file = registry::expert_history(registry, name);
-  make_folder(file.parent_path());
-  std::string lines;
-  for (const training::EpochRecord& record : history)
-    lines += to_line(training::to_json(record)) + "\n";
-  write_file_atomic(file, lines);
+  return {{"kind", kind.manifest_sha256},
+          {"config", manifest.config},
+          {"layers", manifest.input.layers},
+          {"pooling", manifest.input.pooling},
+          {"labels", manifest.task.labels},
+          {"provenance", manifest.provenance},
+          {"encoder", pool.encoder() == nullptr ? "" : pool.encoder()->fingerprint()},
+          {"engine", pipeline::engine_version(pool.options().compute)},
+          {"threads", pool.options().compute.threads},
+          {"batch_tokens", pool.options().batch_tokens},
+          {"cpu", at::get_cpu_capability()},
+          {"bucket", r.bucket},
+          {"text_weights", sha256_hex(weight_bytes)}};
 }
 
 // The encoder features that the expert reads. A layer that it chose by its [config] goes into the
@@ -67,6 +53,23 @@ encoder::FeatureRequest adopt_layers(const experts::Expert& expert,
   }
   manifest.input.layers.assign(expert.layers().begin(), expert.layers().end());
   return expert.request();
+}
+
+// What the expert reads of the lesson's texts. If a cache keeps them, the features that the gate
+// and adapters read by default come from the same pass, so that what is trained next runs the
+// encoder on nothing.
+encoder::Features features_of(pipeline::Pool& pool, const Lesson& lesson,
+                              const encoder::FeatureRequest& request, const std::string& domain) {
+  encoder::FeatureRequest pass = request;
+  if (pool.options().cache != nullptr && !(request.pooled.empty() && request.hidden.empty())) {
+    for (const encoder::PooledKey& key : gate::default_features(pool.encoder()->config().layers))
+      pass.pooled.insert(key);
+  }
+  encoder::Features features =
+      pipeline::features_of(pool, lesson.texts, pass, "encoding " + domain);
+  std::erase_if(features.pooled,
+                [&](const auto& feature) { return !request.pooled.contains(feature.first); });
+  return features;
 }
 
 void check(const ExpertOptions& asked) {
@@ -121,6 +124,16 @@ uint64_t space_of(const registry::Package& kind, experts::Expert& untrained, uin
 
 }  // namespace
 
+void write_history(const fs::path& registry, const std::string& name,
+                   const std::vector<training::EpochRecord>& history) {
+  const fs::path file = registry::expert_history(registry, name);
+  make_folder(file.parent_path());
+  std::string lines;
+  for (const training::EpochRecord& record : history)
+    lines += to_line(training::to_json(record)) + "\n";
+  write_file_atomic(file, lines);
+}
+
 ExpertPlan plan_expert(const ExpertOptions& asked) {
   check(asked);
   registry::PackageFolder folder(find_kind(asked.kind));
@@ -158,19 +171,13 @@ training::TrainedExpert train_kind(const ExpertPlan& plan, pipeline::Pool& pool,
     require_space(registry, space_of(kind, *untrained, plan.asked.seed),
                   "expert " + manifest.expert.name);
     request = adopt_layers(*untrained, plan.recipe.layers, manifest);
+    request.bf16_states = has_bf16_states(plan.recipe);
   }
-  if (!request.pooled.empty()) {
-    // The gate's features come from the same pass, so that fitting it later runs the encoder on
-    // nothing.
-    for (const encoder::PooledKey& key : gate::default_features(pool.encoder()->config().layers))
-      request.pooled.insert(key);
-  }
-  const training::TrainingSet set = {
-      pipeline::features_of(pool, lesson.texts, request, "encoding " + manifest.task.domain),
-      lesson.labels, lesson.held_out, lesson.weights};
+  const training::TrainingSet set = {features_of(pool, lesson, request, manifest.task.domain),
+                                     lesson.labels, lesson.held_out, lesson.weights};
   training::ExpertTrainingOptions training = plan.training;
   training.checkpoints = registry::checkpoint_folder(registry, plan.asked.name);
-  training.run = run_digest(manifest, kind, training, pool, set.weights);
+  training.run = run_facts(manifest, kind, training, pool, set.weights);
   return training::train_expert(make, set, training, pool.context(),
                                 [&](const std::vector<training::EpochRecord>& history) {
                                   write_history(registry, plan.asked.name, history);

@@ -19,7 +19,7 @@ struct ExpertPlan {
   registry::PackageFolder folder;  // of the kind; what FILE.moec held lies there as long as this
   registry::Package kind;
   ExpertRecipe recipe;
-  training::ExpertTrainingOptions training;  // its checkpoints' folder and digest are still empty
+  training::ExpertTrainingOptions training;  // its checkpoints' folder and facts are still empty
 };
 
 // Throws E_CONFIG for a name, kind or setting that cannot be; reads no data.
@@ -33,5 +33,9 @@ registry::Manifest begin_manifest(const ExpertPlan& plan);
 // registry::checkpoint_folder() until its checkpoints are finished.
 training::TrainedExpert train_kind(const ExpertPlan& plan, pipeline::Pool& pool,
                                    registry::Manifest& manifest, const Lesson& lesson);
+
+// registry/history/<name>.jsonl: a line per epoch, the whole file again each time. Throws E_WRITE.
+void write_history(const fs::path& registry, const std::string& name,
+                   const std::vector<training::EpochRecord>& history);
 
 }  // namespace moecollab::contribution

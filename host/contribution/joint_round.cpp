@@ -66,7 +66,10 @@ training::JointDomain joint_domain(pipeline::Pool& pool, const data::Dataset& da
   encoder::FeatureRequest request;
   request.pooled.insert(gate_features.begin(), gate_features.end());
   for (const Learner& learner : learners) {
-    if (learner.labels.space == domain.space) request.merge(learner.expert->request());
+    if (learner.labels.space != domain.space) continue;
+    encoder::FeatureRequest own = learner.expert->request();
+    own.bf16_states = has_bf16_states(learner.recipe);
+    request.merge(own);
   }
   domain.features = pipeline::features_of(pool, pipeline::text_views(dataset), request,
                                           "encoding " + dataset.domain);

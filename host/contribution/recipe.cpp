@@ -94,6 +94,8 @@ ExpertRecipe resolve(const RecipeOverrides& asked, const registry::TrainingTable
   return recipe;
 }
 
+bool has_bf16_states(const ExpertRecipe& recipe) { return recipe.precision == Precision::kBf16; }
+
 Json to_json(const ExpertRecipe& recipe) {
   Json json = {{"epochs", recipe.epochs},
                {"batch", recipe.batch},

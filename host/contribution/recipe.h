@@ -62,6 +62,10 @@ struct ExpertRecipe : RecipeChoices {
   RecipeOverrides overrides() const;
 };
 
+// Whether the encoder's states are kept as bfloat16 while an expert learns by it: if its products
+// are of such numbers.
+bool has_bf16_states(const ExpertRecipe& recipe);
+
 // The overrides before the kind's [training] before the defaults. Throws E_CONFIG for a schedule of
 // the kind that is none.
 ExpertRecipe resolve(const RecipeOverrides& asked, const registry::TrainingTable& kind);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "base/strings.h"
 #include "contribution/install.h"
 #include "registry/layout.h"
@@ -10,6 +11,10 @@
 
 namespace moecollab::contribution {
 namespace {
+
+// Beside the copies; the first is written last.
+constexpr const char* kVersions = "versions.json";
+constexpr const char* kChanged = "changed.json";
 
 // registry.lock.toml and the gate's files, relative to the folder.
 std::vector<fs::path> shared_files(const fs::path& folder) {
@@ -21,55 +26,97 @@ std::vector<fs::path> shared_files(const fs::path& folder) {
   return found;
 }
 
-}  // namespace
-
-RegistrySnapshot::RegistrySnapshot(const fs::path& registry, Log log)
-    : registry_(registry), log_(log), copy_("moecollab-round") {
-  for (const fs::path& file : shared_files(registry_)) keep(file);
-  std::error_code none;
-  for (const auto& entry : fs::directory_iterator(registry_ / registry::kHistoryFolder, none))
-    keep(fs::path(registry::kHistoryFolder) / entry.path().filename());
-  for (const auto& expert : fs::directory_iterator(registry_ / registry::kExpertsFolder, none)) {
-    for (const auto& version : fs::directory_iterator(expert.path(), none))
-      versions_.insert(version.path());
+std::set<std::string> read_names(const fs::path& file) {
+  try {
+    return parse_json(read_file(file, "E_CKPT")).get<std::set<std::string>>();
+  } catch (const std::exception& error) {
+    throw Error("E_CKPT",
+                fmt::format("{} is damaged: {}", escaped(file.string()), escaped(error.what())),
+                "start again without --resume");
   }
 }
 
-void RegistrySnapshot::restore() const {
+}  // namespace
+
+RegistrySnapshot::RegistrySnapshot(fs::path registry, fs::path folder, Log log)
+    : registry_(std::move(registry)), folder_(std::move(folder)), log_(log) {}
+
+RegistrySnapshot RegistrySnapshot::take(const fs::path& registry, const fs::path& folder, Log log) {
+  RegistrySnapshot snapshot(registry, folder, log);
+  fs::remove_all(folder);
+  make_folder(folder);
+  for (const fs::path& file : shared_files(registry)) snapshot.keep(file);
+  std::error_code none;
+  for (const auto& entry : fs::directory_iterator(registry / registry::kHistoryFolder, none))
+    snapshot.keep(fs::path(registry::kHistoryFolder) / entry.path().filename());
+  for (const auto& expert : fs::directory_iterator(registry / registry::kExpertsFolder, none)) {
+    for (const fs::path& version : snapshot.newer_versions(expert.path().filename()))
+      snapshot.versions_.insert(expert.path().filename() / version.filename());
+  }
+  snapshot.write_changed();
+  sync_folder(folder);
+  write_file_atomic(folder / kVersions, to_text(snapshot.versions_));
+  return snapshot;
+}
+
+RegistrySnapshot RegistrySnapshot::open(const fs::path& registry, const fs::path& folder, Log log) {
+  RegistrySnapshot snapshot(registry, folder, log);
+  snapshot.versions_ = read_names(folder / kVersions);
+  snapshot.changed_ = read_names(folder / kChanged);
+  return snapshot;
+}
+
+void RegistrySnapshot::will_change(const std::string& expert) {
+  if (changed_.insert(expert).second) write_changed();
+}
+
+void RegistrySnapshot::restore() {
   const FileLock lock = lock_registry(registry_, log_);
   for (const fs::path& file : shared_files(registry_)) {
-    if (!fs::exists(copy_.path() / file)) fs::remove(registry_ / file);
+    if (!fs::exists(folder_ / file)) fs::remove(registry_ / file);
   }
-  for (const fs::path& file : shared_files(copy_.path())) put_back(file);
+  for (const fs::path& file : shared_files(folder_)) put_back(file);
   for (const std::string& expert : changed_) {
     const fs::path history = registry::expert_history({}, expert);
-    if (fs::exists(copy_.path() / history)) put_back(history);
+    if (fs::exists(folder_ / history)) put_back(history);
     remove_newer_versions(expert);
   }
+  changed_.clear();
+  write_changed();
 }
 
 void RegistrySnapshot::keep(const fs::path& file) const {
-  make_folder((copy_.path() / file).parent_path());
-  fs::copy_file(registry_ / file, copy_.path() / file);
+  make_folder((folder_ / file).parent_path());
+  fs::copy_file(registry_ / file, folder_ / file);
 }
 
 void RegistrySnapshot::put_back(const fs::path& file) const {
-  write_file_atomic(registry_ / file, read_file(copy_.path() / file, "E_REG_IO"));
+  write_file_atomic(registry_ / file, read_file(folder_ / file, "E_REG_IO"));
+}
+
+std::vector<fs::path> RegistrySnapshot::newer_versions(const std::string& expert) const {
+  std::error_code none;
+  std::vector<fs::path> newer;
+  for (const auto& version :
+       fs::directory_iterator(registry_ / registry::kExpertsFolder / expert, none)) {
+    if (!versions_.contains(fs::path(expert) / version.path().filename()))
+      newer.push_back(version.path());
+  }
+  return newer;
 }
 
 void RegistrySnapshot::remove_newer_versions(const std::string& expert) const {
-  std::error_code error;
-  std::vector<fs::path> newer;
-  for (const auto& version :
-       fs::directory_iterator(registry_ / registry::kExpertsFolder / expert, error)) {
-    if (!versions_.contains(version.path())) newer.push_back(version.path());
-  }
-  for (const fs::path& version : newer) {
+  for (const fs::path& version : newer_versions(expert)) {
+    std::error_code error;
     fs::remove_all(version, error);
     if (!error) continue;
     log_.warning(
         fmt::format("{} cannot be removed: {}", escaped(version.string()), error.message()));
   }
+}
+
+void RegistrySnapshot::write_changed() const {
+  write_file_atomic(folder_ / kChanged, to_text(changed_));
 }
 
 }  // namespace moecollab::contribution

@@ -150,11 +150,10 @@ std::vector<Encoder::Batch> Encoder::plan(std::span<const int32_t> lengths,
 std::vector<int64_t> Encoder::fill_from_cache(std::span<const std::string_view> texts,
                                               const FeatureRequest& request, Features& out) {
   std::vector<int64_t> missing;
-  const bool cacheable = cache_ && request.hidden.empty() && !request.tokens;
   for (int64_t row = 0; row < static_cast<int64_t>(texts.size()); ++row) {
-    const Digest digest = cacheable ? sha256(texts[static_cast<size_t>(row)]) : Digest{};
+    const Digest digest = cache_ ? sha256(texts[static_cast<size_t>(row)]) : Digest{};
     const bool hit =
-        cacheable &&
+        cache_ &&
         std::all_of(request.pooled.begin(), request.pooled.end(), [&](const PooledKey& key) {
           const float* cached = cache_->find(fingerprint(), key, folder_.config.hidden, digest);
           if (cached == nullptr) return false;
@@ -180,7 +179,13 @@ Features Encoder::encode(std::span<const std::string_view> texts, const FeatureR
 
   for (const PooledKey& key : request.pooled)
     out.pooled[key] = at::empty({n, folder_.config.hidden}, at::kFloat);
-  const std::vector<int64_t> missing = fill_from_cache(texts, request, out);
+  std::vector<int64_t> missing = fill_from_cache(texts, request, out);
+  FeatureRequest pass = request;
+  if (request.tokens || !request.hidden.empty()) {
+    // The cache holds no states. If it holds all else, no block above theirs is run.
+    if (missing.empty()) pass.pooled.clear();
+    missing = out.row_ids;
+  }
   counters_.texts += n;
   counters_.forwards += static_cast<int64_t>(missing.size());
   counters_.cache_hits += n - static_cast<int64_t>(missing.size());
@@ -188,7 +193,7 @@ Features Encoder::encode(std::span<const std::string_view> texts, const FeatureR
 
   std::vector<std::string_view> missing_texts;
   for (const int64_t row : missing) missing_texts.push_back(texts[static_cast<size_t>(row)]);
-  run_model(missing, request, tokenise(missing_texts), out, progress_label);
+  run_model(missing, pass, tokenise(missing_texts), out, progress_label);
   return out;
 }
 
@@ -212,8 +217,9 @@ void Encoder::allocate_ragged(const FeatureRequest& request, const Tokens& token
   out.row_offsets.assign(1, 0);
   for (const int32_t length : tokens.lengths)
     out.row_offsets.push_back(out.row_offsets.back() + length);
+  const at::ScalarType type = request.bf16_states ? at::kBFloat16 : at::kFloat;
   for (const int layer : request.hidden)
-    out.hidden[layer] = at::empty({out.row_offsets.back(), folder_.config.hidden}, at::kFloat);
+    out.hidden[layer] = at::empty({out.row_offsets.back(), folder_.config.hidden}, type);
   if (!request.tokens) return;
   out.token_ids = at::empty({out.row_offsets.back()}, at::kInt);
   int32_t* destination = out.token_ids.mutable_data_ptr<int32_t>();
@@ -267,14 +273,18 @@ void Encoder::require_finite(std::span<const float> features, int32_t tokens) co
 void Encoder::keep(const States& states, std::span<const int32_t> lengths,
                    std::span<const int64_t> texts, Features& out, int layer) const {
   const int64_t hidden = folder_.config.hidden;
+  const at::Tensor& kept = out.hidden.at(layer);
   const float* token = states.values;
   for (size_t i = 0; i < lengths.size(); ++i) {
-    float* to = out.hidden.at(layer).mutable_data_ptr<float>() +
-                out.row_offsets[static_cast<size_t>(texts[i])] * hidden;
-    for (int32_t t = 0; t < lengths[i]; ++t, token += states.stride, to += hidden)
-      std::copy_n(token, hidden, to);
-    require_finite({to - lengths[i] * hidden, static_cast<size_t>(lengths[i] * hidden)},
-                   lengths[i]);
+    int64_t to = out.row_offsets[static_cast<size_t>(texts[i])] * hidden;
+    for (int32_t t = 0; t < lengths[i]; ++t, token += states.stride, to += hidden) {
+      require_finite({token, static_cast<size_t>(hidden)}, lengths[i]);
+      if (kept.scalar_type() == at::kBFloat16) {
+        std::copy_n(token, hidden, kept.mutable_data_ptr<at::BFloat16>() + to);
+      } else {
+        std::copy_n(token, hidden, kept.mutable_data_ptr<float>() + to);
+      }
+    }
   }
 }
 
@@ -283,7 +293,7 @@ void Encoder::run_model(std::span<const int64_t> rows, const FeatureRequest& req
   load();
   std::set<int> layers = request.hidden;
   for (const PooledKey& key : request.pooled) layers.insert(key.layer);
-  // A ragged request takes no row from the cache.
+  if (!layers.empty()) counters_.blocks += *layers.rbegin() * std::ssize(rows);
   if (request.tokens || !request.hidden.empty()) allocate_ragged(request, tokens, out);
 
   std::optional<Progress> progress;
@@ -302,7 +312,7 @@ void Encoder::run_model(std::span<const int64_t> rows, const FeatureRequest& req
       const std::lock_guard lock(reporting);
       if (progress) progress->advance(static_cast<int64_t>(batch.texts.size()));
     });
-    settle(group, out);
+    if (!request.pooled.empty()) settle(group, out);
     if (stopped()) {
       throw Error("E_INTERRUPTED", "encoding was interrupted",
                   cache_ ? "the same command continues: what was encoded is in the cache" : "");

@@ -35,6 +35,7 @@ std::string fingerprint(const EncoderSettings& settings);
 struct EncoderCounters {
   int64_t texts = 0;       // asked for
   int64_t forwards = 0;    // texts that went through the model
+  int64_t blocks = 0;      // that these went through, together
   int64_t cache_hits = 0;  // texts answered from the cache
   int64_t tokens = 0;      // real tokens of the texts that were tokenised
 };
@@ -92,8 +93,8 @@ class Encoder {
     std::vector<int32_t> lengths;
   };
   Tokens tokenise(std::span<const std::string_view> texts);
-  // Rows of `texts` that some pooled feature of the request is not cached for; the others are
-  // filled.
+  // Rows of `texts` that some pooled feature of the request is not cached for; of the others these
+  // are filled.
   std::vector<int64_t> fill_from_cache(std::span<const std::string_view> texts,
                                        const FeatureRequest& request, Features& out);
   // Texts of one forward pass: their index among those tokenised, and their row of the features.

@@ -5,6 +5,8 @@
 namespace moecollab::encoder {
 
 void FeatureRequest::merge(const FeatureRequest& other) {
+  // Whoever reads states in float32 decides.
+  if (!other.hidden.empty()) bf16_states = other.bf16_states && (bf16_states || hidden.empty());
   pooled.insert(other.pooled.begin(), other.pooled.end());
   hidden.insert(other.hidden.begin(), other.hidden.end());
   tokens = tokens || other.tokens;
@@ -36,7 +38,7 @@ Features Features::select(std::span<const int64_t> rows) const {
   const at::Tensor token_index = index_tensor(tokens);
   if (token_ids.defined()) out.token_ids = token_ids.index_select(0, token_index);
   for (const auto& [layer, tensor] : hidden)
-    out.hidden[layer] = tensor.index_select(0, token_index);
+    out.hidden[layer] = tensor.index_select(0, token_index).to(at::kFloat);
   return out;
 }
 
@@ -50,7 +52,8 @@ Features Features::slice(int64_t first, int64_t count) const {
   const int32_t token = *begin, tokens = *(begin + count) - token;
   for (auto it = begin; it <= begin + count; ++it) out.row_offsets.push_back(*it - token);
   if (token_ids.defined()) out.token_ids = token_ids.narrow(0, token, tokens);
-  for (const auto& [layer, tensor] : hidden) out.hidden[layer] = tensor.narrow(0, token, tokens);
+  for (const auto& [layer, tensor] : hidden)
+    out.hidden[layer] = tensor.narrow(0, token, tokens).to(at::kFloat);
   return out;
 }
 

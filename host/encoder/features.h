@@ -27,6 +27,7 @@ struct FeatureRequest {
   std::set<PooledKey> pooled;
   std::set<int> hidden;
   bool tokens = false;
+  bool bf16_states = false;  // hidden states are kept as bfloat16, in half the memory
 
   bool empty() const { return pooled.empty() && hidden.empty() && !tokens; }
   void merge(const FeatureRequest& other);
@@ -40,7 +41,7 @@ struct Features {
   std::vector<int32_t>
       row_offsets;       // [n + 1] into the T tokens; empty if neither of the next was asked for
   at::Tensor token_ids;  // [T] int32, if asked for
-  std::map<int, at::Tensor> hidden;  // each [T, H] float32
+  std::map<int, at::Tensor> hidden;  // each [T, H] float32, or bfloat16 if asked for
 
   int64_t rows() const { return static_cast<int64_t>(texts.size()); }
   // Tokens of a row; 0 if neither tokens nor hidden states were asked for.
@@ -48,9 +49,10 @@ struct Features {
     const auto i = static_cast<size_t>(row);
     return row_offsets.empty() ? 0 : row_offsets[i + 1] - row_offsets[i];
   }
-  // The given rows, in the given order; tensors are copies.
+  // The given rows, in the given order; tensors are copies, and hidden states float32.
   Features select(std::span<const int64_t> rows) const;
-  // Rows [first, first + count); pooled and hidden are views.
+  // Rows [first, first + count); pooled and hidden are views, but for states in bfloat16, of which
+  // it has float32 copies.
   Features slice(int64_t first, int64_t count) const;
 };
 

@@ -54,6 +54,10 @@ inline fs::path expert_history(const fs::path& registry, const std::string& name
 inline fs::path checkpoint_folder(const fs::path& registry, const std::string& name) {
   return registry / kCheckpointsFolder / name;
 }
+// An unfinished `train`; no expert can have its name.
+inline fs::path rounds_folder(const fs::path& registry) {
+  return registry / kCheckpointsFolder / "train.rounds";
+}
 // The models that a collaboration is compared with.
 inline fs::path head_baseline(const fs::path& registry) {
   return registry / kBaselinesFolder / "head.toml";

@@ -1,6 +1,9 @@
 #include "training/checkpoint.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
 
 #include "base/digest.h"
 #include "base/error.h"
@@ -60,7 +63,38 @@ std::optional<CheckpointState> read_slot(const fs::path& path, Log log) {
 
 FileLock claim(const fs::path& folder) {
   make_folder(folder);
-  return FileLock::claim(folder / kLock, "wait for it, or train under another name");
+  return FileLock::claim(folder / kLock, "wait until it has ended, or stop it");
+}
+
+// A setting as a message shows it; of a digest the first digits.
+std::string value_text(const Json& settings, const std::string& pointer) {
+  constexpr size_t kDigest = 64, kShown = 12;
+  if (!settings.contains(pointer)) return "nothing";
+  const Json& value = settings[pointer];
+  if (value.is_string() && value.get<std::string>().size() == kDigest)
+    return value.get<std::string>().substr(0, kShown);
+  return escaped(to_line(value), 60);
+}
+
+// "recipe.lr is 0.001 there, 0.002 here" for each setting that differs, up to three of them.
+std::string differences(const Json& there, const Json& here) {
+  constexpr size_t kMost = 3;
+  const Json old_settings = there.flatten(), settings = here.flatten();
+  Json all = old_settings;
+  all.update(settings);
+  std::vector<std::string> found;
+  for (const auto& [pointer, value] : all.items()) {
+    const std::string old_value = value_text(old_settings, pointer);
+    if (old_settings.value(pointer, Json()) == settings.value(pointer, Json())) continue;
+    std::string name = pointer.substr(std::min<size_t>(1, pointer.size()));
+    std::ranges::replace(name, '/', '.');
+    found.push_back(fmt::format("{} is {} there, {} here", escaped(name, 80), old_value,
+                                value_text(settings, pointer)));
+  }
+  const size_t more = found.size() - std::min(kMost, found.size());
+  found.resize(found.size() - more);
+  return fmt::format("{}{}", fmt::join(found, "; "),
+                     more == 0 ? "" : fmt::format("; and {} more", more));
 }
 
 // Empties the folder but for the lock.
@@ -75,7 +109,17 @@ void clear(const fs::path& folder) {
 
 }  // namespace
 
-Checkpoints::Checkpoints(fs::path folder, std::string run, bool resume)
+void require_same_run(const fs::path& folder, const Json& unfinished, const Json& run) {
+  if (unfinished == run) return;
+  const bool named = unfinished.is_object() && run.is_object();
+  throw Error("E_CKPT",
+              fmt::format("{} holds an unfinished run that differs from this one: {}",
+                          escaped(folder.string()),
+                          named ? differences(unfinished, run) : "it is of another version"),
+              "give the options of that run, or start again without --resume");
+}
+
+Checkpoints::Checkpoints(fs::path folder, Json run, bool resume)
     : folder_(std::move(folder)), run_(std::move(run)), lock_(claim(folder_)) {
   if (!resume) clear(folder_);
 }
@@ -95,15 +139,7 @@ std::optional<CheckpointState> Checkpoints::load(Log log) {
     }
   }
   if (!newest) return std::nullopt;
-  if (newest->facts["run"] != run_) {
-    throw Error(
-        "E_CKPT",
-        fmt::format(
-            "{} holds an unfinished run {}, this one is {}: data, options or program differ",
-            escaped(folder_.string()), newest->facts["run"].get<std::string>().substr(0, 12),
-            run_.substr(0, 12)),
-        "give the options of that run, or start again without --resume");
-  }
+  require_same_run(folder_, newest->facts["run"], run_);
   sequence_ = newest->facts["sequence"].get<int64_t>() + 1;
   return newest;
 }

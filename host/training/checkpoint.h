@@ -20,17 +20,21 @@ struct CheckpointState {
   std::vector<std::pair<std::string, at::Tensor>> tensors;  // float32
 };
 
+// Throws E_CKPT unless the unfinished run in `folder` depends on the same as this one; names the
+// settings that differ, with both values.
+void require_same_run(const fs::path& folder, const Json& unfinished, const Json& run);
+
 // FOLDER/{0,1}.safetensors, written in turn: while one is written the other is whole. The folder is
 // there until finish(), so that a run that was killed while its result was put in place is an
 // unfinished one too, and one process at a time has it.
 class Checkpoints {
  public:
-  // `run`: digest of all that a run's result depends on. Takes the folder over as it is (`resume`)
+  // `run`: all that a run's result depends on, by name. Takes the folder over as it is (`resume`)
   // or empty. Throws E_LOCK if another process has it, E_WRITE if it cannot be made.
-  Checkpoints(fs::path folder, std::string run, bool resume);
+  Checkpoints(fs::path folder, Json run, bool resume);
 
   // The newest one that is whole (its content digest is checked; a damaged one is warned about), or
-  // nullopt. Throws E_CKPT for one of another run.
+  // nullopt. Throws as require_same_run().
   std::optional<CheckpointState> load(Log log);
   // Atomic; throws E_WRITE and leaves the others as they are.
   void save(const CheckpointState& state);
@@ -41,7 +45,7 @@ class Checkpoints {
   fs::path slot(int64_t sequence) const;
 
   fs::path folder_;
-  std::string run_;
+  Json run_;
   FileLock lock_;
   int64_t sequence_ = 0;  // of the next save
 };

@@ -20,11 +20,11 @@ struct ExpertTrainingOptions {
   Recipe recipe;
   int32_t patience = 5;  // epochs without a better one before it stops
   bool refit = true;     // train again on all texts with the epoch count found
-  // Where an unfinished run is kept, or empty; how often; the digest of what the result depends on
-  // beside the options above; and whether to continue from what is there.
+  // Where an unfinished run is kept, or empty; how often; all that the result depends on, by name;
+  // and whether to continue from what is there.
   fs::path checkpoints;
   double checkpoint_seconds = 30;
-  std::string run;
+  Json run;
   bool resume = false;
 };
 

@@ -16,6 +16,20 @@ SAMPLES = ROOT / "samples" / "data"
 PLUGINS = BUILD / "lib" / "moecollab" / "plugins"
 sys.path.insert(0, str(ROOT / "tests"))
 
+# Kills the process that is about to rename something to a path with KILL_AT in it, the KILL_NTH time.
+KILLER = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+static int seen;
+int rename(const char* from, const char* to) {
+  if (strstr(to, getenv("KILL_AT")) && ++seen == atoi(getenv("KILL_NTH"))) raise(SIGKILL);
+  return ((int (*)(const char*, const char*))dlsym(RTLD_NEXT, "rename"))(from, to);
+}
+"""
+
 
 def clean_environment():
     """Without the project's variables, but for the one that says which precision the tests train in."""
@@ -72,6 +86,12 @@ class EndToEnd(unittest.TestCase):
     def package(self, registry, name):
         """The folder of an installed expert's newest version."""
         return max((registry / "experts" / name).iterdir())
+
+    def killer(self):
+        """The environment of a process that kills itself; KILL_AT is to be added."""
+        library = self.folder / "killer.so"
+        subprocess.run(["cc", "-shared", "-fPIC", "-o", library, self.write("killer.c", KILLER)], check=True)
+        return {"LD_PRELOAD": str(library), "KILL_NTH": "1"}
 
     def assertRefused(self, done, status, code, *fragments):
         self.assertEqual(done.returncode, status, done.stderr)

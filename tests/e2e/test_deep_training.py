@@ -15,20 +15,6 @@ from harness import ENCODER, PROGRAM, SAMPLES, EndToEnd, clean_environment, run
 KILLS = int(os.environ.get("MOECOLLAB_KILLS", "3"))
 
 
-# Kills the process that is about to rename something to a path with KILL_AT in it.
-KILLER = """
-#define _GNU_SOURCE
-#include <dlfcn.h>
-#include <signal.h>
-#include <stdlib.h>
-#include <string.h>
-int rename(const char* from, const char* to) {
-  if (strstr(to, getenv("KILL_AT"))) raise(SIGKILL);
-  return ((int (*)(const char*, const char*))dlsym(RTLD_NEXT, "rename"))(from, to);
-}
-"""
-
-
 def files(folder):
     return {str(p.relative_to(folder)): p.read_bytes() if p.is_file() else None for p in folder.rglob("*")}
 
@@ -62,6 +48,19 @@ class DeepTraining(EndToEnd):
         self.assertEqual(set(report["training"]["gate"][0]["accuracy"]), {"news", "emotion"})
         # One pass over six blocks and two of them again; B0: four passes, of three experts and the gate, and the two.
         self.assertAlmostEqual(report["compute"]["saved"], 1 - (1 + 1 / 3) / (4 + 1 / 3), delta=0.01)
+
+    def test_the_pass_for_a_deep_expert_gives_what_an_adapter_and_the_gate_read(self):
+        registry, cache = self.folder / "registry", self.folder / "cache"
+
+        def train(**options):
+            command = [cache if word == self.shared / "cache" else word for word in self.train(registry, epochs=1, **options)]
+            done = run(*command)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            return {name for name in files(cache) if name.endswith(".safetensors")}
+
+        held = train()
+        self.assertEqual(len(held), 3, "the means of three layers")
+        self.assertEqual(train(name="shallow", kind="adapter"), held, "it encoded no text")
 
     def test_the_precision_of_training_is_recorded_and_decides_the_bits(self):
         weights = {}
@@ -197,9 +196,7 @@ class DeepTraining(EndToEnd):
                 shutil.rmtree(registry)
 
     def test_a_run_killed_while_it_installs_goes_on(self):
-        self.write("killer.c", KILLER)
-        killer = self.folder / "killer.so"
-        subprocess.run(["cc", "-shared", "-fPIC", "-o", killer, self.folder / "killer.c"], check=True)
+        killer = self.killer()
         reference = self.registry()
         self.assertEqual(run(*self.train(reference, epochs=1)).returncode, 0)
         expected = files(reference / "experts")
@@ -211,7 +208,7 @@ class DeepTraining(EndToEnd):
                     command = self.train(registry, kind=kind, epochs=1)
                     temporary = registry / "tmp"
                     temporary.mkdir()
-                    done = run(*command, env={"LD_PRELOAD": str(killer), "KILL_AT": point, "TMPDIR": str(temporary)})
+                    done = run(*command, env={**killer, "KILL_AT": point, "TMPDIR": str(temporary)})
                     self.assertEqual(done.returncode, -signal.SIGKILL, done.stderr)
                     self.assertEqual(list(temporary.iterdir()), [])
                     if (registry / "experts" / "deep" / "1.0.0").exists():

@@ -3,6 +3,7 @@
 
 #include <map>
 
+#include "base/error.h"
 #include "unit/registry/fixtures.h"
 
 namespace moecollab::contribution {
@@ -31,12 +32,12 @@ struct RegistrySnapshotTest : ::testing::Test {
     write(root.path() / "experts" / expert / "1.0.1" / "expert.toml", "new");
   }
 
-  TemporaryFolder root;
+  TemporaryFolder root, kept;
 };
 
 TEST_F(RegistrySnapshotTest, PutsBackGateLockAndTheExpertsThatWereChanged) {
   const auto before = files();
-  RegistrySnapshot snapshot(root.path(), Log());
+  RegistrySnapshot snapshot = RegistrySnapshot::take(root.path(), kept.path() / "before", Log());
   write(root.path() / "gate" / "gate.toml", "new");
   write(root.path() / "gate" / "replay.safetensors", "new");
   fs::remove(root.path() / "registry.lock.toml");
@@ -48,12 +49,45 @@ TEST_F(RegistrySnapshotTest, PutsBackGateLockAndTheExpertsThatWereChanged) {
 
 // Somebody else trained it meanwhile.
 TEST_F(RegistrySnapshotTest, LeavesOtherExpertsAsTheyAre) {
-  RegistrySnapshot snapshot(root.path(), Log());
+  RegistrySnapshot snapshot = RegistrySnapshot::take(root.path(), kept.path() / "before", Log());
   snapshot.will_change("legal");
   change("news");
   snapshot.restore();
   EXPECT_EQ(files().at("history/news.jsonl"), "new");
   EXPECT_EQ(files().at("experts/news/1.0.1/expert.toml"), "new");
+}
+
+// The process that took it was killed.
+TEST_F(RegistrySnapshotTest, IsOpenedAgainAndKnowsWhatWasChanged) {
+  const auto before = files();
+  {
+    RegistrySnapshot snapshot = RegistrySnapshot::take(root.path(), kept.path() / "before", Log());
+    snapshot.will_change("legal");
+    change("legal");
+    write(root.path() / "gate" / "gate.toml", "new");
+  }
+  RegistrySnapshot again = RegistrySnapshot::open(root.path(), kept.path() / "before", Log());
+  EXPECT_EQ(again.changed(), std::set<std::string>{"legal"});
+  EXPECT_EQ(again.newer_versions("legal"),
+            std::vector<fs::path>{root.path() / "experts" / "legal" / "1.0.1"});
+  EXPECT_TRUE(again.newer_versions("news").empty());
+  again.restore();
+  EXPECT_EQ(files(), before);
+  // What is made after that is somebody else's.
+  change("legal");
+  RegistrySnapshot::open(root.path(), kept.path() / "before", Log()).restore();
+  EXPECT_EQ(files().at("experts/legal/1.0.1/expert.toml"), "new");
+}
+
+TEST_F(RegistrySnapshotTest, AHalfOneIsRefused) {
+  RegistrySnapshot::take(root.path(), kept.path() / "before", Log());
+  fs::remove(kept.path() / "before" / "versions.json");
+  try {
+    RegistrySnapshot::open(root.path(), kept.path() / "before", Log());
+    ADD_FAILURE() << "it is not whole";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), "E_CKPT");
+  }
 }
 
 }  // namespace

@@ -60,6 +60,41 @@ TEST_F(EncoderTest, HiddenStatesAndPoolingEqualTheDoublePrecisionReference) {
   }
 }
 
+TEST_F(EncoderTest, StatesInBfloat16AreTheRoundedOnesAndAreHandedOutAsFloat32) {
+  FeatureRequest narrow{{{2, Pooling::kMean}}, {0, 1}};
+  Encoder encoder = open();
+  const Features wide = encoder.encode(kTexts, narrow);
+  narrow.bf16_states = true;
+  const Features f = encoder.encode(kTexts, narrow);
+  EXPECT_TRUE(f.pooled.at({2, Pooling::kMean}).equal(wide.pooled.at({2, Pooling::kMean})));
+  const std::vector<int64_t> rows = {4, 0};
+  for (const int layer : {0, 1}) {
+    const auto rounded = [&](const Features& of) { return of.hidden.at(layer).to(at::kBFloat16); };
+    EXPECT_TRUE(f.hidden.at(layer).equal(rounded(wide))) << layer;
+    const at::Tensor chosen = f.select(rows).hidden.at(layer),
+                     some = f.slice(2, 3).hidden.at(layer);
+    ASSERT_EQ(chosen.scalar_type(), at::kFloat);
+    ASSERT_EQ(some.scalar_type(), at::kFloat);
+    EXPECT_TRUE(chosen.equal(rounded(wide.select(rows)).to(at::kFloat)));
+    EXPECT_TRUE(some.equal(rounded(wide.slice(2, 3)).to(at::kFloat)));
+  }
+}
+
+TEST(FeatureRequest, StatesAreBfloat16IfAllWhoReadThemSaySo) {
+  const FeatureRequest none{{{2, Pooling::kMean}}, {}}, wide{{}, {1}},
+      narrow{.pooled = {}, .hidden = {2}, .bf16_states = true};
+  const auto merged = [](FeatureRequest a, const FeatureRequest& b) {
+    a.merge(b);
+    return a.bf16_states;
+  };
+  EXPECT_TRUE(merged(none, narrow));
+  EXPECT_TRUE(merged(narrow, none));
+  EXPECT_TRUE(merged(narrow, narrow));
+  EXPECT_FALSE(merged(narrow, wide));
+  EXPECT_FALSE(merged(wide, narrow));
+  EXPECT_FALSE(merged(none, wide));
+}
+
 TEST_F(EncoderTest, OrderBatchingAndCompanyChangeNothing) {
   Encoder encoder = open();
   const FeatureRequest request{{{2, Pooling::kMean}}, {}, false};
@@ -307,6 +342,28 @@ TEST_F(CacheTest, AnotherEngineLayerPoolingLengthOrTextRecomputes) {
   EXPECT_EQ(
       forwards(Encoder({tiny.folder(), 15}, Compute{}, 64, cache(), context), kTexts, request), 7);
   EXPECT_EQ(forwards(open(2048, cache()), {"the film", "a new court"}, request), 1);
+}
+
+// The cache has all that is pooled, or lacks one text's.
+TEST_F(CacheTest, BlocksAboveTheStatesRunOnlyIfPooledFeaturesAreMissing) {
+  const FeatureRequest both{{{2, Pooling::kMean}}, {1}};
+  Encoder first = open(2048, cache());
+  const Features fresh = first.encode(kTexts, both);
+  EXPECT_EQ(first.counters().blocks, 7 * 2);
+  Encoder second = open(2048, cache());
+  const Features again = second.encode(kTexts, both);
+  EXPECT_EQ(second.counters().blocks, 7 * 1);
+  EXPECT_EQ(second.counters().forwards, 7) << "the states are not cached";
+  for (const Features* f : {&fresh, &again}) {
+    EXPECT_TRUE(f->hidden.at(1).equal(open().encode(kTexts, both).hidden.at(1)));
+    EXPECT_TRUE(f->pooled.at({2, Pooling::kMean})
+                    .equal(open().encode(kTexts, request).pooled.at({2, Pooling::kMean})));
+  }
+  // What the pass gave beside the states is there for who reads that alone.
+  EXPECT_EQ(second.encode(kTexts, request).rows(), 7);
+  EXPECT_EQ(second.counters().blocks, 7 * 1);
+  second.encode(std::vector<std::string_view>{"the film", "a new court"}, both);
+  EXPECT_EQ(second.counters().blocks, 7 * 1 + 2 * 2);
 }
 
 TEST_F(CacheTest, TheFirstRowOfATextCounts) {

@@ -71,6 +71,32 @@ TEST_F(CheckpointTest, AnotherRunsIsRefused) {
   EXPECT_EQ(code_of([&] { checkpoints.load(Log()); }), "E_CKPT");
 }
 
+TEST_F(CheckpointTest, SettingsThatDifferAreNamed) {
+  const std::string digest(64, 'a'), other = std::string(12, 'b') + std::string(52, 'a');
+  const auto said_of = [](const Json& there, const Json& here) {
+    try {
+      require_same_run("run", there, here);
+    } catch (const Error& error) {
+      return std::string(error.what());
+    }
+    return std::string("none");
+  };
+  const Json run = {{"recipe", {{"lr", 0.1}, {"epochs", 3}}}, {"data", {{"news", digest}}}};
+  EXPECT_EQ(said_of(run, parse_json(to_line(run))), "none");
+  Json changed = run;
+  changed["recipe"]["lr"] = 0.2;
+  EXPECT_THAT(said_of(run, changed), HasSubstr("differs from this one: recipe.lr is 0.1 there, 0.2 "
+                                               "here"));
+  changed["data"]["news"] = other;
+  changed["data"]["law"] = digest;
+  EXPECT_THAT(said_of(run, changed),
+              HasSubstr("; data.news is aaaaaaaaaaaa there, bbbbbbbbbbbb "
+                        "here; data.law is nothing there, aaaaaaaaaaaa here"));
+  changed["threads"] = 2;
+  EXPECT_THAT(said_of(run, changed), HasSubstr("; and 1 more"));
+  EXPECT_THAT(said_of("digest", run), HasSubstr("of another version"));
+}
+
 // Killed before its first save, it must not find what another run left.
 TEST_F(CheckpointTest, ARunThatStartsAnewHasAnEmptyFolder) {
   {
