@@ -187,21 +187,21 @@ void write_gate(const fs::path& registry, const GateFile& file) {
   for (const GateRow& row : file.rows) rows.push_back(row_to_json(row));
   for (const encoder::PooledKey& key : g.features)
     features.push_back({{"layer", key.layer}, {"pooling", encoder::name(key.pooling)}});
-  const Json document = {
-      {"schema", 1},
-      {"encoder", file.encoder_fingerprint},
-      {"precision", name(file.precision)},
-      {"gate", g.is_mlp() ? "mlp" : "linear"},
-      {"fusion", fusion::name(file.fusion)},
-      {"top_k", file.top_k},
-      {"seed", file.seed},
-      {"tensors_sha256", file_sha256_hex(registry::gate_tensors(registry), "E_GATE")},
-      {"feature", features},
-      {"objective", objective_to_json(file)},
-      {"data", file.data},
-      {"metrics", file.metrics},
-      {"fit", file.fit},
-      {"expert", rows}};
+  Json document = {{"schema", 1},
+                   {"encoder", file.encoder_fingerprint},
+                   {"precision", name(file.precision)},
+                   {"gate", g.is_mlp() ? "mlp" : "linear"},
+                   {"fusion", fusion::name(file.fusion)},
+                   {"top_k", file.top_k},
+                   {"seed", file.seed},
+                   {"tensors_sha256", file_sha256_hex(registry::gate_tensors(registry), "E_GATE")},
+                   {"feature", features},
+                   {"objective", objective_to_json(file)},
+                   {"data", file.data},
+                   {"metrics", file.metrics},
+                   {"fit", file.fit},
+                   {"expert", rows}};
+  if (file.layer_was_chosen) document["gate_layer"] = g.layer();
   write_file_atomic(registry::gate_file(registry),
                     "# Written by `moecollab train-gate`.\n" + to_toml(document));
   remove_kept_files(folder);
@@ -242,6 +242,14 @@ GateFile read_gate(const fs::path& registry, Log log) {
   }
   if (file.gate.features.empty())
     fields.fail("feature", "is missing: the gate reads no layer", kRefit);
+  const auto layer = fields.optional<int64_t>("gate_layer");
+  file.layer_was_chosen = layer.has_value();
+  if (layer && *layer != file.gate.layer()) {
+    fields.fail(
+        "gate_layer",
+        fmt::format("is {}, the deepest [[feature]] is of layer {}", *layer, file.gate.layer()),
+        kRefit);
+  }
   auto objective = fields.table("objective");
   if (!objective) fields.fail("objective", "is missing", kRefit);
   read_objective(*objective, file);
