@@ -99,11 +99,13 @@ std::vector<Outputs> Collaboration::recall_outputs(std::span<const std::string_v
 encoder::FeatureRequest Collaboration::request(
     const std::vector<Outputs>& known, std::span<const encoder::FeatureRequest> others) const {
   const int layer = gate().layer();
+  // If all experts are asked, no text can stop where the gate does.
+  const bool all_asked = top_k_ == 0 || top_k_ == gate().experts();
   encoder::FeatureRequest request;
   request.pooled.insert(gate().features.begin(), gate().features.end());
   const auto add = [&](const encoder::FeatureRequest& wanted) {
-    if (wanted.depth() > layer) request.stop_at = layer;
-    request.merge(wanted.up_to(layer));
+    if (wanted.depth() > layer && !all_asked) request.stop_at = layer;
+    request.merge(all_asked ? wanted : wanted.up_to(layer));
   };
   for (size_t e = 0; e < experts().size(); ++e) {
     if (!known[e].to_run.empty()) add(experts()[e]->expert->request());
@@ -146,12 +148,12 @@ std::vector<Reader> Collaboration::deeper_readers(
   const std::vector<Rows> routed = routed_rows(texts.weights);
   for (size_t e = 0; e < experts().size(); ++e) {
     const encoder::FeatureRequest& wanted = experts()[e]->expert->request();
-    if (wanted.depth() <= gate().layer()) continue;
+    if (texts.encoded.all().holds(wanted)) continue;
     Rows rows = rows_to_ask(texts.known[e], routed[e]);
     if (!rows.empty()) readers.push_back({&wanted, std::move(rows)});
   }
   for (const encoder::FeatureRequest& wanted : others) {
-    if (wanted.depth() <= gate().layer() || texts.encoded.rows() == 0) continue;
+    if (texts.encoded.all().holds(wanted) || texts.encoded.rows() == 0) continue;
     Rows& rows = readers.emplace_back(Reader{&wanted, {}}).rows;
     rows.resize(static_cast<size_t>(texts.encoded.rows()));
     std::iota(rows.begin(), rows.end(), 0);
