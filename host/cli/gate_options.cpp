@@ -96,6 +96,9 @@ void add_gate_fit(CLI::App& verb, training::GateTrainingOptions& options) {
   add_objective(verb, options);
   verb.add_option("--layers", options.layers,
                   "Encoder layers whose means the gate reads (default: first, middle, last)");
+  verb.add_option("--gate-layer", options.gate_layer,
+                  "The deepest layer that the gate reads, beside the first and the middle one of "
+                  "those up to it; texts whose experts read no deeper stop there (default: last)");
   add_word(verb, "--optimizer", options.optimizer, training::parse_gate_optimizer, "adamw|lbfgs",
            "adamw, or lbfgs: all texts at once; it finds its own step");
   verb.add_option("--epochs", options.epochs,

@@ -33,15 +33,26 @@ Bert::Bert(const BertConfig& config, const BertWeights& weights, Precision preci
 }
 
 void Bert::forward(std::span<const int32_t> ids, std::span<const int32_t> lengths,
-                   const std::set<int>& wanted,
-                   const std::function<void(int layer, const States&)>& sink,
-                   int64_t threads) const {
+                   const std::set<int>& wanted, const Sink& sink, int64_t threads) const {
   if (wanted.empty() || ids.empty()) return;
   const SpareBuffers::Lease lease(*spare_);
   PassBuffers& b = *lease;
   b.prepare(config_, numbers_of(precision_), lengths, blocks_.useful_threads(lengths, threads));
   embed(ids, lengths, b);
-  int done = 0;
+  run(0, lengths, wanted, sink, b);
+}
+
+void Bert::resume(int layer, std::span<const float* const> states, std::span<const int32_t> lengths,
+                  const std::set<int>& wanted, const Sink& sink, int64_t threads) const {
+  if (wanted.empty() || states.empty()) return;
+  const SpareBuffers::Lease lease(*spare_);
+  PassBuffers& b = *lease;
+  blocks_.begin(states, lengths, threads, b);
+  run(layer, lengths, wanted, sink, b);
+}
+
+void Bert::run(int done, std::span<const int32_t> lengths, const std::set<int>& wanted,
+               const Sink& sink, PassBuffers& b) const {
   for (const int layer : wanted) {
     blocks_.run(done, layer, lengths, b);
     done = layer;

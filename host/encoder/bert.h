@@ -35,19 +35,26 @@ class Bert {
   const BertConfig& config() const { return config_; }
   const Kernels& kernels() const { return blocks_.kernels(); }
 
+  using Sink = std::function<void(int layer, const States&)>;
+
   // `ids`: the tokens of all sequences one after the other, sum of `lengths`. Calls `sink` with the
   // states of each layer in `wanted`, ascending (0 = embeddings, i = after block i); they are valid
   // during the call. Blocks above the highest are not run. `threads` share the pass, if there is
   // enough of it; the states' bits do not depend on them.
   void forward(std::span<const int32_t> ids, std::span<const int32_t> lengths,
-               const std::set<int>& wanted,
-               const std::function<void(int layer, const States&)>& sink,
-               int64_t threads = 1) const;
+               const std::set<int>& wanted, const Sink& sink, int64_t threads = 1) const;
+  // The same from the states of a layer that an earlier pass gave, to the same bits: states[i] has
+  // lengths[i] rows of H. No layer in `wanted` is lower.
+  void resume(int layer, std::span<const float* const> states, std::span<const int32_t> lengths,
+              const std::set<int>& wanted, const Sink& sink, int64_t threads = 1) const;
 
  private:
   Bert(const BertConfig& config, const BertWeights& weights, Precision precision,
        std::shared_ptr<SpareBuffers> spare, const Kernels& kernels);
   void embed(std::span<const int32_t> ids, std::span<const int32_t> lengths, PassBuffers& b) const;
+  // The blocks after `done`, whose states `b` holds.
+  void run(int done, std::span<const int32_t> lengths, const std::set<int>& wanted,
+           const Sink& sink, PassBuffers& b) const;
 
   BertConfig config_;
   Precision precision_;

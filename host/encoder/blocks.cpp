@@ -123,6 +123,19 @@ void Blocks::run(int64_t first, int64_t end, std::span<const int32_t> lengths,
   });
 }
 
+void Blocks::begin(std::span<const float* const> states, std::span<const int32_t> lengths,
+                   int64_t threads, PassBuffers& b) const {
+  const int64_t hidden = config_.hidden;
+  b.prepare(config_, numbers_of(precision_), lengths, useful_threads(lengths, threads));
+  float* x = floats(b.x, 0, 0);
+  for (size_t i = 0; i < states.size(); ++i) {
+    const float* from = states[i];
+    for (int32_t t = 0; t < lengths[i]; ++t, from += hidden, x += b.x.stride)
+      std::copy_n(from, hidden, x);
+  }
+  kernels_.convert(floats(b.x, 0, 0), b.x.stride, b.tokens, hidden, b.x_operand);
+}
+
 void Blocks::means(const float* states, std::span<const int32_t> row_offsets, int64_t batch_tokens,
                    SpareBuffers& spare, float* out) const {
   std::vector<int32_t> lengths(row_offsets.size() - 1);
@@ -140,20 +153,15 @@ void Blocks::mean_of_batch(const float* states, std::span<const int32_t> row_off
                            float* out) const {
   const int64_t hidden = config_.hidden;
   std::vector<int32_t> lengths;
+  std::vector<const float*> first;
   for (const int64_t row : rows) {
     const int32_t* offset = row_offsets.data() + row;
     lengths.push_back(offset[1] - offset[0]);
+    first.push_back(states + offset[0] * hidden);
   }
   const SpareBuffers::Lease lease(spare);
   PassBuffers& b = *lease;
-  b.prepare(config_, numbers_of(precision_), lengths, useful_threads(lengths, threads));
-  float* x = floats(b.x, 0, 0);
-  for (size_t i = 0; i < rows.size(); ++i) {
-    const float* from = states + row_offsets[static_cast<size_t>(rows[i])] * hidden;
-    for (int32_t t = 0; t < lengths[i]; ++t, from += hidden, x += b.x.stride)
-      std::copy_n(from, hidden, x);
-  }
-  kernels_.convert(floats(b.x, 0, 0), b.x.stride, b.tokens, hidden, b.x_operand);
+  begin(first, lengths, threads, b);
   run(0, count(), lengths, b);
   const float* state = floats(b.x, 0, 0);
   for (size_t i = 0; i < rows.size(); ++i, state += lengths[i - 1] * b.x.stride)

@@ -70,6 +70,10 @@ class Blocks {
   // How many threads have a part in every step of a pass over such sequences.
   int64_t useful_threads(std::span<const int32_t> lengths, int64_t threads) const;
 
+  // Makes `b` ready for a pass that begins with these states: those of sequence i are lengths[i]
+  // rows of H from states[i] on.
+  void begin(std::span<const float* const> states, std::span<const int32_t> lengths,
+             int64_t threads, PassBuffers& b) const;
   // Blocks [first, end) over b.x, with as many threads as `b` was prepared for.
   void run(int64_t first, int64_t end, std::span<const int32_t> lengths, PassBuffers& b) const;
   // x = norm(x) per row, a member's part.

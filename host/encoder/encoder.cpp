@@ -6,10 +6,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "base/digest.h"
 #include "base/error.h"
 #include "base/strings.h"
+#include "encoder/identity.h"
 #include "encoder/parallel.h"
 #include "text/batching.h"
 
@@ -17,29 +19,6 @@ namespace moecollab::encoder {
 namespace {
 
 constexpr size_t kSettledTogether = 4096;  // texts: what a killed run encodes again at most
-
-std::string fingerprint_of(const EncoderFolder& folder, const text::Tokenizer& tokenizer) {
-  const BertConfig& c = folder.config;
-  // The values that change results, not config.json's bytes, which exporters reorder freely.
-  const std::string config =
-      fmt::format("{} {} {} {} {} {} {} {:.17g} {}", c.layers, c.hidden, c.heads, c.intermediate,
-                  c.vocabulary, c.max_positions, c.token_types, c.ln_eps, c.activation);
-  return sha256_hex(fmt::format("weights {}\nconfig {}\ntokenizer {}\nmax_length {}\n",
-                                folder.checkpoint().sha256(), config, tokenizer.fingerprint(),
-                                folder.max_length));
-}
-
-text::Tokenizer open_tokenizer(const EncoderFolder& folder, text::SpecialTokens special_tokens) {
-  text::Tokenizer tokenizer = text::Tokenizer::from_folder(folder.model, special_tokens);
-  if (tokenizer.size() != folder.config.vocabulary) {
-    throw Error(
-        "E_VOCAB",
-        fmt::format("{}: the vocabulary has {} tokens, config.json says vocab_size {}",
-                    escaped(folder.model.string()), tokenizer.size(), folder.config.vocabulary),
-        "use the vocabulary that belongs to these weights");
-  }
-  return tokenizer;
-}
 
 int64_t divided_up(int64_t n, int64_t by) { return (n + by - 1) / by; }
 
@@ -94,15 +73,17 @@ void Encoder::load() {
   if (!model_) model_ = std::make_unique<Bert>(folder_, compute_.precision, spare_);
 }
 
-Encoder::Tokens Encoder::tokenise(std::span<const std::string_view> texts) {
-  Tokens tokens;
-  tokens.ids.resize(texts.size());
+void Encoder::tokenise(std::span<const std::string_view> texts, bool all, Beginnings& passes) {
+  passes.ids.resize(texts.size());
   for_each_text(texts, [&](size_t i) {
-    tokens.ids[i] = tokenizer_.encode(texts[i], folder_.max_length).ids;
+    if (passes.states[i] != nullptr && !all) return;
+    passes.ids[i] = tokenizer_.encode(texts[i], folder_.max_length).ids;
   });
-  for (const auto& ids : tokens.ids) tokens.lengths.push_back(static_cast<int32_t>(ids.size()));
-  for (const int32_t length : tokens.lengths) counters_.tokens += length;
-  return tokens;
+  for (size_t i = 0; i < texts.size(); ++i) {
+    if (passes.states[i] != nullptr) continue;
+    passes.lengths[i] = static_cast<int32_t>(passes.ids[i].size());
+    counters_.tokens += passes.lengths[i];
+  }
 }
 
 TextLengths Encoder::lengths(std::span<const std::string_view> texts) const {
@@ -129,31 +110,47 @@ void Encoder::means(const Blocks& blocks, const float* states, std::span<const i
   blocks.means(states, row_offsets, batch_tokens_, *spare_, out);
 }
 
-int64_t Encoder::flops(int64_t length) const {
+int64_t Encoder::flops(int64_t length, int64_t blocks) const {
   const int64_t h = folder_.config.hidden;
-  return folder_.config.layers *
+  return blocks *
          (2 * (4 * h * h + 2 * h * folder_.config.intermediate) * length + 4 * h * length * length);
 }
 
 // Equal shares for all threads, so that none waits long for the last, if each gets a tile at least.
-std::vector<Encoder::Batch> Encoder::plan(std::span<const int32_t> lengths,
+std::vector<Encoder::Batch> Encoder::plan(const Beginnings& passes,
                                           std::span<const int64_t> rows) const {
   std::vector<Batch> batches;
-  for (std::vector<int64_t>& texts : text::plan_even_batches(
-           lengths, {.shares = at::get_num_threads(), .least = kTile, .most = batch_tokens_})) {
-    Batch& batch = batches.emplace_back(Batch{std::move(texts), {}});
-    for (const int64_t i : batch.texts) batch.rows.push_back(rows[static_cast<size_t>(i)]);
+  for (const bool resumed : {false, true}) {
+    std::vector<int64_t> chosen;
+    std::vector<int32_t> lengths;
+    for (size_t i = 0; i < rows.size(); ++i) {
+      if ((passes.states[i] != nullptr) != resumed) continue;
+      chosen.push_back(static_cast<int64_t>(i));
+      lengths.push_back(passes.lengths[i]);
+    }
+    for (const std::vector<int64_t>& texts : text::plan_even_batches(
+             lengths, {.shares = at::get_num_threads(), .least = kTile, .most = batch_tokens_})) {
+      Batch& batch = batches.emplace_back(Batch{{}, {}, resumed});
+      for (const int64_t i : texts) {
+        batch.texts.push_back(chosen[static_cast<size_t>(i)]);
+        batch.rows.push_back(rows[static_cast<size_t>(batch.texts.back())]);
+      }
+    }
   }
   return batches;
 }
 
 std::vector<int64_t> Encoder::fill_from_cache(std::span<const std::string_view> texts,
-                                              const FeatureRequest& request, Features& out) {
+                                              const FeatureRequest& request,
+                                              const Beginnings& passes, Features& out) {
   std::vector<int64_t> missing;
   for (int64_t row = 0; row < static_cast<int64_t>(texts.size()); ++row) {
-    const Digest digest = cache_ ? sha256(texts[static_cast<size_t>(row)]) : Digest{};
+    const auto i = static_cast<size_t>(row);
+    // A pass that is to stop again would have to begin with the tokens later.
+    const bool looked_up = cache_ && !(request.stop_at && passes.states[i] != nullptr);
+    const Digest digest = looked_up ? sha256(texts[i]) : Digest{};
     const bool hit =
-        cache_ &&
+        looked_up &&
         std::all_of(request.pooled.begin(), request.pooled.end(), [&](const PooledKey& key) {
           const float* cached = cache_->find(fingerprint(), key, folder_.config.hidden, digest);
           if (cached == nullptr) return false;
@@ -168,36 +165,91 @@ std::vector<int64_t> Encoder::fill_from_cache(std::span<const std::string_view> 
 
 Features Encoder::encode(std::span<const std::string_view> texts, const FeatureRequest& request,
                          std::string_view progress_label) {
-  // Not InferenceMode: the gate is trained on these features, and autograd refuses inference
-  // tensors.
-  const at::NoGradGuard no_grad;
   Features out;
   out.texts.assign(texts.begin(), texts.end());
   const auto n = static_cast<int64_t>(texts.size());
   for (int64_t i = 0; i < n; ++i) out.row_ids.push_back(i);
   if (request.empty()) return out;
+  counters_.texts += n;
+  Beginnings passes;
+  passes.states.resize(texts.size());
+  passes.lengths.resize(texts.size());
+  const int64_t forwards = add(request, passes, out, progress_label);
+  counters_.forwards += forwards;
+  counters_.cache_hits += n - forwards;
+  return out;
+}
 
+Features Encoder::deepen(const Features& from, std::span<const int64_t> rows,
+                         const FeatureRequest& request, std::string_view progress_label) {
+  Features out = from.part(request).select(rows);
+  FeatureRequest rest = request;
+  std::erase_if(rest.pooled, [&](const PooledKey& key) { return out.pooled.contains(key); });
+  std::erase_if(rest.hidden, [&](int layer) { return out.hidden.contains(layer); });
+  rest.tokens = request.tokens && !out.token_ids.defined();
+  if (rest.empty()) return out;
+  // Such a text's first features were cached, so that it counted as a hit.
+  const int64_t forwards = add(rest, stopped_passes(from, rows, rest), out, progress_label);
+  counters_.forwards += forwards;
+  counters_.cache_hits -= forwards;
+  return out;
+}
+
+Encoder::Beginnings Encoder::stopped_passes(const Features& from, std::span<const int64_t> rows,
+                                            const FeatureRequest& request) {
+  Beginnings passes;
+  passes.states.resize(rows.size());
+  passes.lengths.resize(rows.size());
+  if (!from.stopped) return passes;
+  passes.layer = from.stopped->layer;
+  const bool lower = std::ranges::any_of(request.hidden, [&](int l) { return l < passes.layer; }) ||
+                     std::ranges::any_of(request.pooled, [&](const PooledKey& key) {
+                       return key.layer < passes.layer;
+                     });
+  if (lower) return passes;
+  const float* states = from.stopped->states.const_data_ptr<float>();
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const int32_t* offset = from.stopped->row_offsets.data() + rows[i];
+    passes.lengths[i] = offset[1] - offset[0];
+    if (passes.lengths[i] > 0) passes.states[i] = states + offset[0] * from.stopped->states.size(1);
+  }
+  return passes;
+}
+
+int64_t Encoder::add(const FeatureRequest& request, const Beginnings& passes, Features& out,
+                     std::string_view progress_label) {
+  // Not InferenceMode: the gate is trained on these features, and autograd refuses inference
+  // tensors.
+  const at::NoGradGuard no_grad;
   for (const PooledKey& key : request.pooled)
-    out.pooled[key] = at::empty({n, folder_.config.hidden}, at::kFloat);
-  std::vector<int64_t> missing = fill_from_cache(texts, request, out);
+    out.pooled[key] = at::empty({out.rows(), folder_.config.hidden}, at::kFloat);
+  std::vector<int64_t> missing = fill_from_cache(out.texts, request, passes, out);
   FeatureRequest pass = request;
   if (request.tokens || !request.hidden.empty()) {
     // The cache holds no states. If it holds all else, no block above theirs is run.
     if (missing.empty()) pass.pooled.clear();
-    missing = out.row_ids;
+    missing.resize(out.texts.size());
+    std::iota(missing.begin(), missing.end(), 0);
   }
-  counters_.texts += n;
-  counters_.forwards += static_cast<int64_t>(missing.size());
-  counters_.cache_hits += n - static_cast<int64_t>(missing.size());
-  if (missing.empty()) return out;
-
-  std::vector<std::string_view> missing_texts;
-  for (const int64_t row : missing) missing_texts.push_back(texts[static_cast<size_t>(row)]);
-  run_model(missing, pass, tokenise(missing_texts), out, progress_label);
-  return out;
+  std::vector<std::string_view> texts;
+  Beginnings begun;
+  begun.layer = passes.layer;
+  for (const int64_t row : missing) {
+    const auto i = static_cast<size_t>(row);
+    texts.push_back(out.texts[i]);
+    begun.states.push_back(passes.states[i]);
+    begun.lengths.push_back(passes.lengths[i]);
+  }
+  tokenise(texts, request.tokens, begun);
+  if (request.stop_at) allocate_stopped(*request.stop_at, begun, missing, out);
+  if (!missing.empty()) run_model(missing, pass, begun, out, progress_label);
+  const auto forwards = std::ranges::count(begun.states, nullptr);
+  counters_.blocks += forwards * pass.depth() +
+                      (std::ssize(missing) - forwards) * std::max(0, pass.depth() - begun.layer);
+  return forwards;
 }
 
-void Encoder::settle(std::span<const Batch> batches, Features& out) {
+void Encoder::settle(std::span<const Batch> batches, const FeatureRequest& request, Features& out) {
   std::vector<int64_t> rows;
   for (const Batch& batch : batches) {
     if (batch.done) rows.insert(rows.end(), batch.rows.begin(), batch.rows.end());
@@ -206,16 +258,17 @@ void Encoder::settle(std::span<const Batch> batches, Features& out) {
   std::vector<std::string_view> texts;
   for (const int64_t row : rows) texts.push_back(out.texts[static_cast<size_t>(row)]);
   const at::Tensor index = index_tensor(rows);
-  for (auto& [key, pooled] : out.pooled) {
+  for (const PooledKey& key : request.pooled) {
+    at::Tensor& pooled = out.pooled.at(key);
     pooled.index_copy_(0, index,
                        cache_->settle(fingerprint(), key, texts, pooled.index_select(0, index)));
   }
 }
 
-void Encoder::allocate_ragged(const FeatureRequest& request, const Tokens& tokens,
+void Encoder::allocate_ragged(const FeatureRequest& request, const Beginnings& passes,
                               Features& out) const {
   out.row_offsets.assign(1, 0);
-  for (const int32_t length : tokens.lengths)
+  for (const int32_t length : passes.lengths)
     out.row_offsets.push_back(out.row_offsets.back() + length);
   const at::ScalarType type = request.bf16_states ? at::kBFloat16 : at::kFloat;
   for (const int layer : request.hidden)
@@ -223,28 +276,48 @@ void Encoder::allocate_ragged(const FeatureRequest& request, const Tokens& token
   if (!request.tokens) return;
   out.token_ids = at::empty({out.row_offsets.back()}, at::kInt);
   int32_t* destination = out.token_ids.mutable_data_ptr<int32_t>();
-  for (const auto& ids : tokens.ids) destination = std::copy(ids.begin(), ids.end(), destination);
+  for (const auto& ids : passes.ids) destination = std::copy(ids.begin(), ids.end(), destination);
+}
+
+void Encoder::allocate_stopped(int layer, const Beginnings& passes, std::span<const int64_t> rows,
+                               Features& out) const {
+  StoppedPasses stopped{layer, std::vector<int32_t>(out.texts.size() + 1), {}};
+  for (size_t i = 0; i < rows.size(); ++i)
+    stopped.row_offsets[static_cast<size_t>(rows[i]) + 1] = passes.lengths[i];
+  std::partial_sum(stopped.row_offsets.begin(), stopped.row_offsets.end(),
+                   stopped.row_offsets.begin());
+  stopped.states = at::empty({stopped.row_offsets.back(), folder_.config.hidden}, at::kFloat);
+  out.stopped = std::move(stopped);
 }
 
 void Encoder::run_batch(const Batch& batch, const FeatureRequest& request,
-                        const std::set<int>& layers, const Tokens& tokens, int64_t threads,
+                        const std::set<int>& layers, const Beginnings& passes, int64_t threads,
                         Features& out) const {
   std::vector<int32_t> ids, lengths;
-  for (const int64_t i : batch.texts) {
-    const auto& own = tokens.ids[static_cast<size_t>(i)];
-    ids.insert(ids.end(), own.begin(), own.end());
-    lengths.push_back(static_cast<int32_t>(own.size()));
+  std::vector<const float*> states_of;
+  for (const int64_t text : batch.texts) {
+    const auto i = static_cast<size_t>(text);
+    if (batch.resumed) {
+      states_of.push_back(passes.states[i]);
+    } else {
+      ids.insert(ids.end(), passes.ids[i].begin(), passes.ids[i].end());
+    }
+    lengths.push_back(passes.lengths[i]);
   }
-  model_->forward(
-      ids, lengths, layers,
-      [&](int layer, const States& states) {
-        for (const PooledKey& key : request.pooled) {
-          if (key.layer == layer)
-            pool(states, lengths, key.pooling, batch.rows, out.pooled.at(key));
-        }
-        if (request.hidden.contains(layer)) keep(states, lengths, batch.texts, out, layer);
-      },
-      threads);
+  const Bert::Sink sink = [&](int layer, const States& states) {
+    for (const PooledKey& key : request.pooled) {
+      if (key.layer == layer) pool(states, lengths, key.pooling, batch.rows, out.pooled.at(key));
+    }
+    if (request.hidden.contains(layer))
+      keep(states, lengths, batch.rows, out.row_offsets, out.hidden.at(layer));
+    if (request.stop_at == layer)
+      keep(states, lengths, batch.rows, out.stopped->row_offsets, out.stopped->states);
+  };
+  if (batch.resumed) {
+    model_->resume(passes.layer, states_of, lengths, layers, sink, threads);
+  } else {
+    model_->forward(ids, lengths, layers, sink, threads);
+  }
 }
 
 // Mean over the tokens of each sequence, or its first token, to the rows of `out` [n, H].
@@ -269,32 +342,31 @@ void Encoder::require_finite(std::span<const float> features, int32_t tokens) co
                                                      : "use --precision fp32");
 }
 
-// The states themselves, to where the texts' tokens are.
 void Encoder::keep(const States& states, std::span<const int32_t> lengths,
-                   std::span<const int64_t> texts, Features& out, int layer) const {
+                   std::span<const int64_t> rows, std::span<const int32_t> row_offsets,
+                   const at::Tensor& out) const {
   const int64_t hidden = folder_.config.hidden;
-  const at::Tensor& kept = out.hidden.at(layer);
   const float* token = states.values;
   for (size_t i = 0; i < lengths.size(); ++i) {
-    int64_t to = out.row_offsets[static_cast<size_t>(texts[i])] * hidden;
+    int64_t to = row_offsets[static_cast<size_t>(rows[i])] * hidden;
     for (int32_t t = 0; t < lengths[i]; ++t, token += states.stride, to += hidden) {
       require_finite({token, static_cast<size_t>(hidden)}, lengths[i]);
-      if (kept.scalar_type() == at::kBFloat16) {
-        std::copy_n(token, hidden, kept.mutable_data_ptr<at::BFloat16>() + to);
+      if (out.scalar_type() == at::kBFloat16) {
+        std::copy_n(token, hidden, out.mutable_data_ptr<at::BFloat16>() + to);
       } else {
-        std::copy_n(token, hidden, kept.mutable_data_ptr<float>() + to);
+        std::copy_n(token, hidden, out.mutable_data_ptr<float>() + to);
       }
     }
   }
 }
 
 void Encoder::run_model(std::span<const int64_t> rows, const FeatureRequest& request,
-                        const Tokens& tokens, Features& out, std::string_view progress_label) {
+                        const Beginnings& passes, Features& out, std::string_view progress_label) {
   load();
   std::set<int> layers = request.hidden;
+  if (request.stop_at) layers.insert(*request.stop_at);
   for (const PooledKey& key : request.pooled) layers.insert(key.layer);
-  if (!layers.empty()) counters_.blocks += *layers.rbegin() * std::ssize(rows);
-  if (request.tokens || !request.hidden.empty()) allocate_ragged(request, tokens, out);
+  if (request.tokens || !request.hidden.empty()) allocate_ragged(request, passes, out);
 
   std::optional<Progress> progress;
   if (!progress_label.empty())
@@ -302,17 +374,17 @@ void Encoder::run_model(std::span<const int64_t> rows, const FeatureRequest& req
         context_.progress(std::string(progress_label), "text", static_cast<int64_t>(rows.size()));
   const auto stopped = [&] { return progress && context_.stop.requested(); };
   std::mutex reporting;
-  std::vector<Batch> batches = plan(tokens.lengths, rows);
+  std::vector<Batch> batches = plan(passes, rows);
   for (const std::span<Batch> group : settled_together(batches)) {
     for_each_batch(std::ssize(group), [&](int64_t i, int64_t threads) {
       Batch& batch = group[static_cast<size_t>(i)];
       if (stopped()) return;
-      run_batch(batch, request, layers, tokens, threads, out);
+      run_batch(batch, request, layers, passes, threads, out);
       batch.done = true;
       const std::lock_guard lock(reporting);
       if (progress) progress->advance(static_cast<int64_t>(batch.texts.size()));
     });
-    if (!request.pooled.empty()) settle(group, out);
+    if (!request.pooled.empty()) settle(group, request, out);
     if (stopped()) {
       throw Error("E_INTERRUPTED", "encoding was interrupted",
                   cache_ ? "the same command continues: what was encoded is in the cache" : "");

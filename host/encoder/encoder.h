@@ -35,8 +35,8 @@ std::string fingerprint(const EncoderSettings& settings);
 struct EncoderCounters {
   int64_t texts = 0;       // asked for
   int64_t forwards = 0;    // texts that went through the model
-  int64_t blocks = 0;      // that these went through, together
   int64_t cache_hits = 0;  // texts answered from the cache
+  int64_t blocks = 0;      // of the model that were run, summed over the texts
   int64_t tokens = 0;      // real tokens of the texts that were tokenised
 };
 
@@ -71,6 +71,12 @@ class Encoder {
   Features encode(std::span<const std::string_view> texts, const FeatureRequest& request,
                   std::string_view progress_label = {});
 
+  // The features of some rows of `from`, as encode() gives them for those texts: what `from` holds
+  // is taken from it, and for the rest a pass continues where it stopped, if it did and nothing of
+  // the rest is lower, or else begins with the tokens.
+  Features deepen(const Features& from, std::span<const int64_t> rows,
+                  const FeatureRequest& request, std::string_view progress_label = {});
+
   // The weight of Hugging Face's BertModel of that name, without "bert.": float32 on the CPU, read
   // at the first call; nullptr if there is none. Valid as long as the encoder. Thread-safe.
   const at::Tensor* weight(const std::string& name) const;
@@ -84,39 +90,59 @@ class Encoder {
 
   // Tokenises them again, so that the answer is the same whatever is cached.
   TextLengths lengths(std::span<const std::string_view> texts) const;
-  // Operations of one pass over a text of that many tokens, all blocks (2 per multiply-add).
-  int64_t flops(int64_t length) const;
+  // Operations of one pass over a text of that many tokens (2 per multiply-add): all blocks, or the
+  // first ones.
+  int64_t flops(int64_t length) const { return flops(length, folder_.config.layers); }
+  int64_t flops(int64_t length, int64_t blocks) const;
 
  private:
-  struct Tokens {
+  // What passes over some texts begin with.
+  struct Beginnings {
     std::vector<std::vector<int32_t>> ids;
     std::vector<int32_t> lengths;
+    std::vector<const float*> states;  // of `layer`; nullptr: the pass begins with the tokens
+    int layer = 0;
   };
-  Tokens tokenise(std::span<const std::string_view> texts);
-  // Rows of `texts` that some pooled feature of the request is not cached for; of the others these
-  // are filled.
+  // Where the passes over `rows` stopped, for who asks for `request` next.
+  static Beginnings stopped_passes(const Features& from, std::span<const int64_t> rows,
+                                   const FeatureRequest& request);
+  // Adds the ids of texts whose passes begin with them, and of all if `all`.
+  void tokenise(std::span<const std::string_view> texts, bool all, Beginnings& passes);
+  // Adds the request to `out`, whose texts begin as `passes` says; how many went through the model
+  // from their tokens.
+  int64_t add(const FeatureRequest& request, const Beginnings& passes, Features& out,
+              std::string_view progress_label);
+  // Rows of `texts` that some pooled feature of the request is not cached for; the others are
+  // filled.
   std::vector<int64_t> fill_from_cache(std::span<const std::string_view> texts,
-                                       const FeatureRequest& request, Features& out);
+                                       const FeatureRequest& request, const Beginnings& passes,
+                                       Features& out);
   // Texts of one forward pass: their index among those tokenised, and their row of the features.
   struct Batch {
     std::vector<int64_t> texts, rows;
+    bool resumed = false;  // all of them, or none
     bool done = false;
   };
-  std::vector<Batch> plan(std::span<const int32_t> lengths, std::span<const int64_t> rows) const;
-  void run_model(std::span<const int64_t> rows, const FeatureRequest& request, const Tokens& tokens,
-                 Features& out, std::string_view progress_label);
+  std::vector<Batch> plan(const Beginnings& passes, std::span<const int64_t> rows) const;
+  void run_model(std::span<const int64_t> rows, const FeatureRequest& request,
+                 const Beginnings& passes, Features& out, std::string_view progress_label);
   // Room for the token ids and token states of all texts.
-  void allocate_ragged(const FeatureRequest& request, const Tokens& tokens, Features& out) const;
+  void allocate_ragged(const FeatureRequest& request, const Beginnings& passes,
+                       Features& out) const;
+  // Room for the states of the texts that are run, which are `rows`.
+  void allocate_stopped(int layer, const Beginnings& passes, std::span<const int64_t> rows,
+                        Features& out) const;
   void run_batch(const Batch& batch, const FeatureRequest& request, const std::set<int>& layers,
-                 const Tokens& tokens, int64_t threads, Features& out) const;
+                 const Beginnings& passes, int64_t threads, Features& out) const;
   void pool(const States& states, std::span<const int32_t> lengths, Pooling pooling,
             std::span<const int64_t> rows, const at::Tensor& out) const;
-  void keep(const States& states, std::span<const int32_t> lengths, std::span<const int64_t> texts,
-            Features& out, int layer) const;
+  // The states themselves, to where their tokens are in `out` [T, H].
+  void keep(const States& states, std::span<const int32_t> lengths, std::span<const int64_t> rows,
+            std::span<const int32_t> row_offsets, const at::Tensor& out) const;
   // Throws E_ENCODER.
   void require_finite(std::span<const float> features, int32_t tokens) const;
   // What the rows of the batches that are done hold becomes what the cache holds for their texts.
-  void settle(std::span<const Batch> batches, Features& out);
+  void settle(std::span<const Batch> batches, const FeatureRequest& request, Features& out);
 
   EncoderSettings settings_;
   Compute compute_;

@@ -1,6 +1,6 @@
 #include "encoder/features.h"
 
-#include <numeric>
+#include <algorithm>
 
 namespace moecollab::encoder {
 
@@ -10,6 +10,43 @@ void FeatureRequest::merge(const FeatureRequest& other) {
   pooled.insert(other.pooled.begin(), other.pooled.end());
   hidden.insert(other.hidden.begin(), other.hidden.end());
   tokens = tokens || other.tokens;
+  if (other.stop_at) stop_at = other.stop_at;
+}
+
+int FeatureRequest::depth() const {
+  int deepest = hidden.empty() ? 0 : *hidden.rbegin();
+  for (const PooledKey& key : pooled) deepest = std::max(deepest, key.layer);
+  return std::max(deepest, stop_at.value_or(0));
+}
+
+FeatureRequest FeatureRequest::up_to(int layer) const {
+  FeatureRequest part = *this;
+  std::erase_if(part.pooled, [&](const PooledKey& key) { return key.layer > layer; });
+  std::erase_if(part.hidden, [&](int l) { return l > layer; });
+  if (stop_at > layer) part.stop_at.reset();
+  return part;
+}
+
+bool Features::holds(const FeatureRequest& request) const {
+  const auto has = [](const auto& held) {
+    return [&](const auto& key) { return held.contains(key); };
+  };
+  return std::ranges::all_of(request.pooled, has(pooled)) &&
+         std::ranges::all_of(request.hidden, has(hidden)) &&
+         (!request.tokens || token_ids.defined());
+}
+
+Features Features::part(const FeatureRequest& request) const {
+  Features out;
+  out.texts = texts;
+  out.row_ids = row_ids;
+  for (const auto& [key, tensor] : pooled)
+    if (request.pooled.contains(key)) out.pooled[key] = tensor;
+  for (const auto& [layer, tensor] : hidden)
+    if (request.hidden.contains(layer)) out.hidden[layer] = tensor;
+  if (request.tokens) out.token_ids = token_ids;
+  if (!out.hidden.empty() || out.token_ids.defined()) out.row_offsets = row_offsets;
+  return out;
 }
 
 at::Tensor index_tensor(std::span<const int64_t> indices) {

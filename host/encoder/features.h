@@ -5,6 +5,7 @@
 
 #include <compare>
 #include <map>
+#include <optional>
 #include <set>
 #include <span>
 #include <string>
@@ -28,9 +29,24 @@ struct FeatureRequest {
   std::set<int> hidden;
   bool tokens = false;
   bool bf16_states = false;  // hidden states are kept as bfloat16, in half the memory
+  // Passes stop at this layer, none of the above is deeper, and their states are kept, so that
+  // Encoder::deepen() continues from them.
+  std::optional<int> stop_at = std::nullopt;
 
-  bool empty() const { return pooled.empty() && hidden.empty() && !tokens; }
+  bool empty() const { return pooled.empty() && hidden.empty() && !tokens && !stop_at; }
+  // The deepest layer in it; 0 if there is none.
+  int depth() const;
+  // What lies no deeper than that layer.
+  FeatureRequest up_to(int layer) const;
+  // The other's `stop_at` counts if it has one.
   void merge(const FeatureRequest& other);
+};
+
+// Where passes stopped: the states of one layer.
+struct StoppedPasses {
+  int layer = 0;
+  std::vector<int32_t> row_offsets;  // [n + 1]; a row whose features were cached has no tokens
+  at::Tensor states;                 // [T, H] float32
 };
 
 // Features of n texts, in the order of the texts. Tensors are on the CPU, contiguous.
@@ -41,7 +57,8 @@ struct Features {
   std::vector<int32_t>
       row_offsets;       // [n + 1] into the T tokens; empty if neither of the next was asked for
   at::Tensor token_ids;  // [T] int32, if asked for
-  std::map<int, at::Tensor> hidden;  // each [T, H] float32, or bfloat16 if asked for
+  std::map<int, at::Tensor> hidden;      // each [T, H] float32, or bfloat16 if asked for
+  std::optional<StoppedPasses> stopped;  // if asked for
 
   int64_t rows() const { return static_cast<int64_t>(texts.size()); }
   // Tokens of a row; 0 if neither tokens nor hidden states were asked for.
@@ -49,6 +66,10 @@ struct Features {
     const auto i = static_cast<size_t>(row);
     return row_offsets.empty() ? 0 : row_offsets[i + 1] - row_offsets[i];
   }
+  // Whether all of the request is here, but for `stop_at`.
+  bool holds(const FeatureRequest& request) const;
+  // What of the request is here; without where passes stopped, as the two below.
+  Features part(const FeatureRequest& request) const;
   // The given rows, in the given order; tensors are copies, and hidden states float32.
   Features select(std::span<const int64_t> rows) const;
   // Rows [first, first + count); pooled and hidden are views, but for states in bfloat16, of which

@@ -5,6 +5,18 @@
 namespace moecollab::evaluation {
 namespace {
 
+// Null if the gate reads the last layer, so that no text can stop before it.
+Json cascade_json(const CascadeFigures& cascade, double texts, double flops, double single) {
+  if (cascade.gate_layer == cascade.encoder_layers) return nullptr;
+  return {{"gate_layer", cascade.gate_layer},
+          {"deepest_layer", cascade.deepest_layer},
+          {"stopped", static_cast<double>(cascade.stopped) / texts},
+          {"layers_per_text", static_cast<double>(cascade.layers) / texts},
+          {"flops_per_text", flops},
+          {"flops_without_per_text", single},
+          {"saved", 1 - flops / single}};
+}
+
 // Real tokens through the encoder, and through each expert that the gate sent the texts to (whether
 // it ran or its answer was cached), beside one encoder for each expert and the gate.
 Json compute_json(const Figures& figures) {
@@ -13,7 +25,10 @@ Json compute_json(const Figures& figures) {
   for (const DomainFigures& domain : figures.domains) texts += domain.truth.size();
   const auto n = static_cast<double>(texts);
   const double passes = static_cast<double>(cost.forwards + cost.cache_hits) / n;
-  const double ours = (cost.encoder_flops * passes + cost.expert_flops) / n + cost.gate_flops;
+  const auto with = [&](double encoder_flops) {
+    return (encoder_flops * passes + cost.expert_flops) / n + cost.gate_flops;
+  };
+  const double ours = with(cost.cascade.flops), single = with(cost.cascade.flops_without);
   const double separate =
       (cost.encoder_flops * (cost.encoder_experts + 1) + cost.all_experts_flops) / n +
       cost.gate_flops;
@@ -22,6 +37,7 @@ Json compute_json(const Figures& figures) {
           {"flops_per_text", ours},
           {"flops_b0_per_text", separate},
           {"saved", 1 - ours / separate},
+          {"cascade", cascade_json(cost.cascade, n, ours, single)},
           {"tokens", cost.tokens},
           {"seconds", cost.seconds},
           {"texts_per_second", n / cost.seconds},
@@ -42,6 +58,24 @@ Content compute(const Json& report) {
                 {{"Seconds"}, {decimal(value("seconds"), 2)}},
                 {{"Texts per second"}, {decimal(value("texts_per_second"), 1)}},
                 {{"Peak memory"}, {bytes(value("peak_rss_bytes"))}}}};
+}
+
+// Only for a gate that reads an early layer.
+Content cascade(const Json& report) {
+  const Json& cost = object_at(report, {"compute", "cascade"});
+  if (cost.empty()) return Table{};
+  const auto value = [&](std::string_view key) { return number_at(cost, {key}); };
+  const std::string accuracy = score(number_at(report, {"overall", "accuracy"}));
+  const auto row = [&](const std::string& title, const std::string& stopped,
+                       const std::string& layers, std::string_view flops) {
+    return Row{{title}, {stopped}, {layers}, {scaled(value(flops), "FLOP")}, {accuracy}};
+  };
+  return Table{
+      {{""}, {"Stopped", true}, {"Layers per text", true}, {"Per text", true}, {"Accuracy", true}},
+      {row("Cascade from layer " + count(value("gate_layer")), percent(value("stopped")),
+           decimal(value("layers_per_text"), 2), "flops_per_text"),
+       row("Every text as deep as any expert reads", kNoValue, decimal(value("deepest_layer"), 2),
+           "flops_without_per_text")}};
 }
 
 Row change_row(const std::string& title, const Json& change) {
@@ -91,6 +125,11 @@ Content precision_verdict(const Json& report) {
 
 constexpr Part kComputeParts[] = {
     {"Compute", "", &compute, {.markdown = 100, .html = 110, .beside = true}},
+    {"Cascade",
+     "The gate reads an early layer; a text continues to the layers that its experts read. The "
+     "answers are those of a full pass.",
+     &cascade,
+     {.markdown = 102, .html = 112}},
     {"", "", &precision_verdict, {.markdown = 104, .html = 114}},
     {"Precision",
      "Accuracy in both precisions on the same texts. Fixed and broke: answers that only one of "

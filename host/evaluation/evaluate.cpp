@@ -3,6 +3,7 @@
 #include <ATen/Parallel.h>
 #include <torch/headeronly/version.h>
 
+#include <algorithm>
 #include <set>
 
 #include "base/digest.h"
@@ -31,19 +32,27 @@ GateFigures gate_figures(const pipeline::Collaboration& collaboration,
   return figures;
 }
 
-// Adds what a domain's texts cost. An expert counts if the gate sent it a text, whether it ran
-// or its answer was cached.
+// Adds what a domain's texts cost. An expert, and a layer for its sake, counts if the gate sent it
+// a text, whether it ran or its answer was cached; what only other systems read does not.
 void add_operations(pipeline::Collaboration& collaboration, const DomainFigures& domain,
                     const std::vector<int32_t>& lengths, ComputeFigures& sums) {
   const encoder::Encoder& encoder = *collaboration.pool().encoder();
+  CascadeFigures& cascade = sums.cascade;
   const double* share = domain.gate.data();
   for (const int32_t length : lengths) {
-    sums.encoder_flops += static_cast<double>(encoder.flops(length));
+    int depth = cascade.gate_layer;
     for (const pipeline::InstalledExpert* expert : collaboration.experts()) {
       const double flops = expert->expert->flops().of(length);
       sums.all_experts_flops += flops;
-      if (*share++ > 0) sums.expert_flops += flops;
+      if (*share++ == 0) continue;
+      sums.expert_flops += flops;
+      depth = std::max(depth, expert->expert->request().depth());
     }
+    sums.encoder_flops += static_cast<double>(encoder.flops(length));
+    cascade.flops += static_cast<double>(encoder.flops(length, depth));
+    cascade.flops_without += static_cast<double>(encoder.flops(length, cascade.deepest_layer));
+    cascade.layers += depth;
+    if (depth == cascade.gate_layer) ++cascade.stopped;
     sums.tokens += length;
   }
 }
@@ -58,6 +67,15 @@ void add_counters(pipeline::Collaboration& collaboration, ComputeFigures& sums) 
     if (!expert->expert->request().empty()) ++sums.encoder_experts;
   }
   sums.peak_rss_bytes = peak_rss_bytes();
+}
+
+CascadeFigures cascade_layers(pipeline::Collaboration& collaboration) {
+  CascadeFigures figures;
+  figures.gate_layer = figures.deepest_layer = collaboration.gate().layer();
+  for (const pipeline::InstalledExpert* expert : collaboration.experts())
+    figures.deepest_layer = std::max(figures.deepest_layer, expert->expert->request().depth());
+  figures.encoder_layers = static_cast<int>(collaboration.pool().encoder()->config().layers);
+  return figures;
 }
 
 std::vector<ExpertFigures> expert_figures(pipeline::Pool& pool) {
@@ -111,6 +129,7 @@ Figures evaluate(pipeline::Collaboration& collaboration, const pipeline::GateFil
         run_domain(collaboration, gate, dataset, context.baselines, context.seed));
   }
   figures.compute.seconds = watch.seconds();
+  figures.compute.cascade = cascade_layers(collaboration);
 
   pipeline::Pool& pool = collaboration.pool();
   for (size_t d = 0; d < datasets.size(); ++d) {

@@ -44,10 +44,21 @@ struct GateFigures {
   std::vector<int> space_of_expert;   // [E] indices of label spaces
 };
 
+// How deep the encoder's passes went: each to the deepest layer that the gate or one of the text's
+// own experts reads. Operations and layers are summed over all texts.
+struct CascadeFigures {
+  int gate_layer = 0, deepest_layer = 0;  // that the gate, and that it or any expert reads
+  int encoder_layers = 0;                 // that the encoder has
+  double flops = 0;                       // of these passes
+  double flops_without = 0;               // of passes to the deepest layer
+  int64_t layers = 0;                     // that were run
+  int64_t stopped = 0;                    // texts that went no deeper than the gate
+};
+
 // Costs. Operations (2 per multiply-add) are summed over all texts, except for the gate's.
 struct ComputeFigures {
   int64_t tokens = 0;            // real ones, special tokens included, after truncation
-  double encoder_flops = 0;      // one pass over each text
+  double encoder_flops = 0;      // one pass over each text, all layers
   double expert_flops = 0;       // of the experts that the gate sent each text to
   double all_experts_flops = 0;  // of every expert on every text
   double gate_flops = 0;         // of one text
@@ -56,6 +67,7 @@ struct ComputeFigures {
   int64_t cache_hits = 0;        // texts whose features were cached
   double seconds = 0;            // of the whole run
   int64_t peak_rss_bytes = 0;    // of the process
+  CascadeFigures cascade = {};
 };
 
 // An expert that registry.toml names or that lies in the registry, ready or not.

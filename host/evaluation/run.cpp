@@ -57,10 +57,10 @@ size_t best_expert(const pipeline::Collaboration& collaboration, const pipeline:
 
 // One model's answers on all rows: those that are known, and the others asked for now, uncounted.
 std::vector<int> alone(pipeline::Pool& pool, pipeline::InstalledExpert& expert,
-                       const encoder::Features& features, pipeline::Outputs& known) {
+                       const pipeline::EncodedTexts& texts, pipeline::Outputs& known) {
   const int64_t calls = expert.calls;
   const std::vector<int64_t> left = known.to_run;
-  pipeline::complete(pool, expert, features, left, known);
+  pipeline::complete(pool, expert, texts, left, known);
   expert.calls = calls;
   return to_ints(fusion::label_columns(expert.labels).index_select(0, known.logits.argmax(1)));
 }
@@ -85,10 +85,17 @@ std::vector<int> uniform_gate(const pipeline::Collaboration& collaboration,
       std::nullopt));
 }
 
-std::vector<int> multi_task_head(const Baselines& baselines, const encoder::Features& features) {
+encoder::FeatureRequest read_by(const gate::Gate& linear) {
+  encoder::FeatureRequest request;
+  request.pooled.insert(linear.features.begin(), linear.features.end());
+  return request;
+}
+
+std::vector<int> multi_task_head(const Baselines& baselines, const pipeline::EncodedTexts& texts) {
   if (!baselines.head) return {};
   const gate::Gate& linear = baselines.head->linear;
-  const at::Tensor best = linear.router_logits(linear.input(features)).argmax(1);
+  const at::Tensor z = linear.input(texts.select(read_by(linear)));
+  const at::Tensor best = linear.router_logits(z).argmax(1);
   return to_ints(encoder::index_tensor(baselines.head_columns).index_select(0, best));
 }
 
@@ -115,19 +122,19 @@ DomainFigures run_domain(pipeline::Collaboration& collaboration, const pipeline:
 
   const std::vector<std::string_view> texts = pipeline::text_views(dataset);
   std::vector<pipeline::Outputs> known = collaboration.recall_outputs(texts);
-  encoder::FeatureRequest request = collaboration.request(known);
-  if (baselines.head) {
-    const auto& keys = baselines.head->linear.features;
-    request.pooled.insert(keys.begin(), keys.end());
-  }
+  // What the systems beside it read, of every text.
+  std::vector<encoder::FeatureRequest> others;
+  if (!known[best].to_run.empty())
+    others.push_back(collaboration.experts()[best]->expert->request());
+  if (baselines.head) others.push_back(read_by(baselines.head->linear));
   pipeline::Outputs deep;
   if (baselines.deep) {
     deep = pipeline::recall(pool, *baselines.deep, texts);
-    if (!deep.to_run.empty()) request.merge(baselines.deep->expert->request());
+    if (!deep.to_run.empty()) others.push_back(baselines.deep->expert->request());
   }
-  const encoder::Features features =
-      pipeline::features_of(pool, texts, request, "encoding " + dataset.domain);
-  const pipeline::Answers answers = collaboration.answer(features, known);
+  pipeline::RoutedTexts routed =
+      collaboration.route(texts, std::move(known), others, "encoding " + dataset.domain);
+  const pipeline::Answers answers = collaboration.answer(routed);
   run.gate = to_doubles(answers.weights);
   run.answer_aware =
       to_ints(fusion::predict(collaboration.fusion(), answers.fused, labels, run.space));
@@ -137,13 +144,14 @@ DomainFigures run_domain(pipeline::Collaboration& collaboration, const pipeline:
     run.confidence = to_doubles(std::get<0>(answers.fused.max(1)).exp());
   }
   run.best_expert = collaboration.experts()[best]->name;
-  run.expert_answer = alone(pool, *collaboration.experts()[best], features, known[best]);
-  run.baseline =
-      untrained_head(collaboration.gate().input(features), labels.range(run.space), seed);
+  run.expert_answer =
+      alone(pool, *collaboration.experts()[best], routed.encoded, routed.known[best]);
+  run.baseline = untrained_head(collaboration.gate().input(routed.encoded.all()),
+                                labels.range(run.space), seed);
   run.majority = most_frequent(run.truth);
   run.uniform_gate = uniform_gate(collaboration, answers, labels);
-  run.multi_task_head = multi_task_head(baselines, features);
-  if (baselines.deep) run.multi_task_deep = alone(pool, *baselines.deep, features, deep);
+  run.multi_task_head = multi_task_head(baselines, routed.encoded);
+  if (baselines.deep) run.multi_task_deep = alone(pool, *baselines.deep, routed.encoded, deep);
   return run;
 }
 

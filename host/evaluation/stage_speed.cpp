@@ -93,10 +93,10 @@ ExpertSpeed expert_speed(pipeline::Pool& pool, pipeline::InstalledExpert& instal
 }
 
 RoutingSpeed routing_speed(pipeline::Collaboration& collaboration, const SpeedTexts& texts) {
-  std::vector<pipeline::Outputs> known = collaboration.recall_outputs(texts.views());
-  const encoder::Features features =
-      pipeline::features_of(collaboration.pool(), texts.views(), collaboration.request(known));
-  const pipeline::Answers answers = collaboration.answer(features, known);
+  pipeline::RoutedTexts routed =
+      collaboration.route(texts.views(), collaboration.recall_outputs(texts.views()));
+  const pipeline::Answers answers = collaboration.answer(routed);
+  const encoder::Features& features = routed.encoded.all();
   const gate::Gate& gate = collaboration.gate();
   const at::NoGradGuard no_grad;
   RoutingSpeed speed;

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <set>
 
 #include "base/error.h"
 
@@ -16,6 +17,12 @@ namespace {
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 }  // namespace
+
+int Gate::layer() const {
+  int deepest = 0;
+  for (const encoder::PooledKey& key : features) deepest = std::max(deepest, key.layer);
+  return deepest;
+}
 
 std::vector<at::Tensor*> Gate::parameters() {
   if (is_factored()) return {&space_weight, &space_bias};
@@ -67,7 +74,7 @@ at::Tensor Gate::input(const encoder::Features& texts) const {
 
 std::vector<encoder::PooledKey> default_features(int64_t layers) {
   std::vector<encoder::PooledKey> features;
-  for (const int64_t layer : {int64_t{0}, layers / 2, layers})
+  for (const int64_t layer : std::set{int64_t{0}, layers / 2, layers})
     features.push_back({static_cast<int>(layer), encoder::Pooling::kMean});
   return features;
 }

@@ -24,6 +24,8 @@ struct Gate {
   at::Tensor weight, bias;                   // [E, D] ([E, H] with a hidden layer), [E]
 
   int64_t experts() const { return weight.size(0); }
+  // The deepest layer that it reads: no text goes deeper before its experts are chosen.
+  int layer() const;
   bool is_mlp() const { return hidden_weight.defined(); }
   bool is_factored() const { return space_weight.defined(); }
   // What an optimiser changes: W_s and b_s of a gate in two factors, else W_g, b_g, and the hidden
@@ -48,9 +50,9 @@ struct Gate {
 at::Tensor side_by_side(const std::vector<encoder::PooledKey>& keys,
                         const encoder::Features& texts);
 
-// What a gate reads unless options say otherwise: means of the embeddings' output, the middle and
-// the last layer. The paper's gate reads one vector; lower layers tell domains apart by their words
-// and style.
+// What a gate over that many layers reads unless options say otherwise: means of the embeddings'
+// output, the middle and the last of them, each once. The paper's gate reads one vector; lower
+// layers tell domains apart by their words and style.
 std::vector<encoder::PooledKey> default_features(int64_t layers);
 
 // A gate of zeros (uniform) whose statistics are those of z [n, D].

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "base/error.h"
 #include "encoder/parallel.h"
@@ -95,51 +96,103 @@ std::vector<Outputs> Collaboration::recall_outputs(std::span<const std::string_v
   return known;
 }
 
-encoder::FeatureRequest Collaboration::request(const std::vector<Outputs>& known) const {
+encoder::FeatureRequest Collaboration::request(
+    const std::vector<Outputs>& known, std::span<const encoder::FeatureRequest> others) const {
+  const int layer = gate().layer();
+  // If all experts are asked, no text can stop where the gate does.
+  const bool all_asked = top_k_ == 0 || top_k_ == gate().experts();
   encoder::FeatureRequest request;
   request.pooled.insert(gate().features.begin(), gate().features.end());
+  const auto add = [&](const encoder::FeatureRequest& wanted) {
+    if (wanted.depth() > layer && !all_asked) request.stop_at = layer;
+    request.merge(all_asked ? wanted : wanted.up_to(layer));
+  };
   for (size_t e = 0; e < experts().size(); ++e) {
-    if (!known[e].to_run.empty()) request.merge(experts()[e]->expert->request());
+    if (!known[e].to_run.empty()) add(experts()[e]->expert->request());
   }
+  for (const encoder::FeatureRequest& wanted : others) add(wanted);
   return request;
 }
 
 Answers Collaboration::answer(std::span<const std::string_view> texts) {
-  std::vector<Outputs> known = recall_outputs(texts);
-  return answer(features_of(pool_, texts, request(known)), known);
+  RoutedTexts routed = route(texts, recall_outputs(texts));
+  return answer(routed);
 }
 
-Answers Collaboration::answer(const encoder::Features& features, std::vector<Outputs>& known) {
+RoutedTexts Collaboration::route(std::span<const std::string_view> texts,
+                                 std::vector<Outputs> known,
+                                 std::span<const encoder::FeatureRequest> others,
+                                 std::string_view progress_label) {
+  encoder::Features features = features_of(pool_, texts, request(known, others), progress_label);
+  return route(std::move(features), std::move(known), others, progress_label);
+}
+
+RoutedTexts Collaboration::route(encoder::Features features, std::vector<Outputs> known,
+                                 std::span<const encoder::FeatureRequest> others,
+                                 std::string_view progress_label) {
+  const at::NoGradGuard no_grad;
+  RoutedTexts routed;
+  routed.encoded = std::move(features);
+  routed.known = std::move(known);
+  routed.router_logits = gate().router_logits(gate().input(routed.encoded.all()));
+  routed.weights = gate::routing_weights(routed.router_logits, top_k_);
+  if (caps_.defined()) routed.weights = gate::capped(routed.weights, caps_);
+  if (const std::vector<Reader> readers = deeper_readers(routed, others); !readers.empty())
+    routed.encoded.deepen(*pool_.encoder(), readers, progress_label);
+  return routed;
+}
+
+std::vector<Reader> Collaboration::deeper_readers(
+    const RoutedTexts& texts, std::span<const encoder::FeatureRequest> others) const {
+  std::vector<Reader> readers;
+  const std::vector<Rows> routed = routed_rows(texts.weights);
+  for (size_t e = 0; e < experts().size(); ++e) {
+    const encoder::FeatureRequest& wanted = experts()[e]->expert->request();
+    if (texts.encoded.all().holds(wanted)) continue;
+    Rows rows = rows_to_ask(texts.known[e], routed[e]);
+    if (!rows.empty()) readers.push_back({&wanted, std::move(rows)});
+  }
+  for (const encoder::FeatureRequest& wanted : others) {
+    if (texts.encoded.all().holds(wanted) || texts.encoded.rows() == 0) continue;
+    Rows& rows = readers.emplace_back(Reader{&wanted, {}}).rows;
+    rows.resize(static_cast<size_t>(texts.encoded.rows()));
+    std::iota(rows.begin(), rows.end(), 0);
+  }
+  return readers;
+}
+
+Answers Collaboration::answer(RoutedTexts& texts) {
   const at::NoGradGuard no_grad;
   Answers answers;
-  answers.router_logits = gate().router_logits(gate().input(features));
-  answers.weights = gate::routing_weights(answers.router_logits, top_k_);
-  if (caps_.defined()) answers.weights = gate::capped(answers.weights, caps_);
-  answers.logits = ask(features, known, answers.weights);
+  answers.logits = ask(texts);
+  answers.router_logits = texts.router_logits;
+  answers.weights = texts.weights;
   answers.fused =
       fusion::fuse(fusion_, answers.weights, answers.logits, expert_labels(), pool_.labels());
   return answers;
 }
 
 // Each expert sees the rows that are routed to it, gathered, and no others.
-std::vector<at::Tensor> Collaboration::ask(const encoder::Features& features,
-                                           std::vector<Outputs>& known, at::Tensor& weights) {
+std::vector<at::Tensor> Collaboration::ask(RoutedTexts& texts) {
+  const auto n = static_cast<size_t>(texts.encoded.rows());
+  at::Tensor& weights = texts.weights;
   const std::string& nan_policy = pool_.registry().policy.nan;
   const std::vector<Rows> routed = routed_rows(weights);
-  const std::vector<at::Tensor> ahead = answer_side_by_side(features, known, routed);
+  const std::vector<at::Tensor> ahead = answer_side_by_side(texts, routed);
   std::vector<at::Tensor> logits;
   for (size_t e = 0; e < experts().size(); ++e) {
     InstalledExpert& expert = *experts()[e];
     const Rows& rows = routed[e];
-    if (rows.empty() && known[e].to_run.size() == features.texts.size()) {
-      logits.push_back(known[e].logits);  // nothing known, nothing asked: zeros already
+    Outputs& known = texts.known[e];
+    if (rows.empty() && known.to_run.size() == n) {
+      logits.push_back(known.logits);  // nothing known, nothing asked: zeros already
       continue;
     }
     const int64_t calls = expert.calls + static_cast<int64_t>(rows.size());
-    complete(pool_, expert, features, rows, known[e], ahead[e]);
+    complete(pool_, expert, texts.encoded, rows, known, ahead[e]);
     expert.cached += calls - expert.calls;
     expert.calls = calls;
-    at::Tensor all = only_rows(known[e].logits, rows);
+    at::Tensor all = only_rows(known.logits, rows);
     if (nan_policy == "mask") mask_nonfinite(all, weights, static_cast<int64_t>(e), expert);
     logits.push_back(std::move(all));
   }
@@ -156,18 +209,17 @@ std::vector<at::Tensor> Collaboration::ask(const encoder::Features& features,
 // For a lone text the threads are awake from the encoder's pass, which also left nothing of the
 // experts in the caches: whoever computes little gains. Many texts are shared if it is the host
 // that computes; other experts' code uses the threads itself.
-std::vector<at::Tensor> Collaboration::answer_side_by_side(const encoder::Features& features,
-                                                           const std::vector<Outputs>& known,
+std::vector<at::Tensor> Collaboration::answer_side_by_side(const RoutedTexts& texts,
                                                            const std::vector<Rows>& routed) {
   std::vector<at::Tensor> ahead(experts().size());
   std::vector<size_t> together;
   std::vector<Rows> asked(experts().size());
-  const bool lone = features.rows() == 1;
+  const bool lone = texts.encoded.rows() == 1;
   int64_t rows = 0;
   for (size_t e = 0; e < experts().size(); ++e) {
     const experts::Expert& expert = *experts()[e]->expert;
     if (lone ? !expert.request().hidden.empty() : !expert.is_host_code()) continue;
-    asked[e] = rows_to_ask(known[e], routed[e]);
+    asked[e] = rows_to_ask(texts.known[e], routed[e]);
     if (asked[e].empty()) continue;
     rows += static_cast<int64_t>(asked[e].size());
     together.push_back(e);
@@ -175,7 +227,7 @@ std::vector<at::Tensor> Collaboration::answer_side_by_side(const encoder::Featur
   if (lone ? together.size() < 2 : rows < kShared) return ahead;
   encoder::for_each_in_parallel(static_cast<int64_t>(together.size()), [&](int64_t i) {
     const size_t e = together[static_cast<size_t>(i)];
-    ahead[e] = forward(*experts()[e]->expert, features, asked[e]);
+    ahead[e] = forward(*experts()[e]->expert, texts.encoded, asked[e]);
   });
   return ahead;
 }

@@ -15,6 +15,14 @@
 
 namespace moecollab::pipeline {
 
+// n texts whose experts are chosen, encoded as deep as those read.
+struct RoutedTexts {
+  EncodedTexts encoded;
+  std::vector<Outputs> known;  // per expert
+  at::Tensor router_logits;    // [n, E]
+  at::Tensor weights;          // [n, E], rows sum to 1; 0 = not to be asked
+};
+
 // What the collaboration says of n texts.
 struct Answers {
   at::Tensor router_logits;        // [n, E]
@@ -30,14 +38,25 @@ class Collaboration {
 
   // Reads top to bottom as the system: encode once, route, ask, fuse.
   Answers answer(std::span<const std::string_view> texts);
-  // The same if some answers are known already, by expert. `features` must hold request(known);
-  // what experts answer now is kept in the pool's cache and added to `known`.
-  Answers answer(const encoder::Features& features, std::vector<Outputs>& known);
+  // Its first half, if some answers are known already, by expert. The encoder runs to the gate's
+  // layer; then only texts continue whose experts read deeper ones and must still be asked. What
+  // `others` read of every text is encoded beside.
+  RoutedTexts route(std::span<const std::string_view> texts, std::vector<Outputs> known,
+                    std::span<const encoder::FeatureRequest> others = {},
+                    std::string_view progress_label = {});
+  // The same of texts whose features are request(known, others).
+  RoutedTexts route(encoder::Features features, std::vector<Outputs> known,
+                    std::span<const encoder::FeatureRequest> others = {},
+                    std::string_view progress_label = {});
+  // Its second half. What experts answer now is kept in the pool's cache and added to what is
+  // known. Another thread may route other texts meanwhile, if the pool has no cache.
+  Answers answer(RoutedTexts& texts);
 
   // What the cache holds of each expert's answers.
   std::vector<Outputs> recall_outputs(std::span<const std::string_view> texts) const;
-  // What the gate, and the experts that must still be asked, read of a text, together.
-  encoder::FeatureRequest request(const std::vector<Outputs>& known) const;
+  // What is encoded of every text before the gate chooses.
+  encoder::FeatureRequest request(const std::vector<Outputs>& known,
+                                  std::span<const encoder::FeatureRequest> others = {}) const;
   const std::vector<InstalledExpert*>& experts() const { return routed_.experts; }
   const std::vector<fusion::ExpertLabels>& expert_labels() const { return routed_.labels; }
   const gate::Gate& gate() const { return routed_.gate; }
@@ -46,12 +65,13 @@ class Collaboration {
   Pool& pool() { return pool_; }
 
  private:
-  std::vector<at::Tensor> ask(const encoder::Features& features, std::vector<Outputs>& known,
-                              at::Tensor& weights);
+  // Who reads more of the routed texts than the gate.
+  std::vector<Reader> deeper_readers(const RoutedTexts& texts,
+                                     std::span<const encoder::FeatureRequest> others) const;
+  std::vector<at::Tensor> ask(RoutedTexts& texts);
   // Per expert that threads answer at the same time, what it gives for the rows that it must be
   // asked for; undefined for all others, and for all if there is too little to share.
-  std::vector<at::Tensor> answer_side_by_side(const encoder::Features& features,
-                                              const std::vector<Outputs>& known,
+  std::vector<at::Tensor> answer_side_by_side(const RoutedTexts& texts,
                                               const std::vector<std::vector<int64_t>>& routed);
 
   Pool& pool_;

@@ -96,6 +96,26 @@ void read_objective(Fields& fields, GateFile& file) {
   fields.finish();
 }
 
+// What the gate reads, and whether texts may stop there.
+void read_features(Fields& fields, GateFile& file) {
+  for (Fields& feature : fields.tables("feature")) {
+    const auto pooling = encoder::parse_pooling(feature.required<std::string>("pooling"));
+    if (!pooling) feature.fail("pooling", "is not mean or cls", kRefit);
+    file.gate.features.push_back({static_cast<int>(feature.required<int64_t>("layer")), *pooling});
+    feature.finish();
+  }
+  if (file.gate.features.empty())
+    fields.fail("feature", "is missing: the gate reads no layer", kRefit);
+  const auto layer = fields.optional<int64_t>("gate_layer");
+  file.layer_was_chosen = layer.has_value();
+  if (layer && *layer != file.gate.layer()) {
+    fields.fail(
+        "gate_layer",
+        fmt::format("is {}, the deepest [[feature]] is of layer {}", *layer, file.gate.layer()),
+        kRefit);
+  }
+}
+
 void read_data(Fields& fields, GateFile& file) {
   const Json data = fields.any("data");
   for (const auto& [domain, sha256] : data.items()) {
@@ -174,6 +194,11 @@ GateRow read_row(Fields& fields, bool factored) {
   return row;
 }
 
+const char* kind_of(const gate::Gate& gate) {
+  if (gate.is_factored()) return "factored";
+  return gate.is_mlp() ? "mlp" : "linear";
+}
+
 fs::path kept_file(const fs::path& folder, const std::string& digest) {
   return folder / (digest + ".safetensors");
 }
@@ -230,23 +255,21 @@ void write_gate(const fs::path& registry, const GateFile& file) {
   for (const GateRow& row : file.rows) rows.push_back(row_to_json(row, g.is_factored()));
   for (const encoder::PooledKey& key : g.features)
     features.push_back({{"layer", key.layer}, {"pooling", encoder::name(key.pooling)}});
-  const Json document = {
-      {"schema", 1},
-      {"encoder", file.encoder_fingerprint},
-      {"precision", name(file.precision)},
-      {"gate", g.is_mlp()        ? "mlp"
-               : g.is_factored() ? "factored"
-                                 : "linear"},
-      {"fusion", fusion::name(file.fusion)},
-      {"top_k", file.top_k},
-      {"seed", file.seed},
-      {"tensors_sha256", file_sha256_hex(registry::gate_tensors(registry), "E_GATE")},
-      {"feature", features},
-      {"objective", objective_to_json(file)},
-      {"data", file.data},
-      {"metrics", file.metrics},
-      {"fit", file.fit},
-      {"expert", rows}};
+  Json document = {{"schema", 1},
+                   {"encoder", file.encoder_fingerprint},
+                   {"precision", name(file.precision)},
+                   {"gate", kind_of(g)},
+                   {"fusion", fusion::name(file.fusion)},
+                   {"top_k", file.top_k},
+                   {"seed", file.seed},
+                   {"tensors_sha256", file_sha256_hex(registry::gate_tensors(registry), "E_GATE")},
+                   {"feature", features},
+                   {"objective", objective_to_json(file)},
+                   {"data", file.data},
+                   {"metrics", file.metrics},
+                   {"fit", file.fit},
+                   {"expert", rows}};
+  if (file.layer_was_chosen) document["gate_layer"] = g.layer();
   write_file_atomic(registry::gate_file(registry),
                     "# Written by `moecollab train-gate`.\n" + to_toml(document));
   remove_kept_files(folder);
@@ -280,14 +303,7 @@ GateFile read_gate(const fs::path& registry, Log log) {
   file.top_k = fields.required<int64_t>("top_k");
   file.seed = static_cast<uint64_t>(fields.required<int64_t>("seed"));
   const auto digest = fields.required<std::string>("tensors_sha256");
-  for (Fields& feature : fields.tables("feature")) {
-    const auto pooling = encoder::parse_pooling(feature.required<std::string>("pooling"));
-    if (!pooling) feature.fail("pooling", "is not mean or cls", kRefit);
-    file.gate.features.push_back({static_cast<int>(feature.required<int64_t>("layer")), *pooling});
-    feature.finish();
-  }
-  if (file.gate.features.empty())
-    fields.fail("feature", "is missing: the gate reads no layer", kRefit);
+  read_features(fields, file);
   auto objective = fields.table("objective");
   if (!objective) fields.fail("objective", "is missing", kRefit);
   read_objective(*objective, file);

@@ -37,6 +37,8 @@ struct GateFile {
   Precision precision = Precision::kFp32;  // of the features that it was fitted on
   fusion::Mode fusion = fusion::Mode::kMixture;
   int64_t top_k = 0;  // experts asked per text; 0: all
+  // Whether the fit was asked for gate.layer(); else it took the encoder's last, or certain layers.
+  bool layer_was_chosen = false;
   gate::ObjectiveOptions objective;
   std::vector<double> prior;  // π of the balance term, a share for each row; empty: uniform
   uint64_t seed = 0;

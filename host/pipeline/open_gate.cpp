@@ -20,6 +20,18 @@ void require_same_encoder(const GateFile& file, const Pool& pool) {
               kRefit);
 }
 
+// After require_same_encoder().
+void require_layers(const gate::Gate& gate, const Pool& pool) {
+  const encoder::BertConfig& encoder = pool.encoder()->config();
+  for (const encoder::PooledKey& key : gate.features) {
+    if (key.layer >= 0 && key.layer <= encoder.layers) continue;
+    throw Error("E_GATE",
+                fmt::format("the gate reads layer {}, the encoder has layers 0 (embeddings) to {}",
+                            key.layer, encoder.layers),
+                kRefit);
+  }
+}
+
 void require_same_precision(const GateFile& file, const Pool& pool) {
   const Precision precision = pool.options().compute.precision;
   if (precision == file.precision) return;
@@ -59,6 +71,7 @@ void find_unrouted(Pool& pool, std::span<const std::string> growing, RoutedGate&
 RoutedGate open_gate(const GateFile& file, Pool& pool, std::span<const std::string> growing,
                      OtherPrecision other) {
   require_same_encoder(file, pool);
+  require_layers(file.gate, pool);
   if (other == OtherPrecision::kRefused) require_same_precision(file, pool);
   RoutedGate routed;
   std::vector<int64_t> kept;

@@ -29,11 +29,11 @@ bool are_cached(const Pool& pool, const InstalledExpert& expert) {
          expert.package.manifest.output.deterministic;
 }
 
-at::Tensor keep(Pool& pool, const InstalledExpert& expert, const encoder::Features& features,
+at::Tensor keep(Pool& pool, const InstalledExpert& expert, const EncodedTexts& texts,
                 std::span<const int64_t> rows, const at::Tensor& logits) {
-  std::vector<std::string_view> texts;
-  for (const int64_t row : rows) texts.push_back(features.texts[static_cast<size_t>(row)]);
-  return pool.options().cache->settle(output_key(pool, expert), {}, texts, logits);
+  std::vector<std::string_view> answered;
+  for (const int64_t row : rows) answered.push_back(texts.all().texts[static_cast<size_t>(row)]);
+  return pool.options().cache->settle(output_key(pool, expert), {}, answered, logits);
 }
 
 // A loop: for the few numbers of a text, a call of an operator costs more than they.
@@ -76,7 +76,7 @@ std::vector<int64_t> rows_to_ask(const Outputs& outputs, std::span<const int64_t
   return asked;
 }
 
-void complete(Pool& pool, InstalledExpert& expert, const encoder::Features& features,
+void complete(Pool& pool, InstalledExpert& expert, const EncodedTexts& texts,
               std::span<const int64_t> rows, Outputs& outputs, const at::Tensor& ahead) {
   const std::vector<int64_t> asked = rows_to_ask(outputs, rows);
   if (asked.empty()) return;
@@ -85,8 +85,7 @@ void complete(Pool& pool, InstalledExpert& expert, const encoder::Features& feat
                       std::back_inserter(left));
   outputs.to_run = std::move(left);
   // Who was given the logits before keeps them as they are.
-  if (static_cast<int64_t>(asked.size()) != features.rows())
-    outputs.logits = outputs.logits.clone();
+  if (static_cast<int64_t>(asked.size()) != texts.rows()) outputs.logits = outputs.logits.clone();
   for (size_t first = 0; first < asked.size(); first += kKeptTogether) {
     if (first > 0) {
       pool.context().stop.throw_if_requested(
@@ -97,11 +96,11 @@ void complete(Pool& pool, InstalledExpert& expert, const encoder::Features& feat
         std::span(asked).subspan(first, std::min(kKeptTogether, asked.size() - first));
     const at::Tensor output = ahead.defined() ? ahead.narrow(0, static_cast<int64_t>(first),
                                                              static_cast<int64_t>(part.size()))
-                                              : forward(*expert.expert, features, part);
+                                              : forward(*expert.expert, texts, part);
     const at::Tensor logits = take_answers(expert, output, pool.registry().policy.nan);
     const bool kept = are_cached(pool, expert) && all_finite(logits);
-    at::Tensor settled = kept ? keep(pool, expert, features, part, logits) : logits;
-    if (static_cast<int64_t>(part.size()) == features.rows()) {
+    at::Tensor settled = kept ? keep(pool, expert, texts, part, logits) : logits;
+    if (static_cast<int64_t>(part.size()) == texts.rows()) {
       outputs.logits = std::move(settled);
     } else {
       outputs.logits.index_copy_(0, encoder::index_tensor(part), settled);
@@ -109,10 +108,9 @@ void complete(Pool& pool, InstalledExpert& expert, const encoder::Features& feat
   }
 }
 
-at::Tensor forward(experts::Expert& expert, const encoder::Features& features,
+at::Tensor forward(experts::Expert& expert, const EncodedTexts& texts,
                    std::span<const int64_t> rows) {
-  const bool all = static_cast<int64_t>(rows.size()) == features.rows();
-  return expert.forward(all ? features : features.select(rows));
+  return expert.forward(texts.select(expert.request(), rows));
 }
 
 at::Tensor take_answers(InstalledExpert& expert, const at::Tensor& output,

@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "encoder/features.h"
+#include "pipeline/encoded_texts.h"
 #include "pipeline/pool.h"
 
 namespace moecollab::pipeline {
@@ -27,14 +27,14 @@ Outputs recall(const Pool& pool, const InstalledExpert& expert,
 // Those of `rows` (ascending) that the expert must still be asked for.
 std::vector<int64_t> rows_to_ask(const Outputs& outputs, std::span<const int64_t> rows);
 
-// Asks the expert for rows_to_ask(outputs, rows), from the features of all n texts, and keeps
+// Asks the expert for rows_to_ask(outputs, rows), from the features of the n texts, and keeps
 // finite answers in the cache. `ahead`: what forward() gave for just these rows, if that was called
 // already.
-void complete(Pool& pool, InstalledExpert& expert, const encoder::Features& features,
+void complete(Pool& pool, InstalledExpert& expert, const EncodedTexts& texts,
               std::span<const int64_t> rows, Outputs& outputs, const at::Tensor& ahead = {});
 
-// forward() of one expert for some rows of the features; nothing is counted.
-at::Tensor forward(experts::Expert& expert, const encoder::Features& features,
+// forward() of one expert for some rows of the texts; nothing is counted.
+at::Tensor forward(experts::Expert& expert, const EncodedTexts& texts,
                    std::span<const int64_t> rows);
 
 // The logits of an `output` [n, C] that forward() gave, counted as the expert's calls. Elements

@@ -122,7 +122,7 @@ Predictor::Batch Predictor::next_batch() {
 }
 
 Predictor::Batch Predictor::batch_of(std::vector<Request> requests) {
-  Batch batch{std::move(requests), {}, {}, {}};
+  Batch batch{std::move(requests), {}, {}};
   for (const Request& request : batch.requests)
     batch.texts.insert(batch.texts.end(), request.texts.begin(), request.texts.end());
   return batch;
@@ -137,9 +137,7 @@ bool Predictor::nothing_waits() {
 bool Predictor::encode(Batch& batch) {
   if (batch.texts.empty()) return true;
   try {
-    batch.known = collaboration_.recall_outputs(batch.texts);
-    batch.features =
-        features_of(collaboration_.pool(), batch.texts, collaboration_.request(batch.known));
+    batch.routed = collaboration_.route(batch.texts, collaboration_.recall_outputs(batch.texts));
     return true;
   } catch (...) {
     fail(batch);
@@ -170,7 +168,7 @@ void Predictor::fail(Batch& batch) {
 
 std::vector<Prediction> Predictor::predictions(Batch& batch) {
   if (batch.texts.empty()) return {};
-  const Answers answers = collaboration_.answer(batch.features, batch.known);
+  const Answers answers = collaboration_.answer(batch.routed);
   const at::Tensor p = answers.fused.exp();
   const auto [values, ids] = p.topk(std::min<int64_t>(options_.alternatives + 1, p.size(1)), 1);
   const at::Tensor log_g = at::log_softmax(answers.router_logits, -1);

@@ -40,7 +40,7 @@ struct PredictorOptions {
 double unknown_entropy(const GateFile& gate, double risk);
 
 // The collaboration on threads of its own, which borrow it: nobody else may use it meanwhile. One
-// encodes; a second asks gate and experts about the texts before, if more wait.
+// encodes and routes; a second asks the experts about the texts before, if more wait.
 class Predictor {
  public:
   // Throws E_CONFIG for a fusion that can only be read if the domain is known.
@@ -76,8 +76,7 @@ class Predictor {
   struct Batch {
     std::vector<Request> requests;
     std::vector<std::string_view> texts;  // of the requests
-    encoder::Features features;
-    std::vector<Outputs> known;
+    RoutedTexts routed;
   };
 
   void use_threads();
@@ -99,7 +98,7 @@ class Predictor {
   std::condition_variable changed_;
   std::deque<Request> waiting_;
   bool ending_ = false;
-  std::mutex encoding_now_, asking_;  // who uses the encoder; experts and gate
+  std::mutex encoding_now_, asking_;  // who uses encoder and gate; experts
   BoundedQueue<Batch> encoded_{1};
   std::atomic<int> behind_ = 0;  // batches that were encoded and not asked yet, or are asked now
   std::thread encoding_, answering_;  // the last members: they use all others

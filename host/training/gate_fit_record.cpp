@@ -103,6 +103,7 @@ void write_record(const GateFitRecord& record, pipeline::GateFile& file) {
   const GateTrainingOptions& settings = record.settings;
   file.fusion = settings.fusion;
   file.top_k = record.top_k_choice ? record.top_k_choice->stored_top_k() : settings.top_k;
+  file.layer_was_chosen = settings.gate_layer.has_value();
   file.objective = settings.objective;
   file.prior = settings.prior;
   file.seed = settings.seed;
@@ -121,8 +122,12 @@ GateFitRecord read_record(const pipeline::GateFile& file) {
   settings.gate = file.gate.is_mlp()        ? GateKind::kMlp
                   : file.gate.is_factored() ? GateKind::kFactored
                                             : GateKind::kLinear;
-  for (const encoder::PooledKey& feature : file.gate.features)
-    settings.layers.push_back(feature.layer);
+  if (file.layer_was_chosen) {
+    settings.gate_layer = file.gate.layer();
+  } else {
+    for (const encoder::PooledKey& feature : file.gate.features)
+      settings.layers.push_back(feature.layer);
+  }
   read_fit(table_of(file.fit, "fit"), settings);
   read_metrics(table_of(file.metrics, "metrics"), record);
   if (settings.choose_top_k) settings.top_k = 0;  // it was fitted dense, and would be again

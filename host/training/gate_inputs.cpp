@@ -8,15 +8,18 @@
 namespace moecollab::training {
 namespace {
 
+void require_layer(const char* option, int64_t layer, int64_t layers) {
+  if (layer >= 0 && layer <= layers) return;
+  throw Error("E_CONFIG", fmt::format("{} {}, the encoder has layers 0 (embeddings) to {}", option,
+                                      layer, layers));
+}
+
 std::vector<encoder::PooledKey> gate_features(const GateTrainingOptions& options, int64_t layers) {
-  if (options.layers.empty()) return gate::default_features(layers);
+  if (options.gate_layer) require_layer("gate-layer is", *options.gate_layer, layers);
+  if (options.layers.empty()) return gate::default_features(options.gate_layer.value_or(layers));
   std::vector<encoder::PooledKey> features;
   for (const int64_t layer : options.layers) {
-    if (layer < 0 || layer > layers) {
-      throw Error(
-          "E_CONFIG",
-          fmt::format("layers has {}, the encoder has layers 0 (embeddings) to {}", layer, layers));
-    }
+    require_layer("layers has", layer, layers);
     features.push_back({static_cast<int>(layer), encoder::Pooling::kMean});
   }
   return features;

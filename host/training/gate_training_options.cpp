@@ -62,6 +62,10 @@ void validate(const GateTrainingOptions& options) {
   if (options.top_k < 0) refuse("top-k", options.top_k, "0 (all) or more");
   if (options.choose_top_k && options.top_k != 0)
     refuse("top-k", options.top_k, "0 if it is to be chosen");
+  if (options.gate_layer && !options.layers.empty()) {
+    throw Error("E_CONFIG", "gate-layer and layers both say what the gate reads",
+                "give one of them");
+  }
   if (options.hidden < 1 || options.hidden > 65'536)
     refuse("gate-hidden", options.hidden, "1 to 65536 units");
   if (options.keep_replay < 0) refuse("keep-replay", options.keep_replay, "0 or more");

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -27,6 +28,7 @@ struct GateTrainingOptions {
   int64_t top_k = 0;            // experts run for a text; 0: dense
   bool choose_top_k = false;    // the gate is fitted dense, and then the k that suffices is chosen
   std::vector<int64_t> layers;  // whose means the gate reads; empty: gate::default_features()
+  std::optional<int64_t> gate_layer;  // the deepest of these, if `layers` is empty; none: the last
   int32_t epochs = 200;   // at most; the best on a fifth of the texts counts, then all are fitted
   int32_t patience = 10;  // epochs without a lower loss on that fifth before it stops
   double lr = 3e-3;       // of AdamW

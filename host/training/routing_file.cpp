@@ -69,6 +69,12 @@ std::optional<RoutingFeatures> read_routing(const registry::Package& package,
     }
     parts.push_back(part.view({rows, hidden}));
   }
+  if (missing.size() == gate.features.size()) {
+    throw Error("E_ST_ROUTING",
+                fmt::format("{}: it has no features of layers {}, and the gate reads no others",
+                            name, join(missing, ", ")),
+                "ask its author for another, or give the data with --data");
+  }
   if (!missing.empty()) {
     log.warning(
         fmt::format("{} has no features of layers {}, which the gate reads too: they "

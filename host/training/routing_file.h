@@ -22,7 +22,7 @@ struct RoutingFeatures {
 // (or only `mean` [H]), and for other layers `features.<layer>` (`mean.<layer>`); a layer that the
 // gate reads and the file lacks counts as average, with a warning. Throws E_DESC_ENCODER for
 // another encoder than the registry's, E_ST_… for a damaged file, E_ST_ROUTING for a contradictory
-// one.
+// one, or one without any layer that the gate reads.
 std::optional<RoutingFeatures> read_routing(const registry::Package& package,
                                             const encoder::Encoder& encoder, const gate::Gate& gate,
                                             Log log);

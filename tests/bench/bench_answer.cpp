@@ -84,19 +84,17 @@ int run(const char* registry, const char* file, int threads) {
     all += took;
   }
   show("experts", all);
+  const auto answer = [&](size_t i) {
+    auto routed = collaboration.route(features[i], collaboration.recall_outputs(view(i)));
+    return collaboration.answer(routed);
+  };
   std::vector<pipeline::Answers> answers;
-  for (size_t i = 0; i < texts.size(); ++i) {
-    auto known = collaboration.recall_outputs(view(i));
-    answers.push_back(collaboration.answer(features[i], known));
-  }
+  for (size_t i = 0; i < texts.size(); ++i) answers.push_back(answer(i));
   show("fusion", microseconds(texts, [&](size_t i) {
          fusion::fuse(fusion::Mode::kMixture, answers[i].weights, answers[i].logits,
                       collaboration.expert_labels(), pool.labels());
        }));
-  show("gate, experts and fusion by answer()", microseconds(texts, [&](size_t i) {
-         auto known = collaboration.recall_outputs(view(i));
-         collaboration.answer(features[i], known);
-       }));
+  show("gate, experts and fusion by answer()", microseconds(texts, answer));
   show("all by answer()", microseconds(texts, [&](size_t i) { collaboration.answer(view(i)); }));
   pipeline::Predictor predictor(collaboration, {});
   const double whole =

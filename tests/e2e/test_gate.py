@@ -6,7 +6,7 @@ import json
 import re
 import tomllib
 
-from harness import EndToEnd, run
+from harness import SAMPLES, EndToEnd, run
 
 
 class TrainGate(EndToEnd):
@@ -136,6 +136,91 @@ class TrainGate(EndToEnd):
                                      (["--prior", prior], ("news-word", "did you mean `news-words`"))):
             with self.subTest(arguments):
                 self.assertRefused(run("train-gate", *self.data("train"), *self.options(registry), *arguments), 2, "E_CONFIG", *fragments)
+
+
+class Cascade(EndToEnd):
+    def early(self, *more):
+        registry = self.registry()
+        done = run("train-gate", *self.data("train"), *self.options(registry), *more, "--json")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return registry
+
+    def gate(self, registry):
+        return tomllib.loads((registry / "gate" / "gate.toml").read_text())
+
+    def report(self, registry, *more):
+        done = self.eval(registry, *more, "--json")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return json.loads(done.stdout)
+
+    def test_texts_stop_where_their_experts_read_no_deeper(self):
+        registry = self.early("--gate-layer", 2, "--top-k", 1)
+        gate = self.gate(registry)
+        self.assertEqual((gate["gate_layer"], [f["layer"] for f in gate["feature"]]), (2, [0, 1, 2]))
+        markdown = self.folder / "report.md"
+        report = self.report(registry, "--markdown", markdown)
+        calls = {e["name"]: e["calls"] for e in report["experts"]}
+        texts = sum(d["n"] for d in report["domains"].values())
+        self.assertEqual(sum(calls.values()), texts)
+        cascade, stopped = report["compute"]["cascade"], calls["news-words"]
+        self.assertGreater(stopped, 0)
+        self.assertLess(stopped, texts)
+        self.assertEqual((cascade["gate_layer"], cascade["deepest_layer"], cascade["stopped"]), (2, 6, stopped / texts))
+        self.assertAlmostEqual(cascade["layers_per_text"], (2 * stopped + 6 * (texts - stopped)) / texts)
+        self.assertEqual(cascade["flops_per_text"], report["compute"]["flops_per_text"])
+        self.assertLess(cascade["flops_per_text"], cascade["flops_without_per_text"])
+        self.assertEqual(report["compute"]["encoder_forwards_per_text"], 1)
+        self.assertIn("| Cascade from layer 2 |", markdown.read_text())
+        dense = self.report(registry, "--top-k", 0)["compute"]["cascade"]
+        self.assertEqual((dense["stopped"], dense["saved"]), (0, 0), "each expert is asked about each text")
+        news = SAMPLES / "news" / "dev.jsonl"
+        done = run("predict", news, "--registry", registry, "--quiet")
+        labels = [json.loads(line)["label"] for line in done.stdout.splitlines()]
+        right = sum(json.loads(line)["label"] == label for line, label in zip(news.read_text().splitlines(), labels))
+        self.assertEqual(right / len(labels), report["domains"]["news"]["moe"]["accuracy"])
+        without_cache = run_json("eval", *self.data("dev"), "--registry", registry, "--quiet", "--no-cache")
+        self.assertEqual(without_cache["overall"], report["overall"])
+        self.assertEqual(without_cache["compute"]["cascade"], cascade)
+
+    def test_the_last_layer_is_the_default(self):
+        registry = self.early()
+        tensors, report = (registry / "gate" / "gate.safetensors").read_bytes(), self.report(registry)
+        self.assertNotIn("gate_layer", self.gate(registry))
+        self.assertIsNone(report["compute"]["cascade"])
+        done = run("train-gate", *self.data("train"), *self.options(registry), "--gate-layer", 6)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual((registry / "gate" / "gate.safetensors").read_bytes(), tensors)
+        self.assertEqual(self.report(registry)["overall"], report["overall"])
+
+    def test_what_moves_the_gate_reads_its_layer(self):
+        registry = self.registry()
+        entries = (registry / "registry.toml").read_text()
+        (registry / "registry.toml").write_text(entries.replace('name = "news-words"\n', 'name = "news-words"\nenabled = false\n'))
+        done = run("train-gate", *self.data("train"), *self.options(registry), "--gate-layer", 0, "--keep-replay", 5)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        (registry / "registry.toml").write_text(entries)
+        done = run("grow", "news-words", *self.data("train"), *self.options(registry), "--texts", 8)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        gate = self.gate(registry)
+        self.assertEqual((gate["gate_layer"], len(gate["feature"]), len(gate["expert"])), (0, 1, 3))
+        self.assertGreater(run_json("sweep", *self.data("train"), *self.options(registry), "--epochs", 2, "--gate-layer", 0, "--lambda1", 0, "--lambda2", 0)["texts"], 0)
+        done = run("train", "--joint", "--epochs", "1", *self.data("train"), *self.options(registry), "--json")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        gate = self.gate(registry)
+        self.assertEqual((gate["gate_layer"], [f["layer"] for f in gate["feature"]]), (0, [0]), "the rounds keep it")
+
+    def test_refusals(self):
+        registry = self.registry()
+        for arguments, fragments in ((["--gate-layer", 7], ("gate-layer is 7", "0 (embeddings) to 6")), (["--gate-layer", -1], ("gate-layer is -1",)),
+                                     (["--gate-layer", 2, "--layers", 1], ("gate-layer and layers",))):
+            with self.subTest(arguments):
+                self.assertRefused(run("train-gate", *self.data("train"), *self.options(registry), *arguments), 2, "E_CONFIG", *fragments)
+        gate = registry / "gate" / "gate.toml"
+        good = gate.read_text()
+        for bad, fragment in ((good.replace("layer = 6", "layer = 7"), "layer 7, the encoder has layers 0 (embeddings) to 6"),
+                              (good.replace("top_k = 0", "top_k = 0\ngate_layer = 4"), "is 4, the deepest [[feature]] is of layer 6")):
+            gate.write_text(bad)
+            self.assertRefused(self.eval(registry), 4, "E_GATE", fragment)
 
 
 def run_json(*arguments):

@@ -194,6 +194,12 @@ class Grow(EndToEnd):
         if done.returncode == 0:
             self.assertEqual((json.loads(done.stdout)["source"], json.loads(done.stdout)["texts"]), ("routing", 5))
 
+    def test_a_routing_file_without_the_gates_layer_is_refused(self):
+        registry = self.young("--gate-layer", 0)
+        hidden = safetensors_file.unpacked(registry / "gate" / "gate.safetensors")["mean"][0][0]
+        self.add_routing(registry, safetensors_file.packed({"features": ([5, hidden], [0.5] * 5 * hidden)}, {"encoder": self.fingerprint(registry)}))
+        self.assertRefused(self.grow(registry, data=[f"--data=news={SAMPLES}/news/train.jsonl"]), 4, "E_ST_ROUTING", "no features of layers 0")
+
     def fresh_copy(self):
         shutil.rmtree(self.folder / "registry")
         return self.young()

@@ -112,6 +112,42 @@ TEST_F(EncoderTest, OrderBatchingAndCompanyChangeNothing) {
   }
 }
 
+TEST_F(EncoderTest, APassContinuesWhereItStoppedToTheSameBits) {
+  const std::vector<int64_t> rows = {1, 3, 6};
+  const auto n = static_cast<int64_t>(kTexts.size());
+  const Features whole = open().encode(kTexts, everything).select(rows);
+  for (const int layer : {0, 1, 2}) {
+    Encoder encoder = open(8);
+    FeatureRequest first = everything.up_to(layer);
+    first.stop_at = layer;
+    const Features stopped = encoder.encode(kTexts, first);
+    EXPECT_EQ(encoder.counters().blocks, n * layer);
+    const Features deeper = encoder.deepen(stopped, rows, everything);
+    EXPECT_EQ(encoder.counters().blocks, n * layer + 3 * (2 - layer)) << layer;
+    EXPECT_EQ(encoder.counters().forwards, n);
+    EXPECT_EQ(deeper.texts, whole.texts);
+    EXPECT_EQ(deeper.row_ids, whole.row_ids);
+    EXPECT_EQ(deeper.row_offsets, whole.row_offsets);
+    EXPECT_TRUE(deeper.token_ids.equal(whole.token_ids));
+    for (const auto& [key, pooled] : whole.pooled)
+      EXPECT_TRUE(deeper.pooled.at(key).equal(pooled)) << layer << " pooled " << key.layer;
+    for (const auto& [hidden, states] : whole.hidden)
+      EXPECT_TRUE(deeper.hidden.at(hidden).equal(states)) << layer << " hidden " << hidden;
+  }
+}
+
+TEST_F(EncoderTest, APassCanStopTwice) {
+  Encoder encoder = open();
+  const PooledKey last{2, Pooling::kMean};
+  const Features one = encoder.encode(kTexts, {{}, {}, false, false, 0});
+  const Features two =
+      encoder.deepen(one, std::vector<int64_t>{0, 3, 5}, {{}, {}, false, false, 1});
+  const Features three = encoder.deepen(two, std::vector<int64_t>{1}, {{last}, {}, false});
+  EXPECT_EQ(encoder.counters().blocks, 3 + 1);
+  EXPECT_TRUE(three.pooled.at(last).equal(
+      encoder.encode(std::span(kTexts).subspan(3, 1), {{last}, {}, false}).pooled.at(last)));
+}
+
 TEST_F(EncoderTest, PrefixBertAndOldNormNamesAreAccepted) {
   const FeatureRequest request{{{2, Pooling::kMean}}, {}, false};
   const at::Tensor before = open().encode(kTexts, request).pooled.at({2, Pooling::kMean});
@@ -378,6 +414,27 @@ TEST_F(CacheTest, TheFirstRowOfATextCounts) {
   const at::Tensor settled = rows({3, 4, 5, 6, 5, 6});
   EXPECT_TRUE(one->settle("f", key, second, rows({9, 9, 5, 6, 7, 8})).equal(settled));
   EXPECT_TRUE(cache()->settle("f", key, second, at::zeros({3, 2})).equal(settled));
+}
+
+// Without states to continue from, a pass begins with the tokens; it is still one pass.
+TEST_F(CacheTest, WhatWasCachedIsEncodedFromTheTokensIfItMustGoDeeper) {
+  const PooledKey early{0, Pooling::kMean}, last{2, Pooling::kMean};
+  const auto n = static_cast<int64_t>(kTexts.size());
+  open(2048, cache()).encode(std::span(kTexts).first(2), {{early}, {}, false});
+  Encoder encoder = open(2048, cache());
+  const Features stopped = encoder.encode(kTexts, {{early}, {}, false, 0});
+  EXPECT_EQ(encoder.counters().cache_hits, 2);
+  const std::vector<int64_t> rows = {0, 3};
+  const Features deeper = encoder.deepen(stopped, rows, {{early, last}, {}, false});
+  EXPECT_EQ(encoder.counters().cache_hits, 1);
+  EXPECT_EQ(encoder.counters().forwards, n - 1);
+  EXPECT_EQ(encoder.counters().blocks, 2 + 2);
+  const Features whole = open().encode(kTexts, {{early, last}, {}, false}).select(rows);
+  EXPECT_TRUE(deeper.pooled.at(early).equal(whole.pooled.at(early)));
+  EXPECT_TRUE(deeper.pooled.at(last).equal(whole.pooled.at(last)));
+  const Features again = encoder.deepen(stopped, rows, {{early, last}, {}, false});
+  EXPECT_EQ(encoder.counters().blocks, 2 + 2) << "cached";
+  EXPECT_TRUE(again.pooled.at(last).equal(whole.pooled.at(last)));
 }
 
 TEST_F(CacheTest, EveryDamagedByteIsNoticedAndRebuilt) {

@@ -56,6 +56,16 @@ class PrecisionTest : public ::testing::TestWithParam<Precision> {
   const std::vector<std::string_view>& texts = moecollab::testing::TinyEncoder::kTexts;
 };
 
+TEST_P(PrecisionTest, APassContinuesWhereItStoppedToTheSameBits) {
+  const at::Tensor whole = encode(texts);
+  Encoder encoder({tiny.folder(), 16}, Compute{.precision = GetParam()}, 384, nullptr, context);
+  const Features stopped = encoder.encode(texts, {{}, {}, false, 1});
+  const std::vector<int64_t> rows = {0, 2, 5};
+  EXPECT_TRUE(encoder.deepen(stopped, rows, {{key}, {}, false})
+                  .pooled.at(key)
+                  .equal(whole.index_select(0, index_tensor(rows))));
+}
+
 // Widths that are no multiple of a tile, nor of what one instruction takes.
 TEST_P(PrecisionTest, ProductsOfAnyWidthEqualTheirDefinition) {
   at::Generator generator = at::detail::createCPUGenerator(7);

@@ -16,6 +16,24 @@ at::Tensor log_rows(const std::vector<float>& p, int64_t columns) {
   return at::tensor(p).view({-1, columns}).log();
 }
 
+TEST(Gate, ReadsEmbeddingsMiddleAndLastLayerEachOnce) {
+  const auto layers = [](int64_t count) {
+    Gate gate;
+    gate.features = default_features(count);
+    std::vector<int> read;
+    for (const encoder::PooledKey& key : gate.features) read.push_back(key.layer);
+    EXPECT_EQ(gate.layer(), count);
+    return read;
+  };
+  EXPECT_EQ(layers(6), (std::vector{0, 3, 6}));
+  EXPECT_EQ(layers(4), (std::vector{0, 2, 4}));
+  EXPECT_EQ(layers(1), (std::vector{0, 1}));
+  EXPECT_EQ(layers(0), (std::vector{0}));
+  Gate gate;
+  gate.features = {{5, encoder::Pooling::kMean}, {2, encoder::Pooling::kCls}};
+  EXPECT_EQ(gate.layer(), 5);
+}
+
 TEST(Gate, IsALinearSoftmaxOfStandardisedFeatures) {
   Gate gate;
   gate.mean = at::tensor({1.0F, 2.0F});

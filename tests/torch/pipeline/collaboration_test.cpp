@@ -31,8 +31,8 @@ struct CollaborationTest : ::testing::Test {
   Answers answer(const Texts& texts, const std::vector<std::array<float, 3>>& shares,
                  int64_t top_k = 0) {
     Collaboration asked = collaboration(toy.reading_gate(), fusion::Mode::kMixture, top_k);
-    std::vector<Outputs> known = asked.recall_outputs(texts);
-    return asked.answer(Toy::features(texts, shares), known);
+    RoutedTexts routed = asked.route(Toy::features(texts, shares), asked.recall_outputs(texts));
+    return asked.answer(routed);
   }
   static void expect_row(const at::Tensor& row, const std::vector<double>& expected) {
     ASSERT_EQ(row.numel(), static_cast<int64_t>(expected.size()));
@@ -177,10 +177,11 @@ TEST_F(CollaborationTest, WhatIsKnownIsNotAskedForAgain) {
   std::vector<Outputs> known = asked.recall_outputs(texts);
   known[Toy::kCritic].logits[0] = at::tensor({0.0F, std::log(3.0F)});
   known[Toy::kCritic].to_run = {1};
-  const Answers answers = asked.answer(features_of(toy.pool(), texts, asked.request(known)), known);
+  RoutedTexts routed = asked.route(texts, std::move(known));
+  const Answers answers = asked.answer(routed);
   EXPECT_THAT(toy.expert(Toy::kCritic).asked, ElementsAre("two"));
-  EXPECT_THAT(known[Toy::kCritic].to_run, IsEmpty());
-  EXPECT_THAT(known[Toy::kFan].to_run, ElementsAre(0, 1)) << "not routed";
+  EXPECT_THAT(routed.known[Toy::kCritic].to_run, IsEmpty());
+  EXPECT_THAT(routed.known[Toy::kFan].to_run, ElementsAre(0, 1)) << "not routed";
   EXPECT_EQ(toy.installed(Toy::kCritic).calls, 2);
   EXPECT_EQ(toy.installed(Toy::kCritic).cached, 1);
   expect_row(answers.fused.exp()[0], {.25, .75, 0, 0, 0});

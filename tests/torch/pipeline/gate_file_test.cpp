@@ -176,6 +176,33 @@ TEST(GateFile, TwoFactorsThatDoNotFitAreRefused) {
   EXPECT_THAT(refusal("gate = \"factored\"", "gate = \"linear\""), HasSubstr("E_GATE"));
 }
 
+TEST(GateFile, TheLayerAtWhichTextsMayStopIsTheDeepestThatItReads) {
+  const TemporaryFolder folder;
+  GateFile written = sample_gate();
+  const int layer = written.gate.layer();
+  const fs::path toml = registry::gate_file(folder.path());
+  write_gate(folder.path(), written);
+  EXPECT_THAT(read_file(toml, "E_TEST"), ::testing::Not(::testing::HasSubstr("gate_layer")));
+  written.layer_was_chosen = true;
+  write_gate(folder.path(), written);
+  EXPECT_TRUE(read_gate(folder.path(), Log()).layer_was_chosen);
+  const std::string text = read_file(toml, "E_TEST");
+  const std::string line = fmt::format("gate_layer = {}\n", layer);
+  const size_t at = text.find(line);
+  ASSERT_NE(at, std::string::npos);
+  write_file_atomic(toml, text.substr(0, at) + text.substr(at + line.size()));
+  EXPECT_EQ(read_gate(folder.path(), Log()).gate.layer(), layer) << "an older file";
+  write_file_atomic(toml, text.substr(0, at) + "gate_layer = 77\n" + text.substr(at + line.size()));
+  try {
+    read_gate(folder.path(), Log());
+    FAIL() << "no refusal";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), "E_GATE");
+    EXPECT_THAT(error.what(), ::testing::HasSubstr("gate_layer"));
+    EXPECT_THAT(error.what(), ::testing::HasSubstr("is 77, the deepest"));
+  }
+}
+
 TEST(GateFile, MissingDamagedAndContradictoryGatesAreRefused) {
   const TemporaryFolder folder;
   const auto code = [&] {

@@ -47,6 +47,13 @@ TEST_F(OpenGateTest, AnotherPrecisionThanThePoolsIsRefusedUnlessItIsPermitted) {
   EXPECT_EQ(open_gate(file, pool, {}, OtherPrecision::kPermitted).experts.size(), 2U);
 }
 
+TEST_F(OpenGateTest, ALayerThatTheEncoderDoesNotHaveIsRefused) {
+  for (const int layer : {-1, 3}) {
+    file.gate.features = {{layer, encoder::Pooling::kMean}};
+    EXPECT_EQ(code_of(file), "E_GATE") << layer;
+  }
+}
+
 TEST_F(OpenGateTest, NeitherFileNorPoolIsChanged) {
   file.rows[0].name = "gone";
   const at::Tensor weight = file.gate.weight.clone();

@@ -79,6 +79,36 @@ TEST(ReportFigures, SayWhatTheTextsCost) {
   EXPECT_EQ(cost["texts_per_second"], 2.0);
 }
 
+// Two of six texts continued from layer 2 to layer 4: (400·1 + 60)/6 + 5 against (500·1 + 60)/6
+// + 5.
+TEST(ReportFigures, SayWhatTheCascadeSaves) {
+  Figures figures = sample_figures();
+  EXPECT_TRUE(report_json(figures)["compute"]["cascade"].is_null()) << "the gate reads the last";
+  figures.compute.cascade = {.gate_layer = 2,
+                             .deepest_layer = 4,
+                             .encoder_layers = 6,
+                             .flops = 400,
+                             .flops_without = 500,
+                             .layers = 4 * 2 + 2 * 4,
+                             .stopped = 4};
+  const Json report = report_json(figures);
+  const Json& cascade = report["compute"]["cascade"];
+  const double with = 460.0 / 6 + 5, without = 560.0 / 6 + 5;
+  EXPECT_EQ(cascade["gate_layer"], 2);
+  EXPECT_EQ(cascade["deepest_layer"], 4);
+  EXPECT_DOUBLE_EQ(cascade["stopped"], 4.0 / 6);
+  EXPECT_DOUBLE_EQ(cascade["layers_per_text"], 16.0 / 6);
+  EXPECT_DOUBLE_EQ(cascade["flops_per_text"], with);
+  EXPECT_DOUBLE_EQ(cascade["flops_without_per_text"], without);
+  EXPECT_DOUBLE_EQ(cascade["saved"], 1 - with / without);
+  EXPECT_DOUBLE_EQ(report["compute"]["flops_per_text"], with);
+  EXPECT_EQ(report["compute"]["flops_b0_per_text"], 325.0) << "of whole passes";
+  const std::string markdown = to_markdown(report);
+  EXPECT_THAT(markdown, HasSubstr("| Cascade from layer 2 | 66.7 % | 2.67 | 81.67 FLOP | 0.667 |"));
+  EXPECT_THAT(markdown, HasSubstr("as any expert reads | – | 4.00 | 98.33 FLOP | 0.667 |"));
+  EXPECT_THAT(to_markdown(report_json(sample_figures())), Not(HasSubstr("Cascade")));
+}
+
 TEST(ReportFigures, LeaveNullWhatIsNotKnown) {
   Json report = report_json(sample_figures());
   EXPECT_EQ(report["experts"][0]["version"], "1.2.3");

@@ -45,6 +45,7 @@ inline Figures sample_figures() {
   figures.domains = {moods, topics};
   figures.gate = {"mixture", "masked", 2, 0.5, 0.25, {"feel", "know"}, {0, 1}};
   figures.compute = {60, 600, 60, 120, 5, 2, 4, 2, 3, 1024};
+  figures.compute.cascade = {6, 6, 6, 600, 600, 36, 6};
   ExpertFigures feel, lost;
   feel.name = "feel";
   feel.state = "ready";
