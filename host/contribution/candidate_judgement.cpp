@@ -18,7 +18,7 @@ std::optional<FittedGateChange> under_fitted_gate(const Trial& trial, const Tria
                                                   const TrialTexts& texts, int64_t count,
                                                   CollectingLog& notes) {
   if (!trial.gate) return std::nullopt;  // open_trial() said why
-  if (trial.gate->gate.is_mlp() || trial.gate->gate.is_factored()) {
+  if (!gate::can_grow(trial.gate->gate)) {
     notes.log().note(
         fmt::format("not judged under the fitted gate: it {}, and rows are grown for linear gates "
                     "only",

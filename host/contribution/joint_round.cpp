@@ -43,7 +43,10 @@ std::vector<Learner> make_learners(uint64_t seed, pipeline::Pool& pool,
     // Packages of earlier versions do not say.
     const Precision precision = recipe.precision.value_or(Precision::kFp32);
     recipe.precision = precision;
-    learners.push_back({expert, routed.labels[row], std::move(recipe),
+    // The gate that they learn with is linear, and so is its mixture.
+    fusion::ExpertLabels labels = routed.labels[row];
+    labels.pool = fusion::OpinionPool::kLinear;
+    learners.push_back({expert, std::move(labels), std::move(recipe),
                         pipeline::instantiate_untrained(
                             expert->package, pool.encoder(), pool.options().compute, pool.context(),
                             expert->expert->classes(), Json::object(), seed, precision)});

@@ -28,10 +28,10 @@ struct FeatureRequest {
   std::set<PooledKey> pooled;
   std::set<int> hidden;
   bool tokens = false;
-  bool bf16_states = false;  // hidden states are kept as bfloat16, in half the memory
   // Passes stop at this layer, none of the above is deeper, and their states are kept, so that
   // Encoder::deepen() continues from them.
   std::optional<int> stop_at = std::nullopt;
+  bool bf16_states = false;  // hidden states are kept as bfloat16, in half the memory
 
   bool empty() const { return pooled.empty() && hidden.empty() && !tokens && !stop_at; }
   // The deepest layer in it; 0 if there is none.

@@ -73,16 +73,18 @@ std::vector<int> untrained_head(const at::Tensor& z, const fusion::LabelUnion::R
   return to_ints(at::linear(z, head).argmax(1) + range.offset);
 }
 
-// Needs every expert's answer to every text: an expert that a text was not sent to has none.
+// The plain mixture of all, whatever the gate pools by. Needs every expert's answer to every text:
+// an expert that a text was not sent to has none.
 std::vector<int> uniform_gate(const pipeline::Collaboration& collaboration,
                               const pipeline::Answers& answers, const fusion::LabelUnion& labels) {
   const fusion::Mode mode = collaboration.fusion();
   if (!fusion::is_task_agnostic(mode) || !answers.weights.gt(0).all().item<bool>()) return {};
   const at::Tensor even =
       at::full_like(answers.weights, 1.0 / static_cast<double>(answers.weights.size(1)));
-  return to_ints(fusion::predict(
-      mode, fusion::fuse(mode, even, answers.logits, collaboration.expert_labels(), labels), labels,
-      std::nullopt));
+  std::vector<fusion::ExpertLabels> experts = collaboration.expert_labels();
+  for (fusion::ExpertLabels& expert : experts) expert.pool = fusion::OpinionPool::kLinear;
+  return to_ints(fusion::predict(mode, fusion::fuse(mode, even, answers.logits, experts, labels),
+                                 labels, std::nullopt));
 }
 
 encoder::FeatureRequest read_by(const gate::Gate& linear) {

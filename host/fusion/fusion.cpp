@@ -75,7 +75,9 @@ void add_share(const at::Tensor& weights, int64_t expert, const at::Tensor& own,
   }
 }
 
-constexpr float kFloor = 1e-30F;  // of a probability whose logarithm is taken
+constexpr float kFloor = 1e-30F;  // of a mixture whose logarithm is taken
+// Of an opinion: what a fit of the shares took it for.
+constexpr auto kLeastOpinion = static_cast<float>(kLeastProbability);
 
 // Experts of one label space whose opinions are pooled by their logarithms, and where each one's
 // classes stand among the space's labels.
@@ -92,6 +94,8 @@ std::vector<LogarithmicPool> logarithmic_pools(const std::vector<ExpertLabels>& 
     if (experts[e].pool != OpinionPool::kLogarithmic) continue;
     LogarithmicPool& pool = by_space[experts[e].space];
     pool.range = labels.range(experts[e].space);
+    if (std::ssize(experts[e].columns) != pool.range.count)
+      throw std::logic_error("fuse: a logarithmic pool of an expert that does not know all labels");
     pool.experts.push_back(static_cast<int64_t>(e));
     pool.places.push_back(positions(experts[e], labels));
   }
@@ -111,7 +115,7 @@ void sum_opinions(const LogarithmicPool& pool, const at::TensorAccessor<float, 1
     const auto p = own[static_cast<size_t>(pool.experts[i])].accessor<float, 2>()[row];
     for (int64_t c = 0; c < p.size(0); ++c)
       score[static_cast<size_t>(pool.places[i][static_cast<size_t>(c)])] +=
-          share * std::log(std::max(p[c], kFloor));
+          share * std::log(std::max(p[c], kLeastOpinion));
   }
 }
 
@@ -143,7 +147,7 @@ at::Tensor with_pool(const at::Tensor& weights, const std::vector<at::Tensor>& o
     const int64_t e = pool.experts[i];
     const at::Tensor share = weights.narrow(1, e, 1) / mass.clamp_min(kFloor);
     score = score.index_add(1, long_tensor(pool.places[i]),
-                            own[static_cast<size_t>(e)].clamp_min(kFloor).log() * share);
+                            own[static_cast<size_t>(e)].clamp_min(kLeastOpinion).log() * share);
   }
   std::vector<int> columns(static_cast<size_t>(pool.range.count));
   std::iota(columns.begin(), columns.end(), pool.range.offset);

@@ -118,6 +118,8 @@ Gate with_experts(const Gate& gate, const std::vector<int64_t>& experts) {
   return part;
 }
 
+bool can_grow(const Gate& gate) { return !gate.is_mlp() && !gate.is_factored(); }
+
 at::Tensor routing_weights(const at::Tensor& router_logits, int64_t top_k) {
   const at::Tensor dense = at::softmax(router_logits, -1);
   const int64_t experts = router_logits.size(-1);

@@ -68,6 +68,9 @@ void add_hidden_layer(Gate& gate, int64_t width, uint64_t seed);
 // of a space without any goes to the other spaces.
 Gate with_experts(const Gate& gate, const std::vector<int64_t>& experts);
 
+// Whether rows for new experts may be added to it without a fit of the others: to a linear gate.
+bool can_grow(const Gate& gate);
+
 // What a text's experts get: weights [n, E] float32, rows summing to 1. With 0 < top_k < E only the
 // k greatest of the softmax stay (the lower index of equal ones), renormalised; the others are
 // exactly 0 and those experts are not run. top_k = 0: dense.

@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <stdexcept>
 
 #include "base/digest.h"
 #include "base/error.h"
@@ -247,6 +248,8 @@ void write_gate(const fs::path& registry, const GateFile& file) {
     tensors.push_back(encoder::source_of("hidden.bias", g.hidden_bias));
   }
   if (g.is_factored()) {
+    if (g.spaces != spaces_of(file.rows))
+      throw std::logic_error("write_gate: spaces stand in another order than the rows name them");
     tensors.push_back(encoder::source_of("space.weight", g.space_weight));
     tensors.push_back(encoder::source_of("space.bias", g.space_bias));
   }
@@ -313,6 +316,7 @@ GateFile read_gate(const fs::path& registry, Log log) {
   if (Json fit = fields.any("fit"); !fit.is_null()) file.fit = std::move(fit);
   for (Fields& row : fields.tables("expert"))
     file.rows.push_back(read_row(row, kind == "factored"));
+  if (file.rows.empty()) fields.fail("expert", "is missing: the gate has no row", kRefit);
   if (!file.prior.empty() && file.prior.size() != file.rows.size()) {
     fields.fail("objective.prior",
                 fmt::format("has {} shares for {} experts", file.prior.size(), file.rows.size()),

@@ -54,15 +54,53 @@ InstalledExpert* find_expert(const GateRow& row, Pool& pool) {
               kRefit);
 }
 
+// Of a gate in two factors.
+void require_same_space(const GateRow& row, const InstalledExpert& expert, const Pool& pool) {
+  const std::string& name = pool.labels().spaces()[static_cast<size_t>(expert.labels.space)].name;
+  if (row.space == name) return;
+  throw Error("E_GATE",
+              fmt::format("gate.toml has expert {} in space {}, the expert answers in {}", row.name,
+                          escaped(row.space), name),
+              kRefit);
+}
+
+// A space may have grown since the fit: what an expert does not know has no logarithm.
+void require_complete(const GateRow& row, const InstalledExpert& expert, const Pool& pool) {
+  const int labels = pool.labels().range(expert.labels.space).count;
+  if (row.pool == fusion::OpinionPool::kLinear || std::ssize(expert.labels.columns) == labels)
+    return;
+  throw Error("E_GATE",
+              fmt::format("the gate pools the logarithms of what the experts of {} say, and expert "
+                          "{} knows {} of its {} labels",
+                          escaped(row.space), row.name, expert.labels.columns.size(), labels),
+              kRefit);
+}
+
+void require_one_pool(const std::vector<GateRow>& rows) {
+  for (const GateRow& row : rows) {
+    for (const GateRow& other : rows) {
+      if (row.space != other.space || row.pool == other.pool) continue;
+      throw Error("E_GATE",
+                  fmt::format("gate.toml pools what the experts of {} say in two ways: {} for {}, "
+                              "{} for {}",
+                              escaped(row.space), fusion::name(row.pool), row.name,
+                              fusion::name(other.pool), other.name),
+                  kRefit);
+    }
+  }
+}
+
 void find_unrouted(Pool& pool, std::span<const std::string> growing, RoutedGate& routed) {
   for (InstalledExpert& expert : pool.experts()) {
     if (std::find(routed.experts.begin(), routed.experts.end(), &expert) != routed.experts.end() ||
         std::find(growing.begin(), growing.end(), expert.name) != growing.end())
       continue;
     routed.unrouted.push_back(expert.name);
-    pool.context().log.warning(fmt::format(
-        "expert {0} has no row in the gate and takes no part; fit it with `moecollab grow {0}`",
-        expert.name));
+    const std::string way = gate::can_grow(routed.gate)
+                                ? fmt::format("fit it with `moecollab grow {}`", expert.name)
+                                : kRefit;
+    pool.context().log.warning(
+        fmt::format("expert {} has no row in the gate and takes no part; {}", expert.name, way));
   }
 }
 
@@ -73,6 +111,7 @@ RoutedGate open_gate(const GateFile& file, Pool& pool, std::span<const std::stri
   require_same_encoder(file, pool);
   require_layers(file.gate, pool);
   if (other == OtherPrecision::kRefused) require_same_precision(file, pool);
+  if (file.gate.is_factored()) require_one_pool(file.rows);
   RoutedGate routed;
   std::vector<int64_t> kept;
   for (size_t i = 0; i < file.rows.size(); ++i) {
@@ -84,6 +123,10 @@ RoutedGate open_gate(const GateFile& file, Pool& pool, std::span<const std::stri
           escaped(row.name)));
       routed.dropped.push_back(row.name);
       continue;
+    }
+    if (file.gate.is_factored()) {
+      require_same_space(row, *expert, pool);
+      require_complete(row, *expert, pool);
     }
     routed.experts.push_back(expert);
     routed.rows.push_back(row);

@@ -3,6 +3,7 @@
 #include <ATen/core/grad_mode.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <stdexcept>
@@ -118,26 +119,28 @@ void GateProblem::share_spaces(uint64_t seed, StopToken stop) {
   if (fusion_ != fusion::Mode::kMixture)
     throw std::logic_error("GateProblem: a gate in two factors under another fusion than mixture");
   const at::NoGradGuard no_grad;
-  std::vector<int64_t>& spaces = start_.spaces;
-  spaces.assign(experts_.size(), 0);
-  int64_t count = 0;
-  for (int space = 0; space < static_cast<int>(labels_.spaces().size()); ++space) {
+  std::vector<int> order;  // the spaces as the experts come to them, which is how a file has them
+  start_.spaces.clear();
+  for (const fusion::ExpertLabels& expert : experts_) {
+    const auto found = std::ranges::find(order, expert.space);
+    start_.spaces.push_back(found - order.begin());
+    if (found == order.end()) order.push_back(expert.space);
+  }
+  for (const int space : order) {
     const std::vector<int64_t> own = experts_of(space);
-    if (own.empty()) continue;
     const Opinions said = opinions(space);
     const SpaceShares shares = fit_space_shares(said, seed, stop);
     const at::Tensor index = encoder::index_tensor(own), rows = rows_of(space);
     start_.weight.index_copy_(0, index, shares.weight);
     start_.bias.index_copy_(0, index, shares.bias);
     for (const int64_t e : own) {
-      spaces[static_cast<size_t>(e)] = count;
       experts_[static_cast<size_t>(e)].pool = shares.pool;
       if (shares.pool == fusion::OpinionPool::kLogarithmic)
         target_p_.select(1, e).index_copy_(0, rows, (-losses(said, shares)).exp());
     }
     pools_logarithmically_ |= shares.pool == fusion::OpinionPool::kLogarithmic;
-    ++count;
   }
+  const auto count = static_cast<int64_t>(order.size());
   start_.space_weight = at::zeros({count, z_.size(1)});
   start_.space_bias = at::zeros({count});
 }

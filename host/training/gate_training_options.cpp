@@ -71,6 +71,9 @@ void validate(const GateTrainingOptions& options) {
   if (options.keep_replay < 0) refuse("keep-replay", options.keep_replay, "0 or more");
   if (options.gate == GateKind::kFactored && options.fusion != fusion::Mode::kMixture)
     refuse("fusion", fusion::name(options.fusion), "mixture for a gate in two factors");
+  if (options.gate == GateKind::kFactored && options.objective.z_loss > 0)
+    refuse("z-loss", options.objective.z_loss,
+           "0 for a gate in two factors, whose logits are ln g");
   if (options.optimizer == GateOptimizer::kLbfgs && options.objective.balance_window > 1) {
     refuse("balance-window", options.objective.balance_window,
            "0 under lbfgs, whose one batch is all the texts");

@@ -21,13 +21,17 @@ constexpr double kPull = 1e-2;  // towards the prototype, if nothing else holds 
 constexpr double kTilt = 1e-4;  // towards the new texts' own discriminant
 constexpr double kRest = 1e-9;  // the loss rests once an iteration gains less, relatively
 
+}  // namespace
+
 void require_linear(const gate::Gate& gate) {
-  if (!gate.is_mlp() && !gate.is_factored()) return;
+  if (gate::can_grow(gate)) return;
   throw Error("E_GATE",
               fmt::format("the gate {}, and rows are grown for linear gates only",
                           gate.is_mlp() ? "has a hidden layer" : "is in two factors"),
               "fit it again with `moecollab train-gate`");
 }
+
+namespace {
 
 at::Tensor is_known(const at::Tensor& logits) { return logits.isfinite().all(1); }
 

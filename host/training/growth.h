@@ -13,6 +13,9 @@
 
 namespace moecollab::training {
 
+// Throws E_GATE for a gate whose rows cannot be grown.
+void require_linear(const gate::Gate& gate);
+
 // What the new rows count for: the experts behind the rows, and the union that they answer in.
 struct GrowthSetting {
   gate::Gate gate;                            // E_old rows, which stay as they are

@@ -14,7 +14,7 @@ namespace moecollab::training {
 namespace {
 
 constexpr int64_t kFolds = 5, kFewest = 2 * kFolds;
-constexpr int64_t kFoldStream = -3;  // an epoch number that no training epoch has
+constexpr int64_t kFoldStream = -4;  // an epoch number that no other shuffle has
 constexpr int kIterations = 60;
 constexpr double kRest = 1e-6;  // the loss rests once an iteration gains less, relatively
 constexpr double kPenalties[] = {1e4, 1e3, 1e2};

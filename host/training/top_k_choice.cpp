@@ -12,7 +12,7 @@ namespace moecollab::training {
 namespace {
 
 constexpr int64_t kFolds = 5;
-constexpr int64_t kFoldStream = -3;  // an epoch number that no other shuffle has
+constexpr int64_t kFoldStream = -3;  // an epoch number that no shuffle of these texts has
 
 at::Tensor router_logits_of_fold(const GateProblem& problem, const GateTrainingOptions& options,
                                  int32_t epochs, std::vector<int64_t> fitted,

@@ -23,8 +23,9 @@ struct TopKChoice {
 };
 
 // Router logits [N, E] of the held-out texts, each by a gate that was not fitted on it: a fifth of
-// the texts at a time, after `epochs` on the other four. By the options' seed alone. Needs at least
-// 5 texts. Throws as GateFitting.
+// the texts at a time, after `epochs` on the other four (the shares within a space of a gate in two
+// factors are those of all). By the options' seed alone. Needs at least 5 texts. Throws as
+// GateFitting.
 at::Tensor cross_fitted_router_logits(const GateProblem& problem,
                                       const GateTrainingOptions& options, int32_t epochs,
                                       const RunContext& context);

@@ -43,8 +43,19 @@ class TrainGate(EndToEnd):
         self.assertEqual(len(re.findall('pool = "(linear|logarithmic)"', gate)), 3)
         shares = self.predict(registry)["experts"]
         self.assertAlmostEqual(sum(shares.values()), 1, delta=0.01)
-        refused = run("grow", "feelings", "--registry", registry, *self.data("train"))
-        self.assertNotEqual(refused.returncode, 0)
+        # Label spaces that registry.toml names stand before those of the experts.
+        toml = registry / "registry.toml"
+        before, told = self.predict(registry), self.eval(registry, "--json")
+        labels = sorted({json.loads(line)["label"] for line in (SAMPLES / "emotion" / "train.jsonl").open()})
+        toml.write_text(toml.read_text() + f'\n[[label_space]]\nname = "emotion/1"\nlabels = {json.dumps(labels)}\n')
+        self.assertEqual(self.predict(registry), before)
+        self.fit(registry, "--gate", "factored")
+        self.assertEqual(json.loads(self.eval(registry, "--json").stdout)["overall"]["accuracy"], json.loads(told.stdout)["overall"]["accuracy"])
+
+    def test_two_factors_and_a_term_that_says_nothing_of_them(self):
+        done = run("train-gate", *self.data("train"), *self.options(self.registry()), "--gate", "factored", "--z-loss", 0.1)
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("z-loss", done.stderr)
 
     def test_history_has_a_line_an_epoch(self):
         registry = self.registry()

@@ -39,6 +39,15 @@ class Grow(EndToEnd):
         report = json.loads(done.stdout)
         return {name: d["moe"]["accuracy"] for name, d in report["domains"].items()}
 
+    def test_a_gate_in_two_factors_is_fitted_again(self):
+        registry = self.young("--gate", "factored")
+        before = (registry / "gate" / "gate.toml").read_bytes()
+        done = self.grow(registry, "--texts", 4)
+        self.assertEqual(done.returncode, 4)
+        self.assertIn("in two factors", done.stderr)
+        self.assertIn("train-gate", done.stderr)
+        self.assertEqual((registry / "gate" / "gate.toml").read_bytes(), before)
+
     def test_grows_by_one_domain_and_leaves_old_rows_alone(self):
         registry = self.young()
         before = safetensors_file.unpacked(registry / "gate" / "gate.safetensors")

@@ -139,9 +139,8 @@ TEST_F(EncoderTest, APassContinuesWhereItStoppedToTheSameBits) {
 TEST_F(EncoderTest, APassCanStopTwice) {
   Encoder encoder = open();
   const PooledKey last{2, Pooling::kMean};
-  const Features one = encoder.encode(kTexts, {{}, {}, false, false, 0});
-  const Features two =
-      encoder.deepen(one, std::vector<int64_t>{0, 3, 5}, {{}, {}, false, false, 1});
+  const Features one = encoder.encode(kTexts, {{}, {}, false, 0});
+  const Features two = encoder.deepen(one, std::vector<int64_t>{0, 3, 5}, {{}, {}, false, 1});
   const Features three = encoder.deepen(two, std::vector<int64_t>{1}, {{last}, {}, false});
   EXPECT_EQ(encoder.counters().blocks, 3 + 1);
   EXPECT_TRUE(three.pooled.at(last).equal(

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <stdexcept>
 
 #include "base/error.h"
 
@@ -170,6 +171,19 @@ TEST_F(LogarithmicPools, AreOfTheirSpaceAlone) {
   experts[1].pool = OpinionPool::kLinear;
   const double x = std::sqrt(.15), y = std::sqrt(.2);
   expect_row(pooled({.3F, .4F, .3F}).exp(), {.6 * x / (x + y), .6 * y / (x + y), .2, .1, .1});
+}
+
+TEST_F(LogarithmicPools, WhoDoesNotKnowALabelIsRefused) {
+  experts[2].columns.pop_back();
+  logits[2] = logits[2].narrow(1, 0, 1);
+  EXPECT_THROW(pooled({.3F, .4F, .3F}), std::logic_error);
+}
+
+// p = 10⁻²⁰ counts as 10⁻¹², in the fit of the shares too: x has (.75·10⁻¹²)^½ against (.25)^½.
+TEST_F(LogarithmicPools, AnOpinionHasAFloor) {
+  logits[2] = at::tensor({46.0517F, 0.0F}).view({1, 2});
+  const double x = std::sqrt(.75e-12), y = std::sqrt(.25);
+  EXPECT_NEAR(pooled({.5F, 0, .5F}).exp()[0][0].item<double>() / (x / (x + y)), 1, 1e-3);
 }
 
 TEST_F(LogarithmicPools, DifferentiatedTheyAreTheSame) {

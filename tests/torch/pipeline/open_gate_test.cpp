@@ -93,5 +93,57 @@ TEST_F(OpenGateTest, WhatTheGateWasNotFittedForIsRefused) {
   EXPECT_EQ(code_of(nobody), "E_GATE");
 }
 
+struct TwoFactorsTest : OpenGateTest {
+  TwoFactorsTest() {
+    file.gate.spaces = {0, 1};
+    file.gate.space_weight = at::zeros({2, file.gate.mean.size(0)});
+    file.gate.space_bias = at::zeros({2});
+    for (size_t e = 0; e < 2; ++e) {
+      const auto space = static_cast<size_t>(pool.experts()[e].labels.space);
+      file.rows[e].space = pool.labels().spaces()[space].name;
+      file.rows[e].pool = fusion::OpinionPool::kLogarithmic;
+    }
+  }
+  std::string refusal() {
+    try {
+      open_gate(file, pool);
+    } catch (const Error& error) {
+      return error.code() + ": " + error.what();
+    }
+    return "none";
+  }
+};
+
+TEST_F(TwoFactorsTest, AreOpenedWithTheirPools) {
+  EXPECT_EQ(refusal(), "none");
+  EXPECT_EQ(open_gate(file, pool).labels[1].pool, fusion::OpinionPool::kLogarithmic);
+  EXPECT_EQ(pool.experts()[1].labels.pool, fusion::OpinionPool::kLinear);
+}
+
+TEST_F(TwoFactorsTest, SpacesThatAreNotTheExpertsAreRefused) {
+  std::swap(file.rows[0].space, file.rows[1].space);
+  EXPECT_THAT(refusal(), HasSubstr("E_GATE: gate.toml has expert " + file.rows[0].name));
+}
+
+// It pooled logarithms when the space had fewer labels.
+TEST_F(TwoFactorsTest, AnExpertThatDoesNotKnowAllLabelsIsRefused) {
+  pool.experts()[1].labels.columns.pop_back();
+  EXPECT_THAT(refusal(), HasSubstr("knows 1 of its 2 labels"));
+  file.rows[1].pool = fusion::OpinionPool::kLinear;
+  EXPECT_EQ(refusal(), "none");
+}
+
+TEST_F(TwoFactorsTest, AnExpertWithoutARowIsToldTheWayThatThereIs) {
+  file.rows[0].name = "gone";
+  open_gate(file, pool);
+  EXPECT_THAT(said.texts().back(), HasSubstr("takes no part; fit it again with `moecollab train-"));
+}
+
+TEST_F(TwoFactorsTest, TwoPoolsOfOneSpaceAreRefused) {
+  file.rows[1].space = file.rows[0].space;
+  file.rows[1].pool = fusion::OpinionPool::kLinear;
+  EXPECT_THAT(refusal(), HasSubstr("in two ways: logarithmic for " + file.rows[0].name));
+}
+
 }  // namespace
 }  // namespace moecollab::pipeline

@@ -62,6 +62,7 @@ TEST(GateProblem, RoutingLossIsTheMassOnTheOwnSpace) {
 TEST(GateProblem, InTwoFactorsStoredProbabilitiesGiveWhatFusionGives) {
   GateToy toy(100);
   for (at::Tensor& logits : toy.data.held_out.logits) logits = logits * 0.4;
+  toy.data.held_out.logits[0][3] = at::tensor({0.0F, 50.0F});  // beyond the floor
   // Two independent witnesses: their product says more than their mean.
   toy.data.held_out.logits[1] = toy.data.held_out.logits[0].roll(2, 0);
   GateProblem problem = toy.problem();
@@ -74,6 +75,17 @@ TEST(GateProblem, InTwoFactorsStoredProbabilitiesGiveWhatFusionGives) {
               problem.task_loss_by_fusion(router, rows).item<double>(), 1e-5);
   const at::Tensor mass = router.exp().narrow(1, 0, 2).sum(1);
   EXPECT_TRUE(mass.allclose(at::full_like(mass, 0.5F))) << "a fit sets out from equal spaces";
+}
+
+// registry.toml may name label spaces in another order than experts come to them.
+TEST(GateProblem, SpacesAreNumberedAsTheExpertsComeToThem) {
+  GateToy toy(100);
+  std::swap(toy.experts[0], toy.experts[2]);
+  std::swap(toy.data.held_out.logits[0], toy.data.held_out.logits[2]);
+  GateProblem problem = toy.problem();
+  problem.share_spaces(1, {});
+  EXPECT_EQ(problem.start().spaces, (std::vector<int64_t>{0, 1, 1}));
+  EXPECT_EQ(problem.start().bias[0].item<float>(), 0) << "alone in b/1";
 }
 
 TEST(GateProblem, AnswersThatAreNotFiniteCountAsKnowingNothing) {
