@@ -76,7 +76,7 @@ void add_share(const at::Tensor& weights, int64_t expert, const at::Tensor& own,
 }
 
 constexpr float kFloor = 1e-30F;  // of a mixture whose logarithm is taken
-// Of an opinion: what a fit of the shares took it for.
+// An opinion has the floor that the fit of the shares took.
 constexpr auto kLeastOpinion = static_cast<float>(kLeastProbability);
 
 // Experts of one label space whose opinions are pooled by their logarithms, and where each one's

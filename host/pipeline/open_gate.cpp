@@ -54,7 +54,7 @@ InstalledExpert* find_expert(const GateRow& row, Pool& pool) {
               kRefit);
 }
 
-// Of a gate in two factors.
+// A gate in two factors names the space of each row.
 void require_same_space(const GateRow& row, const InstalledExpert& expert, const Pool& pool) {
   const std::string& name = pool.labels().spaces()[static_cast<size_t>(expert.labels.space)].name;
   if (row.space == name) return;
