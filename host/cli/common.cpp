@@ -29,13 +29,19 @@ void add_common(CLI::App& verb, Program& program, engine::CommonOptions& options
       ->group(kCommonGroup);
   verb.add_option_function<int>(
           "--threads",
-          [&options](int threads) {
+          [&program, &options](int threads) {
             if (threads < 0 || threads > 1024) {
               throw Error(
                   "E_CONFIG",
                   fmt::format("--threads is {}, expected 1 to 1024 (0: all cores)", threads));
             }
             options.compute.threads = threads > 0 ? threads : usable_cores();
+            if (threads > usable_cores()) {
+              program.notes.push_back(
+                  fmt::format("--threads is {}, this process may use {} cores: more threads than "
+                              "cores wait for each other",
+                              threads, usable_cores()));
+            }
           },
           "Threads (default: the cores this process may use)")
       ->group(kCommonGroup);

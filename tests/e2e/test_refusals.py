@@ -295,6 +295,8 @@ class Options(EndToEnd):
             with self.subTest(arguments):
                 self.assertRefused(self.gate(*arguments), 2, "E_CONFIG", *fragments)
         self.assertRefused(self.eval(self.folder / "registry", "--top-k", 9), 2, "E_CONFIG", "9")
+        said = run("encode", "--threads", 1024, "--input", "nowhere.txt", "--output", self.folder / "out.safetensors", *self.options(self.folder / "registry")[:2])
+        self.assertIn("--threads is 1024, this process may use", said.stderr)
         words = self.gate("--fusion", "mixtur", "--json")
         self.assertEqual(json.loads(words.stdout)["error"]["code"], "E_CONFIG", "a refused word is JSON too, wherever --json stands")
 
