@@ -24,8 +24,25 @@
 
 namespace moecollab::testing {
 
+class UntaughtExpert : public experts::Expert {
+ public:
+  const std::vector<Parameter>& bind(uint64_t) override { return none_; }
+  const std::vector<Parameter>& parameters() const override { return none_; }
+  void params_changed() override {}
+  at::Tensor forward_train(encoder::Features, uint64_t, std::unique_ptr<Saved>&) override {
+    return {};
+  }
+  void vjp(Saved&, const at::Tensor&) override {}
+  experts::SelfFitting* self_fitting() override { return nullptr; }
+  bool learns_parameters_only() const override { return true; }
+  std::vector<std::pair<std::string, at::Tensor>> learnt() override { return {}; }
+
+ private:
+  std::vector<Parameter> none_;
+};
+
 // Reads the texts alone and learns nothing.
-class TableExpert final : public experts::Expert {
+class TableExpert final : public UntaughtExpert {
  public:
   using Row = std::vector<float>;
 
@@ -64,21 +81,9 @@ class TableExpert final : public experts::Expert {
     return out;
   }
 
-  const std::vector<Parameter>& bind(uint64_t) override { return none_; }
-  const std::vector<Parameter>& parameters() const override { return none_; }
-  void params_changed() override {}
-  at::Tensor forward_train(encoder::Features, uint64_t, std::unique_ptr<Saved>&) override {
-    return {};
-  }
-  void vjp(Saved&, const at::Tensor&) override {}
-  experts::SelfFitting* self_fitting() override { return nullptr; }
-  bool learns_parameters_only() const override { return true; }
-  std::vector<std::pair<std::string, at::Tensor>> learnt() override { return {}; }
-
  private:
   mutable experts::ExpertFacts facts_;
   Row every_text_;
-  std::vector<Parameter> none_;
 };
 
 // Two label spaces: film/1 with the ids bad 0 and good 1, court/1 with civil 2, criminal 3, none 4.

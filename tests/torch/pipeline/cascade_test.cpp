@@ -16,7 +16,7 @@ using Toy = moecollab::testing::ToyPool;
 using Texts = std::vector<std::string_view>;
 
 // Answers by what it reads: the sum of its features counts for the first label.
-class ReadingExpert final : public experts::Expert {
+class ReadingExpert final : public moecollab::testing::UntaughtExpert {
  public:
   ReadingExpert(std::string name, int32_t classes, encoder::FeatureRequest request) {
     facts_.name = std::move(name);
@@ -40,20 +40,8 @@ class ReadingExpert final : public experts::Expert {
     return out / 100;
   }
 
-  const std::vector<Parameter>& bind(uint64_t) override { return none_; }
-  const std::vector<Parameter>& parameters() const override { return none_; }
-  void params_changed() override {}
-  at::Tensor forward_train(encoder::Features, uint64_t, std::unique_ptr<Saved>&) override {
-    return {};
-  }
-  void vjp(Saved&, const at::Tensor&) override {}
-  experts::SelfFitting* self_fitting() override { return nullptr; }
-  bool learns_parameters_only() const override { return true; }
-  std::vector<std::pair<std::string, at::Tensor>> learnt() override { return {}; }
-
  private:
   experts::ExpertFacts facts_;
-  std::vector<Parameter> none_;
 };
 
 // The gate reads the embeddings. The critic reads the states of layer 1, the fan those and means of
