@@ -55,6 +55,12 @@ at::Tensor index_tensor(std::span<const int64_t> indices) {
   return tensor;
 }
 
+std::vector<double> to_doubles(const at::Tensor& tensor) {
+  const at::Tensor doubles = tensor.to(at::kDouble).contiguous();
+  const double* data = doubles.const_data_ptr<double>();
+  return {data, data + doubles.numel()};
+}
+
 Features Features::select(std::span<const int64_t> rows) const {
   Features out;
   for (const int64_t row : rows) {

@@ -80,4 +80,7 @@ struct Features {
 // A CPU int64 tensor over the indices, for index_select.
 at::Tensor index_tensor(std::span<const int64_t> indices);
 
+// The numbers of a CPU tensor, row by row.
+std::vector<double> to_doubles(const at::Tensor& tensor);
+
 }  // namespace moecollab::encoder

@@ -20,12 +20,6 @@ std::vector<int> to_ints(const at::Tensor& tensor) {
   return {data, data + ints.numel()};
 }
 
-std::vector<double> to_doubles(const at::Tensor& tensor) {
-  const at::Tensor doubles = tensor.to(at::kDouble).contiguous();
-  const double* data = doubles.const_data_ptr<double>();
-  return {data, data + doubles.numel()};
-}
-
 // Index of the domain's best expert among the gate's rows; the first of equal ones.
 size_t best_expert(const pipeline::Collaboration& collaboration, const pipeline::GateFile& gate,
                    const fusion::LabelUnion& labels, int space) {
@@ -137,13 +131,13 @@ DomainFigures run_domain(pipeline::Collaboration& collaboration, const pipeline:
   pipeline::RoutedTexts routed =
       collaboration.route(texts, std::move(known), others, "encoding " + dataset.domain);
   const pipeline::Answers answers = collaboration.answer(routed);
-  run.gate = to_doubles(answers.weights);
+  run.gate = encoder::to_doubles(answers.weights);
   run.answer_aware =
       to_ints(fusion::predict(collaboration.fusion(), answers.fused, labels, run.space));
   if (fusion::is_task_agnostic(collaboration.fusion())) {
     run.answer =
         to_ints(fusion::predict(collaboration.fusion(), answers.fused, labels, std::nullopt));
-    run.confidence = to_doubles(std::get<0>(answers.fused.max(1)).exp());
+    run.confidence = encoder::to_doubles(std::get<0>(answers.fused.max(1)).exp());
   }
   run.best_expert = collaboration.experts()[best]->name;
   run.expert_answer =

@@ -10,12 +10,6 @@
 namespace moecollab::training {
 namespace {
 
-std::vector<double> to_doubles(const at::Tensor& tensor) {
-  const at::Tensor doubles = tensor.to(at::kDouble).contiguous();
-  const double* data = doubles.const_data_ptr<double>();
-  return {data, data + doubles.numel()};
-}
-
 // Row i in [0, n) is of domain of[i]; domains numbered again without those that have no text.
 struct Domains {
   std::vector<int> of;
@@ -38,7 +32,7 @@ Domains domains_of(const GateProblem& problem, std::span<const int64_t> rows) {
 // Mean of correct [n] overall (first) and by domain.
 std::pair<double, std::vector<double>> accuracies(const at::Tensor& correct,
                                                   const Domains& domains) {
-  const std::vector<double> hit = to_doubles(correct);
+  const std::vector<double> hit = encoder::to_doubles(correct);
   std::vector<double> sum(static_cast<size_t>(domains.count), 0.0), n = sum;
   double all = 0;
   for (size_t i = 0; i < hit.size(); ++i) {
@@ -104,7 +98,7 @@ void judge_usage(const GateProblem& problem, const at::Tensor& weights, const at
     texts_of_space[static_cast<size_t>(problem.labels().space_of(static_cast<int>(target[i])))] +=
         1;
 
-  const std::vector<double> gate = to_doubles(weights);
+  const std::vector<double> gate = encoder::to_doubles(weights);
   const std::vector<double> mean = evaluation::mean_gate(gate, experts);
   for (size_t e = 0; e < mean.size(); ++e) {
     const auto space = static_cast<size_t>(space_of_expert[e]);

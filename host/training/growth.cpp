@@ -172,11 +172,6 @@ Lines along_discriminants(const GrowthSetting& setting, const AnsweredTexts& fre
           pull};
 }
 
-std::vector<double> to_vector(const at::Tensor& tensor) {
-  const at::Tensor flat = tensor.contiguous();
-  return {flat.const_data_ptr<double>(), flat.const_data_ptr<double>() + flat.numel()};
-}
-
 at::Tensor to_tensor(const std::vector<double>& values) {
   return at::tensor(at::ArrayRef<double>(values), at::kDouble);
 }
@@ -230,7 +225,7 @@ RowFit::RowFit(const GrowthSetting& setting, const AnsweredTexts& fresh,
   Lines lines = replay.rows() == 0 ? along_prototype(setting, fresh)
                                    : along_discriminants(setting, fresh, replay, own_domain);
   RowLoss loss(setting, joined(fresh, replay), lines.scores, lines.start, lines.pull);
-  std::vector<double> start = to_vector(lines.start);
+  std::vector<double> start = encoder::to_doubles(lines.start);
   state_ = std::make_unique<State>(
       State{fresh.rows(), replay.domain_of, std::move(lines), std::move(loss), std::move(start)});
 }
@@ -242,7 +237,7 @@ NewRows RowFit::rows(const std::vector<double>& weights) {
   Lbfgs minimiser(state_->x, [&](const std::vector<double>& x, std::vector<double>& gradient) {
     at::Tensor slope;
     const double value = state_->loss(to_tensor(x), of_text, slope);
-    gradient = to_vector(slope);
+    gradient = encoder::to_doubles(slope);
     return value;
   });
   NewRows rows;

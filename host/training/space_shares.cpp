@@ -42,11 +42,6 @@ Opinions rows_of(const Opinions& opinions, const std::vector<int64_t>& rows) {
           opinions.label.index_select(0, index), opinions.complete};
 }
 
-std::vector<double> to_vector(const at::Tensor& tensor) {
-  const at::Tensor flat = tensor.to(at::kDouble).contiguous();
-  return {flat.const_data_ptr<double>(), flat.const_data_ptr<double>() + flat.numel()};
-}
-
 SpaceShares fit(const Opinions& opinions, fusion::OpinionPool pool, double penalty,
                 StopToken stop) {
   const int64_t k = opinions.log_p.size(1), inputs = opinions.z.size(1);
@@ -65,7 +60,7 @@ SpaceShares fit(const Opinions& opinions, fusion::OpinionPool pool, double penal
                        bias.square().sum() / (2 * n);
     if (weight.defined()) value = value + weight.square().sum() * (penalty / (2 * n));
     value.backward();
-    gradient = to_vector(x.grad());
+    gradient = encoder::to_doubles(x.grad());
     return value.item<double>();
   };
   Lbfgs minimiser(std::vector<double>(static_cast<size_t>(penalty == 0 ? k : k + k * inputs), 0.0),
