@@ -4,6 +4,7 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cstdlib>
 #include <fstream>
 #include <iterator>
@@ -18,18 +19,29 @@ constexpr const char* kTrainingVariable = "MOECOLLAB_TRAINING_PRECISION";
 
 }  // namespace
 
-const char* name(Device device) {
-  switch (device) {
-    case Device::kCpu:
+const char* name(DeviceType type) {
+  switch (type) {
+    case DeviceType::kCpu:
       return "cpu";
+    case DeviceType::kCuda:
+      return "cuda";
+    case DeviceType::kPrivateUse1:
+      return "privateuseone";
   }
   return "";
+}
+
+std::string name(Device device) {
+  return device.is_cpu() ? name(device.type)
+                         : fmt::format("{}:{}", name(device.type), device.index);
 }
 
 const char* name(Precision precision) {
   switch (precision) {
     case Precision::kFp32:
       return "fp32";
+    case Precision::kFp16:
+      return "fp16";
     case Precision::kBf16:
       return "bf16";
     case Precision::kInt8:
@@ -61,7 +73,7 @@ int usable_cores() {
 }
 
 std::string Compute::identity(int kernel_revision) const {
-  std::string text = fmt::format("{} {}", name(device), name(precision));
+  std::string text = fmt::format("{} {}", name(device.type), name(precision));
   if (kernel_revision > 1) text += fmt::format(" kernels {}", kernel_revision);
   return text;
 }
@@ -72,24 +84,26 @@ Compute Compute::in(Precision other) const {
   return compute;
 }
 
-Device resolve_device(std::string_view asked) {
-  if (asked == "auto" || asked == name(Device::kCpu)) return Device::kCpu;
-  throw Error("E_CONFIG",
-              fmt::format("device {} is not in this version, which computes on the CPU only",
-                          escaped(asked, 40)),
-              "use --device cpu");
+Device parse_device(std::string_view asked) {
+  constexpr int kMost = 127;  // c10::Device keeps an index in 8 bits
+  if (asked == name(DeviceType::kCpu)) return {};
+  const std::string_view cuda = name(DeviceType::kCuda);
+  if (asked == cuda) return {DeviceType::kCuda, 0};
+  if (asked.starts_with(cuda) && asked.size() > cuda.size() && asked[cuda.size()] == ':') {
+    int index = -1;
+    const char* const end = asked.data() + asked.size();
+    const auto read = std::from_chars(asked.data() + cuda.size() + 1, end, index);
+    if (read.ec == std::errc() && read.ptr == end && index >= 0 && index <= kMost)
+      return {DeviceType::kCuda, index};
+  }
+  throw Error("E_CONFIG", fmt::format("there is no device {}", escaped(asked, 40)),
+              "use --device cpu, cuda, cuda:N (N from 0), or auto");
 }
 
-Precision resolve_precision(std::string_view asked) {
-  if (const std::optional<Precision> precision = find_precision(asked)) {
-    if (cpu_has(*precision)) return *precision;
-    throw Error("E_CONFIG",
-                fmt::format("this CPU does not multiply {} numbers: it lacks {}", asked,
-                            *precision == Precision::kBf16 ? "AVX512_BF16" : "AVX512_VNNI"),
-                "use --precision fp32, or another machine");
-  }
-  throw Error("E_CONFIG", fmt::format("precision {} is not in this version", escaped(asked, 40)),
-              "use --precision auto, fp32, bf16 or int8");
+Precision parse_precision(std::string_view asked) {
+  if (const std::optional<Precision> precision = find_precision(asked)) return *precision;
+  throw Error("E_CONFIG", fmt::format("there is no precision {}", escaped(asked, 40)),
+              "use --precision auto, fp32, fp16, bf16 or int8");
 }
 
 Precision parse_precision(std::string_view text, std::string_view what) {
@@ -99,8 +113,31 @@ Precision parse_precision(std::string_view text, std::string_view what) {
   throw Error("E_CONFIG", fmt::format("{} is {}, expected fp32 or bf16", what, escaped(text, 40)));
 }
 
+void require_precision(const Compute& compute) {
+  const char* const asked = name(compute.precision);
+  if (!compute.device.is_cpu()) {
+    if (compute.precision != Precision::kInt8) return;
+    throw Error(
+        "E_CONFIG",
+        fmt::format("{} is of the encoder on a CPU; the device is {}", asked, name(compute.device)),
+        "use --precision fp16");
+  }
+  if (cpu_has(compute.precision)) return;
+  if (compute.precision == Precision::kFp16) {
+    throw Error("E_CONFIG", "fp16 is for GPUs; this run computes on the CPU",
+                "use --precision bf16 or fp32, or --device cuda");
+  }
+  throw Error("E_CONFIG",
+              fmt::format("this CPU does not multiply {} numbers: it lacks {}", asked,
+                          compute.precision == Precision::kBf16 ? "AVX512_BF16" : "AVX512_VNNI"),
+              "use --precision fp32, or another machine");
+}
+
+int64_t usual_batch_tokens(Device device) { return device.is_cpu() ? 384 : 65536; }
+
 bool cpu_has(Precision precision) {
   if (precision == Precision::kFp32) return true;
+  if (precision == Precision::kFp16) return false;  // no kernel of ours multiplies it
 #if defined(__x86_64__)
   return precision == Precision::kBf16 ? __builtin_cpu_supports("avx512bf16") != 0
                                        : __builtin_cpu_supports("avx512vnni") != 0;
@@ -109,9 +146,11 @@ bool cpu_has(Precision precision) {
 #endif
 }
 
-std::vector<Precision> usable_precisions() {
+std::vector<Precision> usable_precisions(Device device) {
   std::vector<Precision> usable;
-  std::copy_if(kPrecisions.begin(), kPrecisions.end(), std::back_inserter(usable), cpu_has);
+  std::ranges::copy_if(kPrecisions, std::back_inserter(usable), [&](Precision precision) {
+    return device.is_cpu() ? cpu_has(precision) : precision != Precision::kInt8;
+  });
   return usable;
 }
 

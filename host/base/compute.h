@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -9,14 +10,25 @@
 
 namespace moecollab {
 
-enum class Device { kCpu };
-// The numbers of products; sums, norms and parameters are float32 in all. int8 is of the encoder
-// only.
-enum class Precision { kFp32, kBf16, kInt8 };
-inline constexpr std::array kPrecisions = {Precision::kFp32, Precision::kBf16, Precision::kInt8};
+// kPrivateUse1 is LibTorch's name for a device that somebody else registers: a test does.
+enum class DeviceType { kCpu, kCuda, kPrivateUse1 };
+struct Device {
+  DeviceType type = DeviceType::kCpu;
+  int index = 0;  // among those of the type
 
-const char* name(Device device);
+  bool is_cpu() const { return type == DeviceType::kCpu; }
+  bool operator==(const Device&) const = default;
+};
+// The numbers of products; sums, norms and parameters are float32 in all. int8 is of the encoder
+// on a CPU only, fp16 on a GPU only.
+enum class Precision { kFp32, kFp16, kBf16, kInt8 };
+inline constexpr std::array kPrecisions = {Precision::kFp32, Precision::kFp16, Precision::kBf16,
+                                           Precision::kInt8};
+
+const char* name(DeviceType type);
 const char* name(Precision precision);
+// "cpu", "cuda:0".
+std::string name(Device device);
 // That of the name; nullopt if there is none.
 std::optional<Precision> find_precision(std::string_view name);
 
@@ -31,31 +43,38 @@ std::string cpu_model();
 
 // Resolved once from what was asked for, and handed to all that computes.
 struct Compute {
-  Device device = Device::kCpu;
+  Device device = {};
   Precision precision = Precision::kFp32;
   int threads = usable_cores();
 
   // Everything that numbers depend on beside versions, for caches, probe records and digests:
-  // "cpu fp32", from the second kernel revision on followed by it. Threads are no part of it.
+  // "cpu fp32", from the second kernel revision on followed by it. Threads and the device's index
+  // are no part of it.
   std::string identity(int kernel_revision = kKernelRevision) const;
   // The same in another precision.
   Compute in(Precision other) const;
 };
 
-// Both throw E_CONFIG naming what this version, or this CPU, does not compute with. `auto` is the
-// CPU.
-Device resolve_device(std::string_view asked);
-Precision resolve_precision(std::string_view asked);
-
-// Throws E_CONFIG naming `what` for anything but fp32 and bf16.
+// cpu, cuda (the first) or cuda:N. Throws E_CONFIG for another; whether it is here is another
+// question.
+Device parse_device(std::string_view asked);
+// That of the name. Throws E_CONFIG.
+Precision parse_precision(std::string_view asked);
+// The same for fp32 and bf16 only, naming `what`.
 Precision parse_precision(std::string_view text, std::string_view what);
+// Throws E_CONFIG unless that device computes with such numbers.
+void require_precision(const Compute& compute);
+
+// Real tokens of one encoder pass that suit the device: enough to keep it busy, and few enough for
+// a core's cache on the CPU.
+int64_t usual_batch_tokens(Device device);
 
 // Whether this CPU multiplies such numbers itself. Without that, training in bf16 is right, and
 // slow; the encoder refuses, since int8 products of two would saturate in 16 bits.
 bool cpu_has(Precision precision);
 
-// Those of kPrecisions that this CPU has.
-std::vector<Precision> usable_precisions();
+// Those of kPrecisions that the device computes with.
+std::vector<Precision> usable_precisions(Device device = {});
 
 // What a kind trains in that asks for `stated` ("auto", "fp32" or "bf16"; none: fp32). auto is bf16
 // if the CPU has it, else fp32; MOECOLLAB_TRAINING_PRECISION=fp32|bf16 decides auto on any CPU, for

@@ -155,6 +155,7 @@ int parse_and_run(Program& program, std::vector<std::string> arguments) {
   }
   program.console = Console(settings_of_stderr(program.quiet));
   for (const std::string& note : program.notes) program.context().log.note(note);
+  if (program.before_action) program.before_action();
   return program.action();
 }
 

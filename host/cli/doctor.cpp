@@ -26,6 +26,23 @@ std::string finding(const std::string& what, const Json& value) {
                      value["hint"].get<std::string>());
 }
 
+std::string cuda_finding(const Json& value) {
+  if (value.contains("error")) return finding("cuda", value);
+  if (value["usable"] == 0) {
+    return fmt::format("note     cuda: no GPU can be used: {}\n         {}\n",
+                       value["missing"].get<std::string>(), value["hint"].get<std::string>());
+  }
+  std::string text =
+      fmt::format("ok       cuda: driver of CUDA {}\n", value["driver_cuda"].get<std::string>());
+  int index = 0;
+  for (const Json& device : value["devices"]) {
+    text +=
+        fmt::format("         cuda:{}: {}, {} GiB\n", index++, device["name"].get<std::string>(),
+                    device["memory_bytes"].get<int64_t>() >> 30);
+  }
+  return text;
+}
+
 // A registry that can be read may be the sample of the source tree, or another one than was meant.
 std::string registry_finding(const Json& value) {
   std::string text = finding("registry", value);
@@ -47,6 +64,7 @@ void add_doctor(Program& program) {
       const Json result = {
           {"version", kVersion},
           {"engine", attempt([&] { return open_engine().facts(*options); })},
+          {"cuda", attempt([&] { return open_engine().cuda_facts(); })},
           {"encoder", attempt([&] { return open_engine().encoder_facts(*options); })},
           {"registry", attempt([&] {
              return Json{{"experts", registry::read_registry(options->registry).experts.size()}};
@@ -56,7 +74,7 @@ void add_doctor(Program& program) {
             {"note", "experts run in this process; isolation is not in this version"}}}};
       print_result(program, result,
                    fmt::format("moecollab {}\n", kVersion) + finding("engine", result["engine"]) +
-                       finding("encoder", result["encoder"]) +
+                       cuda_finding(result["cuda"]) + finding("encoder", result["encoder"]) +
                        registry_finding(result["registry"]) +
                        "note     sandbox: none; experts run in this process\n");
       return result["engine"].contains("error") ? 1 : 0;

@@ -25,6 +25,7 @@ struct Program {
   bool quiet = false;
   std::string command;             // as typed
   std::vector<std::string> notes;  // of options, said when it is known whether to say them
+  std::function<void()> before_action;  // what an option needs the engine for, or empty
   std::function<int()> action;
   std::map<const CLI::App*, std::string> examples;  // what help begins with
   Console console;                                  // from when the arguments are read

@@ -5,7 +5,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 #include <numeric>
 
 #include "base/digest.h"
@@ -23,15 +22,21 @@ constexpr size_t kSettledTogether = 4096;  // texts: what a killed run encodes a
 int64_t divided_up(int64_t n, int64_t by) { return (n + by - 1) / by; }
 
 // Groups of neighbours, of kSettledTogether texts or more but for the last.
-template <typename Batch>
-std::vector<std::span<Batch>> settled_together(std::vector<Batch>& batches) {
-  std::vector<std::span<Batch>> groups;
+std::vector<std::span<const std::vector<int64_t>>> settled_together(
+    const std::vector<std::vector<int64_t>>& batches) {
+  std::vector<std::span<const std::vector<int64_t>>> groups;
   for (size_t begin = 0, end = 0; begin < batches.size(); begin = end) {
     for (size_t texts = 0; end < batches.size() && texts < kSettledTogether; ++end)
-      texts += batches[end].texts.size();
+      texts += batches[end].size();
     groups.push_back(std::span(batches).subspan(begin, end - begin));
   }
   return groups;
+}
+
+std::vector<int64_t> rows_of(const std::vector<int64_t>& texts, std::span<const int64_t> rows) {
+  std::vector<int64_t> own;
+  for (const int64_t text : texts) own.push_back(rows[static_cast<size_t>(text)]);
+  return own;
 }
 
 // use(i) for each text, on all threads.
@@ -70,7 +75,12 @@ const std::string& Encoder::fingerprint() const {
 }
 
 void Encoder::load() {
-  if (!model_) model_ = std::make_unique<Bert>(folder_, compute_.precision, spare_);
+  if (model_ || passes_) return;
+  if (compute_.device.is_cpu()) {
+    model_ = std::make_unique<Bert>(folder_, compute_.precision, spare_);
+  } else {
+    passes_ = std::make_unique<DevicePasses>(folder_, compute_, context_.log);
+  }
 }
 
 void Encoder::tokenise(std::span<const std::string_view> texts, bool all, Beginnings& passes) {
@@ -116,26 +126,24 @@ int64_t Encoder::flops(int64_t length, int64_t blocks) const {
          (2 * (4 * h * h + 2 * h * folder_.config.intermediate) * length + 4 * h * length * length);
 }
 
-// Equal shares for all threads, so that none waits long for the last, if each gets a tile at least.
-std::vector<Encoder::Batch> Encoder::plan(const Beginnings& passes,
-                                          std::span<const int64_t> rows) const {
+// On the CPU equal shares for all threads, so that none waits long for the last, if each gets a
+// tile at least.
+std::vector<Encoder::Batch> Encoder::plan(const Beginnings& passes) const {
   std::vector<Batch> batches;
   for (const bool resumed : {false, true}) {
     std::vector<int64_t> chosen;
     std::vector<int32_t> lengths;
-    for (size_t i = 0; i < rows.size(); ++i) {
+    for (size_t i = 0; i < passes.states.size(); ++i) {
       if ((passes.states[i] != nullptr) != resumed) continue;
       chosen.push_back(static_cast<int64_t>(i));
       lengths.push_back(passes.lengths[i]);
     }
-    for (const std::vector<int64_t>& texts : text::plan_even_batches(
-             lengths, {.shares = at::get_num_threads(), .least = kTile, .most = batch_tokens_})) {
-      Batch& batch = batches.emplace_back(Batch{{}, {}, resumed});
-      for (const int64_t i : texts) {
-        batch.texts.push_back(chosen[static_cast<size_t>(i)]);
-        batch.rows.push_back(rows[static_cast<size_t>(batch.texts.back())]);
-      }
-    }
+    const auto planned =
+        compute_.device.is_cpu()
+            ? text::plan_even_batches(
+                  lengths, {.shares = at::get_num_threads(), .least = kTile, .most = batch_tokens_})
+            : text::plan_batches(lengths, batch_tokens_);
+    for (const std::vector<int64_t>& texts : planned) batches.push_back(rows_of(texts, chosen));
   }
   return batches;
 }
@@ -249,11 +257,7 @@ int64_t Encoder::add(const FeatureRequest& request, const Beginnings& passes, Fe
   return forwards;
 }
 
-void Encoder::settle(std::span<const Batch> batches, const FeatureRequest& request, Features& out) {
-  std::vector<int64_t> rows;
-  for (const Batch& batch : batches) {
-    if (batch.done) rows.insert(rows.end(), batch.rows.begin(), batch.rows.end());
-  }
+void Encoder::settle(std::span<const int64_t> rows, const FeatureRequest& request, Features& out) {
   if (cache_ == nullptr || rows.empty()) return;
   std::vector<std::string_view> texts;
   for (const int64_t row : rows) texts.push_back(out.texts[static_cast<size_t>(row)]);
@@ -290,102 +294,89 @@ void Encoder::allocate_stopped(int layer, const Beginnings& passes, std::span<co
   out.stopped = std::move(stopped);
 }
 
-void Encoder::run_batch(const Batch& batch, const FeatureRequest& request,
-                        const std::set<int>& layers, const Beginnings& passes, int64_t threads,
-                        Features& out) const {
-  std::vector<int32_t> ids, lengths;
-  std::vector<const float*> states_of;
-  for (const int64_t text : batch.texts) {
+PassStart Encoder::beginning(const Batch& texts, const Beginnings& passes) {
+  PassStart start;
+  start.layer = passes.layer;
+  for (const int64_t text : texts) {
     const auto i = static_cast<size_t>(text);
-    if (batch.resumed) {
-      states_of.push_back(passes.states[i]);
+    if (passes.states[i] != nullptr) {
+      start.states.push_back(passes.states[i]);
     } else {
-      ids.insert(ids.end(), passes.ids[i].begin(), passes.ids[i].end());
+      start.ids.insert(start.ids.end(), passes.ids[i].begin(), passes.ids[i].end());
     }
-    lengths.push_back(passes.lengths[i]);
+    start.lengths.push_back(passes.lengths[i]);
   }
-  const Bert::Sink sink = [&](int layer, const States& states) {
-    for (const PooledKey& key : request.pooled) {
-      if (key.layer == layer) pool(states, lengths, key.pooling, batch.rows, out.pooled.at(key));
+  return start;
+}
+
+void Encoder::run_on_cpu(std::span<const Batch> batches, const Run& run) const {
+  std::set<int> layers = run.request.hidden;
+  if (run.request.stop_at) layers.insert(*run.request.stop_at);
+  for (const PooledKey& key : run.request.pooled) layers.insert(key.layer);
+  for_each_batch(std::ssize(batches), [&](int64_t i, int64_t threads) {
+    if (run.stopped()) return;
+    const Batch& batch = batches[static_cast<size_t>(i)];
+    const PassStart start = beginning(batch, run.passes);
+    const std::vector<int64_t> rows = rows_of(batch, run.rows);
+    const Bert::Sink sink = [&](int layer, const States& states) {
+      run.features.take(layer, states, start.lengths, rows, model_->kernels());
+    };
+    if (start.states.empty()) {
+      model_->forward(start.ids, start.lengths, layers, sink, threads);
+    } else {
+      model_->resume(start.layer, start.states, start.lengths, layers, sink, threads);
     }
-    if (request.hidden.contains(layer))
-      keep(states, lengths, batch.rows, out.row_offsets, out.hidden.at(layer));
-    if (request.stop_at == layer)
-      keep(states, lengths, batch.rows, out.stopped->row_offsets, out.stopped->states);
+    run.ended(batch);
+  });
+}
+
+void Encoder::run_on_device(std::span<const Batch> batches, const Run& run) const {
+  FeatureRequest request = run.request;
+  if (request.stop_at) request.hidden.insert(*request.stop_at);
+  const auto begin = [&](const Batch& batch) { return beginning(batch, run.passes); };
+  const auto deliver = [&](const Batch& batch, const PassResult& result) {
+    std::vector<int32_t> lengths;
+    for (const int64_t text : batch)
+      lengths.push_back(run.passes.lengths[static_cast<size_t>(text)]);
+    const std::vector<int64_t> rows = rows_of(batch, run.rows);
+    for (const auto& [key, pooled] : result.pooled) run.features.take(key, pooled, lengths, rows);
+    for (const auto& [layer, states] : result.states) {
+      run.features.keep(layer, {states.const_data_ptr<float>(), states.size(1)}, lengths, rows);
+    }
+    run.ended(batch);
   };
-  if (batch.resumed) {
-    model_->resume(passes.layer, states_of, lengths, layers, sink, threads);
-  } else {
-    model_->forward(ids, lengths, layers, sink, threads);
-  }
-}
-
-// Mean over the tokens of each sequence, or its first token, to the rows of `out` [n, H].
-void Encoder::pool(const States& states, std::span<const int32_t> lengths, Pooling pooling,
-                   std::span<const int64_t> rows, const at::Tensor& out) const {
-  const int64_t hidden = folder_.config.hidden;
-  const float* token = states.values;
-  for (size_t i = 0; i < lengths.size(); ++i, token += lengths[i - 1] * states.stride) {
-    float* row = out.mutable_data_ptr<float>() + rows[i] * hidden;
-    model_->kernels().mean(token, states.stride, pooling == Pooling::kMean ? lengths[i] : 1, hidden,
-                           row);
-    require_finite({row, static_cast<size_t>(hidden)}, lengths[i]);
-  }
-}
-
-void Encoder::require_finite(std::span<const float> features, int32_t tokens) const {
-  if (std::ranges::all_of(features, [](float x) { return std::isfinite(x); })) return;
-  throw Error("E_ENCODER",
-              fmt::format("{}: in {} the encoder gives NaN or infinity for a text of {} tokens",
-                          escaped(settings_.folder.string()), name(compute_.precision), tokens),
-              compute_.precision == Precision::kFp32 ? "the weights are damaged: copy them again"
-                                                     : "use --precision fp32");
-}
-
-void Encoder::keep(const States& states, std::span<const int32_t> lengths,
-                   std::span<const int64_t> rows, std::span<const int32_t> row_offsets,
-                   const at::Tensor& out) const {
-  const int64_t hidden = folder_.config.hidden;
-  const float* token = states.values;
-  for (size_t i = 0; i < lengths.size(); ++i) {
-    int64_t to = row_offsets[static_cast<size_t>(rows[i])] * hidden;
-    for (int32_t t = 0; t < lengths[i]; ++t, token += states.stride, to += hidden) {
-      require_finite({token, static_cast<size_t>(hidden)}, lengths[i]);
-      if (out.scalar_type() == at::kBFloat16) {
-        std::copy_n(token, hidden, out.mutable_data_ptr<at::BFloat16>() + to);
-      } else {
-        std::copy_n(token, hidden, out.mutable_data_ptr<float>() + to);
-      }
-    }
-  }
+  passes_->run(batches, run.passes.lengths, request, begin, deliver, run.stopped);
 }
 
 void Encoder::run_model(std::span<const int64_t> rows, const FeatureRequest& request,
                         const Beginnings& passes, Features& out, std::string_view progress_label) {
   load();
-  std::set<int> layers = request.hidden;
-  if (request.stop_at) layers.insert(*request.stop_at);
-  for (const PooledKey& key : request.pooled) layers.insert(key.layer);
   if (request.tokens || !request.hidden.empty()) allocate_ragged(request, passes, out);
-
+  FeatureRows features(settings_.folder.string(), compute_.precision, request, out);
   std::optional<Progress> progress;
   if (!progress_label.empty())
     progress =
         context_.progress(std::string(progress_label), "text", static_cast<int64_t>(rows.size()));
-  const auto stopped = [&] { return progress && context_.stop.requested(); };
-  std::mutex reporting;
-  std::vector<Batch> batches = plan(passes, rows);
-  for (const std::span<Batch> group : settled_together(batches)) {
-    for_each_batch(std::ssize(group), [&](int64_t i, int64_t threads) {
-      Batch& batch = group[static_cast<size_t>(i)];
-      if (stopped()) return;
-      run_batch(batch, request, layers, passes, threads, out);
-      batch.done = true;
-      const std::lock_guard lock(reporting);
-      if (progress) progress->advance(static_cast<int64_t>(batch.texts.size()));
-    });
-    if (!request.pooled.empty()) settle(group, request, out);
-    if (stopped()) {
+  std::mutex mutex;
+  std::vector<int64_t> done;  // rows
+  const Run run{request,
+                passes,
+                rows,
+                features,
+                [&] { return progress && context_.stop.requested(); },
+                [&](const Batch& batch) {
+                  const std::vector<int64_t> own = rows_of(batch, rows);
+                  const std::lock_guard lock(mutex);
+                  done.insert(done.end(), own.begin(), own.end());
+                  if (progress) progress->advance(std::ssize(batch));
+                }};
+  const std::vector<Batch> batches = plan(passes);
+  for (const std::span<const Batch> group : settled_together(batches)) {
+    passes_ ? run_on_device(group, run) : run_on_cpu(group, run);
+    std::ranges::sort(done);  // not in the order in which the threads ended
+    if (!request.pooled.empty()) settle(done, request, out);
+    done.clear();
+    if (run.stopped()) {
       throw Error("E_INTERRUPTED", "encoding was interrupted",
                   cache_ ? "the same command continues: what was encoded is in the cache" : "");
     }

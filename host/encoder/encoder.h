@@ -14,8 +14,10 @@
 #include "base/run_context.h"
 #include "encoder/bert.h"
 #include "encoder/bert_weights.h"
+#include "encoder/device_passes.h"
 #include "encoder/encoder_folder.h"
 #include "encoder/feature_cache.h"
+#include "encoder/feature_rows.h"
 #include "encoder/features.h"
 #include "text/tokenizer.h"
 
@@ -50,8 +52,9 @@ struct TextLengths {
 // whose features are all cached never reads the weights. Not thread-safe.
 class Encoder {
  public:
-  // batch_tokens: real tokens of one forward pass at most. A thread runs each, or all threads share
-  // each if there are fewer than threads. `cache`: where pooled features are kept, or none.
+  // batch_tokens: real tokens of one forward pass at most. On the CPU a thread runs each, or all
+  // threads share each if there are fewer than threads. `cache`: where pooled features are kept, or
+  // none.
   Encoder(EncoderSettings settings, const Compute& compute, int64_t batch_tokens,
           std::shared_ptr<FeatureCache> cache, const RunContext& context);
 
@@ -117,13 +120,12 @@ class Encoder {
   std::vector<int64_t> fill_from_cache(std::span<const std::string_view> texts,
                                        const FeatureRequest& request, const Beginnings& passes,
                                        Features& out);
-  // Texts of one forward pass: their index among those tokenised, and their row of the features.
-  struct Batch {
-    std::vector<int64_t> texts, rows;
-    bool resumed = false;  // all of them, or none
-    bool done = false;
-  };
-  std::vector<Batch> plan(const Beginnings& passes, std::span<const int64_t> rows) const;
+  // Texts of one pass, by their index among those that need one; all of them begin alike, with
+  // tokens or with states.
+  using Batch = std::vector<int64_t>;
+  std::vector<Batch> plan(const Beginnings& passes) const;
+  static PassStart beginning(const Batch& texts, const Beginnings& passes);
+  // A pass for each text, whose row of the features is rows[i].
   void run_model(std::span<const int64_t> rows, const FeatureRequest& request,
                  const Beginnings& passes, Features& out, std::string_view progress_label);
   // Room for the token ids and token states of all texts.
@@ -132,17 +134,19 @@ class Encoder {
   // Room for the states of the texts that are run, which are `rows`.
   void allocate_stopped(int layer, const Beginnings& passes, std::span<const int64_t> rows,
                         Features& out) const;
-  void run_batch(const Batch& batch, const FeatureRequest& request, const std::set<int>& layers,
-                 const Beginnings& passes, int64_t threads, Features& out) const;
-  void pool(const States& states, std::span<const int32_t> lengths, Pooling pooling,
-            std::span<const int64_t> rows, const at::Tensor& out) const;
-  // The states themselves, to where their tokens are in `out` [T, H].
-  void keep(const States& states, std::span<const int32_t> lengths, std::span<const int64_t> rows,
-            std::span<const int32_t> row_offsets, const at::Tensor& out) const;
-  // Throws E_ENCODER.
-  void require_finite(std::span<const float> features, int32_t tokens) const;
-  // What the rows of the batches that are done hold becomes what the cache holds for their texts.
-  void settle(std::span<const Batch> batches, const FeatureRequest& request, Features& out);
+  // What passes over some batches need beside these.
+  struct Run {
+    const FeatureRequest& request;
+    const Beginnings& passes;
+    std::span<const int64_t> rows;
+    FeatureRows& features;
+    std::function<bool()> stopped;
+    std::function<void(const Batch&)> ended;  // the features of these texts are there
+  };
+  void run_on_cpu(std::span<const Batch> batches, const Run& run) const;
+  void run_on_device(std::span<const Batch> batches, const Run& run) const;
+  // What these rows hold becomes what the cache holds for their texts.
+  void settle(std::span<const int64_t> rows, const FeatureRequest& request, Features& out);
 
   EncoderSettings settings_;
   Compute compute_;
@@ -154,7 +158,8 @@ class Encoder {
   mutable std::once_flag fingerprinted_;
   mutable std::string fingerprint_;
   std::shared_ptr<SpareBuffers> spare_ = std::make_shared<SpareBuffers>();
-  std::unique_ptr<Bert> model_;
+  std::unique_ptr<Bert> model_;           // on the CPU
+  std::unique_ptr<DevicePasses> passes_;  // on another device
   mutable std::once_flag weights_read_;
   mutable std::unique_ptr<BertWeights> weights_;  // for experts that fork; most runs need none
   EncoderCounters counters_;

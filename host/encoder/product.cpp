@@ -2,6 +2,8 @@
 
 #include <ATen/native/CPUBlas.h>
 
+#include <stdexcept>
+
 namespace moecollab::encoder {
 namespace {
 
@@ -23,8 +25,10 @@ Numbers numbers_of(Precision precision) {
       return Numbers::kBf16;
     case Precision::kInt8:
       return Numbers::kUint8;
+    case Precision::kFp16:
+      break;
   }
-  return Numbers::kFp32;
+  throw std::logic_error("numbers_of: no CPU kernel takes fp16");
 }
 
 Product::Product(const at::Tensor& weight, const at::Tensor& bias, Precision precision,
@@ -76,6 +80,8 @@ void Product::multiply(const Operand& x, int64_t row, int64_t tile, const Tile& 
       return brgemm(rows, kTile, depth_, x.stride, kTile, kTile, /*add_C=*/false,
                     static_cast<const at::BFloat16*>(x.at(row, 0)),
                     static_cast<const at::BFloat16*>(packed_) + tile * depth_ * kTile, out.values);
+    case Precision::kFp16:
+      return;  // its constructor refused
     case Precision::kInt8:
       brgemm(rows, kTile, depth_, x.stride, kTile, kTile, /*add_C=*/false,
              static_cast<const uint8_t*>(x.at(row, 0)),

@@ -46,7 +46,7 @@ Json run_encode(const EncodeOptions& options, const RunContext& context) {
   require_writable(options.output);
   const std::vector<std::string> texts = read_texts(options, context.log);
   const std::vector<std::string_view> views(texts.begin(), texts.end());
-  encoder::Encoder encoder(settings_of(options), options.compute, options.batch_tokens, nullptr,
+  encoder::Encoder encoder(settings_of(options), options.compute, batch_tokens(options), nullptr,
                            context);
   if (options.encoder) {
     for (const std::string& note : encoder.notes()) context.log.note(note);

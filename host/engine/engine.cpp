@@ -1,16 +1,11 @@
 #include "engine/engine.h"
 
-#include <ATen/Parallel.h>
-#include <ATen/Version.h>
-#include <fmt/format.h>
 #include <malloc.h>
-#include <moecollab/abi.h>
-#include <torch/headeronly/version.h>
 
 #include <limits>
 
-#include "base/compute.h"
-#include "base/version.h"
+#include "base/cuda_driver.h"
+#include "encoder/device.h"
 #include "engine/verbs.h"
 
 namespace moecollab::engine {
@@ -23,15 +18,14 @@ void keep_freed_memory() {
   ::mallopt(M_TRIM_THRESHOLD, std::numeric_limits<int>::max());
 }
 
-std::vector<std::string> precisions() {
-  std::vector<std::string> names;
-  for (const Precision precision : usable_precisions()) names.emplace_back(name(precision));
-  return names;
-}
-
 class TorchEngine final : public Engine {
  public:
   TorchEngine() { keep_freed_memory(); }
+  BestDevice best_device() override {
+    const encoder::CudaState& state = encoder::cuda_state();
+    if (state.devices == 0) return {{}, state.failure};
+    return {{DeviceType::kCuda, 0}, cuda_driver().devices.front().name};
+  }
   Json train_expert(const TrainExpertOptions& options, const RunContext& context) override {
     return run_train_expert(options, context);
   }
@@ -77,16 +71,8 @@ class TorchEngine final : public Engine {
                       const std::string& name) override {
     return run_experts_verify(options, context, name);
   }
-  Json facts(const RunOptions& options) override {
-    return {{"version", kVersion},
-            {"libtorch", TORCH_VERSION},
-            {"abi", fmt::format("{}.{}", MOEC_ABI_MAJOR, MOEC_ABI_MINOR)},
-            {"cpu_capability", at::get_cpu_capability()},
-            {"precisions", precisions()},
-            {"training_precision", name(resolve_training_precision("auto"))},
-            {"threads", at::get_num_threads()},
-            {"device", name(options.compute.device)}};
-  }
+  Json facts(const RunOptions& options) override { return run_facts(options); }
+  Json cuda_facts() override { return run_cuda_facts(); }
   Json encoder_facts(const WhereOptions& options) override { return run_encoder_facts(options); }
 };
 

@@ -22,6 +22,13 @@ class Engine {
  public:
   virtual ~Engine() = default;
 
+  // The first GPU if one can be used, else the CPU; and the reason, for a person. Never throws.
+  struct BestDevice {
+    Device device;
+    std::string why;
+  };
+  virtual BestDevice best_device() = 0;
+
   // Trains a kind on one domain's training file and installs the expert; makes the registry if
   // there is none. Throws E_REG_EXISTS if it is installed and `force` is not set, E_TRAIN_* if the
   // kind cannot learn or diverges, E_CKPT for a checkpoint that --resume cannot use.
@@ -76,8 +83,10 @@ class Engine {
   virtual Json experts_verify(const CommonOptions& options, const RunContext& context,
                               const std::string& name) = 0;
 
-  // Returns versions, CPU capability, precisions, threads and device, for doctor.
+  // Returns versions, CPU capability, its precisions, threads and device, for doctor.
   virtual Json facts(const RunOptions& options) = 0;
+  // Returns driver and GPUs, how many can be used, and else what is missing and how to get it.
+  virtual Json cuda_facts() = 0;
   // Returns folder, fingerprint and sizes of an encoder; the model is not loaded.
   virtual Json encoder_facts(const WhereOptions& options) = 0;
 };

@@ -32,8 +32,8 @@ struct WhereOptions {
 // How a run computes, whatever it is about.
 struct RunOptions {
   Compute compute;
-  bool auto_precision = false;  // eval, predict: the fastest that a record allows
-  int64_t batch_tokens = 384;   // real tokens of one encoder pass of a thread
+  bool auto_precision = false;          // eval, predict: the fastest that a record allows
+  std::optional<int64_t> batch_tokens;  // of one encoder pass; none: usual_batch_tokens()
   uint64_t seed = 1;
   std::string command;  // as typed, for the report
 };

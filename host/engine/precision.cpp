@@ -19,10 +19,10 @@ bool is_enabled(const registry::RegistryFile& file, const std::string& expert) {
                      [&](const auto& entry) { return entry.name == expert && entry.enabled; });
 }
 
-std::vector<PrecisionRecord> usable_records(const fs::path& registry, const std::string& cpu_class,
-                                            Precision fitted) {
+std::vector<PrecisionRecord> usable_records(const fs::path& registry, Device device,
+                                            const std::string& cpu_class, Precision fitted) {
   std::vector<PrecisionRecord> records;
-  for (const Precision precision : usable_precisions()) {
+  for (const Precision precision : usable_precisions(device)) {
     if (precision == fitted) continue;
     if (auto record = registry::read_precision_record(registry, precision, cpu_class))
       records.push_back(*std::move(record));
@@ -71,7 +71,8 @@ void note_auto(const RunOptions& options, Log log) {
                        name(options.compute.precision)));
 }
 
-registry::PrecisionUse precision_use(const fs::path& registry, const LoadedGate& gate) {
+registry::PrecisionUse precision_use(const fs::path& registry, const LoadedGate& gate,
+                                     Device device) {
   const registry::RegistryFile file = registry::read_registry(registry);
   registry::PrecisionUse use;
   use.encoder = gate.file.encoder_fingerprint;
@@ -80,7 +81,7 @@ registry::PrecisionUse precision_use(const fs::path& registry, const LoadedGate&
     if (is_enabled(file, row.name)) use.experts.push_back(row.name);
   use.fusion = fusion::name(gate.fusion);
   use.top_k = gate.top_k;
-  use.cpu_class = encoder::usable_kernels().front()->name;
+  use.cpu_class = device.is_cpu() ? encoder::usable_kernels().front()->name : name(device.type);
   return use;
 }
 
@@ -88,15 +89,16 @@ AnsweringPrecision answering_precision(const CommonOptions& options,
                                        std::optional<fusion::Mode> fusion,
                                        std::optional<int64_t> top_k, Log log) {
   const Precision asked = options.compute.precision;
+  const Device device = options.compute.device;
   const bool plain = !options.auto_precision && asked == Precision::kFp32;
   if (plain || !fs::exists(registry::gate_file(options.registry)))
     return {asked, OtherPrecision::kRefused};
   const LoadedGate gate = load_gate(options.registry, fusion, top_k, Log());
-  const registry::PrecisionUse use = precision_use(options.registry, gate);
+  const registry::PrecisionUse use = precision_use(options.registry, gate, device);
   const Precision fitted = gate.file.precision;
   if (options.auto_precision) {
     const auto choice = registry::choose_precision(
-        usable_records(options.registry, use.cpu_class, fitted), use, fitted);
+        usable_records(options.registry, device, use.cpu_class, fitted), use, fitted);
     log.note(choice.why);
     return {choice.precision, OtherPrecision::kPermitted};
   }

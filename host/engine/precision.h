@@ -13,8 +13,9 @@ void require_fp32(const RunOptions& options, Log log);
 // Says what auto comes to for a verb that answers with no gate.
 void note_auto(const RunOptions& options, Log log);
 
-// What a record must be of to count for the gate as it is used on this CPU.
-registry::PrecisionUse precision_use(const fs::path& registry, const LoadedGate& gate);
+// What a record must be of to count for the gate as it is used on the device.
+registry::PrecisionUse precision_use(const fs::path& registry, const LoadedGate& gate,
+                                     Device device);
 
 struct AnsweringPrecision {
   Precision precision;

@@ -62,7 +62,7 @@ Json try_precision(const EvalOptions& options, const LoadedGate& gate,
   registry::PrecisionRecord record;
   record.precision = options.compute.precision;
   record.against = gate.file.precision;
-  record.use = precision_use(options.registry, gate);
+  record.use = precision_use(options.registry, gate, options.compute.device);
   record.cpu_name = cpu_model();
   record.version = kVersion;
   record.threads = options.compute.threads;

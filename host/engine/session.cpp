@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/installation.h"
 #include "base/strings.h"
+#include "encoder/device.h"
 #include "engine/user_cache.h"
 #include "pipeline/instantiate.h"
 
@@ -19,14 +20,20 @@ constexpr uint64_t kMaxSeed = (uint64_t{1} << 63) - 1;  // files keep it as a TO
 }  // namespace
 
 void prepare(const RunOptions& options) {
-  if (options.batch_tokens < 1) {
+  if (batch_tokens(options) < 1) {
     throw Error("E_CONFIG",
-                fmt::format("batch-tokens is {}, expected at least 1", options.batch_tokens));
+                fmt::format("batch-tokens is {}, expected at least 1", batch_tokens(options)));
   }
   if (options.seed > kMaxSeed) {
     throw Error("E_CONFIG", fmt::format("seed is {}, expected at most {}", options.seed, kMaxSeed));
   }
+  encoder::require_device(options.compute.device);
+  require_precision(options.compute);
   at::set_num_threads(options.compute.threads);
+}
+
+int64_t batch_tokens(const RunOptions& options) {
+  return options.batch_tokens.value_or(usual_batch_tokens(options.compute.device));
 }
 
 void require_writable_parts(const fs::path& registry, std::initializer_list<const char*> folders) {
@@ -42,7 +49,7 @@ pipeline::PoolOptions pool_options(const CommonOptions& options, const RunContex
   pool.registry = options.registry;
   pool.encoder = options.encoder;
   pool.compute = options.compute;
-  pool.batch_tokens = options.batch_tokens;
+  pool.batch_tokens = batch_tokens(options);
   pool.context = context;
   if (cached && !options.no_cache) pool.cache = open_cache(options, options.compute, context.log);
   return pool;

@@ -12,8 +12,12 @@
 
 namespace moecollab::engine {
 
-// Sets the thread count; throws E_CONFIG for options out of range. Call before any tensor is made.
+// Sets the thread count; throws E_CONFIG for options out of range, and for a device or precision
+// that is not here. Call before any tensor is made.
 void prepare(const RunOptions& options);
+
+// Those asked for, or the device's usual ones.
+int64_t batch_tokens(const RunOptions& options);
 
 // The pool's options for these; opens the feature cache unless --no-cache (or `cached` is false).
 pipeline::PoolOptions pool_options(const CommonOptions& options, const RunContext& context,

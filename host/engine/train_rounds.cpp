@@ -35,7 +35,7 @@ Json run_facts(const TrainRoundsOptions& options, const std::vector<data::Datase
   const contribution::AlternationOptions& alternation = options.alternation;
   return {{"engine", pipeline::engine_version(options.compute)},
           {"threads", options.compute.threads},
-          {"batch_tokens", options.batch_tokens},
+          {"batch_tokens", batch_tokens(options)},
           {"cpu", at::get_cpu_capability()},
           {"rounds", alternation.rounds},
           {"joint", alternation.joint},

@@ -25,6 +25,8 @@ Json run_experts_add(const CommonOptions& options, const RunContext& context,
                      const fs::path& package, const std::string& name);
 Json run_experts_verify(const CommonOptions& options, const RunContext& context,
                         const std::string& name);
+Json run_facts(const RunOptions& options);
+Json run_cuda_facts();
 Json run_encoder_facts(const WhereOptions& options);
 
 }  // namespace moecollab::engine

@@ -38,14 +38,6 @@ moec_error empty_error() {
   return error;
 }
 
-int32_t device_type(Device device) {
-  switch (device) {
-    case Device::kCpu:
-      return MOEC_CPU;
-  }
-  return MOEC_CPU;
-}
-
 int32_t pooling_code(const std::optional<encoder::Pooling>& pooling) {
   if (!pooling) return MOEC_POOLING_NONE;
   return *pooling == encoder::Pooling::kMean ? MOEC_POOLING_MEAN : MOEC_POOLING_CLS;
@@ -112,7 +104,7 @@ void InProcessExpert::check(moec_status status, const moec_error& error, const c
 moec_exec InProcessExpert::exec(bool training) const {
   moec_exec exec{};
   exec.struct_size = sizeof exec;
-  exec.device_type = device_type(setup_.compute.device);
+  exec.device_type = MOEC_CPU;
   exec.threads = at::in_parallel_region() ? 1 : setup_.compute.threads;
   exec.seed = setup_.seed;
   exec.training = training ? 1 : 0;

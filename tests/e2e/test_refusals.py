@@ -289,8 +289,8 @@ class Options(EndToEnd):
     def test_bad_values(self):
         for arguments, fragments in ((["--top-k", "4"], ("4", "3 experts")), (["--lambda1", "-0.1"], ("lambda1", "-0.1")), (["--lambda2", "nan"], ("lambda2",)),
                                      (["--lambda1", "many"], ("lambda1",)), (["--fusion", "mixtur"], ("mixtur", "mixture")), (["--lr", "0"], ("lr",)),
-                                     (["--epochs", "0"], ("epochs",)), (["--precision", "fp16"], ("fp16", "not in this version")),
-                                     (["--device", "cuda"], ("cuda", "not in this version")), (["--threads", "-1"], ("threads",)),
+                                     (["--epochs", "0"], ("epochs",)), (["--precision", "fp16"], ("fp16", "for GPUs")), (["--precision", "fp8"], ("fp8", "fp32")),
+                                     (["--device", "gpu"], ("gpu", "cuda:N")), (["--device", "cuda:x"], ("cuda:x",)), (["--threads", "-1"], ("threads",)),
                                      (["--lambda3", "1"], ("lambda3", "--lambda1"))):
             with self.subTest(arguments):
                 self.assertRefused(self.gate(*arguments), 2, "E_CONFIG", *fragments)
@@ -299,6 +299,18 @@ class Options(EndToEnd):
         self.assertIn("--threads is 1024, this process may use", said.stderr)
         words = self.gate("--fusion", "mixtur", "--json")
         self.assertEqual(json.loads(words.stdout)["error"]["code"], "E_CONFIG", "a refused word is JSON too, wherever --json stands")
+
+    def test_a_device_that_is_not_here(self):
+        cuda = json.loads(run("doctor", "--json").stdout)["cuda"]
+        asked = f"cuda:{cuda['usable']}"  # the first that is not here
+        done = self.gate("--device", asked)
+        self.assertRefused(done, 2, "E_CONFIG", asked)
+        if cuda["usable"] == 0:
+            for fragment in ("libcuda.so.1", "libtorch_cuda.so", "make setup CUDA=1", "--device cpu"):
+                self.assertIn(fragment, done.stderr, "all that is missing, and how to get it")
+            said = run("encode", "--device", "auto", "--input", "nowhere.txt", "--output", self.folder / "out.safetensors")
+            self.assertIn(f"device auto: cpu: {cuda['missing']}", said.stderr)
+            self.assertIn("cuda: no GPU can be used", run("doctor").stdout)
 
     def test_the_demo_names_a_folder_without_training_files(self):
         (self.folder / "data" / "notes").mkdir(parents=True)

@@ -4,6 +4,7 @@
 
 #include <cstdlib>
 
+#include "base/cuda_driver.h"
 #include "base/error.h"
 
 namespace moecollab {
@@ -65,19 +66,56 @@ TEST(Compute, TheCpuHasAName) {
   EXPECT_EQ(cpu_model().find('\n'), std::string::npos);
 }
 
-TEST(Compute, WhatThisVersionDoesNotComputeWithIsRefused) {
-  EXPECT_EQ(resolve_device("auto"), Device::kCpu);
-  EXPECT_EQ(resolve_device("cpu"), Device::kCpu);
-  EXPECT_EQ(resolve_precision("fp32"), Precision::kFp32);
-  EXPECT_THROW(resolve_device("cuda"), Error);
-  EXPECT_THROW(resolve_precision("fp16"), Error);
-  for (const Precision precision : {Precision::kBf16, Precision::kInt8}) {
-    if (cpu_has(precision)) {
-      EXPECT_EQ(resolve_precision(name(precision)), precision);
-    } else {
-      EXPECT_THROW(resolve_precision(name(precision)), Error) << "it is not emulated";
+TEST(Device, IsReadFromItsName) {
+  EXPECT_EQ(parse_device("cpu"), Device{});
+  EXPECT_EQ(parse_device("cuda"), (Device{DeviceType::kCuda, 0}));
+  EXPECT_EQ(parse_device("cuda:0"), parse_device("cuda"));
+  EXPECT_EQ(name(parse_device("cuda:12")), "cuda:12");
+  EXPECT_EQ(name(Device{}), "cpu");
+  for (const char* wrong : {"", "gpu", "CUDA", "cuda:", "cuda:-1", "cuda:x", "cuda:1x", "cuda:128",
+                            "cuda:99999999999", "cuda1", "cpu:0", "auto", "privateuseone:0"}) {
+    try {
+      parse_device(wrong);
+      FAIL() << wrong;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), "E_CONFIG") << wrong;
     }
   }
+}
+
+TEST(Device, ItsIndexIsNoPartOfTheIdentity) {
+  const Compute first{.device = parse_device("cuda:0")}, second{.device = parse_device("cuda:1")};
+  EXPECT_EQ(first.identity(1), "cuda fp32");
+  EXPECT_EQ(first.identity(), second.identity());
+  EXPECT_NE(first.identity(), Compute{}.identity());
+}
+
+TEST(Compute, WhatADeviceDoesNotComputeWithIsRefused) {
+  EXPECT_THROW(parse_precision("fp8"), Error);
+  EXPECT_NO_THROW(require_precision({}));
+  EXPECT_THROW(require_precision({.precision = Precision::kFp16}), Error) << "on the CPU";
+  for (const Precision precision : {Precision::kBf16, Precision::kInt8}) {
+    if (cpu_has(precision)) {
+      EXPECT_NO_THROW(require_precision({.precision = precision}));
+    } else {
+      EXPECT_THROW(require_precision({.precision = precision}), Error) << "it is not emulated";
+    }
+  }
+  const Device gpu = parse_device("cuda");
+  for (const Precision precision : {Precision::kFp32, Precision::kFp16, Precision::kBf16})
+    EXPECT_NO_THROW(require_precision({.device = gpu, .precision = precision}));
+  EXPECT_THROW(require_precision({.device = gpu, .precision = Precision::kInt8}), Error);
+}
+
+// This holds on machines with and without a GPU.
+TEST(CudaDriver, EitherHasDevicesOrSaysWhyNot) {
+  const CudaDriver& driver = cuda_driver();
+  EXPECT_EQ(driver.failure.empty(), !driver.devices.empty()) << driver.failure;
+  for (const CudaDevice& device : driver.devices) {
+    EXPECT_FALSE(device.name.empty());
+    EXPECT_GT(device.memory_bytes, 0);
+  }
+  EXPECT_EQ(&cuda_driver(), &driver) << "it is looked for once";
 }
 
 TEST(TrainingPrecision, OthersAreRefusedByName) {

@@ -1,0 +1,36 @@
+// The devices of a run as LibTorch's, and what of CUDA is here.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+#include <c10/core/Device.h>
+
+#include <string>
+
+#include "base/compute.h"
+
+namespace moecollab::encoder {
+
+at::Device to_torch(Device device);
+
+// Whether LibTorch computes on GPUs here.
+struct CudaState {
+  int devices = 0;      // that can be used
+  std::string failure;  // all that is missing, if there is none
+  std::string hint;     // how to get it
+};
+
+// Looks for a driver and opens LibTorch's CUDA library, which lies beside its CPU library and is
+// opened by nothing else, so that one program serves machines with and without a GPU. The first
+// call must come before anything asks at::hasCUDA(), whose answer LibTorch keeps. Thread-safe.
+const CudaState& cuda_state();
+
+// Throws E_CONFIG naming all that is missing, or the devices that there are instead.
+void require_device(Device device);
+
+// A tensor in the host's memory that copies to and from a GPU need not wait for: page-locked if the
+// device is one.
+at::Tensor staging_tensor(at::IntArrayRef shape, at::ScalarType type, at::Device device);
+// A copy of it in such memory, which has arrived when the device's stream has come so far.
+at::Tensor to_staging(const at::Tensor& on_device);
+
+}  // namespace moecollab::encoder
