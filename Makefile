@@ -22,7 +22,7 @@ setup-test:  ## the same, and the packages of tests, benchmarks and the referenc
 build: setup  ## build the program and the stock plugins
 	@tools/build.sh release $(JOBS)
 
-demo: build  ## train, evaluate and report; DATA=folder, OUT=folder
+demo: build  ## train, evaluate and report; DATA=folder, OUT=folder, DEVICE=cuda
 	@tools/demo.sh "$(DATA)" "$(OUT)"
 
 # The pass for a deep expert gives what the adapter and the gate read, too: it comes first.

@@ -1,13 +1,15 @@
 #!/usr/bin/env bash
 # demo.sh DATA OUT [KIND…]: from data to an evaluation: an expert of each kind (adapter and lexical) for
 # each domain, the gate, the report. Equal data, options and program reuse what OUT holds, and continue
-# an interrupted run; others rebuild it. BASELINES=1 also trains the deep multi-task model.
+# an interrupted run; others rebuild it. BASELINES=1 also trains the deep multi-task model; DEVICE=cuda
+# computes on a GPU.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 data=$1 out=$2
 shift 2
 kinds=${*:-adapter lexical}
 program=build/bin/moecollab
+device=${DEVICE:-cpu}
 encoder=${MOECOLLAB_ENCODER:-.deps/encoder/all-MiniLM-L6-v2}
 say() { printf 'demo: %s\n' "$*" >&2; }
 
@@ -36,7 +38,7 @@ inputs() {
   (cd "$data" && find -L . -mindepth 2 -maxdepth 2 -type f ! -name '.*' -printf '%P\0' | LC_ALL=C sort -z | xargs -0 sha256sum -- | sed 's/^/data /')
   sha256sum "$encoder/model.safetensors" "$encoder/vocab.txt" | sed 's/^/encoder /'
   sha256sum build/bin/moecollab build/lib/libmoecollab_engine.so build/lib/moecollab/plugins/*/*.so | sed 's/^/program /'
-  echo "options kinds=$kinds script=$(sha256sum tools/demo.sh | cut -c1-16)"
+  echo "options kinds=$kinds device=$device script=$(sha256sum tools/demo.sh | cut -c1-16)"
 }
 
 train_expert() {  # KIND DOMAIN
@@ -44,7 +46,7 @@ train_expert() {  # KIND DOMAIN
   [ -d "$out/registry/experts/$name" ] && [ ! -d "$out/registry/checkpoints/$name" ] && return
   # shellcheck disable=SC2046  # several words
   "$program" train-expert "$name" --kind "$1" --domain "$2" $(options_for "$1" "$2") --data-dir "$data" \
-    --registry "$out/registry" --encoder "$encoder" --cache-dir "$out/cache" \
+    --registry "$out/registry" --encoder "$encoder" --device "$device" --cache-dir "$out/cache" \
     $([ -d "$out/registry/checkpoints/$name" ] && echo --resume)
 }
 
@@ -54,7 +56,7 @@ baselines() {  # KIND…
     options=$([ -d "$out/registry/checkpoints/multi-task-$kind" ] && echo --resume || true)
     [ -z "$options" ] && { [ -e "$out/registry/baselines/$kind" ] || [ -e "$out/registry/baselines/$kind.toml" ]; } && continue
     # shellcheck disable=SC2086  # none or one word
-    "$program" train-baseline "$kind" $options --data-dir "$data" --registry "$out/registry" --cache-dir "$out/cache"
+    "$program" train-baseline "$kind" $options --data-dir "$data" --registry "$out/registry" --device "$device" --cache-dir "$out/cache"
   done
 }
 
@@ -91,10 +93,10 @@ else
     for kind in $kinds; do train_expert "$kind" "$domain"; done
   done
   # shellcheck disable=SC2046  # no word or one
-  "$program" train-gate $(gate_options) --data-dir "$data" --registry "$out/registry" --cache-dir "$out/cache"
+  "$program" train-gate $(gate_options) --data-dir "$data" --registry "$out/registry" --device "$device" --cache-dir "$out/cache"
   # shellcheck disable=SC2086  # several words
   baselines $wanted
-  "$program" eval --data-dir "$data" --registry "$out/registry" --cache-dir "$out/cache" --quiet \
+  "$program" eval --data-dir "$data" --registry "$out/registry" --device "$device" --cache-dir "$out/cache" --quiet \
     --report "$out/report.json" --html "$out/report.html" --markdown "$out/report.md" > "$out/table.txt"
   mv "$out/inputs.begun" "$out/inputs"
   say "trained and evaluated in $((SECONDS - start)) s"

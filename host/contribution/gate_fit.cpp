@@ -53,6 +53,7 @@ pipeline::GateFile gate_file(pipeline::Pool& pool, const std::vector<data::Datas
   file.gate = fit.gate;
   file.encoder_fingerprint = pool.encoder()->fingerprint();
   file.precision = pool.options().compute.precision;
+  file.device = pool.options().compute.device.type;
   for (size_t e = 0; e < inputs.labels.size(); ++e) {
     const pipeline::InstalledExpert& expert = pool.experts()[e];
     const registry::Manifest& manifest = expert.package.manifest;

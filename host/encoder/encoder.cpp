@@ -19,8 +19,6 @@ namespace {
 
 constexpr size_t kSettledTogether = 4096;  // texts: what a killed run encodes again at most
 
-int64_t divided_up(int64_t n, int64_t by) { return (n + by - 1) / by; }
-
 // Groups of neighbours, of kSettledTogether texts or more but for the last.
 std::vector<std::span<const std::vector<int64_t>>> settled_together(
     const std::vector<std::vector<int64_t>>& batches) {
@@ -42,11 +40,8 @@ std::vector<int64_t> rows_of(const std::vector<int64_t>& texts, std::span<const 
 // use(i) for each text, on all threads.
 template <typename Use>
 void for_each_text(std::span<const std::string_view> texts, Use use) {
-  constexpr size_t kTogether = 64;
-  const auto chunks = divided_up(static_cast<int64_t>(texts.size()), kTogether);
-  for_each_in_parallel(chunks, [&](int64_t chunk) {
-    const size_t begin = static_cast<size_t>(chunk) * kTogether;
-    for (size_t i = begin; i < std::min(texts.size(), begin + kTogether); ++i) use(i);
+  for_each_chunk_in_parallel(texts.size(), [&](size_t first, size_t count) {
+    for (size_t i = first; i < first + count; ++i) use(i);
   });
 }
 
@@ -336,13 +331,24 @@ void Encoder::run_on_device(std::span<const Batch> batches, const Run& run) cons
   const auto begin = [&](const Batch& batch) { return beginning(batch, run.passes); };
   const auto deliver = [&](const Batch& batch, const PassResult& result) {
     std::vector<int32_t> lengths;
-    for (const int64_t text : batch)
+    std::vector<int64_t> first_token = {0};
+    for (const int64_t text : batch) {
       lengths.push_back(run.passes.lengths[static_cast<size_t>(text)]);
-    const std::vector<int64_t> rows = rows_of(batch, run.rows);
-    for (const auto& [key, pooled] : result.pooled) run.features.take(key, pooled, lengths, rows);
-    for (const auto& [layer, states] : result.states) {
-      run.features.keep(layer, {states.const_data_ptr<float>(), states.size(1)}, lengths, rows);
+      first_token.push_back(first_token.back() + lengths.back());
     }
+    const std::vector<int64_t> rows = rows_of(batch, run.rows);
+    for_each_chunk_in_parallel(batch.size(), [&](size_t first, size_t count) {
+      const auto of_chunk = [&](const auto& all) { return std::span(all).subspan(first, count); };
+      const auto first_row = static_cast<int64_t>(first), n = static_cast<int64_t>(count);
+      for (const auto& [key, pooled] : result.pooled)
+        run.features.take(key, pooled.narrow(0, first_row, n), of_chunk(lengths), of_chunk(rows));
+      for (const auto& [layer, states] : result.states) {
+        const int64_t width = states.size(1);
+        run.features.keep(layer,
+                          {states.const_data_ptr<float>() + first_token[first] * width, width},
+                          of_chunk(lengths), of_chunk(rows));
+      }
+    });
     run.ended(batch);
   };
   passes_->run(batches, run.passes.lengths, request, begin, deliver, run.stopped);

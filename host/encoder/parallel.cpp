@@ -23,6 +23,16 @@ void for_each_in_parallel(int64_t n, const std::function<void(int64_t)>& work) {
   });
 }
 
+void for_each_chunk_in_parallel(size_t n,
+                                const std::function<void(size_t first, size_t count)>& work) {
+  constexpr size_t kTogether = 64;
+  const auto chunks = static_cast<int64_t>((n + kTogether - 1) / kTogether);
+  for_each_in_parallel(chunks, [&](int64_t chunk) {
+    const size_t first = static_cast<size_t>(chunk) * kTogether;
+    work(first, std::min(n - first, kTogether));
+  });
+}
+
 namespace {
 
 void spin() {

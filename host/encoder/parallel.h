@@ -1,6 +1,7 @@
 // Work for all threads of LibTorch's pool.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <utility>
@@ -11,6 +12,10 @@ namespace moecollab::encoder {
 // work() calls of LibTorch runs on its own thread alone. Throws what a call of work() threw, once
 // all threads have ended.
 void for_each_in_parallel(int64_t n, const std::function<void(int64_t)>& work);
+
+// The same for chunks of [0, n), for work that is too small to be handed out one by one.
+void for_each_chunk_in_parallel(size_t n,
+                                const std::function<void(size_t first, size_t count)>& work);
 
 class StepBarrier;
 

@@ -272,6 +272,7 @@ void write_gate(const fs::path& registry, const GateFile& file) {
                    {"metrics", file.metrics},
                    {"fit", file.fit},
                    {"expert", rows}};
+  if (file.device != DeviceType::kCpu) document["device"] = name(file.device);
   if (file.layer_was_chosen) document["gate_layer"] = g.layer();
   write_file_atomic(registry::gate_file(registry),
                     "# Written by `moecollab train-gate`.\n" + to_toml(document));
@@ -295,8 +296,14 @@ GateFile read_gate(const fs::path& registry, Log log) {
   // Gates written before there was a choice were fitted in fp32, and are linear.
   if (const auto word = fields.optional<std::string>("precision")) {
     const std::optional<Precision> precision = find_precision(*word);
-    if (!precision) fields.fail("precision", "is not fp32, bf16 or int8", kRefit);
+    if (!precision) fields.fail("precision", "is not fp32, fp16, bf16 or int8", kRefit);
     file.precision = *precision;
+  }
+  // Gates that say nothing were fitted on features of a CPU.
+  if (const auto word = fields.optional<std::string>("device")) {
+    if (*word != name(DeviceType::kCuda))
+      fields.fail("device", "is no GPU of this version", kRefit);
+    file.device = DeviceType::kCuda;
   }
   const std::string kind = fields.value_or<std::string>("gate", "linear");
   if (kind != "linear" && kind != "mlp" && kind != "factored")

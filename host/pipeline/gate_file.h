@@ -35,6 +35,7 @@ struct GateFile {
   std::vector<GateRow> rows;
   std::string encoder_fingerprint;
   Precision precision = Precision::kFp32;  // of the features that it was fitted on
+  DeviceType device = DeviceType::kCpu;    // that computed these
   fusion::Mode fusion = fusion::Mode::kMixture;
   int64_t top_k = 0;  // experts asked per text; 0: all
   // Whether the fit was asked for gate.layer(); else it took the encoder's last, or certain layers.

@@ -104,6 +104,15 @@ void find_unrouted(Pool& pool, std::span<const std::string> growing, RoutedGate&
   }
 }
 
+void note_other_device(const GateFile& file, const Pool& pool) {
+  const DeviceType device = pool.options().compute.device.type;
+  if (device == file.device) return;
+  pool.context().log.note(fmt::format(
+      "the gate was fitted on features of {} and is used on those of {}, which differ in "
+      "their last digits",
+      name(file.device), name(device)));
+}
+
 }  // namespace
 
 RoutedGate open_gate(const GateFile& file, Pool& pool, std::span<const std::string> growing,
@@ -111,6 +120,7 @@ RoutedGate open_gate(const GateFile& file, Pool& pool, std::span<const std::stri
   require_same_encoder(file, pool);
   require_layers(file.gate, pool);
   if (other == OtherPrecision::kRefused) require_same_precision(file, pool);
+  note_other_device(file, pool);
   if (file.gate.is_factored()) require_one_pool(file.rows);
   RoutedGate routed;
   std::vector<int64_t> kept;

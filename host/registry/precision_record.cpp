@@ -42,7 +42,7 @@ PrecisionChange read_change(Fields& fields) {
 
 Precision read_precision(Fields& fields, const char* key) {
   const auto precision = find_precision(fields.required<std::string>(key));
-  if (!precision) fields.fail(key, "is not fp32, bf16 or int8", kAgain);
+  if (!precision) fields.fail(key, "is not fp32, fp16, bf16 or int8", kAgain);
   return *precision;
 }
 

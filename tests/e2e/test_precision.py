@@ -152,7 +152,7 @@ class InFp32(EndToEnd):
         gate.write_text(text.replace('precision = "fp32"\n', 'precision = "int8"\n'))
         self.assertRefused(run("predict", "-", "--registry", registry, stdin=TEXT), 4, "E_GATE", "fitted in int8", "asked for is fp32", "train-gate")
         gate.write_text(text.replace('precision = "fp32"\n', 'precision = "int4"\n'))
-        self.assertRefused(self.eval(registry), 4, "E_GATE", "precision", "fp32, bf16 or int8")
+        self.assertRefused(self.eval(registry), 4, "E_GATE", "precision", "fp32, fp16, bf16 or int8")
 
     def test_auto_where_no_gate_is_used_is_fp32(self):
         output = self.folder / "features.safetensors"

@@ -22,6 +22,7 @@ GateFile sample_gate() {
                {"c", "org.c", "2.0.0", std::string(64, 'c'), 1.0, false}};
   file.encoder_fingerprint = std::string(64, 'e');
   file.precision = Precision::kBf16;
+  file.device = DeviceType::kCuda;
   file.objective = {0.1, 0.2};
   file.metrics = {{"expert_accuracy", {{"a", 0.5}}}};
   return file;
@@ -40,6 +41,7 @@ TEST(GateFile, AReloadedGateGivesTheSameProbabilities) {
   EXPECT_FALSE(read.rows[2].heldout_known);
   EXPECT_EQ(read.objective.lambda2, 0.2);
   EXPECT_EQ(read.precision, Precision::kBf16);
+  EXPECT_EQ(read.device, DeviceType::kCuda);
   EXPECT_EQ(read.metrics["expert_accuracy"]["a"], 0.5);
 }
 

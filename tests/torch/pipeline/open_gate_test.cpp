@@ -47,6 +47,13 @@ TEST_F(OpenGateTest, AnotherPrecisionThanThePoolsIsRefusedUnlessItIsPermitted) {
   EXPECT_EQ(open_gate(file, pool, {}, OtherPrecision::kPermitted).experts.size(), 2U);
 }
 
+TEST_F(OpenGateTest, AGateOfAnotherDeviceOpensWithANote) {
+  file.device = DeviceType::kCuda;
+  EXPECT_EQ(open_gate(file, pool).experts.size(), 2U);
+  EXPECT_THAT(said.texts(), ElementsAre(HasSubstr("fitted on features of cuda and is used on those "
+                                                  "of cpu")));
+}
+
 TEST_F(OpenGateTest, ALayerThatTheEncoderDoesNotHaveIsRefused) {
   for (const int layer : {-1, 3}) {
     file.gate.features = {{layer, encoder::Pooling::kMean}};

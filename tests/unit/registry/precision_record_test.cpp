@@ -73,7 +73,7 @@ TEST(PrecisionRecord, ADamagedOneIsRefusedWithItsNameAndTheWayOn) {
   } cases[] = {
       {"moecollab.precision/1", "moecollab.precision/2", "E_REG_SCHEMA", "moecollab.precision/1"},
       {"\"passes\": true", "\"passes\": false", "E_REG_SCHEMA", "contradict"},
-      {"\"precision\": \"int8\"", "\"precision\": \"int4\"", "E_REG_SCHEMA", "fp32, bf16 or int8"},
+      {"\"precision\": \"int8\"", "\"precision\": \"int4\"", "E_REG_SCHEMA", "fp32, fp16, bf16 or int8"},
       {"\"precision\": \"int8\"", "\"precision\": \"bf16\"", "E_REG_SCHEMA", "int8"},
       {"\"texts_per_second\": 350.0", "\"texts_per_second\": 0.0", "E_REG_SCHEMA", "greater"},
       {"\"flips\"", "\"flops\"", "E_REG_SCHEMA", "flips"},
