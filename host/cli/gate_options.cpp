@@ -89,6 +89,11 @@ void add_gate_fit(CLI::App& verb, training::GateTrainingOptions& options) {
       ->default_str(std::string(name(options.fusion)));
   add_word(verb, "--gate", options.gate, training::parse_gate_kind, "linear|mlp|factored",
            "linear; mlp: one hidden layer; factored: between the label spaces, then within each");
+  verb.add_flag_function(
+      "--no-guard", [&options](int64_t) { options.guard = false; },
+      "factored: leave a space's shares as they were fitted, even if its best expert alone is "
+      "right "
+      "more often");
   verb.add_option("--gate-hidden", options.hidden, "Units of the mlp gate's hidden layer")
       ->capture_default_str();
   verb.add_flag("--calibrate", options.calibrate,

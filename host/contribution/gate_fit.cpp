@@ -137,6 +137,9 @@ FittedGate fit_and_write_gate(pipeline::Pool& pool, const std::vector<data::Data
   fitted.file = gate_file(pool, datasets, inputs, problem, fit);
   fitted.record = record_of(inputs, fit);
   fitted.record.top_k_choice = std::move(choice);
+  for (const training::ShareGuard& guard : problem.share_guards())
+    fitted.record.share_guards.emplace_back(inputs.experts[static_cast<size_t>(guard.expert)],
+                                            guard);
   fitted.calibration = inputs.calibration;
   for (const data::Dataset& dataset : datasets) data::require_unchanged(dataset);
   const FileLock lock = lock_registry(registry, context.log);

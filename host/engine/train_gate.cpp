@@ -52,6 +52,7 @@ Json run_train_gate(const TrainGateOptions& options, const RunContext& context) 
           {"fusion", fusion::name(settings.fusion)},
           {"top_k", fitted.file.top_k},
           {"top_k_auto", choice_json(record.top_k_choice)},
+          {"share_guard", fitted.file.metrics.value("share_guard", Json())},
           {"optimizer", training::name(settings.optimizer)},
           {"epochs", record.epochs},
           {"skipped_steps", record.skipped_steps},

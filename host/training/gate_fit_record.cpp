@@ -16,6 +16,7 @@ Json fit_json(const GateTrainingOptions& settings) {
                {"calibrate", settings.calibrate},
                {"keep_replay", settings.keep_replay}};
   if (settings.choose_top_k) json["choose_top_k"] = true;
+  if (!settings.guard) json["guard"] = false;
   return json;
 }
 
@@ -36,6 +37,13 @@ Json metrics_json(const GateFitRecord& record) {
   if (record.top_k_choice) {
     json["top_k_auto"] = {{"texts", record.top_k_choice->texts},
                           {"accuracy", record.top_k_choice->accuracy}};
+  }
+  for (const auto& [expert, guard] : record.share_guards) {
+    json["share_guard"][expert] = {{"texts", guard.texts},
+                                   {"best", guard.best},
+                                   {"before", guard.before},
+                                   {"after", guard.after},
+                                   {"pull", guard.pull}};
   }
   if (!record.replay_sha256.empty()) json["replay_sha256"] = record.replay_sha256;
   return json;
@@ -59,6 +67,7 @@ void read_fit(Fields fields, GateTrainingOptions& settings) {
   settings.calibrate = fields.value_or("calibrate", settings.calibrate);
   settings.keep_replay = fields.value_or("keep_replay", settings.keep_replay);
   settings.choose_top_k = fields.value_or("choose_top_k", settings.choose_top_k);
+  settings.guard = fields.value_or("guard", settings.guard);
 }
 
 std::vector<double> read_numbers(Fields& fields, const char* key) {
@@ -78,6 +87,16 @@ TopKChoice read_choice(Fields fields, int64_t stored_top_k) {
   return choice;
 }
 
+ShareGuard read_guard(Fields fields) {
+  ShareGuard guard;
+  guard.texts = fields.required<int64_t>("texts");
+  guard.best = fields.required<double>("best");
+  guard.before = fields.required<double>("before");
+  guard.after = fields.required<double>("after");
+  guard.pull = fields.required<double>("pull");
+  return guard;
+}
+
 void read_metrics(Fields fields, GateFitRecord& record) {
   record.texts = fields.value_or<int64_t>("texts", 0);
   record.epochs = static_cast<int32_t>(fields.value_or<int64_t>("epochs", 0));
@@ -93,6 +112,10 @@ void read_metrics(Fields fields, GateFitRecord& record) {
   record.entropy_percentiles = read_numbers(fields, "entropy_percentiles");
   if (auto choice = fields.table("top_k_auto"))
     record.top_k_choice = read_choice(*choice, record.settings.top_k);
+  if (auto guards = fields.table("share_guard")) {
+    for (const std::string& expert : guards->keys())
+      record.share_guards.emplace_back(expert, read_guard(*guards->table(expert)));
+  }
   record.validation_task = fields.optional<double>("validation_task");
   record.replay_sha256 = fields.value_or<std::string>("replay_sha256", "");
 }

@@ -10,6 +10,7 @@
 #include "base/run_context.h"
 #include "pipeline/gate_file.h"
 #include "training/gate_training_options.h"
+#include "training/space_shares.h"
 #include "training/top_k_choice.h"
 
 namespace moecollab::training {
@@ -27,7 +28,9 @@ struct GateFitRecord {
   std::vector<double> entropy_percentiles;  // gate::entropy_percentiles() on the held-out texts
   std::optional<double> validation_task;    // task loss on the texts that chose the epochs
   std::optional<TopKChoice> top_k_choice;   // of `--top-k auto`
-  std::string replay_sha256;                // of the rows kept for `grow`; empty: none
+  // What the guard changed of a gate in two factors, by the best expert of each space.
+  std::vector<std::pair<std::string, ShareGuard>> share_guards;
+  std::string replay_sha256;  // of the rows kept for `grow`; empty: none
 };
 
 // Writes the record into the file's fusion, top_k, objective, prior, seed, fit and metrics. The

@@ -45,7 +45,16 @@ void report_calibration(const GateInputs& inputs, Log log) {
 GateProblem GateInputs::problem(const RunContext& context) const {
   GateProblem problem(data, labels, all_labels, features, options.fusion, options.top_k,
                       context.log);
-  if (options.gate == GateKind::kFactored) problem.share_spaces(options.seed, context.stop);
+  if (options.gate != GateKind::kFactored) return problem;
+  problem.share_spaces(options.seed, options.guard, context.stop);
+  for (const ShareGuard& guard : problem.share_guards()) {
+    context.log.note(fmt::format(
+        "guard: alone, {} is right on {:.4f} of {} held-out texts of its label space, together "
+        "with "
+        "the others on {:.4f}: its share is raised by {:g} nats, and they are right on {:.4f}",
+        experts[static_cast<size_t>(guard.expert)], guard.best, guard.texts, guard.before,
+        guard.pull, guard.after));
+  }
   return problem;
 }
 

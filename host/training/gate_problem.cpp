@@ -115,11 +115,12 @@ Opinions GateProblem::opinions(int space) const {
   return opinions;
 }
 
-void GateProblem::share_spaces(uint64_t seed, StopToken stop) {
+void GateProblem::share_spaces(uint64_t seed, bool guarded, StopToken stop) {
   if (fusion_ != fusion::Mode::kMixture)
     throw std::logic_error("GateProblem: a gate in two factors under another fusion than mixture");
   const at::NoGradGuard no_grad;
   std::vector<int> order;  // the spaces as the experts come to them, which is how a file has them
+  share_guards_.clear();
   start_.spaces.clear();
   for (const fusion::ExpertLabels& expert : experts_) {
     const auto found = std::ranges::find(order, expert.space);
@@ -129,7 +130,13 @@ void GateProblem::share_spaces(uint64_t seed, StopToken stop) {
   for (const int space : order) {
     const std::vector<int64_t> own = experts_of(space);
     const Opinions said = opinions(space);
-    const SpaceShares shares = fit_space_shares(said, seed, stop);
+    SpaceShares shares = fit_space_shares(said, seed, stop);
+    if (guarded) {
+      if (std::optional<ShareGuard> guard = guard_shares(said, seed, stop, shares)) {
+        guard->expert = own[static_cast<size_t>(guard->expert)];
+        share_guards_.push_back(*guard);
+      }
+    }
     const at::Tensor index = encoder::index_tensor(own), rows = rows_of(space);
     start_.weight.index_copy_(0, index, shares.weight);
     start_.bias.index_copy_(0, index, shares.bias);

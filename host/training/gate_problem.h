@@ -36,7 +36,10 @@ class GateProblem {
   // What the experts of that space of labels() say of the held-out texts of that space.
   Opinions opinions(int space) const;
   // Fits how the experts of each space share it, which is settled from then on. Under mixture only.
-  void share_spaces(uint64_t seed, StopToken stop);
+  // `guarded`: as guard_shares() then changes it.
+  void share_spaces(uint64_t seed, bool guarded, StopToken stop);
+  // What the guard changed, by the expert's index among experts().
+  const std::vector<ShareGuard>& share_guards() const { return share_guards_; }
 
   const at::Tensor& z() const { return z_; }                    // [N, D] standardised
   const at::Tensor& routing_z() const { return routing_z_; }    // [M, D] standardised
@@ -61,6 +64,7 @@ class GateProblem {
   at::Tensor rows_of(int space) const;
 
   std::vector<fusion::ExpertLabels> experts_;
+  std::vector<ShareGuard> share_guards_;
   fusion::LabelUnion labels_;
   fusion::Mode fusion_;
   int64_t top_k_;

@@ -18,6 +18,8 @@ constexpr int64_t kFoldStream = -4;  // an epoch number that no other shuffle ha
 constexpr int kIterations = 60;
 constexpr double kRest = 1e-6;  // the loss rests once an iteration gains less, relatively
 constexpr double kPenalties[] = {1e4, 1e3, 1e2};
+constexpr double kMayLose = 0.0025;                  // accuracy, to the best expert
+constexpr double kFirstPull = 0.25, kLastPull = 32;  // nats
 
 at::Tensor losses_of(const Opinions& opinions, const at::Tensor& score, fusion::OpinionPool pool) {
   const at::Tensor label = opinions.label.unsqueeze(1);
@@ -77,17 +79,30 @@ SpaceShares fit(const Opinions& opinions, fusion::OpinionPool pool, double penal
 // What each text loses by shares that were fitted without it, [n].
 at::Tensor cross_validated(const Opinions& opinions, fusion::OpinionPool pool, double penalty,
                            uint64_t seed, StopToken stop) {
-  const int64_t n = opinions.z.size(0);
-  const std::vector<int64_t> order = shuffled(n, seed, kFoldStream);
-  at::Tensor lost = at::zeros({n});
-  for (int64_t fold = 0; fold < kFolds; ++fold) {
-    std::vector<int64_t> inside, outside;
-    for (int64_t i = 0; i < n; ++i)
-      (i % kFolds == fold ? inside : outside).push_back(order[static_cast<size_t>(i)]);
-    const SpaceShares shares = fit(rows_of(opinions, outside), pool, penalty, stop);
-    lost.index_copy_(0, encoder::index_tensor(inside), losses(rows_of(opinions, inside), shares));
+  at::Tensor lost = at::zeros({opinions.z.size(0)});
+  for (const FoldShares& fold : cross_fitted_shares(opinions, pool, penalty, seed, stop)) {
+    lost.index_copy_(0, encoder::index_tensor(fold.texts),
+                     losses(rows_of(opinions, fold.texts), fold.shares));
   }
   return lost;
+}
+
+// Whether each text is answered with its label, [n] float64.
+at::Tensor is_right(const Opinions& opinions, const SpaceShares& shares) {
+  const at::Tensor score = score_of(opinions, shares.weight, shares.bias);
+  const at::Tensor pooled =
+      shares.pool == fusion::OpinionPool::kLogarithmic
+          ? (at::softmax(score, 1).unsqueeze(2) * opinions.log_p).sum(1)
+          : (at::log_softmax(score, 1).unsqueeze(2) + opinions.log_p).logsumexp(1);
+  return pooled.argmax(1).eq(opinions.label).to(at::kDouble);
+}
+
+// Whether the texts that are right say that a pool is worse than an expert.
+bool loses(const at::Tensor& pool, const at::Tensor& expert) {
+  const at::Tensor lost = expert - pool;
+  const double mean = lost.mean().item<double>(),
+               error = lost.std().item<double>() / std::sqrt(static_cast<double>(lost.numel()));
+  return mean > kMayLose && mean > error;
 }
 
 // Whether `lost` is less than `before` by more than two standard errors of the difference.
@@ -102,6 +117,20 @@ bool is_surely_less(const at::Tensor& lost, const at::Tensor& before) {
 at::Tensor losses(const Opinions& opinions, const SpaceShares& shares) {
   const at::NoGradGuard no_grad;
   return losses_of(opinions, score_of(opinions, shares.weight, shares.bias), shares.pool);
+}
+
+std::vector<FoldShares> cross_fitted_shares(const Opinions& opinions, fusion::OpinionPool pool,
+                                            double penalty, uint64_t seed, StopToken stop) {
+  const int64_t n = opinions.z.size(0);
+  const std::vector<int64_t> order = shuffled(n, seed, kFoldStream);
+  std::vector<FoldShares> folds;
+  for (int64_t fold = 0; fold < kFolds; ++fold) {
+    std::vector<int64_t> inside, outside;
+    for (int64_t i = 0; i < n; ++i)
+      (i % kFolds == fold ? inside : outside).push_back(order[static_cast<size_t>(i)]);
+    folds.push_back({std::move(inside), fit(rows_of(opinions, outside), pool, penalty, stop)});
+  }
+  return folds;
 }
 
 SpaceShares fit_space_shares(const Opinions& opinions, uint64_t seed, StopToken stop) {
@@ -128,6 +157,41 @@ SpaceShares fit_space_shares(const Opinions& opinions, uint64_t seed, StopToken 
     if (is_surely_less(other, lost)) best = penalty;
   }
   return fit(opinions, pool, best, stop);
+}
+
+std::optional<ShareGuard> guard_shares(const Opinions& opinions, uint64_t seed, StopToken stop,
+                                       SpaceShares& shares) {
+  const int64_t n = opinions.z.size(0), k = opinions.log_p.size(1);
+  if (n < kFewest || k == 1) return std::nullopt;
+  const at::NoGradGuard no_grad;
+  const at::Tensor alone =
+      opinions.log_p.argmax(2).eq(opinions.label.unsqueeze(1)).to(at::kDouble);  // [n, k]
+  ShareGuard guard;
+  guard.texts = n;
+  guard.expert = alone.mean(0).argmax().item<int64_t>();
+  const at::Tensor best = alone.select(1, guard.expert);
+  guard.best = best.mean().item<double>();
+  std::vector<FoldShares> folds =
+      cross_fitted_shares(opinions, shares.pool, shares.penalty, seed, stop);
+  const auto pooled = [&] {
+    at::Tensor right = at::zeros({n}, at::kDouble);
+    for (const FoldShares& fold : folds) {
+      right.index_copy_(0, encoder::index_tensor(fold.texts),
+                        is_right(rows_of(opinions, fold.texts), fold.shares));
+    }
+    return right;
+  };
+  at::Tensor right = pooled();
+  guard.before = right.mean().item<double>();
+  for (double pull = kFirstPull; loses(right, best) && guard.pull < kLastPull; pull *= 2) {
+    for (FoldShares& fold : folds) fold.shares.bias[guard.expert] += pull - guard.pull;
+    guard.pull = pull;
+    right = pooled();
+  }
+  if (guard.pull == 0) return std::nullopt;
+  guard.after = right.mean().item<double>();
+  shares.bias[guard.expert] += guard.pull;
+  return guard;
 }
 
 }  // namespace moecollab::training

@@ -4,6 +4,7 @@
 #include <ATen/ATen.h>
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "base/run_context.h"
@@ -36,5 +37,32 @@ SpaceShares fit_space_shares(const Opinions& opinions, uint64_t seed, StopToken 
 
 // −ln p(label) of each text [n] by these shares.
 at::Tensor losses(const Opinions& opinions, const SpaceShares& shares);
+
+// Shares that were fitted without some texts, and these.
+struct FoldShares {
+  std::vector<int64_t> texts;
+  SpaceShares shares;
+};
+// Five such fits, which leave out each text once, by the seed. At least 5 texts.
+std::vector<FoldShares> cross_fitted_shares(const Opinions& opinions, fusion::OpinionPool pool,
+                                            double penalty, uint64_t seed, StopToken stop);
+
+// What a guard found for the best expert of a space, going by its accuracy on the texts.
+struct ShareGuard {
+  int64_t expert = 0;  // 0 to k − 1
+  int64_t texts = 0;
+  double best = 0;               // its accuracy
+  double before = 0, after = 0;  // of the pool, without and with the pull
+  double pull = 0;               // nats that b of the expert was raised by
+
+  bool operator==(const ShareGuard&) const = default;
+};
+
+// Raises b of the best expert until the pool loses no texts to it: until its accuracy, by
+// cross-fitted shares, is at most 0.25 points below the expert's, or not surely below, which is by
+// one standard error of the paired difference. In the limit the expert answers alone. nullopt:
+// nothing was lost, or fewer than 10 texts or one expert are there. Throws as fit_space_shares().
+std::optional<ShareGuard> guard_shares(const Opinions& opinions, uint64_t seed, StopToken stop,
+                                       SpaceShares& shares);
 
 }  // namespace moecollab::training

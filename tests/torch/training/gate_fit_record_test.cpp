@@ -36,6 +36,7 @@ GateFitRecord sample_record() {
   s.prior = {0.25, 0.75};
   s.calibrate = true;
   s.keep_replay = 3;
+  s.guard = false;
   record.texts = 10;
   record.epochs = 4;
   record.skipped_steps = 1;
@@ -44,6 +45,8 @@ GateFitRecord sample_record() {
   record.expert_accuracy = {{"b", 0.5}, {"a", 0.25}};
   record.entropy_percentiles = {0.0, 0.5};
   record.validation_task = 0.625;
+  record.share_guards = {
+      {"b", {.expert = 0, .texts = 7, .best = .75, .before = .5, .after = .625, .pull = 2}}};
   record.replay_sha256 = std::string(64, 'f');
   return record;
 }
@@ -81,6 +84,8 @@ TEST(GateFitRecord, ComesBackFromTheFile) {
   EXPECT_THAT(read.expert_accuracy, ::testing::UnorderedElementsAreArray(written.expert_accuracy));
   EXPECT_EQ(read.entropy_percentiles, written.entropy_percentiles);
   EXPECT_EQ(read.validation_task, written.validation_task);
+  EXPECT_FALSE(s.guard);
+  EXPECT_EQ(read.share_guards, written.share_guards);
   EXPECT_EQ(read.replay_sha256, written.replay_sha256);
 }
 

@@ -66,7 +66,7 @@ TEST(GateProblem, InTwoFactorsStoredProbabilitiesGiveWhatFusionGives) {
   // Two independent witnesses: their product says more than their mean.
   toy.data.held_out.logits[1] = toy.data.held_out.logits[0].roll(2, 0);
   GateProblem problem = toy.problem();
-  problem.share_spaces(1, {});
+  problem.share_spaces(1, false, {});
   const gate::Gate& gate = problem.start();
   EXPECT_TRUE(gate.is_factored());
   EXPECT_EQ(gate.spaces, (std::vector<int64_t>{0, 0, 1}));
@@ -83,7 +83,7 @@ TEST(GateProblem, SpacesAreNumberedAsTheExpertsComeToThem) {
   std::swap(toy.experts[0], toy.experts[2]);
   std::swap(toy.data.held_out.logits[0], toy.data.held_out.logits[2]);
   GateProblem problem = toy.problem();
-  problem.share_spaces(1, {});
+  problem.share_spaces(1, false, {});
   EXPECT_EQ(problem.start().spaces, (std::vector<int64_t>{0, 1, 1}));
   EXPECT_EQ(problem.start().bias[0].item<float>(), 0) << "alone in b/1";
 }

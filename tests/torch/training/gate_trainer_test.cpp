@@ -33,7 +33,7 @@ TEST(GateTrainer, GainsFromSeveralExpertsOfOneDomain) {
 TEST(GateTrainer, TwoFactorsFindWhichExpertOfADomainIsRight) {
   const GateToy toy;
   GateProblem problem = toy.problem();
-  problem.share_spaces(9, {});
+  problem.share_spaces(9, false, {});
   GateTrainingOptions options = GateToy::options();
   options.gate = GateKind::kFactored;
   const GateFit fit = fit_gate(problem, options, {});

@@ -121,6 +121,47 @@ TEST_F(SpaceSharesTest, OneExpertOrHardlyAnyTexts) {
   EXPECT_EQ(shares(fit_space_shares(none, 1, {})), (std::vector<double>{.5, .5}));
 }
 
+// The first is right more often, but hardly ever sure: by its loss the second deserves the weight.
+TEST_F(SpaceSharesTest, TheGuardPullsTowardsAnExpertThatIsRightMoreOften) {
+  const Opinions said = opinions({says(in_share(.85, 2), .52), says(in_share(.7, 3), .8)});
+  SpaceShares fitted = fit_space_shares(said, 1, {});
+  const std::vector<double> before = shares(fitted);
+  const std::optional<ShareGuard> guard = guard_shares(said, 1, {}, fitted);
+  ASSERT_TRUE(guard);
+  EXPECT_EQ(guard->expert, 0);
+  EXPECT_EQ(guard->texts, kTexts);
+  EXPECT_NEAR(guard->best, .85, .01);
+  EXPECT_LT(guard->before, guard->best - .02);
+  EXPECT_GE(guard->after, guard->best - .01);
+  EXPECT_GT(guard->pull, 0);
+  EXPECT_GT(shares(fitted)[0], before[0]);
+}
+
+TEST_F(SpaceSharesTest, TheGuardLeavesAPoolThatLosesNothing) {
+  const Opinions said =
+      opinions({says(in_share(.8, 2), .8), says(in_share(.8, 3), .8), says(in_share(.8, 5), .8)});
+  SpaceShares fitted = fit_space_shares(said, 1, {});
+  const at::Tensor bias = fitted.bias.clone();
+  EXPECT_FALSE(guard_shares(said, 1, {}, fitted));
+  EXPECT_TRUE(fitted.bias.equal(bias));
+}
+
+// Two honest experts among clones of a constant, a flipped one and another constant.
+TEST_F(SpaceSharesTest, ASpoiltPoolIsNotWorseThanItsBestExpert) {
+  const at::Tensor constant = at::tensor({.9F, .1F}).log().expand({kTexts, 2});
+  const Opinions said =
+      opinions({says(in_share(.9, 2), .9), constant, constant, says(in_share(.1, 7), .9),
+                says(in_share(.85, 3), .85), constant, says(in_share(.12, 5), .9), constant});
+  SpaceShares fitted = fit_space_shares(said, 1, {});
+  guard_shares(said, 1, {}, fitted);
+  const at::Tensor log_w = at::log_softmax(fitted.bias, 0);
+  const at::Tensor pooled = fitted.pool == OpinionPool::kLinear
+                                ? (log_w.unsqueeze(0).unsqueeze(2) + said.log_p).logsumexp(1)
+                                : (log_w.exp().unsqueeze(0).unsqueeze(2) * said.log_p).sum(1);
+  const double right = pooled.argmax(1).eq(said.label).to(at::kDouble).mean().item<double>();
+  EXPECT_GE(right, .9 - .01);
+}
+
 TEST_F(SpaceSharesTest, AStopIsHeard) {
   const std::atomic<bool> stop = true;
   const Opinions said = opinions({says(in_share(.8, 2), .8), says(in_share(.7, 3), .7)});
