@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # demo.sh DATA OUT [KIND…]: from data to an evaluation: an expert of each kind (adapter and lexical) for
 # each domain, the gate, the report. Equal data, options and program reuse what OUT holds, and continue
-# an interrupted run; others rebuild it. BASELINES=1 also trains the deep multi-task model; DEVICE=cuda
-# computes on a GPU.
+# an interrupted run; others rebuild it. BASELINES=1 also trains the deep multi-task model; SEEDS=3 trains
+# each deep expert with three seeds; GATE=factored fits that kind of gate; DEVICE=cuda computes on a GPU.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 data=$1 out=$2
@@ -27,10 +27,16 @@ options_for() {  # KIND DOMAIN
   esac
 }
 
+# Kinds whose experts differ by their seed.
+seeds_of() {  # KIND
+  case $1 in deep-adapter) seq "${SEEDS:-1}" ;; *) echo 1 ;; esac
+}
+
 # Temperatures lower the held-out loss of the gate when experts are as sure of themselves as deep ones,
 # and each of these costs an encoder's blocks per text: only those that the answer needs are asked.
 gate_options() {
   case $kinds in *deep-adapter*) echo --calibrate --top-k auto ;; esac
+  [ -z "${GATE:-}" ] || echo --gate "$GATE"
 }
 
 # What the result depends on, a line each, so that a change can be named.
@@ -38,14 +44,15 @@ inputs() {
   (cd "$data" && find -L . -mindepth 2 -maxdepth 2 -type f ! -name '.*' -printf '%P\0' | LC_ALL=C sort -z | xargs -0 sha256sum -- | sed 's/^/data /')
   sha256sum "$encoder/model.safetensors" "$encoder/vocab.txt" | sed 's/^/encoder /'
   sha256sum build/bin/moecollab build/lib/libmoecollab_engine.so build/lib/moecollab/plugins/*/*.so | sed 's/^/program /'
-  echo "options kinds=$kinds device=$device script=$(sha256sum tools/demo.sh | cut -c1-16)"
+  echo "options kinds=$kinds seeds=${SEEDS:-1} gate=${GATE:-linear} device=$device script=$(sha256sum tools/demo.sh | cut -c1-16)"
 }
 
-train_expert() {  # KIND DOMAIN
+train_expert() {  # KIND DOMAIN SEED
   local name=$2-$1
+  [ "$3" = 1 ] || name+=-$3
   [ -d "$out/registry/experts/$name" ] && [ ! -d "$out/registry/checkpoints/$name" ] && return
   # shellcheck disable=SC2046  # several words
-  "$program" train-expert "$name" --kind "$1" --domain "$2" $(options_for "$1" "$2") --data-dir "$data" \
+  "$program" train-expert "$name" --kind "$1" --domain "$2" --seed "$3" $(options_for "$1" "$2") --data-dir "$data" \
     --registry "$out/registry" --encoder "$encoder" --device "$device" --cache-dir "$out/cache" \
     $([ -d "$out/registry/checkpoints/$name" ] && echo --resume)
 }
@@ -90,7 +97,9 @@ else
   mv "$out/inputs.new" "$out/inputs.begun"
   start=$SECONDS
   for domain in $domains; do
-    for kind in $kinds; do train_expert "$kind" "$domain"; done
+    for kind in $kinds; do
+      for seed in $(seeds_of "$kind"); do train_expert "$kind" "$domain" "$seed"; done
+    done
   done
   # shellcheck disable=SC2046  # no word or one
   "$program" train-gate $(gate_options) --data-dir "$data" --registry "$out/registry" --device "$device" --cache-dir "$out/cache"
