@@ -104,8 +104,15 @@ void add_gate_fit(CLI::App& verb, training::GateTrainingOptions& options) {
   verb.add_option("--gate-layer", options.gate_layer,
                   "The deepest layer that the gate reads, beside the first and the middle one of "
                   "those up to it; texts whose experts read no deeper stop there (default: last)");
-  add_word(verb, "--optimizer", options.optimizer, training::parse_gate_optimizer, "adamw|lbfgs",
-           "adamw, or lbfgs: all texts at once; it finds its own step");
+  verb.add_option_function<std::string>(
+          "--optimizer",
+          [&options](const std::string& word) {
+            options.optimizer = training::parse_gate_optimizer(word, "--optimizer");
+            options.usual_optimizer = false;
+          },
+          "adamw, or lbfgs: all texts at once; it finds its own step (default on a GPU: lbfgs)")
+      ->type_name("adamw|lbfgs")
+      ->default_str(std::string(name(options.optimizer)));
   verb.add_option("--epochs", options.epochs,
                   "Epochs (of lbfgs: iterations) at most; the best on a fifth of the texts counts")
       ->capture_default_str();

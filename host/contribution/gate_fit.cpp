@@ -128,7 +128,8 @@ FittedGate fit_and_write_gate(pipeline::Pool& pool, const std::vector<data::Data
   const training::GateInputs inputs = training::collect_gate_inputs(pool, datasets, settings);
   if (settings.choose_top_k) require_honest(inputs);
   const Stopwatch watch;
-  const training::GateProblem problem = inputs.problem(context);
+  const training::GateProblem problem =
+      inputs.problem(context, encoder::to_torch(pool.options().compute.device));
   training::GateFit fit = training::fit_gate(problem, inputs.options, context);
   std::optional<training::TopKChoice> choice;
   if (settings.choose_top_k) choice = choose_top_k(pool, inputs, problem, fit.epochs);

@@ -69,7 +69,7 @@ at::Device to_torch(Device device) {
     case DeviceType::kPrivateUse1:
       return {at::kPrivateUse1, index};
   }
-  return at::Device(c10::DeviceType::CPU);
+  return kHost;
 }
 
 const CudaState& cuda_state() {

@@ -10,6 +10,9 @@
 
 namespace moecollab::encoder {
 
+// Tensors in the host's memory are there.
+inline constexpr c10::DeviceType kHost = c10::DeviceType::CPU;
+
 at::Device to_torch(Device device);
 
 // Whether LibTorch computes on GPUs here.

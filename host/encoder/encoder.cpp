@@ -110,9 +110,8 @@ const at::Tensor* Encoder::weight(const std::string& name) const {
   return weights_->find(name);
 }
 
-void Encoder::means(const Blocks& blocks, const float* states, std::span<const int32_t> row_offsets,
-                    float* out) const {
-  blocks.means(states, row_offsets, batch_tokens_, *spare_, out);
+std::unique_ptr<Fork> Encoder::fork(int64_t blocks, const Blocks::WeightOf& weight) const {
+  return make_fork(folder_.config, blocks, weight, compute_.device, batch_tokens_, spare_);
 }
 
 int64_t Encoder::flops(int64_t length, int64_t blocks) const {

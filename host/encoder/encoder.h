@@ -19,6 +19,7 @@
 #include "encoder/feature_cache.h"
 #include "encoder/feature_rows.h"
 #include "encoder/features.h"
+#include "encoder/fork.h"
 #include "text/tokenizer.h"
 
 namespace moecollab::encoder {
@@ -84,9 +85,8 @@ class Encoder {
   // at the first call; nullptr if there is none. Valid as long as the encoder. Thread-safe.
   const at::Tensor* weight(const std::string& name) const;
 
-  // As Blocks::means(), in passes like its own. Thread-safe.
-  void means(const Blocks& blocks, const float* states, std::span<const int32_t> row_offsets,
-             float* out) const;
+  // An expert's own blocks, in passes like its own. Thread-safe.
+  std::unique_ptr<Fork> fork(int64_t blocks, const Blocks::WeightOf& weight) const;
 
   // Loads and prepares the model now, for callers that time encode().
   void load();

@@ -49,14 +49,14 @@ Features Features::part(const FeatureRequest& request) const {
   return out;
 }
 
-at::Tensor index_tensor(std::span<const int64_t> indices) {
+at::Tensor index_tensor(std::span<const int64_t> indices, at::Device device) {
   at::Tensor tensor = at::empty({static_cast<int64_t>(indices.size())}, at::kLong);
   std::copy(indices.begin(), indices.end(), tensor.mutable_data_ptr<int64_t>());
-  return tensor;
+  return tensor.to(device);
 }
 
 std::vector<double> to_doubles(const at::Tensor& tensor) {
-  const at::Tensor doubles = tensor.to(at::kDouble).contiguous();
+  const at::Tensor doubles = tensor.to(kHost).to(at::kDouble).contiguous();
   const double* data = doubles.const_data_ptr<double>();
   return {data, data + doubles.numel()};
 }

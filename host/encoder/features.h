@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "encoder/device.h"
 #include "encoder/pooling.h"
 
 namespace moecollab::encoder {
@@ -77,10 +78,10 @@ struct Features {
   Features slice(int64_t first, int64_t count) const;
 };
 
-// A CPU int64 tensor over the indices, for index_select.
-at::Tensor index_tensor(std::span<const int64_t> indices);
+// An int64 tensor of the indices, for index_select.
+at::Tensor index_tensor(std::span<const int64_t> indices, at::Device device = kHost);
 
-// The numbers of a CPU tensor, row by row.
+// The numbers of a tensor, row by row.
 std::vector<double> to_doubles(const at::Tensor& tensor);
 
 }  // namespace moecollab::encoder

@@ -35,6 +35,7 @@ Json run_sweep(const SweepOptions& options, const RunContext& context) {
   require_fp32(options, context.log);
   training::GateTrainingOptions settings = options.gate;
   settings.seed = options.seed;
+  training::settle_for(options.compute.device, settings);
   training::validate(settings);
   check_top_k(options.registry, settings.top_k);
   const fs::path folder = make_output_folder(options);
@@ -48,7 +49,7 @@ Json run_sweep(const SweepOptions& options, const RunContext& context) {
       FileLock::claim(folder / "lock", "wait for it, or name another folder with --out");
   training::FinishedPoints finished(folder / "points.jsonl", digest, context.log);
   const Stopwatch fit_watch;
-  training::finish_points(inputs, points, options.compute.threads, context, finished);
+  training::finish_points(inputs, points, options.compute, context, finished);
   const double fit_seconds = fit_watch.seconds();
   for (const data::Dataset& dataset : datasets) data::require_unchanged(dataset);
 

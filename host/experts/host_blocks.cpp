@@ -9,12 +9,11 @@
 #include <string>
 
 #include "base/strings.h"
-#include "encoder/blocks.h"
 #include "experts/abi_views.h"
 #include "experts/host_services.h"
 
 struct moec_blocks {
-  moecollab::encoder::Blocks blocks;
+  std::unique_ptr<moecollab::encoder::Fork> fork;
 };
 
 namespace moecollab::experts {
@@ -77,8 +76,7 @@ moec_status pack(const moec_host* host, uint64_t count, uint64_t weight_count,
     const auto weight = [&](int64_t block, const std::string& name) {
       return given.get(block, name, config);
     };
-    *blocks = new moec_blocks{
-        encoder::Blocks(config, static_cast<int64_t>(count), weight, Precision::kFp32)};
+    *blocks = new moec_blocks{own.encoder()->fork(static_cast<int64_t>(count), weight)};
   });
 }
 
@@ -104,8 +102,8 @@ moec_status means(const moec_host* host, const moec_blocks* blocks, const moec_t
     }
     require_shape("states", *states, offsets.back(), hidden);
     require_shape("means", *means, static_cast<int64_t>(rows), hidden);
-    encoder.means(blocks->blocks, static_cast<const float*>(states->data), offsets,
-                  static_cast<float*>(means->data));
+    blocks->fork->means(static_cast<const float*>(states->data), offsets,
+                        static_cast<float*>(means->data));
   });
 }
 

@@ -10,15 +10,16 @@
 #include <stdexcept>
 
 #include "base/probability.h"
+#include "encoder/device.h"
 #include "encoder/parallel.h"
 
 namespace moecollab::fusion {
 namespace {
 
-at::Tensor long_tensor(const std::vector<int>& values) {
+at::Tensor long_tensor(const std::vector<int>& values, at::Device device = encoder::kHost) {
   at::Tensor tensor = at::empty({static_cast<int64_t>(values.size())}, at::kLong);
   std::copy(values.begin(), values.end(), tensor.mutable_data_ptr<int64_t>());
-  return tensor;
+  return tensor.to(device);
 }
 
 // Positions of the expert's classes within its space.
@@ -146,12 +147,13 @@ at::Tensor with_pool(const at::Tensor& weights, const std::vector<at::Tensor>& o
   for (size_t i = 0; i < pool.experts.size(); ++i) {
     const int64_t e = pool.experts[i];
     const at::Tensor share = weights.narrow(1, e, 1) / mass.clamp_min(kFloor);
-    score = score.index_add(1, long_tensor(pool.places[i]),
+    score = score.index_add(1, long_tensor(pool.places[i], weights.device()),
                             own[static_cast<size_t>(e)].clamp_min(kLeastOpinion).log() * share);
   }
   std::vector<int> columns(static_cast<size_t>(pool.range.count));
   std::iota(columns.begin(), columns.end(), pool.range.offset);
-  return mixture.index_add(1, long_tensor(columns), at::softmax(score, -1) * mass);
+  return mixture.index_add(1, long_tensor(columns, weights.device()),
+                           at::softmax(score, -1) * mass);
 }
 
 // log Σ_e g_e·p_e, where expert e's probabilities stand in `places[e]` of `width` columns, and the
@@ -169,7 +171,8 @@ at::Tensor log_mixture(const at::Tensor& weights, const std::vector<at::Tensor>&
     if (!pools.empty() && experts[e].pool == OpinionPool::kLogarithmic) continue;
     const auto column = static_cast<int64_t>(e);
     if (!plain) {
-      p = p.index_add(1, long_tensor(places[e]), own[e] * weights.select(1, column).unsqueeze(1));
+      p = p.index_add(1, long_tensor(places[e], weights.device()),
+                      own[e] * weights.select(1, column).unsqueeze(1));
     } else if (own[e].defined()) {
       add_share(weights, column, own[e], places[e], p);
     }
@@ -190,7 +193,7 @@ at::Tensor paper(const at::Tensor& weights, const std::vector<at::Tensor>& logit
   at::Tensor fused = at::zeros({weights.size(0), labels.c_max()}, weights.options());
   for (size_t e = 0; e < experts.size(); ++e) {
     const at::Tensor share = weights.select(1, static_cast<int64_t>(e)).unsqueeze(1);
-    fused = fused.index_add(1, long_tensor(positions(experts[e], labels)),
+    fused = fused.index_add(1, long_tensor(positions(experts[e], labels), weights.device()),
                             logits[e] / experts[e].temperature * share);
   }
   return fused;
@@ -202,7 +205,7 @@ at::Tensor logit_union(const at::Tensor& weights, const std::vector<at::Tensor>&
   at::Tensor known = at::zeros_like(score);
   for (size_t e = 0; e < experts.size(); ++e) {
     const at::Tensor share = weights.select(1, static_cast<int64_t>(e)).unsqueeze(1);
-    const at::Tensor column = label_columns(experts[e]);
+    const at::Tensor column = long_tensor(experts[e].columns, weights.device());
     const double evidence = std::log(static_cast<double>(experts[e].columns.size()));
     const at::Tensor own = at::log_softmax(logits[e] / experts[e].temperature, -1) + evidence;
     score = score.index_add(1, column, own * share);
@@ -216,7 +219,7 @@ at::Tensor to_positions(const at::Tensor& targets, const LabelUnion& labels) {
   std::vector<int> offsets;
   for (int id = 0; id < labels.size(); ++id)
     offsets.push_back(labels.range(labels.space_of(id)).offset);
-  return targets - long_tensor(offsets).index_select(0, targets);
+  return targets - long_tensor(offsets, targets.device()).index_select(0, targets);
 }
 
 }  // namespace

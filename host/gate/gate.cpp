@@ -36,9 +36,10 @@ at::Tensor Gate::standardised(const at::Tensor& z) const {
 
 at::Tensor Gate::log_share_in_space(const at::Tensor& standardised_z) const {
   const at::Tensor score = at::linear(standardised_z, weight, bias);
-  const at::Tensor index = encoder::index_tensor(spaces);
-  at::Tensor others = at::full({space_bias.size(0), experts()}, -kInfinity);
-  others.index_put_({index, at::arange(experts())}, at::zeros({experts()}));
+  const at::Tensor index = encoder::index_tensor(spaces, score.device());
+  const at::Tensor own = at::arange(space_bias.size(0), index.options()).unsqueeze(1).eq(index);
+  const at::Tensor others =
+      at::zeros(own.sizes(), score.options()).masked_fill_(own.logical_not(), -kInfinity);
   const at::Tensor sums = (score.unsqueeze(1) + others).logsumexp(-1);  // [n, S]
   return score - sums.index_select(1, index);
 }
@@ -47,7 +48,7 @@ at::Tensor Gate::forward(const at::Tensor& standardised_z) const {
   if (is_factored()) {
     const at::Tensor log_p =
         at::log_softmax(at::linear(standardised_z, space_weight, space_bias), -1);
-    return log_p.index_select(1, encoder::index_tensor(spaces)) +
+    return log_p.index_select(1, encoder::index_tensor(spaces, log_p.device())) +
            log_share_in_space(standardised_z);
   }
   if (!is_mlp()) return at::linear(standardised_z, weight, bias);
@@ -85,8 +86,8 @@ Gate make_gate(const std::vector<encoder::PooledKey>& features, const at::Tensor
   gate.features = features;
   gate.mean = z.mean(0);
   gate.std = z.std(0, /*unbiased=*/false).clamp_min(1e-6);
-  gate.weight = at::zeros({experts, z.size(1)});
-  gate.bias = at::zeros({experts});
+  gate.weight = at::zeros({experts, z.size(1)}, gate.mean.options());
+  gate.bias = at::zeros({experts}, gate.mean.options());
   return gate;
 }
 
@@ -94,9 +95,11 @@ void add_hidden_layer(Gate& gate, int64_t width, uint64_t seed) {
   auto generator = at::make_generator<at::CPUGeneratorImpl>(seed);
   const int64_t inputs = gate.mean.size(0);
   const double bound = 1 / std::sqrt(static_cast<double>(inputs));
-  gate.hidden_weight = at::empty({width, inputs}).uniform_(-bound, bound, generator);
-  gate.hidden_bias = at::zeros({width});
-  gate.weight = at::zeros({gate.experts(), width});
+  const at::TensorOptions options = gate.mean.options();
+  // Drawn on the host: the seed gives the same numbers on every device.
+  gate.hidden_weight = at::empty({width, inputs}).uniform_(-bound, bound, generator).to(options);
+  gate.hidden_bias = at::zeros({width}, options);
+  gate.weight = at::zeros({gate.experts(), width}, options);
 }
 
 Gate with_experts(const Gate& gate, const std::vector<int64_t>& experts) {
@@ -118,6 +121,15 @@ Gate with_experts(const Gate& gate, const std::vector<int64_t>& experts) {
   return part;
 }
 
+Gate moved(const Gate& gate, at::Device device) {
+  Gate copy = gate;
+  for (at::Tensor* tensor : {&copy.mean, &copy.std, &copy.weight, &copy.bias, &copy.hidden_weight,
+                             &copy.hidden_bias, &copy.space_weight, &copy.space_bias}) {
+    if (tensor->defined()) *tensor = tensor->to(device);
+  }
+  return copy;
+}
+
 bool can_grow(const Gate& gate) { return !gate.is_mlp() && !gate.is_factored(); }
 
 at::Tensor routing_weights(const at::Tensor& router_logits, int64_t top_k) {
@@ -137,7 +149,7 @@ at::Tensor routing_weights(const at::Tensor& router_logits, int64_t top_k) {
 
 at::Tensor capped(const at::Tensor& weights, const at::Tensor& caps) {
   at::Tensor result = weights, full = at::zeros_like(weights, at::kBool);
-  at::Tensor stuck = at::zeros({weights.size(0), 1}, at::kBool);
+  at::Tensor stuck = at::zeros({weights.size(0), 1}, full.options());
   for (at::Tensor over = result > caps; over.any().item<bool>();
        over = (result > caps).logical_and(stuck.logical_not())) {
     full = full.logical_or(over);

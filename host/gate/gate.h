@@ -68,6 +68,9 @@ void add_hidden_layer(Gate& gate, int64_t width, uint64_t seed);
 // of a space without any goes to the other spaces.
 Gate with_experts(const Gate& gate, const std::vector<int64_t>& experts);
 
+// The same gate with its tensors on the device.
+Gate moved(const Gate& gate, at::Device device);
+
 // Whether rows for new experts may be added to it without a fit of the others: to a linear gate.
 bool can_grow(const Gate& gate);
 

@@ -6,6 +6,8 @@
 #include <cmath>
 #include <limits>
 
+#include "encoder/features.h"
+
 namespace moecollab::training {
 
 AdamW::AdamW(std::vector<Parameter> parameters, const AdamWOptions& options)
@@ -17,7 +19,9 @@ AdamW::AdamW(std::vector<Parameter> parameters, const AdamWOptions& options)
 void AdamW::step() {
   const at::NoGradGuard no_grad;
   ++steps_;
-  const at::Tensor steps = at::full({}, static_cast<double>(steps_), at::kFloat);
+  if (parameters_.empty()) return;
+  const at::Tensor steps =
+      at::full({}, static_cast<double>(steps_), parameters_.front().value.options());
   for (size_t i = 0; i < parameters_.size(); ++i) {
     Parameter& p = parameters_[i];
     Moments& m = moments_[i];
@@ -33,8 +37,11 @@ void AdamW::step() {
 }
 
 double AdamW::grad_norm() const {
-  double squares = 0;
-  for (const Parameter& p : parameters_) squares += std::pow(p.grad.norm().item<double>(), 2);
+  if (parameters_.empty()) return 0;
+  std::vector<at::Tensor> norms;
+  for (const Parameter& p : parameters_) norms.push_back(p.grad.norm());
+  double squares = 0;  // one copy from a device, not one per parameter
+  for (const double norm : encoder::to_doubles(at::stack(norms))) squares += std::pow(norm, 2);
   return std::sqrt(squares);
 }
 

@@ -15,7 +15,8 @@ struct AdamWOptions {
   double weight_decay = 0.01;  // decoupled; for parameters that decay only
 };
 
-// p ← p·(1 − lr·wd) − lr·m̂ / (√v̂ + ε). Borrows values and gradients; not thread-safe.
+// p ← p·(1 − lr·wd) − lr·m̂ / (√v̂ + ε). Borrows values and gradients, all float32 on one device; not
+// thread-safe.
 class AdamW {
  public:
   struct Parameter {

@@ -31,12 +31,16 @@ void set_gradients(gate::Gate& gate) {
 bool decays(const at::Tensor& parameter) { return parameter.dim() == 2; }  // biases do not
 
 void add_terms(const gate::Objective& terms, double share, GateTerms& into) {
-  into.task += share * terms.task.item<double>();
-  into.entropy += share * terms.entropy.item<double>();
-  into.balance += share * terms.balance.item<double>();
-  into.total += share * terms.total.item<double>();
-  for (const gate::FurtherTerm& term : terms.further)
-    into.further[term.name] += share * term.value.item<double>();
+  // One copy from a device, not one per number.
+  std::vector<at::Tensor> values = {terms.task, terms.entropy, terms.balance, terms.total};
+  for (const gate::FurtherTerm& term : terms.further) values.push_back(term.value);
+  const std::vector<double> numbers = encoder::to_doubles(at::stack(values).detach());
+  into.task += share * numbers[0];
+  into.entropy += share * numbers[1];
+  into.balance += share * numbers[2];
+  into.total += share * numbers[3];
+  for (size_t i = 0; i < terms.further.size(); ++i)
+    into.further[terms.further[i].name] += share * numbers[4 + i];
 }
 
 void scale(GateTerms& terms, double by) {
@@ -58,7 +62,8 @@ GateFitting::GateFitting(const GateProblem& problem, const GateTrainingOptions& 
                          std::vector<int64_t> rows, StopToken stop)
     : problem_(problem),
       options_(options),
-      prior_(prior_tensor(options, static_cast<int64_t>(problem.experts().size()))),
+      prior_(prior_tensor(options, static_cast<int64_t>(problem.experts().size()))
+                 .to(problem.device())),
       rows_(std::move(rows)),
       stop_(stop),
       gate_(problem.start()),
@@ -75,9 +80,9 @@ GateFitting::GateFitting(const GateProblem& problem, const GateTrainingOptions& 
                    AdamWOptions{.lr = options.lr, .weight_decay = options.weight_decay});
     return;
   }
-  const at::Tensor index = encoder::index_tensor(rows_);
-  everything_ = {index, problem.z().index_select(0, index), at::arange(problem.routing_texts()),
-                 problem.routing_z()};
+  const at::Tensor index = encoder::index_tensor(rows_, problem.device());
+  everything_ = {index, problem.z().index_select(0, index),
+                 at::arange(problem.routing_texts(), index.options()), problem.routing_z()};
   lbfgs_ = std::make_unique<Lbfgs>(
       flat_parameters(),
       [this](const std::vector<double>& x, std::vector<double>& g) { return evaluate(x, g); });
@@ -95,8 +100,8 @@ at::Tensor GateFitting::next_routing_rows(int64_t count) {
   const int64_t m = problem_.routing_texts();
   count = std::min(count, m);
   if (!routing_order_.defined() || routing_next_ + count > m) {
-    routing_order_ =
-        encoder::index_tensor(shuffled(m, options_.seed, kRoutingStream + routing_pass_++));
+    routing_order_ = encoder::index_tensor(
+        shuffled(m, options_.seed, kRoutingStream + routing_pass_++), problem_.device());
     routing_next_ = 0;
   }
   const at::Tensor rows = routing_order_.narrow(0, routing_next_, count);
@@ -140,8 +145,10 @@ bool GateFitting::finite_step(const at::Tensor& loss) {
 
 GateTerms GateFitting::adamw_epoch() {
   const auto n = static_cast<int64_t>(rows_.size());
-  const at::Tensor order = encoder::index_tensor(rows_).index_select(
-      0, encoder::index_tensor(shuffled(n, options_.seed, epoch_)));
+  const at::Tensor order =
+      encoder::index_tensor(rows_)
+          .index_select(0, encoder::index_tensor(shuffled(n, options_.seed, epoch_)))
+          .to(problem_.device());
   GateTerms terms;
   double counted = 0;
   for (int64_t first = 0; first < n; first += options_.batch) {
@@ -170,16 +177,15 @@ GateTerms GateFitting::adamw_epoch() {
 std::vector<double> GateFitting::flat_parameters() {
   std::vector<double> flat;
   for (at::Tensor* tensor : gate_.parameters()) {
-    const at::Tensor values = tensor->detach().to(at::kDouble).contiguous();
-    const double* data = values.const_data_ptr<double>();
-    flat.insert(flat.end(), data, data + values.numel());
+    const std::vector<double> values = encoder::to_doubles(tensor->detach());
+    flat.insert(flat.end(), values.begin(), values.end());
   }
   return flat;
 }
 
 // Loss and gradient with the parameters x.
 double GateFitting::evaluate(const std::vector<double>& x, std::vector<double>& gradient) {
-  const at::Tensor flat = at::tensor(x, at::kDouble).to(at::kFloat);
+  const at::Tensor flat = at::tensor(x, at::kDouble).to(at::kFloat).to(problem_.device());
   int64_t offset = 0;
   for (at::Tensor* tensor : gate_.parameters()) {
     const at::NoGradGuard no_grad;
@@ -197,9 +203,8 @@ double GateFitting::evaluate(const std::vector<double>& x, std::vector<double>& 
   last_terms_ = terms;
   offset = 0;
   for (at::Tensor* tensor : gate_.parameters()) {
-    const at::Tensor grad = tensor->grad().to(at::kDouble).contiguous();
-    std::copy_n(grad.const_data_ptr<double>(), grad.numel(), gradient.begin() + offset);
-    offset += grad.numel();
+    std::ranges::copy(encoder::to_doubles(tensor->grad()), gradient.begin() + offset);
+    offset += tensor->numel();
   }
   return value.item<double>();
 }

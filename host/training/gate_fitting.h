@@ -47,7 +47,7 @@ class GateFitting {
 
   // Whether L-BFGS has found that no step lowers the loss any more.
   bool converged() const { return converged_; }
-  // A copy that later epochs do not change.
+  // A copy that later epochs do not change, on the problem's device.
   gate::Gate gate() const;
   int64_t skipped_steps() const { return guard_.count(); }
 

@@ -42,9 +42,9 @@ void report_calibration(const GateInputs& inputs, Log log) {
 
 }  // namespace
 
-GateProblem GateInputs::problem(const RunContext& context) const {
+GateProblem GateInputs::problem(const RunContext& context, at::Device device) const {
   GateProblem problem(data, labels, all_labels, features, options.fusion, options.top_k,
-                      context.log);
+                      context.log, device);
   if (options.gate != GateKind::kFactored) return problem;
   problem.share_spaces(options.seed, options.guard, context.stop);
   for (const ShareGuard& guard : problem.share_guards()) {

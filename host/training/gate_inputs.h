@@ -25,7 +25,7 @@ struct GateInputs {
   // The names of the training files' domains, in their order.
   const std::vector<std::string>& domains() const { return data.held_out.domains; }
   // For a gate in two factors the shares of each space are fitted.
-  GateProblem problem(const RunContext& context) const;
+  GateProblem problem(const RunContext& context, at::Device device = encoder::kHost) const;
 };
 
 // Collects features and the experts' answers, calibrates and makes the prior as the options say.

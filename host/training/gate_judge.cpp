@@ -93,7 +93,8 @@ void judge_usage(const GateProblem& problem, const at::Tensor& weights, const at
     space_of_expert.push_back(expert.space);
     experts_of_space[static_cast<size_t>(expert.space)] += 1;
   }
-  const int64_t* target = targets.const_data_ptr<int64_t>();
+  const at::Tensor on_host = targets.to(encoder::kHost);
+  const int64_t* target = on_host.const_data_ptr<int64_t>();
   for (int64_t i = 0; i < targets.numel(); ++i)
     texts_of_space[static_cast<size_t>(problem.labels().space_of(static_cast<int>(target[i])))] +=
         1;
@@ -119,11 +120,11 @@ GateJudgement judge(const GateProblem& problem, const gate::Gate& gate,
                     const gate::ObjectiveOptions& objective, const at::Tensor& prior,
                     std::span<const int64_t> rows) {
   const at::NoGradGuard no_grad;
-  const at::Tensor index = encoder::index_tensor(rows);
+  const at::Tensor index = encoder::index_tensor(rows, problem.device());
   const at::Tensor router = gate.forward(problem.z().index_select(0, index));
   const at::Tensor targets = problem.targets().index_select(0, index);
-  const gate::Objective terms =
-      gate::objective(problem.task_loss(router, index), router, prior, objective);
+  const gate::Objective terms = gate::objective(problem.task_loss(router, index), router,
+                                                prior.to(problem.device()), objective);
   GateJudgement result;
   result.task = terms.task.item<double>();
   result.entropy = terms.entropy.item<double>();

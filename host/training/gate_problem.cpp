@@ -13,12 +13,13 @@
 namespace moecollab::training {
 namespace {
 
-at::Tensor make_space_mask(const std::vector<fusion::ExpertLabels>& experts, int64_t spaces) {
+at::Tensor make_space_mask(const std::vector<fusion::ExpertLabels>& experts, int64_t spaces,
+                           at::Device device) {
   at::Tensor mask = at::full({spaces, static_cast<int64_t>(experts.size())},
                              -std::numeric_limits<float>::infinity());
   for (size_t e = 0; e < experts.size(); ++e)
     mask[experts[e].space][static_cast<int64_t>(e)] = 0.0F;
-  return mask;
+  return mask.to(device);
 }
 
 at::Tensor finite_or_uniform(const at::Tensor& logits, size_t expert, Log log) {
@@ -33,46 +34,50 @@ at::Tensor finite_or_uniform(const at::Tensor& logits, size_t expert, Log log) {
 }
 
 // Index of each global label id among the expert's classes [|Y|]; −1 if it has no such class.
-at::Tensor class_of_label(const fusion::ExpertLabels& expert, int labels) {
+at::Tensor class_of_label(const fusion::ExpertLabels& expert, int labels, at::Device device) {
   std::vector<int64_t> place(static_cast<size_t>(labels), -1);
   for (size_t c = 0; c < expert.columns.size(); ++c)
     place[static_cast<size_t>(expert.columns[c])] = static_cast<int64_t>(c);
-  return encoder::index_tensor(place);
+  return encoder::index_tensor(place, device);
 }
 
 }  // namespace
 
 GateProblem::GateProblem(const GateData& data, std::vector<fusion::ExpertLabels> experts,
                          fusion::LabelUnion labels, const std::vector<encoder::PooledKey>& features,
-                         fusion::Mode fusion, int64_t top_k, Log log)
+                         fusion::Mode fusion, int64_t top_k, Log log, at::Device device)
     : experts_(std::move(experts)),
       labels_(std::move(labels)),
       fusion_(fusion),
       top_k_(top_k),
-      start_(gate::make_gate(features, data.held_out.z, static_cast<int64_t>(experts_.size()))),
-      z_(start_.standardised(data.held_out.z)),
-      targets_(data.held_out.targets),
+      start_(gate::moved(
+          gate::make_gate(features, data.held_out.z, static_cast<int64_t>(experts_.size())),
+          device)),
+      z_(start_.standardised(data.held_out.z.to(device))),
+      targets_(data.held_out.targets.to(device)),
       domains_(data.held_out.domain_of),
-      space_mask_(make_space_mask(experts_, static_cast<int64_t>(labels_.spaces().size()))) {
+      space_mask_(
+          make_space_mask(experts_, static_cast<int64_t>(labels_.spaces().size()), device)) {
   const at::NoGradGuard no_grad;
   gate::routing_weights(at::zeros({1, start_.experts()}), top_k);  // refuses a bad top_k
   const bool routes_others = fusion::is_task_agnostic(fusion) && data.others.rows() > 0;
-  routing_z_ = routes_others ? start_.standardised(data.others.z) : z_.narrow(0, 0, 0);
-  routing_spaces_ = routes_others ? data.others.spaces : targets_.narrow(0, 0, 0);
+  routing_z_ = routes_others ? start_.standardised(data.others.z.to(device)) : z_.narrow(0, 0, 0);
+  routing_spaces_ = routes_others ? data.others.spaces.to(device) : targets_.narrow(0, 0, 0);
   if (domains_.empty()) domains_.assign(static_cast<size_t>(texts()), 0);
   if (static_cast<int64_t>(domains_.size()) != texts() || targets_.size(0) != texts() ||
       data.held_out.logits.size() != experts_.size()) {
     throw std::logic_error("GateProblem: texts, targets, domains and logits do not fit together");
   }
   for (size_t e = 0; e < data.held_out.logits.size(); ++e)
-    logits_.push_back(finite_or_uniform(data.held_out.logits[e], e, log));
+    logits_.push_back(finite_or_uniform(data.held_out.logits[e].to(device), e, log));
   if (fusion_ == fusion::Mode::kMixture) store_target_probabilities();
 }
 
 void GateProblem::store_target_probabilities() {
-  target_p_ = at::zeros({texts(), static_cast<int64_t>(experts_.size())});
+  target_p_ = at::zeros({texts(), static_cast<int64_t>(experts_.size())}, z_.options());
   for (size_t e = 0; e < experts_.size(); ++e) {
-    const at::Tensor own = class_of_label(experts_[e], labels_.size()).index_select(0, targets_);
+    const at::Tensor own =
+        class_of_label(experts_[e], labels_.size(), device()).index_select(0, targets_);
     const at::Tensor p = at::softmax(logits_[e] / experts_[e].temperature, -1)
                              .gather(1, own.clamp_min(0).unsqueeze(1))
                              .squeeze(1);
@@ -101,13 +106,13 @@ Opinions GateProblem::opinions(int space) const {
   const at::Tensor rows = rows_of(space);
   Opinions opinions{z_.index_select(0, rows),
                     at::full({rows.numel(), static_cast<int64_t>(own.size()), range.count},
-                             std::log(kLeastProbability)),
+                             std::log(kLeastProbability), z_.options()),
                     targets_.index_select(0, rows) - range.offset, true};
   for (size_t i = 0; i < own.size(); ++i) {
     const fusion::ExpertLabels& expert = experts_[static_cast<size_t>(own[i])];
     const at::Tensor logits = logits_[static_cast<size_t>(own[i])].index_select(0, rows);
     opinions.log_p.select(1, static_cast<int64_t>(i))
-        .index_copy_(1, fusion::label_columns(expert) - range.offset,
+        .index_copy_(1, fusion::label_columns(expert).to(device()) - range.offset,
                      at::log_softmax(logits / expert.temperature, -1)
                          .clamp_min(std::log(kLeastProbability)));
     opinions.complete &= static_cast<int>(expert.columns.size()) == range.count;
@@ -137,7 +142,7 @@ void GateProblem::share_spaces(uint64_t seed, bool guarded, StopToken stop) {
         share_guards_.push_back(*guard);
       }
     }
-    const at::Tensor index = encoder::index_tensor(own), rows = rows_of(space);
+    const at::Tensor index = encoder::index_tensor(own, device()), rows = rows_of(space);
     start_.weight.index_copy_(0, index, shares.weight);
     start_.bias.index_copy_(0, index, shares.bias);
     for (const int64_t e : own) {
@@ -148,8 +153,8 @@ void GateProblem::share_spaces(uint64_t seed, bool guarded, StopToken stop) {
     pools_logarithmically_ |= shares.pool == fusion::OpinionPool::kLogarithmic;
   }
   const auto count = static_cast<int64_t>(order.size());
-  start_.space_weight = at::zeros({count, z_.size(1)});
-  start_.space_bias = at::zeros({count});
+  start_.space_weight = at::zeros({count, z_.size(1)}, z_.options());
+  start_.space_bias = at::zeros({count}, z_.options());
 }
 
 at::Tensor GateProblem::task_loss(const at::Tensor& router_logits, const at::Tensor& rows) const {

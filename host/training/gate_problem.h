@@ -13,8 +13,8 @@
 
 namespace moecollab::training {
 
-// N held-out texts and M others (GateData), E experts. Only reads after construction, so several
-// fits may share one from several threads.
+// N held-out texts and M others (GateData), E experts. All tensors are on one device, where a fit
+// then computes. Only reads after construction, so several fits may share one from several threads.
 class GateProblem {
  public:
   // Rows of logits that are not finite (policy nan = "mask") count as knowing nothing: uniform
@@ -22,8 +22,9 @@ class GateProblem {
   // allow.
   GateProblem(const GateData& data, std::vector<fusion::ExpertLabels> experts,
               fusion::LabelUnion labels, const std::vector<encoder::PooledKey>& features,
-              fusion::Mode fusion, int64_t top_k, Log log);
+              fusion::Mode fusion, int64_t top_k, Log log, at::Device device = encoder::kHost);
 
+  at::Device device() const { return z_.device(); }
   int64_t texts() const { return z_.size(0); }                  // N
   int64_t routing_texts() const { return routing_z_.size(0); }  // M; 0 under paper and masked
   const std::vector<fusion::ExpertLabels>& experts() const { return experts_; }

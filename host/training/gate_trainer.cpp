@@ -112,6 +112,7 @@ GateFit fit_gate(const GateProblem& problem, const GateTrainingOptions& options,
     fit.skipped_steps = chosen.skipped_steps;
   }
   refit(problem, options, context, fit);
+  fit.gate = gate::moved(fit.gate, encoder::kHost);
   return fit;
 }
 

@@ -25,7 +25,7 @@ struct GateEpoch {
 
 // Means over the last epoch (nats), for gate.toml and the report.
 struct GateFit {
-  gate::Gate gate;
+  gate::Gate gate;  // in the host's memory
   double task = 0, entropy = 0, balance = 0, total = 0;
   int64_t texts = 0;
   int32_t epochs = 0;                     // chosen
@@ -36,7 +36,7 @@ struct GateFit {
 
 // A fit on four fifths of the held-out texts, at the epoch that is best on the others.
 struct ChosenGate {
-  gate::Gate gate;
+  gate::Gate gate;  // on the problem's device
   int32_t epochs = 0;
   GateJudgement judged;  // on the validation fifth
   int64_t skipped_steps = 0;

@@ -47,6 +47,12 @@ GateKind parse_gate_kind(std::string_view text, std::string_view what) {
   refuse_word(what, text, "linear, mlp or factored");
 }
 
+void settle_for(Device device, GateTrainingOptions& options) {
+  const bool looks_back = options.objective.balance_window > 1;  // over batches
+  if (!device.is_cpu() && options.usual_optimizer && !looks_back)
+    options.optimizer = GateOptimizer::kLbfgs;
+}
+
 void validate(const GateTrainingOptions& options) {
   gate::validate(options.objective);
   const auto refuse = [](const char* option, auto value, const char* expected) {

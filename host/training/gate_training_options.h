@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/compute.h"
 #include "fusion/mode.h"
 #include "gate/objective_options.h"
 
@@ -37,6 +38,7 @@ struct GateTrainingOptions {
   int64_t batch = 256;  // texts of a step of AdamW; also what ḡ of eq 3 is a mean over
   uint64_t seed = 1;
   GateOptimizer optimizer = GateOptimizer::kAdamW;  // an epoch of L-BFGS is one iteration
+  bool usual_optimizer = true;                      // nobody chose it
   GateKind gate = GateKind::kLinear;
   int64_t hidden = 64;                   // units of the mlp gate's hidden layer
   std::string prior_source = "uniform";  // of π in eq 3: uniform, data, or a file of shares
@@ -45,6 +47,10 @@ struct GateTrainingOptions {
   bool calibrate = false;                // fit the experts' temperatures first
   int64_t keep_replay = 0;               // texts of each domain whose rows are kept for `grow`
 };
+
+// Settles what nobody chose: on a GPU L-BFGS, whose steps are over all texts at once, where the
+// small batches of AdamW would be thousands of launches.
+void settle_for(Device device, GateTrainingOptions& options);
 
 // Throws E_CONFIG for a value outside its range.
 void validate(const GateTrainingOptions& options);

@@ -39,7 +39,7 @@ at::Tensor score_of(const Opinions& opinions, const at::Tensor& weight, const at
 }
 
 Opinions rows_of(const Opinions& opinions, const std::vector<int64_t>& rows) {
-  const at::Tensor index = encoder::index_tensor(rows);
+  const at::Tensor index = encoder::index_tensor(rows, opinions.z.device());
   return {opinions.z.index_select(0, index), opinions.log_p.index_select(0, index),
           opinions.label.index_select(0, index), opinions.complete};
 }
@@ -53,10 +53,13 @@ SpaceShares fit(const Opinions& opinions, fusion::OpinionPool pool, double penal
     return std::pair(x.narrow(0, 0, k),
                      penalty == 0 ? at::Tensor() : x.narrow(0, k, k * inputs).view({k, inputs}));
   };
+  const auto parameters = [&](const std::vector<double>& values) {
+    return at::tensor(values, at::kDouble).to(at::kFloat).to(opinions.z.device());
+  };
   const auto loss = [&](const std::vector<double>& values, std::vector<double>& gradient) {
     stop.throw_if_requested("fitting was interrupted; the old gate is unchanged");
     const at::AutoGradMode with_gradient(true);
-    const at::Tensor x = at::tensor(values, at::kDouble).to(at::kFloat).requires_grad_(true);
+    const at::Tensor x = parameters(values).requires_grad_(true);
     const auto [bias, weight] = split(x);
     at::Tensor value = losses_of(opinions, score_of(opinions, weight, bias), pool).mean() +
                        bias.square().sum() / (2 * n);
@@ -71,17 +74,17 @@ SpaceShares fit(const Opinions& opinions, fusion::OpinionPool pool, double penal
     const double before = minimiser.value();
     if (!minimiser.step() || before - minimiser.value() <= kRest * (1 + std::abs(before))) break;
   }
-  const auto [bias, weight] = split(at::tensor(minimiser.x(), at::kDouble).to(at::kFloat));
-  return {weight.defined() ? weight.contiguous() : at::zeros({k, inputs}), bias.contiguous(), pool,
-          penalty};
+  const auto [bias, weight] = split(parameters(minimiser.x()));
+  return {weight.defined() ? weight.contiguous() : at::zeros({k, inputs}, bias.options()),
+          bias.contiguous(), pool, penalty};
 }
 
 // What each text loses by shares that were fitted without it, [n].
 at::Tensor cross_validated(const Opinions& opinions, fusion::OpinionPool pool, double penalty,
                            uint64_t seed, StopToken stop) {
-  at::Tensor lost = at::zeros({opinions.z.size(0)});
+  at::Tensor lost = at::zeros({opinions.z.size(0)}, opinions.z.options());
   for (const FoldShares& fold : cross_fitted_shares(opinions, pool, penalty, seed, stop)) {
-    lost.index_copy_(0, encoder::index_tensor(fold.texts),
+    lost.index_copy_(0, encoder::index_tensor(fold.texts, lost.device()),
                      losses(rows_of(opinions, fold.texts), fold.shares));
   }
   return lost;
@@ -137,7 +140,8 @@ SpaceShares fit_space_shares(const Opinions& opinions, uint64_t seed, StopToken 
   using fusion::OpinionPool;
   const int64_t n = opinions.z.size(0), k = opinions.log_p.size(1);
   if (n == 0 || k == 1)
-    return {.weight = at::zeros({k, opinions.z.size(1)}), .bias = at::zeros({k})};
+    return {.weight = at::zeros({k, opinions.z.size(1)}, opinions.z.options()),
+            .bias = at::zeros({k}, opinions.z.options())};
   if (n < kFewest) return fit(opinions, OpinionPool::kLinear, 0, stop);
   OpinionPool pool = OpinionPool::kLinear;
   at::Tensor lost = cross_validated(opinions, pool, 0, seed, stop);
@@ -174,9 +178,9 @@ std::optional<ShareGuard> guard_shares(const Opinions& opinions, uint64_t seed, 
   std::vector<FoldShares> folds =
       cross_fitted_shares(opinions, shares.pool, shares.penalty, seed, stop);
   const auto pooled = [&] {
-    at::Tensor right = at::zeros({n}, at::kDouble);
+    at::Tensor right = at::zeros({n}, alone.options());
     for (const FoldShares& fold : folds) {
-      right.index_copy_(0, encoder::index_tensor(fold.texts),
+      right.index_copy_(0, encoder::index_tensor(fold.texts, right.device()),
                         is_right(rows_of(opinions, fold.texts), fold.shares));
     }
     return right;

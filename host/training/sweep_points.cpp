@@ -159,16 +159,16 @@ bool FinishedPoints::read_line(std::string_view line) {
   }
 }
 
-void finish_points(const GateInputs& inputs, const std::vector<SweepPoint>& points, int threads,
-                   const RunContext& context, FinishedPoints& finished) {
+void finish_points(const GateInputs& inputs, const std::vector<SweepPoint>& points,
+                   const Compute& compute, const RunContext& context, FinishedPoints& finished) {
   std::vector<SweepPoint> missing;
   for (const SweepPoint& point : points) {
     if (!finished.contains(point)) missing.push_back(point);
   }
   if (missing.empty()) return;
-  const GateProblem problem = inputs.problem(context);
+  const GateProblem problem = inputs.problem(context, encoder::to_torch(compute.device));
   Progress progress = context.progress("sweeping", "point", static_cast<int64_t>(missing.size()));
-  run_sweep(problem, inputs.options, missing, threads, context.stop,
+  run_sweep(problem, inputs.options, missing, compute.threads, context.stop,
             [&](const SweepResult& result) {
               finished.add(result, inputs);
               progress.advance();

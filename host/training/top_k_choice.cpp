@@ -37,13 +37,14 @@ at::Tensor cross_fitted_router_logits(const GateProblem& problem,
         "give more training texts, or a number with --top-k");
   }
   const std::vector<int64_t> order = shuffled(n, options.seed, kFoldStream);
-  at::Tensor router = at::empty({n, static_cast<int64_t>(problem.experts().size())});
+  at::Tensor router =
+      at::empty({n, static_cast<int64_t>(problem.experts().size())}, problem.z().options());
   Progress progress = context.progress("choosing top-k", "fold", kFolds);
   for (int64_t fold = 0; fold < kFolds; ++fold) {
     std::vector<int64_t> fitted, judged;
     for (int64_t i = 0; i < n; ++i)
       (i % kFolds == fold ? judged : fitted).push_back(order[static_cast<size_t>(i)]);
-    const at::Tensor rows = encoder::index_tensor(judged);
+    const at::Tensor rows = encoder::index_tensor(judged, problem.device());
     router.index_copy_(
         0, rows,
         router_logits_of_fold(problem, options, epochs, std::move(fitted), rows, context.stop));
@@ -55,13 +56,13 @@ at::Tensor cross_fitted_router_logits(const GateProblem& problem,
 TopKChoice choose_top_k(const GateProblem& problem, const at::Tensor& router_logits,
                         const at::Tensor& caps) {
   const at::NoGradGuard no_grad;
-  const at::Tensor rows = at::arange(problem.texts());
+  const at::Tensor rows = at::arange(problem.texts(), problem.targets().options());
   const int64_t experts = router_logits.size(1);
   TopKChoice choice{experts, problem.texts(), {}};
   std::vector<int64_t> right;
   for (int64_t k = 1; k <= experts; ++k) {
     at::Tensor weights = gate::routing_weights(router_logits, k);
-    if (caps.defined()) weights = gate::capped(weights, caps);
+    if (caps.defined()) weights = gate::capped(weights, caps.to(weights.device()));
     right.push_back(right_answers(problem, weights, rows).sum().item<int64_t>());
     choice.accuracy.push_back(static_cast<double>(right.back()) /
                               static_cast<double>(choice.texts));

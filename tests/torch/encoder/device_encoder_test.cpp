@@ -16,6 +16,7 @@ namespace {
 
 using moecollab::testing::device_counts;
 using moecollab::testing::reset_device_counts;
+using moecollab::testing::TinyEncoder;
 using ::testing::HasSubstr;
 
 constexpr PooledKey kMeanOfLast{2, Pooling::kMean}, kFirstOfEmbeddings{0, Pooling::kCls};
@@ -108,6 +109,27 @@ TEST_F(DeviceEncoderTest, APassContinuesFromWhereItStopped) {
   EXPECT_LT(distance(deeper.pooled.at(kMeanOfLast),
                      whole.pooled.at(kMeanOfLast).index_select(0, index_tensor(rows))),
             1e-5);
+}
+
+// The last block of the encoder as an expert's own.
+TEST_F(DeviceEncoderTest, AForkGivesTheMeansOfTheCpu) {
+  FeatureRequest request = mean_of_last();
+  request.hidden = {1};
+  for (const bool scarce : {false, true}) {
+    Encoder on_cpu = open(), on_device = open_on_device();
+    const Features features = on_cpu.encode(kTexts, request);
+    const auto weight = [&](int64_t, const std::string& name) {
+      return *on_cpu.weight("encoder.layer.1." + name);
+    };
+    const std::unique_ptr<Fork> fork = on_device.fork(1, weight);
+    using moecollab::testing::set_test_device_memory, moecollab::testing::test_device_memory_used;
+    if (scarce) set_test_device_memory(test_device_memory_used() + 20000);
+    at::Tensor means = at::empty({features.rows(), TinyEncoder::kHidden});
+    fork->means(features.hidden.at(1).const_data_ptr<float>(), features.row_offsets,
+                means.mutable_data_ptr<float>());
+    EXPECT_LT(distance(means, features.pooled.at(kMeanOfLast)), 1e-5) << scarce;
+    set_test_device_memory(std::nullopt);
+  }
 }
 
 TEST_F(DeviceEncoderTest, NanIsRefusedWithThePrecision) {
