@@ -13,11 +13,11 @@ BUILD := build
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup:  ## install packages and unpack LibTorch and the encoder into .deps/
-	@tools/setup.sh
+setup:  ## install packages and unpack LibTorch and the encoder into .deps/; CUDA=1: what a GPU needs too (docs/gpu.md)
+	@tools/setup.sh $(if $(CUDA),cuda)
 
 setup-test:  ## the same, and the packages of tests, benchmarks and the reference
-	@tools/setup.sh test
+	@tools/setup.sh test $(if $(CUDA),cuda)
 
 build: setup  ## build the program and the stock plugins
 	@tools/build.sh release $(JOBS)

@@ -31,6 +31,17 @@ std::vector<std::span<const std::vector<int64_t>>> settled_together(
   return groups;
 }
 
+// Of all texts of the batches that are done, in the order of the batches.
+std::vector<int64_t> rows_of_done(std::span<const std::vector<int64_t>> batches,
+                                  const std::vector<char>& done, std::span<const int64_t> rows) {
+  std::vector<int64_t> own;
+  for (const std::vector<int64_t>& batch : batches) {
+    for (const int64_t text : batch)
+      if (done[static_cast<size_t>(text)] != 0) own.push_back(rows[static_cast<size_t>(text)]);
+  }
+  return own;
+}
+
 std::vector<int64_t> rows_of(const std::vector<int64_t>& texts, std::span<const int64_t> rows) {
   std::vector<int64_t> own;
   for (const int64_t text : texts) own.push_back(rows[static_cast<size_t>(text)]);
@@ -362,25 +373,22 @@ void Encoder::run_model(std::span<const int64_t> rows, const FeatureRequest& req
   if (!progress_label.empty())
     progress =
         context_.progress(std::string(progress_label), "text", static_cast<int64_t>(rows.size()));
-  std::mutex mutex;
-  std::vector<int64_t> done;  // rows
+  std::mutex reporting;
+  std::vector<char> done(rows.size());  // of the texts
   const Run run{request,
                 passes,
                 rows,
                 features,
                 [&] { return progress && context_.stop.requested(); },
                 [&](const Batch& batch) {
-                  const std::vector<int64_t> own = rows_of(batch, rows);
-                  const std::lock_guard lock(mutex);
-                  done.insert(done.end(), own.begin(), own.end());
+                  for (const int64_t text : batch) done[static_cast<size_t>(text)] = 1;
+                  const std::lock_guard lock(reporting);
                   if (progress) progress->advance(std::ssize(batch));
                 }};
   const std::vector<Batch> batches = plan(passes);
   for (const std::span<const Batch> group : settled_together(batches)) {
     passes_ ? run_on_device(group, run) : run_on_cpu(group, run);
-    std::ranges::sort(done);  // not in the order in which the threads ended
-    if (!request.pooled.empty()) settle(done, request, out);
-    done.clear();
+    if (!request.pooled.empty()) settle(rows_of_done(group, done, rows), request, out);
     if (run.stopped()) {
       throw Error("E_INTERRUPTED", "encoding was interrupted",
                   cache_ ? "the same command continues: what was encoded is in the cache" : "");

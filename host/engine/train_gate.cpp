@@ -47,27 +47,29 @@ Json run_train_gate(const TrainGateOptions& options, const RunContext& context) 
   const encoder::EncoderCounters& counters = pool.encoder()->counters();
   int64_t calls = 0;
   for (const pipeline::InstalledExpert& expert : pool.experts()) calls += expert.calls;
-  return {{"gate", registry::gate_folder(options.registry).string()},
-          {"experts", fitted.file.rows.size()},
-          {"texts", record.texts},
-          {"fusion", fusion::name(settings.fusion)},
-          {"top_k", fitted.file.top_k},
-          {"top_k_auto", choice_json(record.top_k_choice)},
-          {"share_guard", fitted.file.metrics.value("share_guard", Json())},
-          {"optimizer", training::name(settings.optimizer)},
-          {"epochs", record.epochs},
-          {"skipped_steps", record.skipped_steps},
-          {"task_loss", record.task},
-          {"validation_task_loss",
-           record.validation_task ? Json(*record.validation_task) : Json(nullptr)},
-          {"entropy", record.entropy},
-          {"balance", record.balance},
-          {"expert_accuracy", fitted.file.metrics.at("expert_accuracy")},
-          {"calibration", calibration_json(fitted)},
-          {"fit_seconds", fitted.seconds},
-          {"expert_calls", calls},
-          {"encoder_forwards", counters.forwards},
-          {"cache_hits", counters.cache_hits}};
+  Json result = {{"gate", registry::gate_folder(options.registry).string()},
+                 {"experts", fitted.file.rows.size()},
+                 {"texts", record.texts},
+                 {"fusion", fusion::name(settings.fusion)},
+                 {"top_k", fitted.file.top_k},
+                 {"top_k_auto", choice_json(record.top_k_choice)},
+                 {"optimizer", training::name(settings.optimizer)},
+                 {"epochs", record.epochs},
+                 {"skipped_steps", record.skipped_steps},
+                 {"task_loss", record.task},
+                 {"validation_task_loss",
+                  record.validation_task ? Json(*record.validation_task) : Json(nullptr)},
+                 {"entropy", record.entropy},
+                 {"balance", record.balance},
+                 {"expert_accuracy", fitted.file.metrics.at("expert_accuracy")},
+                 {"calibration", calibration_json(fitted)},
+                 {"fit_seconds", fitted.seconds},
+                 {"expert_calls", calls},
+                 {"encoder_forwards", counters.forwards},
+                 {"cache_hits", counters.cache_hits}};
+  const Json& metrics = fitted.file.metrics;
+  if (metrics.contains("share_guard")) result["share_guard"] = metrics["share_guard"];
+  return result;
 }
 
 }  // namespace moecollab::engine
