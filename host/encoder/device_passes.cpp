@@ -24,7 +24,14 @@ std::string figures(const c10::Error& error) {
 DevicePasses::DevicePasses(const EncoderFolder& folder, const Compute& compute, Log log)
     : model_(folder, compute.precision, to_torch(compute.device)),
       log_(log),
-      most_tokens_(std::numeric_limits<int64_t>::max()) {}
+      most_tokens_(std::numeric_limits<int64_t>::max()) {
+  PassStart made_up;
+  made_up.lengths = {1};
+  made_up.ids = {0};
+  FeatureRequest last;
+  last.pooled = {{static_cast<int>(folder.config.layers), Pooling::kMean}};
+  model_.forward(made_up, last).wait();
+}
 
 int64_t DevicePasses::tokens(const Texts& texts, std::span<const int32_t> lengths) const {
   int64_t sum = 0;

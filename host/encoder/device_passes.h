@@ -13,6 +13,7 @@ namespace moecollab::encoder {
 // Not thread-safe.
 class DevicePasses {
  public:
+  // Runs a pass over a made-up text, since the first one of a process makes what all need.
   DevicePasses(const EncoderFolder& folder, const Compute& compute, Log log);
 
   using Texts = std::vector<int64_t>;  // of one pass, by index

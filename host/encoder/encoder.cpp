@@ -31,7 +31,7 @@ std::vector<std::span<const std::vector<int64_t>>> settled_together(
   return groups;
 }
 
-// Of all texts of the batches that are done, in the order of the batches.
+// The rows of all texts of the batches that are done, in the order of the batches.
 std::vector<int64_t> rows_of_done(std::span<const std::vector<int64_t>> batches,
                                   const std::vector<char>& done, std::span<const int64_t> rows) {
   std::vector<int64_t> own;

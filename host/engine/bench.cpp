@@ -71,9 +71,10 @@ Json routing_rates(const BenchOptions& options, const RunContext& context, pipel
   }
 }
 
-// Experts, gate and fusion compute in fp32, whatever the encoder does.
-void add_shares(const encoder::MachinePeak& peak, Precision precision, Json& result) {
-  if (result.contains("encode")) add_share(peak, precision, result["encode"]);
+// Experts, gate and fusion compute in fp32, whatever the encoder does. The peak is that of the CPU.
+void add_shares(const encoder::MachinePeak& peak, const Compute& compute, Json& result) {
+  if (result.contains("encode") && compute.device.is_cpu())
+    add_share(peak, compute.precision, result["encode"]);
   if (result.contains("gate")) add_share(peak, Precision::kFp32, result["gate"]);
   if (!result.contains("experts")) return;
   for (Json& expert : result["experts"]) add_share(peak, Precision::kFp32, expert);
@@ -93,12 +94,13 @@ Json run_bench(const BenchOptions& options, const RunContext& context) {
   if (pool.encoder() == nullptr)
     throw Error("E_ENCODER", "registry.toml names no encoder", "use --encoder DIR");
   encoder::Encoder& encoder = *pool.encoder();
-  const Precision precision = pool.options().compute.precision;
+  const Compute& compute = pool.options().compute;
   const SpeedTexts texts(options.texts, encoder);
   encoder::MachinePeak peak;
   peak.measure();
-  Json result = {{"threads", pool.options().compute.threads},
-                 {"precision", name(precision)},
+  Json result = {{"threads", compute.threads},
+                 {"device", name(compute.device)},
+                 {"precision", name(compute.precision)},
                  {"texts", texts.count()},
                  {"tokens", texts.tokens()},
                  {"peak", {}}};
@@ -111,7 +113,7 @@ Json run_bench(const BenchOptions& options, const RunContext& context) {
     result.update(routing_rates(options, context, pool, texts));
   peak.measure();
   result["peak"] = to_json(peak);
-  add_shares(peak, precision, result);
+  add_shares(peak, compute, result);
   return result;
 }
 

@@ -1,0 +1,239 @@
+#!/usr/bin/env python3
+"""gpu_check.py shrink FOLDER TARGET: a copy of an encoder whose weights are bfloat16.
+gpu_check.py run --program P --encoder DIR --data DIR --device D [--rows ROW…]: measures the program on a device and prints a table.
+
+Called by gpu_check.sh. A row is what was measured, the bar that the design sets, and whether it is met; a peer that is
+not installed makes its row say so. Times are of this machine, ratios are of one run."""
+import argparse
+import array
+import json
+import pathlib
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+
+PRECISIONS = ("fp32", "fp16", "bf16")
+ROWS = ("parity", "encode", "forward", "gate", "sweep", "expert")
+
+
+def read_safetensors(path):
+    """{name: (dtype, shape, bytes)} of a file that this project wrote, or the encoder's."""
+    data = path.read_bytes()
+    (size,) = struct.unpack_from("<Q", data)
+    header = json.loads(data[8 : 8 + size])
+    header.pop("__metadata__", None)
+    return {name: (t["dtype"], t["shape"], data[8 + size + t["data_offsets"][0] : 8 + size + t["data_offsets"][1]]) for name, t in header.items()}
+
+
+def shrink(source, target):
+    """Copies an encoder's folder; float32 weights become bfloat16, the upper half of each number."""
+    shutil.copytree(source, target)
+    weights = target / "model.safetensors"
+    header, body = {}, []
+    offset = 0
+    for name, (dtype, shape, data) in read_safetensors(weights).items():
+        if dtype == "F32":
+            halves = array.array("H", data)[1::2]
+            dtype, data = "BF16", halves.tobytes()
+        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [offset, offset + len(data)]}
+        offset += len(data)
+        body.append(data)
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    weights.write_bytes(struct.pack("<Q", len(text)) + text + b"".join(body))
+
+
+class Check:
+    def __init__(self, options):
+        self.options = options
+        self.folder = pathlib.Path(tempfile.mkdtemp())
+        self.rows = []
+
+    def program(self, *arguments, check=True):
+        done = subprocess.run([self.options.program, *map(str, arguments)], capture_output=True, text=True)
+        if check and done.returncode != 0:
+            sys.exit(f"gpu_check: {' '.join(map(str, arguments))}\n{done.stderr}")
+        return done
+
+    def json_of(self, *arguments):
+        return json.loads(self.program(*arguments, "--json", "--quiet").stdout)
+
+    def add(self, row, value, bar="", met=None):
+        self.rows.append((row, value, bar, "" if met is None else "ok" if met else "MISSED"))
+        print(f"{row:34} {value:34} {bar:22} {self.rows[-1][3]}", flush=True)
+
+    def texts(self, split):
+        """Texts of all domains, one per line, and the file that holds them."""
+        texts = []
+        for path in sorted(self.options.data.glob(f"*/{split}.jsonl")):
+            texts += [" ".join(json.loads(line)["text"].split()) or "-" for line in path.read_text("utf-8").splitlines()]
+        texts = texts[: self.options.texts]
+        file = self.folder / f"{split}.txt"
+        file.write_text("\n".join(texts) + "\n", "utf-8")
+        return texts, file
+
+    def encode(self, file, device, precision):
+        out = self.folder / f"{device}-{precision}.safetensors"
+        result = self.json_of("encode", "--format", "lines", "--input", file, "--output", out, "--encoder", self.options.encoder, "--max-length", 256,
+                              "--device", device, "--precision", precision)
+        return result, array.array("f", read_safetensors(out)["pooled"][2])
+
+    def precisions(self):
+        return PRECISIONS if self.options.device != "cpu" else ("fp32",)
+
+    # --- Rows
+
+    def check_parity(self):
+        _, file = self.texts("dev")
+        _, expected = self.encode(file, "cpu", "fp32")
+        for precision in self.precisions():
+            _, found = self.encode(file, self.options.device, precision)
+            distance = max(abs(a - b) for a, b in zip(expected, found))
+            self.add(f"features, {precision} against CPU", f"max. difference {distance:.2g}", "1e-4" if precision == "fp32" else "",
+                     distance <= 1e-4 if precision == "fp32" else None)
+        registry = self.registry()
+        answers = {}
+        for device in ("cpu", self.options.device):
+            done = self.program("predict", file, "--format", "lines", "--registry", registry, "--device", device, "--quiet")
+            answers[device] = [json.loads(line)["label"] for line in done.stdout.splitlines()]
+        same = sum(a == b for a, b in zip(answers["cpu"], answers[self.options.device])) / len(answers["cpu"])
+        self.add("labels, gate fitted on the CPU", f"{same:.4%} equal", "99.9 %", same >= 0.999)
+
+    def ours(self, file):
+        return {precision: result["tokens"] / result["seconds"] for precision in self.precisions()
+                for result in [self.encode(file, self.options.device, precision)[0]]}
+
+    def check_encode(self):
+        texts, file = self.texts("train")
+        rates = self.ours(file)
+        for precision, rate in rates.items():
+            self.add(f"encode, {precision}", f"{rate:,.0f} tokens/s")
+        try:
+            best, what = self.sentence_transformers(texts)
+        except ImportError as missing:
+            return self.add("encode against sentence-transformers", f"not here: {missing}")
+        ratio = max(rates.values()) / best
+        self.add("encode against sentence-transformers", f"{ratio:.1f} times ({what}: {best:,.0f})", "8 times", ratio >= 8)
+
+    def sentence_transformers(self, texts):
+        import sentence_transformers
+        import torch
+        tokens, best = None, (0, "")
+        for dtype in (torch.float32, torch.float16, torch.bfloat16):
+            model = sentence_transformers.SentenceTransformer(str(self.options.encoder), device=self.options.device, model_kwargs={"dtype": dtype})
+            model.max_seq_length = 256
+            if tokens is None:
+                tokens = sum(min(256, len(ids)) for ids in model.tokenizer(texts)["input_ids"])
+            for batch in (32, 256, 1024):
+                model.encode(["warm up"] * batch, batch_size=batch)
+                start = time.perf_counter()
+                model.encode(texts, batch_size=batch, convert_to_numpy=True)
+                rate = tokens / (time.perf_counter() - start)
+                best = max(best, (rate, f"{dtype}, batch {batch}".replace("torch.", "")))
+        return best
+
+    def check_forward(self):
+        """Passes alone: the program's own bench beside the same operators called from Python."""
+        registry = self.registry()
+        texts = 512 if self.options.device == "cpu" else 16_384
+        for precision in self.precisions():
+            rate = self.json_of("bench", "--stage", "encode", "--texts", texts, "--registry", registry, "--device", self.options.device,
+                                "--precision", precision)["encode"]["tokens_per_second"]
+            self.add(f"tokens to features, {precision}", f"{rate:,.0f} tokens/s")
+            if precision == "fp16":
+                self.packed_pass(rate)
+
+    def packed_pass(self, ours):
+        try:
+            import torch
+        except ImportError as missing:
+            return self.add("a packed pass in PyTorch", f"not here: {missing}")
+        hidden, heads, inner, layers, length, count = 384, 12, 1536, 6, 64, 1024
+        options = {"device": self.options.device, "dtype": torch.float16}
+        w = [[torch.randn(o, i, **options) * 0.02 for o, i in ((3 * hidden, hidden), (hidden, hidden), (inner, hidden), (hidden, inner))] for _ in range(layers)]
+        norm, ends = torch.ones(hidden, **options), torch.arange(0, length * count + 1, length, device=self.options.device, dtype=torch.int32)
+
+        def run(x):
+            for qkv, out, up, down in w:
+                q, k, v = torch.nn.functional.linear(x, qkv).view(-1, 3, heads, hidden // heads).unbind(1)
+                context = torch.ops.aten._flash_attention_forward(q, k, v, ends, ends, length, length, 0.0, False, False)[0].reshape(-1, hidden)
+                x = torch.nn.functional.layer_norm(torch.nn.functional.linear(context, out) + x, (hidden,), norm, norm)
+                y = torch.nn.functional.gelu(torch.nn.functional.linear(x, up))
+                x = torch.nn.functional.layer_norm(torch.nn.functional.linear(y, down) + x, (hidden,), norm, norm)
+            return x
+
+        x = torch.randn(length * count, hidden, **options)
+        with torch.inference_mode():
+            run(x)
+            torch.cuda.synchronize()
+            start = time.perf_counter()
+            for _ in range(20):
+                run(x)
+            torch.cuda.synchronize()
+        rate = 20 * length * count / (time.perf_counter() - start)
+        self.add("passes against PyTorch's, fp16", f"{ours / rate:.2f} ({rate:,.0f} tokens/s)", "0.9", ours / rate >= 0.9)
+
+    def registry(self):
+        """Experts and gate, trained here on the CPU, once."""
+        registry = self.folder / "registry"
+        if not registry.exists():
+            for domain in sorted(path.parent.name for path in self.options.data.glob("*/train.jsonl")):
+                self.program("train-expert", f"{domain}-adapter", "--kind", "adapter", "--domain", domain, "--data-dir", self.options.data,
+                             "--registry", registry, "--encoder", self.options.encoder, "--cache-dir", self.folder / "cache", "--epochs", 5)
+            self.fit("cpu")
+        return registry
+
+    def fit(self, device):
+        return self.json_of("train-gate", "--data-dir", self.options.data, "--registry", self.folder / "registry", "--cache-dir", self.folder / "cache", "--device", device)
+
+    def check_gate(self):
+        self.registry()
+        on_cpu = self.fit("cpu")
+        self.fit(self.options.device)
+        on_device = self.fit(self.options.device)
+        ratio = on_device["validation_task_loss"] / on_cpu["validation_task_loss"]
+        self.add("gate fit, seconds", f"{on_device['fit_seconds']:.2f} ({on_device['optimizer']}; CPU {on_cpu['fit_seconds']:.2f})", "0.3",
+                 on_device["fit_seconds"] <= 0.3)
+        self.add("gate fit, validation loss", f"{ratio:.4f} of the CPU's", "1.01", ratio <= 1.01)
+
+    def check_sweep(self):
+        result = self.json_of("sweep", "--data-dir", self.options.data, "--registry", self.registry(), "--cache-dir", self.folder / "cache",
+                              "--device", self.options.device, "--out", self.folder / "sweep")
+        self.add("sweep of 144 points, seconds", f"{result['fit_seconds']:.1f}", "5", result["fit_seconds"] <= 5)
+
+    def check_expert(self):
+        domain = min(self.options.data.glob("*/train.jsonl"), key=lambda path: path.stat().st_size).parent.name
+        for device in dict.fromkeys(("cpu", self.options.device)):
+            start = time.perf_counter()
+            result = self.json_of("train-expert", f"{domain}-deep-{device}", "--kind", "deep-adapter", "--domain", domain, "--epochs", 1,
+                                  "--data-dir", self.options.data, "--registry", self.registry(), "--encoder", self.options.encoder, "--device", device)
+            self.add(f"deep expert, one epoch, {device}", f"{time.perf_counter() - start:.1f} s, accuracy {result['held_out_accuracy']:.3f}")
+
+    def run(self):
+        doctor = json.loads(self.program("doctor", "--json", check=False).stdout)
+        print("LibTorch", doctor["engine"]["libtorch"], "| threads", doctor["engine"]["threads"], "|", json.dumps(doctor["cuda"]))
+        for name in self.options.rows:
+            getattr(self, f"check_{name}")()
+        shutil.rmtree(self.folder)
+        return 1 if any(row[3] == "MISSED" for row in self.rows) else 0
+
+
+def main():
+    if sys.argv[1:2] == ["shrink"]:
+        return shrink(*map(pathlib.Path, sys.argv[2:4]))
+    parser = argparse.ArgumentParser(usage=__doc__)
+    parser.add_argument("verb", choices=["run"])
+    parser.add_argument("--program", required=True)
+    parser.add_argument("--encoder", type=pathlib.Path, required=True)
+    parser.add_argument("--data", type=pathlib.Path, required=True)
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--texts", type=int, default=100_000)
+    parser.add_argument("--rows", nargs="+", default=ROWS, choices=ROWS)
+    return Check(parser.parse_args()).run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
