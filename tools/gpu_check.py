@@ -61,7 +61,9 @@ class Check:
     def json_of(self, *arguments):
         return json.loads(self.program(*arguments, "--json", "--quiet").stdout)
 
-    def add(self, row, value, bar="", met=None):
+    def add(self, row, value, bar="", met=None, timed=False):
+        """`timed`: the bar is for a GPU, so a try on the CPU neither meets nor misses it."""
+        met = None if timed and self.options.device == "cpu" else met
         self.rows.append((row, value, bar, "" if met is None else "ok" if met else "MISSED"))
         print(f"{row:34} {value:34} {bar:22} {self.rows[-1][3]}", flush=True)
 
@@ -116,7 +118,7 @@ class Check:
         except ImportError as missing:
             return self.add("encode against sentence-transformers", f"not here: {missing}")
         ratio = max(rates.values()) / best
-        self.add("encode against sentence-transformers", f"{ratio:.1f} times ({what}: {best:,.0f})", "8 times", ratio >= 8)
+        self.add("encode against sentence-transformers", f"{ratio:.1f} times ({what}: {best:,.0f})", "8 times", ratio >= 8, timed=True)
 
     def sentence_transformers(self, texts):
         import sentence_transformers
@@ -196,13 +198,13 @@ class Check:
         on_device = self.fit(self.options.device)
         ratio = on_device["validation_task_loss"] / on_cpu["validation_task_loss"]
         self.add("gate fit, seconds", f"{on_device['fit_seconds']:.2f} ({on_device['optimizer']}; CPU {on_cpu['fit_seconds']:.2f})", "0.3",
-                 on_device["fit_seconds"] <= 0.3)
+                 on_device["fit_seconds"] <= 0.3, timed=True)
         self.add("gate fit, validation loss", f"{ratio:.4f} of the CPU's", "1.01", ratio <= 1.01)
 
     def check_sweep(self):
         result = self.json_of("sweep", "--data-dir", self.options.data, "--registry", self.registry(), "--cache-dir", self.folder / "cache",
                               "--device", self.options.device, "--out", self.folder / "sweep")
-        self.add("sweep of 144 points, seconds", f"{result['fit_seconds']:.1f}", "5", result["fit_seconds"] <= 5)
+        self.add("sweep of 144 points, seconds", f"{result['fit_seconds']:.1f}", "5", result["fit_seconds"] <= 5, timed=True)
 
     def check_expert(self):
         domain = min(self.options.data.glob("*/train.jsonl"), key=lambda path: path.stat().st_size).parent.name
