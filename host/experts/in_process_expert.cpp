@@ -1,6 +1,7 @@
 #include "experts/in_process_expert.h"
 
 #include <ATen/Parallel.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -10,6 +11,7 @@
 
 #include "base/error.h"
 #include "base/strings.h"
+#include "encoder/device.h"
 #include "experts/abi_views.h"
 
 namespace moecollab::experts {
@@ -36,6 +38,18 @@ moec_error empty_error() {
   moec_error error{};
   error.struct_size = sizeof error;
   return error;
+}
+
+int32_t device_type(DeviceType type) {
+  switch (type) {
+    case DeviceType::kCpu:
+      return MOEC_CPU;
+    case DeviceType::kCuda:
+      return MOEC_CUDA;
+    case DeviceType::kPrivateUse1:
+      return MOEC_EXT_DEV;
+  }
+  return MOEC_CPU;
 }
 
 int32_t pooling_code(const std::optional<encoder::Pooling>& pooling) {
@@ -104,11 +118,25 @@ void InProcessExpert::check(moec_status status, const moec_error& error, const c
 moec_exec InProcessExpert::exec(bool training) const {
   moec_exec exec{};
   exec.struct_size = sizeof exec;
-  exec.device_type = MOEC_CPU;
+  exec.device_type = device_type(setup_.compute.device.type);
+  exec.device_id = setup_.compute.device.index;
   exec.threads = at::in_parallel_region() ? 1 : setup_.compute.threads;
   exec.seed = setup_.seed;
   exec.training = training ? 1 : 0;
   return exec;
+}
+
+void InProcessExpert::require_device_well(const char* call) const {
+  if (setup_.compute.device.is_cpu()) return;
+  const at::Device device = encoder::to_torch(setup_.compute.device);
+  try {
+    c10::impl::VirtualGuardImpl(device.type()).synchronizeDevice(device.index());
+  } catch (const c10::Error& error) {
+    throw Error("E_OUT",
+                fmt::format("expert {}: {}() left an error on {}: {}", escaped(setup_.name), call,
+                            moecollab::name(setup_.compute.device),
+                            escaped(error.what_without_backtrace(), 300)));
+  }
 }
 
 void InProcessExpert::create() {
@@ -224,6 +252,7 @@ at::Tensor InProcessExpert::forward_batch(const encoder::Features& rows) {
   const moec_exec how = exec(false);
   moec_error error = empty_error();
   check(library_->table().forward(object_, &how, &batch.view(), &out, &error), error, "forward");
+  require_device_well("forward");
   if (any_unwritten(logits)) {
     throw Error("E_OUT_UNWRITTEN",
                 fmt::format("expert {}: forward() left elements of its [{}, {}] output unwritten",
@@ -285,6 +314,7 @@ at::Tensor InProcessExpert::forward_train(encoder::Features rows, uint64_t seed,
   moec_error error = empty_error();
   check(train_->forward_train(object_, &how, &pass->batch(), &out, &pass->handle, &error), error,
         "forward_train");
+  require_device_well("forward_train");
   saved = std::move(pass);
   return logits;
 }
@@ -299,6 +329,7 @@ void InProcessExpert::vjp(Saved& saved, const at::Tensor& gy) {
   check(train_->vjp(object_, &how, static_cast<SavedPass&>(saved).handle, &view, no_inputs.size(),
                     no_inputs.data(), &error),
         error, "vjp");
+  require_device_well("vjp");
 }
 
 void InProcessExpert::fit_begin(int64_t rows, int32_t max_epochs, uint64_t seed) {

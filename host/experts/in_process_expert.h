@@ -61,6 +61,8 @@ class InProcessExpert final : public Expert, private SelfFitting {
   at::Tensor forward_batch(const encoder::Features& rows);
   void check(moec_status status, const moec_error& error, const char* call) const;
   moec_exec exec(bool training) const;
+  // Throws E_OUT if the device reports an error that the call left behind.
+  void require_device_well(const char* call) const;
 
   const Library* library_;
   ExpertSetup setup_;

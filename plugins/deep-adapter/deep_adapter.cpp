@@ -88,6 +88,11 @@ class DeepAdapter final : public TorchExpert {
             depth_ * 4 * hidden_};
   }
 
+  bool runs_on_any_device() const override { return true; }
+  void moved_to(at::Device device) override {
+    for (size_t i = 0; i < shared_.size(); ++i) shared_[i] = of_encoder_[i].to(device);
+  }
+
   void params_changed() override {
     fixed_ = false;
     by_host_.reset();
@@ -113,7 +118,8 @@ class DeepAdapter final : public TorchExpert {
     std::vector<int64_t> place(order.size());
     for (size_t i = 0; i < order.size(); ++i)
       place[static_cast<size_t>(order[i])] = static_cast<int64_t>(i);
-    return at::cat(parts).index_select(0, at::tensor(place, at::kLong));
+    const at::Tensor all = at::cat(parts);
+    return all.index_select(0, at::tensor(place, at::kLong).to(all.device()));
   }
 
  private:
@@ -131,7 +137,7 @@ class DeepAdapter final : public TorchExpert {
 
   // A weight of the encoder: a parameter of its own that starts there, or (LoRA) that very one.
   const at::Tensor* own(const std::string& name, const std::vector<int64_t>& shape) {
-    if (rank_ > 0) return &shared_.emplace_back(encoder_.get(name));
+    if (rank_ > 0) return &shared_.emplace_back(of_encoder_.emplace_back(encoder_.get(name)));
     return &add_parameter(name, shape, starts_here_ ? copy_of(encoder_.get(name)) : constant(0));
   }
   Matrix matrix(const std::string& name, int64_t out, int64_t in) {
@@ -170,7 +176,7 @@ class DeepAdapter final : public TorchExpert {
   at::Tensor forward_by_host(const TorchBatch& in) {
     if (!by_host_) by_host_ = std::make_unique<HostBlocks>(host_, blocks_);
     const at::Tensor means = by_host_->means(*in.raw->hidden[0], in.raw->row_offsets, in.rows);
-    return at::linear(means, *head_weight_, *head_bias_);
+    return at::linear(means.to(head_weight_->device()), *head_weight_, *head_bias_);
   }
 
   // One row at least.
@@ -189,10 +195,11 @@ class DeepAdapter final : public TorchExpert {
       lengths.push_back(length(in, row));
       for (int64_t t = 0; t < lengths.back(); ++t) tokens.push_back(in.raw->row_offsets[row] + t);
     }
-    const auto packing = c10::make_intrusive<Packing>(std::move(lengths));
+    const auto packing = c10::make_intrusive<Packing>(std::move(lengths), in.hidden[0].device());
     // Rows that no text owns repeat one.
     tokens.resize(static_cast<size_t>(packing->rows), tokens.front());
-    at::Tensor state = in.hidden[0].index_select(0, at::tensor(tokens, at::kLong));
+    at::Tensor state =
+        in.hidden[0].index_select(0, at::tensor(tokens, at::kLong).to(in.hidden[0].device()));
     for (const BertBlock& block : blocks_) state = block(state, packing, settings, in.generator);
     const at::Tensor pooled =
         dropout(mean_per_text(state, packing), settings.dropout, in.generator);
@@ -210,7 +217,8 @@ class DeepAdapter final : public TorchExpert {
   bool trains_in_bfloat16_;
   double dropout_ = 0.1;
   BlockSettings settings_;
-  std::deque<at::Tensor> shared_;
+  std::vector<at::Tensor> of_encoder_;  // in the host's memory
+  std::deque<at::Tensor> shared_;       // the same, where the blocks are
   std::vector<BertBlock> blocks_;
   const at::Tensor *head_weight_ = nullptr, *head_bias_ = nullptr;
 };

@@ -50,6 +50,7 @@ uint64_t drawn(at::Generator generator) {
 
 // 0 for a share `p` of the elements, 1 / (1 − p) for the others.
 at::Tensor mask(const at::Tensor& like, double p, const at::Generator& generator) {
+  if (!like.is_cpu()) return at::empty_like(like).bernoulli_(1 - p, generator).div_(1 - p);
   static const Fill run = best_fill();
   at::Tensor found = at::empty(like.sizes(), at::kFloat);
   const uint64_t number = drawn(generator);

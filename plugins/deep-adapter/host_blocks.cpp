@@ -61,7 +61,7 @@ class NamedWeights {
   void add(const std::string& name, const at::Tensor& tensor) {
     const std::string& kept = kept_names_.emplace_back(name);
     names_.push_back({kept.data(), kept.size()});
-    views_.push_back(view_of(kept_.emplace_back(tensor.contiguous())));
+    views_.push_back(view_of(kept_.emplace_back(tensor.to(at::kCPU).contiguous())));
   }
 
   std::deque<std::string> kept_names_;

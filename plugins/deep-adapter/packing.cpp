@@ -94,7 +94,7 @@ struct MeanPerText : torch::autograd::Function<MeanPerText> {
 
 }  // namespace
 
-Packing::Packing(std::vector<int64_t> lengths_of_texts)
+Packing::Packing(std::vector<int64_t> lengths_of_texts, at::Device device)
     : lengths(std::move(lengths_of_texts)),
       tokens(std::accumulate(lengths.begin(), lengths.end(), int64_t{0})),
       rows(rounded_up(tokens + 1, tokens < kFewRows ? kFewRowsStep : kRowsStep)) {
@@ -102,6 +102,9 @@ Packing::Packing(std::vector<int64_t> lengths_of_texts)
   for (size_t begin = 0; begin < lengths.size();) {
     const size_t end = end_of_group(lengths, begin);
     groups.push_back(group_of(lengths, begin, end, first, /*spare=*/tokens));
+    LengthGroup& group = groups.back();
+    for (at::Tensor* tensor : {&group.padded, &group.padded_gradient, &group.real, &group.mask})
+      *tensor = tensor->to(device);
     first += groups.back().tokens;
     begin = end;
   }

@@ -24,8 +24,8 @@ struct LengthGroup {
 // some that no text owns, so that few shapes are met: oneDNN compiles a kernel for each. Immutable;
 // shared with the graphs that are made over it.
 struct Packing : torch::CustomClassHolder {
-  // `lengths` fall; none is below 1.
-  explicit Packing(std::vector<int64_t> lengths);
+  // `lengths` fall; none is below 1. Tensors are on the device.
+  explicit Packing(std::vector<int64_t> lengths, at::Device device = at::kCPU);
 
   std::vector<int64_t> lengths;
   int64_t tokens = 0;  // T

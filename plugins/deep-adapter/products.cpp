@@ -26,7 +26,8 @@ at::Tensor onednn_product(const at::Tensor& a, const at::Tensor& b,
 
 bool by_onednn(const at::Tensor& a) {
   const at::Context& context = at::globalContext();
-  return a.scalar_type() == at::kFloat && context.userEnabledMkldnn() && at::Context::hasMKLDNN();
+  return a.is_cpu() && a.scalar_type() == at::kFloat && context.userEnabledMkldnn() &&
+         at::Context::hasMKLDNN();
 }
 
 // a·bᵀ.

@@ -20,6 +20,8 @@ class Mlp final : public moecollab::TorchExpert {
 
   Flops flops() const override { return {2 * width_ * (in_ + classes()), 0, 0}; }
 
+  bool runs_on_any_device() const override { return true; }
+
   at::Tensor forward(const moecollab::TorchBatch& in) override {
     const at::Tensor inner = at::tanh(at::linear(in.pooled[0], inner_, inner_bias_));
     return at::linear(inner, out_, out_bias_);

@@ -55,9 +55,10 @@ typedef struct moec_string {
   uint64_t size;
 } moec_string;
 
-/* Element types and devices, with DLPack's numbers. */
+/* Element types and devices, with DLPack's numbers. MOEC_EXT_DEV is a device that LibTorch calls
+ * PrivateUse1. */
 enum { MOEC_INT = 0, MOEC_UINT = 1, MOEC_FLOAT = 2, MOEC_BFLOAT = 4 };
-enum { MOEC_CPU = 1, MOEC_CUDA = 2 };
+enum { MOEC_CPU = 1, MOEC_CUDA = 2, MOEC_EXT_DEV = 12 };
 
 /* A borrowed view with the memory layout of DLPack's DLTensor: row-major contiguous, strides (in
  * elements) never NULL unless ndim is 0, data 64-byte aligned. */
@@ -120,13 +121,15 @@ typedef struct moec_batch {
   const moec_tensor* const* pooled; /* per layer: [n, H] float32 */
 } moec_batch;
 
-/* How a call is to run. */
+/* How a call is to run. The device is where the callee may compute; it need not. Whatever it is, the
+ * tensors of a call are in the host's memory (MOEC_CPU), and so is what is bound: a callee that
+ * computes elsewhere copies, and returns when its results have arrived. */
 typedef struct moec_exec {
   uint32_t struct_size;
   int32_t device_type;
   int32_t device_id;
   int32_t threads; /* how many the callee may use; it starts no pool of its own */
-  void* stream;    /* of the device; NULL on the CPU */
+  void* stream;    /* of the device, for the callee's work; NULL: the callee's own choice */
   uint64_t seed;
   uint32_t training; /* 1: dropout and the like are on */
 } moec_exec;

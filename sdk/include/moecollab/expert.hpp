@@ -110,6 +110,8 @@ class Trainable {
   virtual void init(uint64_t seed) = 0;
   // The host wrote values: drop what was derived from them.
   virtual void params_changed() {}
+  // The same for a class that stands between this one and an expert; called first.
+  virtual void before_params_changed() {}
   // As forward(), and gives what its vjp needs. Until that is gone `in` stays valid and unchanged
   // and no parameter is written; any number may live. exec.seed seeds the call's randomness.
   virtual std::unique_ptr<Saved> forward_train(const Batch& in, Logits& out,

@@ -31,8 +31,9 @@
 
 namespace moecollab {
 
-// A batch as tensors: views of the host's memory, valid in forward() and, in training, until the
-// gradient was taken. What was not asked for is empty.
+// A batch as tensors: views of the host's memory or, for an expert that runs on any device, copies
+// on the device of the call. Valid in forward() and, in training, until the gradient was taken.
+// What was not asked for is empty.
 struct TorchBatch {
   int64_t rows = 0;
   at::Tensor row_offsets;  // [n + 1] int32: row r owns tokens row_offsets[r] to row_offsets[r + 1]
@@ -41,13 +42,32 @@ struct TorchBatch {
   std::vector<at::Tensor> pooled;   // per layer asked for: [n, H] float32
   bool training = false;            // dropout and the like are on
   at::Generator generator;          // for all randomness of this call; defined in training only
-  const moec_batch* raw = nullptr;  // texts and row ids
+  const moec_batch* raw = nullptr;  // texts, row ids and offsets, in the host's memory
 };
 
 // A writable or read-only tensor over memory of the other side of the boundary.
 inline at::Tensor tensor_over(const moec_tensor& t) {
   const auto type = t.type_code == MOEC_FLOAT ? at::kFloat : at::kInt;
   return at::from_blob(t.data, at::IntArrayRef(t.shape, static_cast<size_t>(t.ndim)), type);
+}
+
+// The device that a call names.
+inline at::Device device_of(const moec_exec* exec) {
+  if (exec == nullptr) return at::kCPU;
+  const auto index = static_cast<c10::DeviceIndex>(exec->device_id);
+  if (exec->device_type == MOEC_CUDA) return {at::kCUDA, index};
+  if (exec->device_type == MOEC_EXT_DEV) return {at::kPrivateUse1, index};
+  return at::kCPU;
+}
+
+// A generator of that device. Numbers differ between kinds of devices.
+inline at::Generator generator_of(at::Device device, uint64_t seed) {
+  if (device.is_cpu()) return at::detail::createCPUGenerator(seed);
+  at::Generator generator = at::globalContext()
+                                .getAcceleratorHooksInterface(device.type())
+                                .getNewGenerator(device.index());
+  generator.set_current_seed(seed);
+  return generator;
 }
 
 // How a parameter starts if there are no weights.
@@ -90,7 +110,8 @@ auto plainly(Body&& body) {
 
 // An expert that is a function of tensors. Derive, declare parameters in the constructor, write
 // forward(). Values and gradients lie where the host says; bind() moves them there, which is why a
-// parameter is held by reference. c10::Error from forward() is INTERNAL.
+// parameter is held by reference. On another device than the CPU its value is a copy. c10::Error
+// from forward() is INTERNAL.
 class TorchExpert : public ExpertBase, public Trainable {
  public:
   // `info` is used by add_parameter(), so until the constructor of the derived class ends.
@@ -100,19 +121,32 @@ class TorchExpert : public ExpertBase, public Trainable {
   // the parameters and in the float inputs.
   virtual at::Tensor forward(const TorchBatch& in) = 0;
 
+  // Whether forward() computes wherever its tensors are: then parameters and TorchBatch are on the
+  // device that the host computes on, else always on the CPU.
+  virtual bool runs_on_any_device() const { return false; }
+  // Parameters were moved to that device: move what else forward() reads.
+  virtual void moved_to(at::Device) {}
+
   // --- What follows from it
   // forward() without a graph, TorchBatch::training false.
-  void infer(const Batch& in, Logits& out) {
+  void infer(const Batch& in, Logits& out, const moec_exec* exec) {
     const at::NoGradGuard no_grad;
+    go_to(exec);
     write(detail::plainly([&] { return forward(batch(in, nullptr)); }), out);
   }
   const std::vector<ParameterSpec>& parameters() const final { return specs_; }
   void bind(const std::vector<float*>& values, const std::vector<float*>& grads) final {
+    bound_.clear();
     for (size_t i = 0; i < specs_.size(); ++i) {
-      values_[i] =
-          at::from_blob(values[i], specs_[i].shape, at::kFloat).requires_grad_(specs_[i].trainable);
+      bound_.push_back(at::from_blob(values[i], specs_[i].shape, at::kFloat)
+                           .requires_grad_(specs_[i].trainable));
       grads_[i] = at::from_blob(grads[i], specs_[i].shape, at::kFloat);
     }
+    go_to(nullptr);
+    place_values();
+  }
+  void before_params_changed() final {
+    if (!device_.is_cpu()) place_values();
   }
   void init(uint64_t seed) final {
     const at::NoGradGuard no_grad;
@@ -122,6 +156,7 @@ class TorchExpert : public ExpertBase, public Trainable {
   }
   std::unique_ptr<Saved> forward_train(const Batch& in, Logits& out, const moec_exec& exec) final {
     const at::AutoGradMode grad(true);
+    go_to(&exec);
     auto graph = std::make_unique<Graph>();
     TorchBatch inputs = batch(in, &exec);
     for (std::vector<at::Tensor>* floats : {&inputs.hidden, &inputs.pooled}) {
@@ -149,14 +184,15 @@ class TorchExpert : public ExpertBase, public Trainable {
       destinations.push_back(at::from_blob(gx[i], graph.inputs[i].sizes(), at::kFloat));
     }
     const at::Tensor seed =
-        at::from_blob(const_cast<float*>(gy.row(0).data()), {gy.rows(), gy.columns()}, at::kFloat);
+        at::from_blob(const_cast<float*>(gy.row(0).data()), {gy.rows(), gy.columns()}, at::kFloat)
+            .to(device_);
     const std::vector<at::Tensor> found = detail::plainly([&] {
       return torch::autograd::grad({graph.logits}, wanted, {seed}, /*retain_graph=*/false,
                                    /*create_graph=*/false, /*allow_unused=*/true);
     });
     for (size_t i = 0; i < found.size(); ++i) {
       if (i >= parameters) destinations[i].zero_();
-      if (found[i].defined()) destinations[i].add_(found[i]);
+      if (found[i].defined()) destinations[i].add_(found[i].to(at::kCPU));
     }
     graph.logits = at::Tensor();
   }
@@ -195,6 +231,25 @@ class TorchExpert : public ExpertBase, public Trainable {
     std::vector<at::Tensor> inputs;
   };
 
+  void go_to(const moec_exec* exec) {
+    const at::Device wanted = runs_on_any_device() ? device_of(exec) : at::Device(at::kCPU);
+    if (wanted == device_) return;
+    device_ = wanted;
+    place_values();
+    moved_to(device_);
+  }
+  // Values on the device of the calls: what is bound, or what the package had, or copies.
+  void place_values() {
+    const at::NoGradGuard no_grad;
+    for (size_t i = 0; i < values_.size(); ++i) {
+      const at::Tensor& from = bound_.empty() ? values_[i] : bound_[i];
+      const bool learns = from.requires_grad();
+      values_[i] = device_.is_cpu() && !bound_.empty()
+                       ? from
+                       : from.detach().to(device_).requires_grad_(learns);
+    }
+  }
+
   TorchBatch batch(const Batch& in, const moec_exec* exec) const {
     const moec_batch& raw = in.raw();
     TorchBatch out;
@@ -202,15 +257,17 @@ class TorchExpert : public ExpertBase, public Trainable {
     out.rows = raw.rows;
     if (raw.row_offsets != nullptr) {
       out.row_offsets =
-          at::from_blob(const_cast<int32_t*>(raw.row_offsets), {raw.rows + 1}, at::kInt);
+          at::from_blob(const_cast<int32_t*>(raw.row_offsets), {raw.rows + 1}, at::kInt)
+              .to(device_);
     }
-    if (raw.token_ids != nullptr) out.token_ids = tensor_over(*raw.token_ids);
+    const auto placed = [&](const moec_tensor& t) { return tensor_over(t).to(device_); };
+    if (raw.token_ids != nullptr) out.token_ids = placed(*raw.token_ids);
     for (uint64_t i = 0; i < raw.layer_count; ++i) {
-      if (raw.hidden != nullptr) out.hidden.push_back(tensor_over(*raw.hidden[i]));
-      if (raw.pooled != nullptr) out.pooled.push_back(tensor_over(*raw.pooled[i]));
+      if (raw.hidden != nullptr) out.hidden.push_back(placed(*raw.hidden[i]));
+      if (raw.pooled != nullptr) out.pooled.push_back(placed(*raw.pooled[i]));
     }
     out.training = exec != nullptr && exec->training != 0;
-    if (out.training) out.generator = at::detail::createCPUGenerator(exec->seed);
+    if (out.training) out.generator = generator_of(device_, exec->seed);
     return out;
   }
 
@@ -230,7 +287,9 @@ class TorchExpert : public ExpertBase, public Trainable {
   std::vector<ParameterSpec> specs_;
   std::vector<Initial> initials_;
   std::deque<at::Tensor> values_;  // addresses stay
-  std::vector<at::Tensor> grads_;
+  // In the host's memory; empty until bind().
+  std::vector<at::Tensor> bound_, grads_;
+  at::Device device_ = at::kCPU;  // of the last call
 };
 
 }  // namespace moecollab

@@ -128,15 +128,17 @@ class Library {
     });
   }
 
-  static moec_status forward(moec_expert* e, const moec_exec*, const moec_batch* batch,
+  static moec_status forward(moec_expert* e, const moec_exec* exec, const moec_batch* batch,
                              const moec_tensor* logits, moec_error* error) {
     return guarded(error, [&] {
       check_call(e, batch, logits);
       Logits out(*logits);
       if constexpr (std::is_base_of_v<Expert, T>) {
+        static_cast<void>(exec);
         self(e).forward(Batch(*batch), out);
       } else {
-        self(e).infer(Batch(*batch), out);  // TorchExpert, whose forward() has other arguments
+        self(e).infer(Batch(*batch), out,
+                      exec);  // TorchExpert, whose forward() has other arguments
       }
     });
   }
@@ -210,7 +212,10 @@ class Library {
     return guarded(error, [&] { self(e).init(seed); });
   }
   static moec_status param_changed(moec_expert* e, moec_error* error) {
-    return guarded(error, [&] { self(e).params_changed(); });
+    return guarded(error, [&] {
+      self(e).before_params_changed();
+      self(e).params_changed();
+    });
   }
 
   static moec_status forward_train(moec_expert* e, const moec_exec* exec, const moec_batch* batch,
