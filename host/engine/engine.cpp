@@ -1,10 +1,14 @@
 #include "engine/engine.h"
 
+#include <c10/util/Exception.h>
+#include <fmt/format.h>
 #include <malloc.h>
 
 #include <limits>
 
 #include "base/cuda_driver.h"
+#include "base/error.h"
+#include "base/strings.h"
 #include "encoder/device.h"
 #include "engine/verbs.h"
 
@@ -18,6 +22,20 @@ void keep_freed_memory() {
   ::mallopt(M_TRIM_THRESHOLD, std::numeric_limits<int>::max());
 }
 
+// A GPU without memory for something that cannot be halved is the user's to know, with LibTorch's
+// figures, not a fault of this program.
+template <typename Verb>
+Json with_figures(Verb verb) {
+  try {
+    return verb();
+  } catch (const c10::OutOfMemoryError& error) {
+    throw Error("E_CONFIG",
+                fmt::format("the device has no memory for this: {}",
+                            escaped(error.what_without_backtrace(), 300)),
+                "end what else uses it, or use --device cpu");
+  }
+}
+
 class TorchEngine final : public Engine {
  public:
   TorchEngine() { keep_freed_memory(); }
@@ -27,38 +45,38 @@ class TorchEngine final : public Engine {
     return {{DeviceType::kCuda, 0}, cuda_driver().devices.front().name};
   }
   Json train_expert(const TrainExpertOptions& options, const RunContext& context) override {
-    return run_train_expert(options, context);
+    return with_figures([&] { return run_train_expert(options, context); });
   }
   Json train_rounds(const TrainRoundsOptions& options, const RunContext& context) override {
-    return run_train_rounds(options, context);
+    return with_figures([&] { return run_train_rounds(options, context); });
   }
   Json train_gate(const TrainGateOptions& options, const RunContext& context) override {
-    return run_train_gate(options, context);
+    return with_figures([&] { return run_train_gate(options, context); });
   }
   Json train_baseline(const TrainBaselineOptions& options, const RunContext& context) override {
-    return run_train_baseline(options, context);
+    return with_figures([&] { return run_train_baseline(options, context); });
   }
   Json grow(const GrowOptions& options, const RunContext& context) override {
-    return run_grow(options, context);
+    return with_figures([&] { return run_grow(options, context); });
   }
   Json admit(const AdmitOptions& options, const RunContext& context) override {
-    return run_admit(options, context);
+    return with_figures([&] { return run_admit(options, context); });
   }
   Json sweep(const SweepOptions& options, const RunContext& context) override {
-    return run_sweep(options, context);
+    return with_figures([&] { return run_sweep(options, context); });
   }
   Json eval(const EvalOptions& options, const RunContext& context) override {
-    return run_eval(options, context);
+    return with_figures([&] { return run_eval(options, context); });
   }
   Json predict(const PredictOptions& options, const RunContext& context,
                const std::function<void(const std::string&)>& emit) override {
-    return run_predict(options, context, emit);
+    return with_figures([&] { return run_predict(options, context, emit); });
   }
   Json encode(const EncodeOptions& options, const RunContext& context) override {
-    return run_encode(options, context);
+    return with_figures([&] { return run_encode(options, context); });
   }
   Json bench(const BenchOptions& options, const RunContext& context) override {
-    return run_bench(options, context);
+    return with_figures([&] { return run_bench(options, context); });
   }
   Json experts_list(const CommonOptions& options, const RunContext& context) override {
     return run_experts_list(options, context);
