@@ -19,8 +19,9 @@ struct Device {
   bool is_cpu() const { return type == DeviceType::kCpu; }
   bool operator==(const Device&) const = default;
 };
-// The numbers of products; sums, norms and parameters are float32 in all. int8 is of the encoder
-// on a CPU only, fp16 on a GPU only.
+// The numbers of products. On a CPU sums, norms and parameters are float32 in all; on a GPU weights
+// and states are in these numbers too, and sums float32. int8 is of the encoder on a CPU only, fp16
+// on a GPU only.
 enum class Precision { kFp32, kFp16, kBf16, kInt8 };
 inline constexpr std::array kPrecisions = {Precision::kFp32, Precision::kFp16, Precision::kBf16,
                                            Precision::kInt8};

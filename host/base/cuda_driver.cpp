@@ -52,6 +52,10 @@ using GetNumber = Result (*)(int* number);
 using GetDevice = Result (*)(Handle* device, int ordinal);
 using GetName = Result (*)(char* name, int size, Handle device);
 using GetMemory = Result (*)(size_t* bytes, Handle device);
+using GetAttribute = Result (*)(int* value, int attribute, Handle device);
+
+// CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR and _MINOR.
+constexpr int kMajor = 75, kMinor = 76;
 
 bool list_devices(DriverLibrary& library, CudaDriver& driver) {
   int version = 0, count = 0;
@@ -63,12 +67,15 @@ bool list_devices(DriverLibrary& library, CudaDriver& driver) {
     Handle device = 0;
     char name[256] = {};
     size_t bytes = 0;
+    int major = 0, minor = 0;
     if (!library.call("cuDeviceGet", GetDevice{}, &device, ordinal) ||
         !library.call("cuDeviceGetName", GetName{}, name, int{sizeof name - 1}, device) ||
-        !library.call("cuDeviceTotalMem_v2", GetMemory{}, &bytes, device)) {
+        !library.call("cuDeviceTotalMem_v2", GetMemory{}, &bytes, device) ||
+        !library.call("cuDeviceGetAttribute", GetAttribute{}, &major, kMajor, device) ||
+        !library.call("cuDeviceGetAttribute", GetAttribute{}, &minor, kMinor, device)) {
       return false;
     }
-    driver.devices.push_back({name, static_cast<int64_t>(bytes)});
+    driver.devices.push_back({name, static_cast<int64_t>(bytes), 10 * major + minor});
   }
   return true;
 }

@@ -10,6 +10,7 @@ namespace moecollab {
 struct CudaDevice {
   std::string name;  // "NVIDIA H200"
   int64_t memory_bytes = 0;
+  int capability = 0;  // compute capability, major and minor: 90 is 9.0
 };
 
 struct CudaDriver {

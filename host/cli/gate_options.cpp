@@ -116,11 +116,17 @@ void add_gate_fit(CLI::App& verb, training::GateTrainingOptions& options) {
   verb.add_option("--epochs", options.epochs,
                   "Epochs (of lbfgs: iterations) at most; the best on a fifth of the texts counts")
       ->capture_default_str();
-  verb.add_option("--lr", options.lr, "Learning rate of AdamW")->capture_default_str();
+  // Who sets one of AdamW's own options means AdamW.
+  const auto means_adamw = [&options](const std::string&) { options.usual_optimizer = false; };
+  verb.add_option("--lr", options.lr, "Learning rate of AdamW")
+      ->capture_default_str()
+      ->each(means_adamw);
   verb.add_option("--weight-decay", options.weight_decay,
                   "AdamW: decoupled; lbfgs: a penalty of half its square norm over the texts")
       ->capture_default_str();
-  verb.add_option("--batch", options.batch, "Texts per step of AdamW")->capture_default_str();
+  verb.add_option("--batch", options.batch, "Texts per step of AdamW")
+      ->capture_default_str()
+      ->each(means_adamw);
 }
 
 }  // namespace moecollab::cli

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <ATen/Context.h>
 #include <ATen/detail/CUDAHooksInterface.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
 #include <dlfcn.h>
 #include <fmt/format.h>
 
@@ -15,6 +16,8 @@ namespace moecollab::encoder {
 namespace {
 
 constexpr const char* kLibrary = "libtorch_cuda.so";
+// Compute capabilities: of LibTorch's kernels, and of its flash attention.
+constexpr int kOldest = 75, kOldestInHalf = 80;
 constexpr const char* kSetUp = "`make setup CUDA=1` adds LibTorch's CUDA libraries";
 
 // The folder of the LibTorch that this process runs with.
@@ -77,20 +80,55 @@ const CudaState& cuda_state() {
   return state;
 }
 
-void require_device(Device device) {
+void require_device(const Compute& compute) {
+  const Device device = compute.device;
   if (device.type != DeviceType::kCuda) return;
   const CudaState& state = cuda_state();
   if (state.devices == 0) {
     throw Error("E_CONFIG", fmt::format("{} cannot be used: {}", name(device), state.failure),
                 state.hint + "; or use --device cpu");
   }
-  if (device.index < state.devices) return;
-  const std::string last = name(Device{DeviceType::kCuda, state.devices - 1});
-  throw Error(
-      "E_CONFIG",
-      fmt::format("{} is not here: this process may use {} GPU{}, {}", name(device), state.devices,
-                  state.devices == 1 ? "" : "s", state.devices == 1 ? last : "cuda:0 to " + last),
-      "name one of these, or set CUDA_VISIBLE_DEVICES");
+  if (device.index >= state.devices) {
+    const std::string last = name(Device{DeviceType::kCuda, state.devices - 1});
+    throw Error("E_CONFIG",
+                fmt::format("{} is not here: this process may use {} GPU{}, {}", name(device),
+                            state.devices, state.devices == 1 ? "" : "s",
+                            state.devices == 1 ? last : "cuda:0 to " + last),
+                "name one of these, or set CUDA_VISIBLE_DEVICES");
+  }
+  const CudaDevice& gpu = cuda_driver().devices.at(static_cast<size_t>(device.index));
+  const int least = compute.precision == Precision::kFp32 ? kOldest : kOldestInHalf;
+  if (gpu.capability >= least) return;
+  throw Error("E_CONFIG",
+              fmt::format("{} ({}) has compute capability {}.{}; {} needs {}.{}", name(device),
+                          gpu.name, gpu.capability / 10, gpu.capability % 10,
+                          name(compute.precision), least / 10, least % 10),
+              gpu.capability >= kOldest ? "use --precision fp32" : "use --device cpu");
+}
+
+void use_device(const Compute& compute) {
+  require_device(compute);
+  if (compute.device.type != DeviceType::kCuda) return;
+  const at::Device device = to_torch(compute.device);
+  try {
+    c10::impl::VirtualGuardImpl(device.type()).setDevice(device);
+    at::globalContext().setAllowFP16ReductionCuBLAS(false);
+    at::globalContext().setAllowBF16ReductionCuBLAS(false);
+    const at::Tensor ones = at::ones({8, 8}, at::TensorOptions(device));
+    at::mm(ones, ones).sum().item<float>();
+  } catch (const c10::Error& error) {
+    throw Error("E_CONFIG",
+                fmt::format("{} does not compute: {}", name(compute.device),
+                            escaped(error.what_without_backtrace(), 300)),
+                "end what else uses it, or use --device cpu");
+  }
+}
+
+bool is_out_of_memory(const c10::Error& error) {
+  if (dynamic_cast<const c10::OutOfMemoryError*>(&error) != nullptr) return true;
+  const std::string_view text = error.what_without_backtrace();
+  return text.find("out of memory") != std::string_view::npos ||
+         text.find("ALLOC_FAILED") != std::string_view::npos;
 }
 
 at::Tensor staging_tensor(at::IntArrayRef shape, at::ScalarType type, at::Device device) {

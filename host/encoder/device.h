@@ -3,6 +3,7 @@
 
 #include <ATen/core/Tensor.h>
 #include <c10/core/Device.h>
+#include <c10/util/Exception.h>
 
 #include <string>
 
@@ -27,8 +28,17 @@ struct CudaState {
 // call must come before anything asks at::hasCUDA(), whose answer LibTorch keeps. Thread-safe.
 const CudaState& cuda_state();
 
-// Throws E_CONFIG naming all that is missing, or the devices that there are instead.
-void require_device(Device device);
+// Throws E_CONFIG naming all that is missing, the devices that there are instead, or what the GPU
+// is too old for.
+void require_device(const Compute& compute);
+
+// The same, and makes the device ready: it is this thread's current one, its first product is done,
+// and products in fp16 and bf16 sum in float32. A thread that computes on another thread's tensors
+// needs none of it.
+void use_device(const Compute& compute);
+
+// Whether LibTorch, or a library below it, says that the device has no memory left.
+bool is_out_of_memory(const c10::Error& error);
 
 // A tensor in the host's memory that copies to and from a GPU need not wait for: page-locked if the
 // device is one.

@@ -13,15 +13,23 @@
 
 namespace moecollab::encoder {
 
-PassResult::PassResult(at::Device device) : device_(device), arrived_(device.type()) {}
+PassResult::PassResult(at::Device device)
+    : device_(device), arrived_(std::in_place, device.type()) {}
+
+// An event is destroyed on its device; without the guard the thread's own would be woken for that.
+PassResult::~PassResult() {
+  if (!arrived_) return;
+  const c10::DeviceGuard guard(device_);
+  arrived_.reset();
+}
 
 void PassResult::send() {
   for (auto& [key, tensor] : pooled) tensor = to_staging(tensor);
   for (auto& [layer, tensor] : states) tensor = to_staging(tensor.to(at::kFloat));
-  arrived_.record(c10::impl::VirtualGuardImpl(device_.type()).getStream(device_));
+  arrived_->record(c10::impl::VirtualGuardImpl(device_.type()).getStream(device_));
 }
 
-void PassResult::wait() { arrived_.synchronize(); }
+void PassResult::wait() { arrived_->synchronize(); }
 
 DeviceBert::DeviceBert(const EncoderFolder& folder, Precision precision, at::Device device)
     : DeviceBert(folder.config, BertWeights(folder.checkpoint(), folder.config), precision,

@@ -5,6 +5,7 @@
 #include <c10/core/Event.h>
 
 #include <map>
+#include <optional>
 #include <vector>
 
 #include "base/compute.h"
@@ -30,7 +31,7 @@ class PassResult {
   explicit PassResult(at::Device device);
   PassResult(PassResult&&) = default;
   PassResult& operator=(PassResult&&) = default;
-  ~PassResult() = default;
+  ~PassResult();
 
   std::map<PooledKey, at::Tensor> pooled;  // each [n, H] float32
   std::map<int, at::Tensor> states;        // each [T, H] float32
@@ -41,7 +42,7 @@ class PassResult {
 
  private:
   at::Device device_;
-  c10::Event arrived_;
+  std::optional<c10::Event> arrived_;
 };
 
 // Post-LN BERT without pooler, inference only (Hugging Face modeling_bert.py). Immutable.

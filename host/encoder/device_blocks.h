@@ -13,6 +13,9 @@
 namespace moecollab::encoder {
 
 // Sequences of a batch whose tokens lie one after the other.
+inline constexpr int64_t kMostSequences =
+    65535;  // of a batch: attention counts them on a grid's axis
+
 struct PackedSequences {
   at::Tensor offsets;   // [n + 1] int32 on the device, from 0 to T
   int64_t longest = 0;  // tokens
@@ -29,7 +32,7 @@ at::Tensor pooled(const at::Tensor& states, const PackedSequences& sequences, Po
 // Post-LN blocks for inference (Hugging Face modeling_bert.py, BertLayer), whose attention goes
 // over packed sequences: aten::_flash_attention_forward in fp16 and bf16,
 // aten::_efficient_attention_forward in fp32. Weights and states are in the products' numbers; the
-// operators sum in float32. Immutable; thread-safe.
+// operators sum in float32 (see use_device()). Immutable; thread-safe.
 class DeviceBlocks {
  public:
   // As Blocks; copies the weights to the device. Throws E_CONFIG for heads of a width that the

@@ -71,7 +71,8 @@ void DevicePasses::run(std::span<const Texts> batches, std::span<const int32_t> 
   while (!waiting.empty() && !stopped()) {
     Texts texts = std::move(waiting.front());
     waiting.pop_front();
-    if (texts.size() > 1 && tokens(texts, lengths) > most_tokens_) {
+    if (std::ssize(texts) > kMostSequences ||
+        (texts.size() > 1 && tokens(texts, lengths) > most_tokens_)) {
       const auto middle = texts.begin() + std::ssize(texts) / 2;
       waiting.emplace_front(middle, texts.end());
       waiting.emplace_front(texts.begin(), middle);
@@ -82,7 +83,8 @@ void DevicePasses::run(std::span<const Texts> batches, std::span<const int32_t> 
       PassResult result = model_.forward(begin(texts), request);
       finish();
       running.emplace(Running{std::move(texts), std::move(result)});
-    } catch (const c10::OutOfMemoryError& error) {
+    } catch (const c10::Error& error) {
+      if (!is_out_of_memory(error)) throw;
       lacking = figures(error);
     }
     if (!lacking) continue;

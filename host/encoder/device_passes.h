@@ -21,7 +21,7 @@ class DevicePasses {
   using Deliver = std::function<void(const Texts& texts, const PassResult& result)>;
 
   // A pass over each batch, in order, until `stopped`; what was begun is delivered. A batch that
-  // the device has no memory for is halved, which is warned about once, and no later one is larger.
+  // the device has no memory for is halved, with a warning, and no later one is larger.
   // Throws E_CONFIG if it has none for a single text.
   void run(std::span<const Texts> batches, std::span<const int32_t> lengths,
            const FeatureRequest& request, const Begin& begin, const Deliver& deliver,

@@ -17,14 +17,15 @@
 namespace moecollab::encoder {
 namespace {
 
-constexpr size_t kSettledTogether = 4096;  // texts: what a killed run encodes again at most
+// Texts: what a killed run encodes again at most. A device stands still while they are settled.
+constexpr size_t kSettledTogether = 4096, kSettledTogetherOnDevice = 65536;
 
-// Groups of neighbours, of kSettledTogether texts or more but for the last.
+// Groups of neighbours, of that many texts or more but for the last.
 std::vector<std::span<const std::vector<int64_t>>> settled_together(
-    const std::vector<std::vector<int64_t>>& batches) {
+    const std::vector<std::vector<int64_t>>& batches, size_t together) {
   std::vector<std::span<const std::vector<int64_t>>> groups;
   for (size_t begin = 0, end = 0; begin < batches.size(); begin = end) {
-    for (size_t texts = 0; end < batches.size() && texts < kSettledTogether; ++end)
+    for (size_t texts = 0; end < batches.size() && texts < together; ++end)
       texts += batches[end].size();
     groups.push_back(std::span(batches).subspan(begin, end - begin));
   }
@@ -131,8 +132,7 @@ int64_t Encoder::flops(int64_t length, int64_t blocks) const {
          (2 * (4 * h * h + 2 * h * folder_.config.intermediate) * length + 4 * h * length * length);
 }
 
-// On the CPU equal shares for all threads, so that none waits long for the last, if each gets a
-// tile at least.
+// On the CPU equal shares for all threads, of a tile at least, so that none waits long.
 std::vector<Encoder::Batch> Encoder::plan(const Beginnings& passes) const {
   std::vector<Batch> batches;
   for (const bool resumed : {false, true}) {
@@ -386,7 +386,8 @@ void Encoder::run_model(std::span<const int64_t> rows, const FeatureRequest& req
                   if (progress) progress->advance(std::ssize(batch));
                 }};
   const std::vector<Batch> batches = plan(passes);
-  for (const std::span<const Batch> group : settled_together(batches)) {
+  for (const auto group :
+       settled_together(batches, passes_ ? kSettledTogetherOnDevice : kSettledTogether)) {
     passes_ ? run_on_device(group, run) : run_on_cpu(group, run);
     if (!request.pooled.empty()) settle(rows_of_done(group, done, rows), request, out);
     if (run.stopped()) {

@@ -47,7 +47,7 @@ class DeviceFork final : public Fork {
   // One text at least.
   size_t end_of_pass(std::span<const int32_t> row_offsets, size_t first) const {
     size_t end = first + 1;
-    while (end + 1 < row_offsets.size() &&
+    while (end + 1 < row_offsets.size() && end - first < kMostSequences &&
            row_offsets[end + 1] - row_offsets[first] <= batch_tokens_) {
       ++end;
     }
@@ -59,8 +59,8 @@ class DeviceFork final : public Fork {
             float* out) const {
     try {
       return pass_of(states, row_offsets, first, end, out);
-    } catch (const c10::OutOfMemoryError&) {
-      if (end - first == 1) throw;
+    } catch (const c10::Error& error) {
+      if (end - first == 1 || !is_out_of_memory(error)) throw;
     }
     const size_t middle = first + (end - first) / 2;
     pass(states, row_offsets, first, middle, out);

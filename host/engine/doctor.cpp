@@ -36,7 +36,9 @@ Json run_cuda_facts() {
   const encoder::CudaState& state = encoder::cuda_state();
   Json devices = Json::array();
   for (const CudaDevice& device : driver.devices)
-    devices.push_back({{"name", device.name}, {"memory_bytes", device.memory_bytes}});
+    devices.push_back({{"name", device.name},
+                       {"memory_bytes", device.memory_bytes},
+                       {"capability", device.capability}});
   return {{"driver_cuda", or_null(driver.version)},
           {"devices", devices},
           {"usable", state.devices},

@@ -22,17 +22,19 @@ void keep_freed_memory() {
   ::mallopt(M_TRIM_THRESHOLD, std::numeric_limits<int>::max());
 }
 
-// A GPU without memory for something that cannot be halved is the user's to know, with LibTorch's
-// figures, not a fault of this program.
+// What a GPU cannot do is the user's to know, in LibTorch's words and with its figures, not a fault
+// of this program.
 template <typename Verb>
-Json with_figures(Verb verb) {
+Json naming_device(const RunOptions& options, Verb verb) {
   try {
     return verb();
-  } catch (const c10::OutOfMemoryError& error) {
+  } catch (const c10::Error& error) {
+    if (options.compute.device.is_cpu()) throw;
     throw Error("E_CONFIG",
-                fmt::format("the device has no memory for this: {}",
+                fmt::format("{} {}: {}", name(options.compute.device),
+                            encoder::is_out_of_memory(error) ? "has no memory for this" : "failed",
                             escaped(error.what_without_backtrace(), 300)),
-                "end what else uses it, or use --device cpu");
+                "`moecollab doctor` says what is here; end what else uses it, or use --device cpu");
   }
 }
 
@@ -42,41 +44,47 @@ class TorchEngine final : public Engine {
   BestDevice best_device() override {
     const encoder::CudaState& state = encoder::cuda_state();
     if (state.devices == 0) return {{}, state.failure};
-    return {{DeviceType::kCuda, 0}, cuda_driver().devices.front().name};
+    const Device first{DeviceType::kCuda, 0};
+    try {
+      encoder::require_device({.device = first});
+    } catch (const Error& error) {
+      return {{}, error.what()};
+    }
+    return {first, cuda_driver().devices.front().name};
   }
   Json train_expert(const TrainExpertOptions& options, const RunContext& context) override {
-    return with_figures([&] { return run_train_expert(options, context); });
+    return naming_device(options, [&] { return run_train_expert(options, context); });
   }
   Json train_rounds(const TrainRoundsOptions& options, const RunContext& context) override {
-    return with_figures([&] { return run_train_rounds(options, context); });
+    return naming_device(options, [&] { return run_train_rounds(options, context); });
   }
   Json train_gate(const TrainGateOptions& options, const RunContext& context) override {
-    return with_figures([&] { return run_train_gate(options, context); });
+    return naming_device(options, [&] { return run_train_gate(options, context); });
   }
   Json train_baseline(const TrainBaselineOptions& options, const RunContext& context) override {
-    return with_figures([&] { return run_train_baseline(options, context); });
+    return naming_device(options, [&] { return run_train_baseline(options, context); });
   }
   Json grow(const GrowOptions& options, const RunContext& context) override {
-    return with_figures([&] { return run_grow(options, context); });
+    return naming_device(options, [&] { return run_grow(options, context); });
   }
   Json admit(const AdmitOptions& options, const RunContext& context) override {
-    return with_figures([&] { return run_admit(options, context); });
+    return naming_device(options, [&] { return run_admit(options, context); });
   }
   Json sweep(const SweepOptions& options, const RunContext& context) override {
-    return with_figures([&] { return run_sweep(options, context); });
+    return naming_device(options, [&] { return run_sweep(options, context); });
   }
   Json eval(const EvalOptions& options, const RunContext& context) override {
-    return with_figures([&] { return run_eval(options, context); });
+    return naming_device(options, [&] { return run_eval(options, context); });
   }
   Json predict(const PredictOptions& options, const RunContext& context,
                const std::function<void(const std::string&)>& emit) override {
-    return with_figures([&] { return run_predict(options, context, emit); });
+    return naming_device(options, [&] { return run_predict(options, context, emit); });
   }
   Json encode(const EncodeOptions& options, const RunContext& context) override {
-    return with_figures([&] { return run_encode(options, context); });
+    return naming_device(options, [&] { return run_encode(options, context); });
   }
   Json bench(const BenchOptions& options, const RunContext& context) override {
-    return with_figures([&] { return run_bench(options, context); });
+    return naming_device(options, [&] { return run_bench(options, context); });
   }
   Json experts_list(const CommonOptions& options, const RunContext& context) override {
     return run_experts_list(options, context);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/cuda_driver.h"
 #include "base/digest.h"
 #include "base/error.h"
 #include "encoder/kernels.h"
@@ -30,19 +31,27 @@ std::vector<PrecisionRecord> usable_records(const fs::path& registry, Device dev
   return records;
 }
 
-void require_allowed(const fs::path& registry, const registry::PrecisionUse& use, Precision asked,
-                     Precision fitted, Log log) {
+// CPUs of one class run the same kernels, GPUs of one compute capability nearly.
+std::string class_of(Device device) {
+  if (device.is_cpu()) return std::string(encoder::usable_kernels().front()->name);
+  return fmt::format("sm_{}",
+                     cuda_driver().devices.at(static_cast<size_t>(device.index)).capability);
+}
+
+void require_allowed(const fs::path& registry, const registry::PrecisionUse& use, Device device,
+                     Precision asked, Precision fitted, Log log) {
   const auto record = registry::read_precision_record(registry, asked, use.cpu_class);
   const std::string why_not =
       record ? registry::objection(*record, use)
-             : fmt::format("there is no record of {} on {} CPUs", name(asked), use.cpu_class);
+             : fmt::format("there is no record of {} on {}", name(asked), use.cpu_class);
   if (!why_not.empty()) {
-    throw Error("E_GATE",
-                fmt::format("the gate was fitted in {}, asked for is {}: {}", name(fitted),
-                            name(asked), why_not),
-                fmt::format("see what it does to the answers with `moecollab eval --precision {} "
-                            "--data-dir …`, which writes the record; or use --precision {}",
-                            name(asked), name(fitted)));
+    throw Error(
+        "E_GATE",
+        fmt::format("the gate was fitted in {}, asked for is {}: {}", name(fitted), name(asked),
+                    why_not),
+        fmt::format("see what it does to the answers with `moecollab eval --precision {}{} "
+                    "--data-dir …`, which writes the record; or use --precision {}",
+                    name(asked), device.is_cpu() ? "" : " --device " + name(device), name(fitted)));
   }
   log.note(
       fmt::format("the gate was fitted in {} and is used in {}: by its record {} of {} answers "
@@ -81,7 +90,7 @@ registry::PrecisionUse precision_use(const fs::path& registry, const LoadedGate&
     if (is_enabled(file, row.name)) use.experts.push_back(row.name);
   use.fusion = fusion::name(gate.fusion);
   use.top_k = gate.top_k;
-  use.cpu_class = device.is_cpu() ? encoder::usable_kernels().front()->name : name(device.type);
+  use.cpu_class = class_of(device);
   return use;
 }
 
@@ -103,7 +112,7 @@ AnsweringPrecision answering_precision(const CommonOptions& options,
     return {choice.precision, OtherPrecision::kPermitted};
   }
   if (asked == fitted) return {asked, OtherPrecision::kRefused};
-  require_allowed(options.registry, use, asked, fitted, log);
+  require_allowed(options.registry, use, device, asked, fitted, log);
   return {asked, OtherPrecision::kPermitted};
 }
 

@@ -1,5 +1,6 @@
 #include "engine/precision_trial.h"
 
+#include "base/cuda_driver.h"
 #include "base/measure.h"
 #include "base/version.h"
 #include "engine/precision.h"
@@ -63,7 +64,10 @@ Json try_precision(const EvalOptions& options, const LoadedGate& gate,
   record.precision = options.compute.precision;
   record.against = gate.file.precision;
   record.use = precision_use(options.registry, gate, options.compute.device);
-  record.cpu_name = cpu_model();
+  const Device device = options.compute.device;
+  record.cpu_name = device.is_cpu()
+                        ? cpu_model()
+                        : cuda_driver().devices.at(static_cast<size_t>(device.index)).name;
   record.version = kVersion;
   record.threads = options.compute.threads;
 

@@ -27,8 +27,8 @@ void prepare(const RunOptions& options) {
   if (options.seed > kMaxSeed) {
     throw Error("E_CONFIG", fmt::format("seed is {}, expected at most {}", options.seed, kMaxSeed));
   }
-  encoder::require_device(options.compute.device);
   require_precision(options.compute);
+  encoder::use_device(options.compute);
   at::set_num_threads(options.compute.threads);
 }
 

@@ -35,7 +35,7 @@ Json run_sweep(const SweepOptions& options, const RunContext& context) {
   require_fp32(options, context.log);
   training::GateTrainingOptions settings = options.gate;
   settings.seed = options.seed;
-  training::settle_for(options.compute.device, settings);
+  training::settle_for(options.compute.device, settings, context.log);
   training::validate(settings);
   check_top_k(options.registry, settings.top_k);
   const fs::path folder = make_output_folder(options);

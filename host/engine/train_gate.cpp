@@ -32,7 +32,7 @@ Json run_train_gate(const TrainGateOptions& options, const RunContext& context) 
   require_fp32(options, context.log);
   training::GateTrainingOptions settings = options.gate;
   settings.seed = options.seed;
-  training::settle_for(options.compute.device, settings);
+  training::settle_for(options.compute.device, settings, context.log);
   training::validate(settings);
   check_top_k(options.registry, settings.top_k);
   require_writable_parts(options.registry, {registry::kGateFolder});

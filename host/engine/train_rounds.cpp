@@ -15,8 +15,11 @@ namespace {
 training::GateTrainingOptions gate_settings(const TrainRoundsOptions& options,
                                             const fs::path& begun, Log log) {
   training::GateTrainingOptions settings;
-  if (fs::exists(registry::gate_file(begun)))
+  if (fs::exists(registry::gate_file(begun))) {
     settings = training::settings_of(pipeline::read_gate(begun, log), log);
+  } else {
+    training::settle_for(options.compute.device, settings, log);
+  }
   settings.seed = options.seed;
   settings.objective.lambda1 = options.lambda1.value_or(settings.objective.lambda1);
   settings.objective.lambda2 = options.lambda2.value_or(settings.objective.lambda2);

@@ -1,6 +1,7 @@
 #include "experts/in_process_expert.h"
 
 #include <ATen/Parallel.h>
+#include <c10/core/DeviceGuard.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
 #include <fmt/format.h>
 
@@ -129,6 +130,7 @@ moec_exec InProcessExpert::exec(bool training) const {
 void InProcessExpert::require_device_well(const char* call) const {
   if (setup_.compute.device.is_cpu()) return;
   const at::Device device = encoder::to_torch(setup_.compute.device);
+  const c10::DeviceGuard guard(device);  // else the thread's own device is woken too
   try {
     c10::impl::VirtualGuardImpl(device.type()).synchronizeDevice(device.index());
   } catch (const c10::Error& error) {

@@ -16,6 +16,11 @@ namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
+// Whether each expert is in each of the spaces [S, E], `index` [E] being its own.
+at::Tensor is_in(const at::Tensor& index, int64_t spaces) {
+  return at::arange(spaces, index.options()).unsqueeze(1).eq(index);
+}
+
 }  // namespace
 
 int Gate::layer() const {
@@ -37,7 +42,7 @@ at::Tensor Gate::standardised(const at::Tensor& z) const {
 at::Tensor Gate::log_share_in_space(const at::Tensor& standardised_z) const {
   const at::Tensor score = at::linear(standardised_z, weight, bias);
   const at::Tensor index = encoder::index_tensor(spaces, score.device());
-  const at::Tensor own = at::arange(space_bias.size(0), index.options()).unsqueeze(1).eq(index);
+  const at::Tensor own = is_in(index, space_bias.size(0));
   const at::Tensor others =
       at::zeros(own.sizes(), score.options()).masked_fill_(own.logical_not(), -kInfinity);
   const at::Tensor sums = (score.unsqueeze(1) + others).logsumexp(-1);  // [n, S]
@@ -48,8 +53,12 @@ at::Tensor Gate::forward(const at::Tensor& standardised_z) const {
   if (is_factored()) {
     const at::Tensor log_p =
         at::log_softmax(at::linear(standardised_z, space_weight, space_bias), -1);
-    return log_p.index_select(1, encoder::index_tensor(spaces, log_p.device())) +
-           log_share_in_space(standardised_z);
+    const at::Tensor index = encoder::index_tensor(spaces, log_p.device());
+    // On a GPU the gradient of index_select adds in any order; a product's does not.
+    const at::Tensor of_experts =
+        log_p.is_cpu() ? log_p.index_select(1, index)
+                       : log_p.matmul(is_in(index, space_bias.size(0)).to(at::kFloat));
+    return of_experts + log_share_in_space(standardised_z);
   }
   if (!is_mlp()) return at::linear(standardised_z, weight, bias);
   return at::linear(at::relu(at::linear(standardised_z, hidden_weight, hidden_bias)), weight, bias);

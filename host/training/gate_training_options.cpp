@@ -47,10 +47,12 @@ GateKind parse_gate_kind(std::string_view text, std::string_view what) {
   refuse_word(what, text, "linear, mlp or factored");
 }
 
-void settle_for(Device device, GateTrainingOptions& options) {
+void settle_for(Device device, GateTrainingOptions& options, Log log) {
   const bool looks_back = options.objective.balance_window > 1;  // over batches
-  if (!device.is_cpu() && options.usual_optimizer && !looks_back)
-    options.optimizer = GateOptimizer::kLbfgs;
+  if (device.is_cpu() || !options.usual_optimizer || looks_back) return;
+  options.optimizer = GateOptimizer::kLbfgs;
+  log.note(fmt::format("optimizer: lbfgs, over all texts at once, since the gate is fitted on {}",
+                       name(device)));
 }
 
 void validate(const GateTrainingOptions& options) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/compute.h"
+#include "base/run_context.h"
 #include "fusion/mode.h"
 #include "gate/objective_options.h"
 
@@ -48,9 +49,9 @@ struct GateTrainingOptions {
   int64_t keep_replay = 0;               // texts of each domain whose rows are kept for `grow`
 };
 
-// Settles what nobody chose: on a GPU L-BFGS, whose steps are over all texts at once, where the
-// small batches of AdamW would be thousands of launches.
-void settle_for(Device device, GateTrainingOptions& options);
+// Settles what nobody chose, and says so: on a GPU L-BFGS, whose steps are over all texts at once,
+// where the small batches of AdamW would be thousands of launches.
+void settle_for(Device device, GateTrainingOptions& options, Log log);
 
 // Throws E_CONFIG for a value outside its range.
 void validate(const GateTrainingOptions& options);

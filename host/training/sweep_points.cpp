@@ -35,23 +35,25 @@ std::vector<double> values(const char* name, const std::vector<double>& given) {
 }
 
 Json settings_json(const GateTrainingOptions& options) {
-  return {{"fusion", fusion::name(options.fusion)},
-          {"top_k", options.top_k},
-          {"epochs", options.epochs},
-          {"lr", options.lr},
-          {"weight_decay", options.weight_decay},
-          {"batch", options.batch},
-          {"seed", options.seed},
-          {"entropy_sign", gate::name(options.objective.entropy_sign)},
-          {"prior", options.prior},
-          {"balance_window", options.objective.balance_window},
-          {"free_bits", options.objective.free_bits},
-          {"switch", options.objective.switch_load},
-          {"importance_cv2", options.objective.importance_cv2},
-          {"z_loss", options.objective.z_loss},
-          {"optimizer", name(options.optimizer)},
-          {"gate", name(options.gate)},
-          {"hidden", options.hidden}};
+  Json json = {{"fusion", fusion::name(options.fusion)},
+               {"top_k", options.top_k},
+               {"epochs", options.epochs},
+               {"lr", options.lr},
+               {"weight_decay", options.weight_decay},
+               {"batch", options.batch},
+               {"seed", options.seed},
+               {"entropy_sign", gate::name(options.objective.entropy_sign)},
+               {"prior", options.prior},
+               {"balance_window", options.objective.balance_window},
+               {"free_bits", options.objective.free_bits},
+               {"switch", options.objective.switch_load},
+               {"importance_cv2", options.objective.importance_cv2},
+               {"z_loss", options.objective.z_loss},
+               {"optimizer", name(options.optimizer)},
+               {"gate", name(options.gate)},
+               {"hidden", options.hidden}};
+  if (!options.guard) json["guard"] = false;
+  return json;
 }
 
 Json line_of(const SweepResult& result, const GateInputs& inputs) {

@@ -48,8 +48,8 @@ class FinishedPoints {
   std::map<std::pair<double, double>, Json> points_;
 };
 
-// Fits those of the points that are not finished, as many at a time as there are threads, and adds each as it ends.
-// Throws as run_sweep().
+// Fits those of the points that are not finished, as many at a time as there are threads, and adds
+// each as it ends. Throws as run_sweep().
 void finish_points(const GateInputs& inputs, const std::vector<SweepPoint>& points,
                    const Compute& compute, const RunContext& context, FinishedPoints& finished);
 

@@ -153,6 +153,13 @@ class Stderr(EndToEnd):
         self.assertEqual(self.redirected("<&- >&- 2>&-", *sweep).returncode, 7)  # libraries would be 0 and 1, and the lock 2
         self.assertRegex((self.folder / "out" / "lock").read_text(), r"\A\d+\n\Z")
 
+    def test_points_of_another_kind_of_fit_are_not_taken_for_finished(self):
+        sweep = ["sweep", *self.data("train"), "--registry", self.registry(), "--cache-dir", self.shared / "cache", "--lambda1", 0, "--lambda2", 0,
+                 "--out", self.folder / "out", "--gate", "factored"]
+        self.assertEqual(run(*sweep).returncode, 0)
+        self.assertNotIn("are there already", run(*sweep, "--no-guard").stderr)
+        self.assertIn("1 points are there already", run(*sweep, "--no-guard").stderr)
+
     def test_training_goes_on_when_its_progress_cannot_be_shown(self):
         # Two texts share a label, the others have each their own: one text is held out, and the loop tells its progress after five seconds.
         lines = [{**json.loads(line), "label": f"label {max(i, 1)}"} for i, line in enumerate((SAMPLES / "news" / "train.jsonl").read_text().splitlines())]

@@ -143,10 +143,10 @@ class TorchExpert : public ExpertBase, public Trainable {
       grads_[i] = at::from_blob(grads[i], specs_[i].shape, at::kFloat);
     }
     go_to(nullptr);
-    place_values();
+    place_values(device_);
   }
   void before_params_changed() final {
-    if (!device_.is_cpu()) place_values();
+    if (!device_.is_cpu()) place_values(device_);
   }
   void init(uint64_t seed) final {
     const at::NoGradGuard no_grad;
@@ -234,19 +234,19 @@ class TorchExpert : public ExpertBase, public Trainable {
   void go_to(const moec_exec* exec) {
     const at::Device wanted = runs_on_any_device() ? device_of(exec) : at::Device(at::kCPU);
     if (wanted == device_) return;
-    device_ = wanted;
-    place_values();
-    moved_to(device_);
+    place_values(wanted);
+    moved_to(wanted);
+    device_ = wanted;  // last: a call that lacked memory is tried again from the beginning
   }
   // Values on the device of the calls: what is bound, or what the package had, or copies.
-  void place_values() {
+  void place_values(at::Device device) {
     const at::NoGradGuard no_grad;
     for (size_t i = 0; i < values_.size(); ++i) {
       const at::Tensor& from = bound_.empty() ? values_[i] : bound_[i];
       const bool learns = from.requires_grad();
-      values_[i] = device_.is_cpu() && !bound_.empty()
+      values_[i] = device.is_cpu() && !bound_.empty()
                        ? from
-                       : from.detach().to(device_).requires_grad_(learns);
+                       : from.detach().to(device).requires_grad_(learns);
     }
   }
 

@@ -192,14 +192,14 @@ TEST(CudaStateTest, NamesAllThatIsMissing) {
   if (state.devices > 0) GTEST_SKIP() << "this machine has a GPU";
   EXPECT_FALSE(state.failure.empty());
   try {
-    require_device(parse_device("cuda:1"));
+    require_device({.device = parse_device("cuda:1")});
     FAIL();
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), "E_CONFIG");
     EXPECT_THAT(error.what(), HasSubstr("cuda:1 cannot be used: " + state.failure));
     EXPECT_THAT(error.hint(), HasSubstr("--device cpu"));
   }
-  EXPECT_NO_THROW(require_device({}));
+  EXPECT_NO_THROW(use_device({}));
 }
 
 }  // namespace

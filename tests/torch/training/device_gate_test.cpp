@@ -122,19 +122,21 @@ TEST(DeviceGate, SweepsAndChoosesTopKAsOnTheCpu) {
 }
 
 TEST(DeviceGate, AGpuTakesAllTextsAtOnceUnlessAnOptimizerIsChosen) {
+  CollectingLog said{Log()};
   GateTrainingOptions options;
-  settle_for(Device{}, options);
+  settle_for(Device{}, options, Log());
   EXPECT_EQ(options.optimizer, GateOptimizer::kAdamW);
-  settle_for(Device{DeviceType::kCuda, 0}, options);
+  settle_for(Device{DeviceType::kCuda, 0}, options, said.log());
   EXPECT_EQ(options.optimizer, GateOptimizer::kLbfgs);
   GateTrainingOptions chosen;
   chosen.usual_optimizer = false;
-  settle_for(Device{DeviceType::kCuda, 0}, chosen);
+  settle_for(Device{DeviceType::kCuda, 0}, chosen, said.log());
   EXPECT_EQ(chosen.optimizer, GateOptimizer::kAdamW);
   GateTrainingOptions looks_back;
   looks_back.objective.balance_window = 8;
-  settle_for(Device{DeviceType::kCuda, 0}, looks_back);
+  settle_for(Device{DeviceType::kCuda, 0}, looks_back, said.log());
   EXPECT_EQ(looks_back.optimizer, GateOptimizer::kAdamW) << "L-BFGS has no batches to look back on";
+  EXPECT_EQ(said.texts().size(), 1U) << "it is said once, when it happens";
 }
 
 }  // namespace
