@@ -7,6 +7,7 @@ not installed makes its row say so. Times are of this machine, ratios are of one
 import argparse
 import array
 import json
+import os
 import pathlib
 import shutil
 import struct
@@ -53,7 +54,8 @@ class Check:
         self.rows = []
 
     def program(self, *arguments, check=True):
-        done = subprocess.run([self.options.program, *map(str, arguments)], capture_output=True, text=True)
+        environment = {**os.environ, "LD_LIBRARY_PATH": self.options.libraries} if self.options.libraries else None
+        done = subprocess.run([self.options.program, *map(str, arguments)], capture_output=True, text=True, env=environment)
         if check and done.returncode != 0:
             sys.exit(f"gpu_check: {' '.join(map(str, arguments))}\n{done.stderr}")
         return done
@@ -116,8 +118,8 @@ class Check:
             self.add(f"encode, {precision}", f"{rate:,.0f} tokens/s")
         try:
             best, what = self.sentence_transformers(texts)
-        except ImportError as missing:
-            return self.add("encode against sentence-transformers", f"not here: {missing}")
+        except Exception as failure:  # a peer that fails must not cost the other rows
+            return self.add("encode against sentence-transformers", f"no figure: {failure}"[:200])
         ratio = max(rates.values()) / best
         self.add("encode against sentence-transformers", f"{ratio:.1f} times ({what}: {best:,.0f})", "8 times", ratio >= 8, timed=True)
 
@@ -151,9 +153,14 @@ class Check:
 
     def packed_pass(self, ours):
         try:
-            import torch
-        except ImportError as missing:
-            return self.add("a packed pass in PyTorch", f"not here: {missing}")
+            rate = self.packed_rate()
+        except Exception as failure:
+            return self.add("that against a pass in PyTorch, fp16", f"no figure: {failure}"[:200])
+        self.add("that against a pass in PyTorch, fp16", f"{ours / rate:.2f} ({rate:,.0f} tokens/s)", "0.9", ours / rate >= 0.9)
+
+    def packed_rate(self):
+        """Tokens/s of the same model's products and attention over 1,024 texts of 64 tokens, random weights."""
+        import torch
         hidden, heads, inner, layers, length, count = 384, 12, 1536, 6, 64, 1024
         options = {"device": self.options.device, "dtype": torch.float16}
         w = [[torch.randn(o, i, **options) * 0.02 for o, i in ((3 * hidden, hidden), (hidden, hidden), (inner, hidden), (hidden, inner))] for _ in range(layers)]
@@ -176,8 +183,7 @@ class Check:
             for _ in range(20):
                 run(x)
             torch.cuda.synchronize()
-        rate = 20 * length * count / (time.perf_counter() - start)
-        self.add("that against a pass in PyTorch, fp16", f"{ours / rate:.2f} ({rate:,.0f} tokens/s)", "0.9", ours / rate >= 0.9)
+        return 20 * length * count / (time.perf_counter() - start)
 
     def registry(self):
         """Experts and gate, trained here on the CPU, once."""
@@ -230,6 +236,7 @@ def main():
     parser = argparse.ArgumentParser(usage=__doc__)
     parser.add_argument("verb", choices=["run"])
     parser.add_argument("--program", required=True)
+    parser.add_argument("--libraries", help="folders that the program, and not this Python, finds libraries in")
     parser.add_argument("--encoder", type=pathlib.Path, required=True)
     parser.add_argument("--data", type=pathlib.Path, required=True)
     parser.add_argument("--device", default="cuda")

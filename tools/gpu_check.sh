@@ -57,9 +57,9 @@ run() {  # FILE ROW…
   # shellcheck disable=SC2064  # the folder as it is called now
   trap "rm -rf '$folder'" EXIT
   tar -C "$folder" -xJf "$file"
-  LD_LIBRARY_PATH=$(torch_libraries | paste -sd:):$folder/debian${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
-  export LD_LIBRARY_PATH
-  tools/gpu_check.py run --program "$folder/bin/moecollab" --encoder "$folder/encoder" \
+  local libraries
+  libraries=$(torch_libraries | paste -sd:):$folder/debian${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+  tools/gpu_check.py run --program "$folder/bin/moecollab" --libraries "$libraries" --encoder "$folder/encoder" \
     --data "${DATA:-samples/data}" --device "${DEVICE:-cuda}" ${1:+--rows} "$@"
 }
 
