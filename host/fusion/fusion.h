@@ -25,9 +25,10 @@ struct ExpertLabels {
 at::Tensor label_columns(const ExpertLabels& expert);
 
 // Fuses logits[e] [n, C_e] (rows of experts with weight 0 may hold anything finite) by weights [n,
-// E], rows summing to 1, all on one device. Differentiable in both. Gives log-probabilities over Y [n, |Y|] (mixture,
-// logit-union; below −60 if no selected expert knows the label), log-probabilities over
-// positions [n, c_max] (masked), or the paper's fused logits [n, c_max] (eq 4 and 5).
+// E], rows summing to 1, all on one device. Differentiable in both. Gives log-probabilities over Y
+// [n, |Y|] (mixture, logit-union; below −60 if no selected expert knows the label),
+// log-probabilities over positions [n, c_max] (masked), or the paper's fused logits [n, c_max] (eq
+// 4 and 5).
 at::Tensor fuse(Mode mode, const at::Tensor& weights, const std::vector<at::Tensor>& logits,
                 const std::vector<ExpertLabels>& experts, const LabelUnion& labels);
 

@@ -32,7 +32,7 @@ class Memory {
     char* const address = next_;
     next_ += (bytes.nbytes() / kPage + 1) * kPage;
     TORCH_CHECK(next_ <= end_, "the test device is out of addresses");
-    blocks_.emplace(address, std::move(bytes));
+    blocks_.emplace(address, Block{std::move(bytes), size});
     return {address, address, &Memory::free, kTestDevice};
   }
   // The storage that an address is in, and how far into it.
@@ -41,10 +41,10 @@ class Memory {
     const std::lock_guard lock(mutex_);
     auto block = blocks_.upper_bound(wanted);
     const bool found = block != blocks_.begin() &&
-                       wanted < std::prev(block)->first + std::prev(block)->second.nbytes();
+                       wanted < std::prev(block)->first + std::prev(block)->second.bytes.nbytes();
     TORCH_CHECK(found, "no memory of the test device is at ", address, "; it may have been freed");
     --block;
-    return {block->second, wanted - block->first};
+    return {block->second.bytes, wanted - block->first};
   }
   int64_t used() {
     const std::lock_guard lock(mutex_);
@@ -70,7 +70,11 @@ class Memory {
   std::mutex mutex_;
   char *next_ = nullptr, *end_ = nullptr;
   int64_t used_ = 0, limit_ = kNoLimit;  // bytes
-  std::map<const char*, c10::Storage> blocks_;
+  struct Block {
+    c10::Storage bytes;
+    int64_t counted;  // of `used_`: a kernel may make the storage grow
+  };
+  std::map<const char*, Block> blocks_;
 };
 
 // Never destroyed: tensors of static objects outlive every other.
@@ -84,8 +88,8 @@ void Memory::free(void* address) {
   c10::Storage bytes;  // freed without the lock
   const std::lock_guard lock(all.mutex_);
   const auto block = all.blocks_.find(static_cast<const char*>(address));
-  bytes = std::move(block->second);
-  all.used_ -= static_cast<int64_t>(bytes.nbytes());
+  bytes = std::move(block->second.bytes);
+  all.used_ -= block->second.counted;
   all.blocks_.erase(block);
 }
 
