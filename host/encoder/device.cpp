@@ -7,7 +7,6 @@
 #include <dlfcn.h>
 #include <fmt/format.h>
 
-#include "base/cuda_driver.h"
 #include "base/error.h"
 #include "base/files.h"
 #include "base/strings.h"
@@ -80,6 +79,10 @@ const CudaState& cuda_state() {
   return state;
 }
 
+const CudaDevice& cuda_device(Device device) {
+  return cuda_driver().devices.at(static_cast<size_t>(device.index));
+}
+
 void require_device(const Compute& compute) {
   const Device device = compute.device;
   if (device.type != DeviceType::kCuda) return;
@@ -96,7 +99,7 @@ void require_device(const Compute& compute) {
                             state.devices == 1 ? last : "cuda:0 to " + last),
                 "name one of these, or set CUDA_VISIBLE_DEVICES");
   }
-  const CudaDevice& gpu = cuda_driver().devices.at(static_cast<size_t>(device.index));
+  const CudaDevice& gpu = cuda_device(device);
   const int least = compute.precision == Precision::kFp32 ? kOldest : kOldestInHalf;
   if (gpu.capability >= least) return;
   throw Error("E_CONFIG",

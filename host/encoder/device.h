@@ -8,6 +8,7 @@
 #include <string>
 
 #include "base/compute.h"
+#include "base/cuda_driver.h"
 
 namespace moecollab::encoder {
 
@@ -27,6 +28,9 @@ struct CudaState {
 // opened by nothing else, so that one program serves machines with and without a GPU. The first
 // call must come before anything asks at::hasCUDA(), whose answer LibTorch keeps. Thread-safe.
 const CudaState& cuda_state();
+
+// What the driver says of a GPU that can be used.
+const CudaDevice& cuda_device(Device device);
 
 // Throws E_CONFIG naming all that is missing, the devices that there are instead, or what the GPU
 // is too old for.

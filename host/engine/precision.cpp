@@ -4,9 +4,9 @@
 
 #include <algorithm>
 
-#include "base/cuda_driver.h"
 #include "base/digest.h"
 #include "base/error.h"
+#include "encoder/device.h"
 #include "encoder/kernels.h"
 
 namespace moecollab::engine {
@@ -34,8 +34,7 @@ std::vector<PrecisionRecord> usable_records(const fs::path& registry, Device dev
 // CPUs of one class run the same kernels, GPUs of one compute capability nearly.
 std::string class_of(Device device) {
   if (device.is_cpu()) return std::string(encoder::usable_kernels().front()->name);
-  return fmt::format("sm_{}",
-                     cuda_driver().devices.at(static_cast<size_t>(device.index)).capability);
+  return fmt::format("sm_{}", encoder::cuda_device(device).capability);
 }
 
 void require_allowed(const fs::path& registry, const registry::PrecisionUse& use, Device device,

@@ -1,8 +1,8 @@
 #include "engine/precision_trial.h"
 
-#include "base/cuda_driver.h"
 #include "base/measure.h"
 #include "base/version.h"
+#include "encoder/device.h"
 #include "engine/precision.h"
 #include "evaluation/precision_comparison.h"
 #include "evaluation/run.h"
@@ -65,9 +65,7 @@ Json try_precision(const EvalOptions& options, const LoadedGate& gate,
   record.against = gate.file.precision;
   record.use = precision_use(options.registry, gate, options.compute.device);
   const Device device = options.compute.device;
-  record.cpu_name = device.is_cpu()
-                        ? cpu_model()
-                        : cuda_driver().devices.at(static_cast<size_t>(device.index)).name;
+  record.cpu_name = device.is_cpu() ? cpu_model() : encoder::cuda_device(device).name;
   record.version = kVersion;
   record.threads = options.compute.threads;
 

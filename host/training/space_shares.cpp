@@ -21,12 +21,15 @@ constexpr double kPenalties[] = {1e4, 1e3, 1e2};
 constexpr double kMayLose = 0.0025;                  // accuracy, to the best expert
 constexpr double kFirstPull = 0.25, kLastPull = 32;  // nats
 
+// Σ_e w_e·ln p_e of each label [n, C], which a logarithmic pool normalises.
+at::Tensor sum_of_logs(const Opinions& opinions, const at::Tensor& score) {
+  return (at::softmax(score, 1).unsqueeze(2) * opinions.log_p).sum(1);
+}
+
 at::Tensor losses_of(const Opinions& opinions, const at::Tensor& score, fusion::OpinionPool pool) {
   const at::Tensor label = opinions.label.unsqueeze(1);
-  if (pool == fusion::OpinionPool::kLogarithmic) {
-    const at::Tensor pooled = (at::softmax(score, 1).unsqueeze(2) * opinions.log_p).sum(1);
-    return -at::log_softmax(pooled, 1).gather(1, label).squeeze(1);
-  }
+  if (pool == fusion::OpinionPool::kLogarithmic)
+    return -at::log_softmax(sum_of_logs(opinions, score), 1).gather(1, label).squeeze(1);
   const at::Tensor own =
       opinions.log_p.gather(2, label.unsqueeze(1).expand({-1, opinions.log_p.size(1), 1}))
           .squeeze(2);
@@ -95,7 +98,7 @@ at::Tensor is_right(const Opinions& opinions, const SpaceShares& shares) {
   const at::Tensor score = score_of(opinions, shares.weight, shares.bias);
   const at::Tensor pooled =
       shares.pool == fusion::OpinionPool::kLogarithmic
-          ? (at::softmax(score, 1).unsqueeze(2) * opinions.log_p).sum(1)
+          ? sum_of_logs(opinions, score)
           : (at::log_softmax(score, 1).unsqueeze(2) + opinions.log_p).logsumexp(1);
   return pooled.argmax(1).eq(opinions.label).to(at::kDouble);
 }

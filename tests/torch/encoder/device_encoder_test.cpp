@@ -187,17 +187,20 @@ TEST_F(DeviceEncoderTest, AStopEndsBetweenTwoPasses) {
   }
 }
 
-TEST(CudaStateTest, NamesAllThatIsMissing) {
+// This holds on machines with and without a GPU.
+TEST(CudaStateTest, ADeviceThatIsNotHereIsRefusedWithAllThatIsMissing) {
   const CudaState& state = cuda_state();
-  if (state.devices > 0) GTEST_SKIP() << "this machine has a GPU";
-  EXPECT_FALSE(state.failure.empty());
+  EXPECT_EQ(state.failure.empty(), state.devices > 0);
+  EXPECT_EQ(state.hint.empty(), state.devices > 0);
+  const Device beyond{DeviceType::kCuda, state.devices};  // the first that is not here
   try {
-    require_device({.device = parse_device("cuda:1")});
+    require_device({.device = beyond});
     FAIL();
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), "E_CONFIG");
-    EXPECT_THAT(error.what(), HasSubstr("cuda:1 cannot be used: " + state.failure));
-    EXPECT_THAT(error.hint(), HasSubstr("--device cpu"));
+    const std::string what = state.devices > 0 ? " is not here" : " cannot be used: ";
+    EXPECT_THAT(error.what(), HasSubstr(name(beyond) + what + state.failure));
+    EXPECT_THAT(error.hint(), HasSubstr(state.hint));
   }
   EXPECT_NO_THROW(use_device({}));
 }
