@@ -14,15 +14,20 @@ std::string domain_line(const std::string& name, const Json& d, const char* kind
                      kind, d["texts"].get<int64_t>(), before, after, after - before);
 }
 
+const char* what_was_found(const Json& r) {
+  if (r["method"] != "fit") return "row is the prototype";
+  return r["loss"].is_null() ? "shares fitted" : "row fitted";
+}
+
 std::string grow_text(const Json& r) {
   std::string names;
   for (const Json& name : r["experts"])
     names += (names.empty() ? "" : ", ") + name.get<std::string>();
   std::string text = fmt::format(
       "{}: {} on {} texts of {} and {} replayed in {:.2f} s; the gate has {} rows, guard: {}\n",
-      names, r["method"] == "fit" ? "row fitted" : "row is the prototype",
-      r["texts"].get<int64_t>(), r["domain"].get<std::string>(), r["replay"].get<int64_t>(),
-      r["fit_seconds"].get<double>(), r["rows"].get<int64_t>(), r["guard"].get<std::string>());
+      names, what_was_found(r), r["texts"].get<int64_t>(), r["domain"].get<std::string>(),
+      r["replay"].get<int64_t>(), r["fit_seconds"].get<double>(), r["rows"].get<int64_t>(),
+      r["guard"].get<std::string>());
   std::string weighted;
   for (const auto& [name, weight] : r["old_weights"].items())
     weighted += fmt::format("{}{} ×{}", weighted.empty() ? "" : ", ", name, weight.get<double>());

@@ -16,13 +16,13 @@ AdmissionRecord::Candidate candidate_of(const registry::Package& package) {
 
 std::optional<FittedGateChange> under_fitted_gate(const Trial& trial, const TrialFiles& files,
                                                   const TrialTexts& texts, int64_t count,
+                                                  uint64_t seed, StopToken stop,
                                                   CollectingLog& notes) {
   if (!trial.gate) return std::nullopt;  // open_trial() said why
   if (!gate::can_grow(trial.gate->gate)) {
     notes.log().note(
-        fmt::format("not judged under the fitted gate: it {}, and rows are grown for linear gates "
-                    "only",
-                    trial.gate->gate.is_mlp() ? "has a hidden layer" : "is in two factors"));
+        "not judged under the fitted gate: it has a hidden layer, and no rows are grown for such "
+        "gates");
     return std::nullopt;
   }
   if (!texts.fit) return std::nullopt;  // collect_trial_texts() said why
@@ -33,7 +33,9 @@ std::optional<FittedGateChange> under_fitted_gate(const Trial& trial, const Tria
         trial.candidate.domain()));
     return std::nullopt;
   }
-  const FittedGateChange change = judge_under_gate(trial, texts.judged, *texts.fit, count);
+  const FittedGateChange change =
+      judge_under_gate(trial, texts.judged, *texts.fit, count,
+                       {seed, trial.gate_file->fit.value("guard", true), stop});
   if (files.training)
     notes.keep("the row under the fitted gate was fitted on the texts that it is judged on");
   return change;
@@ -50,7 +52,8 @@ AdmissionRecord judge_candidate(pipeline::Pool& pool, const Trial& trial, const 
   AdmissionRecord record;
   record.candidate = candidate_of(trial.candidate.package);
   record.judgement = judge(trial, texts.judged, texts.fit, options.permutations, seed);
-  record.fitted_gate = under_fitted_gate(trial, files, texts, options.texts, notes);
+  record.fitted_gate =
+      under_fitted_gate(trial, files, texts, options.texts, seed, pool.context().stop, notes);
   record.notes = notes.texts();
   for (const data::Dataset& dataset : files.judged) data::require_unchanged(dataset);
   for (const training::ChosenTexts& part : chosen)

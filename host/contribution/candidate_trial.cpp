@@ -57,10 +57,10 @@ std::vector<fusion::ExpertLabels> labels_of_experts(const Trial& trial) {
     if (!trial.gate) continue;
     const auto& routed = trial.gate->experts;
     const auto it = std::find(routed.begin(), routed.end(), expert);
-    if (it != routed.end()) {
-      all.back().temperature =
-          trial.gate->rows[static_cast<size_t>(it - routed.begin())].temperature;
-    }
+    if (it == routed.end()) continue;
+    const pipeline::GateRow& row = trial.gate->rows[static_cast<size_t>(it - routed.begin())];
+    all.back().temperature = row.temperature;
+    all.back().pool = row.pool;
   }
   return all;
 }

@@ -3,6 +3,7 @@
 #include <ATen/core/grad_mode.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <limits>
 
 #include "base/error.h"
@@ -10,6 +11,7 @@
 #include "base/strings.h"
 #include "contribution/growth_texts.h"
 #include "contribution/install.h"
+#include "training/gate_fit_record.h"
 #include "training/growth_guard.h"
 #include "training/replay_file.h"
 
@@ -37,7 +39,7 @@ training::AnsweredTexts unlike(const training::AnsweredTexts& texts,
 }
 
 FoundRows find_rows(const OpenedGrowth& growth, const GrowthTexts& texts, const GrowthGuard& guard,
-                    bool prototype) {
+                    bool prototype, const training::ShareFit& shares) {
   const Stopwatch watch;
   FoundRows found;
   found.prototype = prototype;
@@ -47,7 +49,7 @@ FoundRows find_rows(const OpenedGrowth& growth, const GrowthTexts& texts, const 
     const training::AnsweredTexts old =
         joined(texts.replay, unlike(texts.unseen, growth.newcomers));
     std::vector<double> weights;
-    training::RowFit fit(growth.setting, texts.fresh, old, old.index_of(growth.domain));
+    training::RowFit fit(growth.setting, texts.fresh, old, old.index_of(growth.domain), shares);
     found.rows = guard.sparing(fit, old.domains, weights);
     for (size_t d = 0; d < weights.size(); ++d) {
       if (weights[d] > 1) found.old_weights.emplace_back(old.domains[d], weights[d]);
@@ -60,7 +62,8 @@ FoundRows find_rows(const OpenedGrowth& growth, const GrowthTexts& texts, const 
 
 // Throws if an old domain loses too much, or if one could not be checked and `all` must be.
 void apply_guard(const GrowthGuard& guard, const std::vector<GrowthGuard::Change>& changes,
-                 const gate::Gate& grown, const std::set<std::string>& unchecked, bool all) {
+                 const training::GrownGate& grown, const std::set<std::string>& unchecked,
+                 bool all) {
   const auto require = [](const GrowthGuard::Change& c, const char* texts) {
     if (!c.too_much()) return;
     throw Error(
@@ -123,12 +126,52 @@ void measure_entropies(const gate::Gate& grown, const GrowthTexts& texts, Log lo
   file.metrics["entropy_percentiles"] = gate::entropy_percentiles(grown, at::cat(z));
 }
 
+const std::string& guarded(const OpenedGrowth& growth, const training::NewRows& rows) {
+  return growth.experts[static_cast<size_t>(rows.guard->expert)]->name;
+}
+
+const std::string& name_of_space(const OpenedGrowth& growth) {
+  const auto space = static_cast<size_t>(growth.setting.experts.back().space);
+  return growth.setting.labels.spaces()[space].name;
+}
+
+// The rows below those of the file, and in a gate of two factors what becomes of the shares of the
+// old experts of that space.
+void add_rows(const OpenedGrowth& growth, const training::NewRows& rows, pipeline::GateFile& file) {
+  std::vector<int64_t> sharing;
+  for (const int64_t e : growth.setting.sharing()) {
+    const std::string& name = growth.experts[static_cast<size_t>(e)]->name;
+    sharing.push_back(std::ranges::find(file.rows, name, &pipeline::GateRow::name) -
+                      file.rows.begin());
+  }
+  file.gate = training::extended(file.gate, rows, sharing);
+  if (!rows.shares) return;
+  const std::string space = name_of_space(growth);
+  for (pipeline::GateRow& row : file.rows) {
+    if (row.space != space) continue;
+    row.pool = rows.shares->pool;
+    if (file.metrics.contains("share_guard")) file.metrics["share_guard"].erase(row.name);
+  }
+  if (rows.guard) file.metrics["share_guard"][guarded(growth, rows)] = to_json(*rows.guard);
+}
+
+// In two factors: what the guard changed, and that routing stays as it was if the space is known.
+void note_shares(const OpenedGrowth& growth, const training::NewRows& rows, Log log) {
+  if (rows.guard) log.note(description(*rows.guard, guarded(growth, rows)));
+  if (!rows.shares || rows.weight.defined() || growth.stored.file.data.contains(growth.domain))
+    return;
+  log.note(fmt::format(
+      "label space {} has a row in the gate, which stays as it is: texts of {} are routed as those "
+      "that it was fitted on; `moecollab train-gate` with its data teaches it the new ones",
+      name_of_space(growth), growth.domain));
+}
+
 // The stored file with the new rows, whatever of its old rows takes part now.
 pipeline::GateFile grown_file(const OpenedGrowth& growth, const training::NewRows& rows,
                               const GrowthTexts& texts, const GrowthRecord& record,
                               const std::vector<data::Dataset>& datasets) {
   pipeline::GateFile file = growth.stored.file;
-  file.gate = training::extended(file.gate, rows);
+  add_rows(growth, rows, file);
   extend_prior(file.prior, growth.newcomers.size());
   for (size_t i = 0; i < growth.newcomers.size(); ++i) {
     const InstalledExpert& expert = *growth.newcomers[i];
@@ -137,7 +180,8 @@ pipeline::GateFile grown_file(const OpenedGrowth& growth, const training::NewRow
     const bool known = texts.source == "data" && texts.fresh.seen[e] == 0 &&
                        (texts.judged.seen.empty() || texts.judged.seen[e] == 0);
     file.rows.push_back({expert.name, manifest.expert.id, manifest.expert.version.text(),
-                         expert.sha256(), expert.labels.temperature, known});
+                         expert.sha256(), expert.labels.temperature, known, name_of_space(growth),
+                         rows.shares ? rows.shares->pool : fusion::OpinionPool::kLinear});
     if (texts.source == "data") {
       if (const auto accuracy = own_accuracy(expert, e, texts))
         file.metrics["expert_accuracy"][expert.name] = *accuracy;
@@ -178,13 +222,14 @@ void write_grown(const OpenedGrowth& growth, const pipeline::Pool& pool, const G
 }
 
 // Before and after, on texts that nothing was fitted on: those of a known domain are replayed.
-std::optional<AccuracyChange> judge_new_domain(const OpenedGrowth& growth, const gate::Gate& grown,
+std::optional<AccuracyChange> judge_new_domain(const OpenedGrowth& growth,
+                                               const training::GrownGate& grown,
                                                const GrowthTexts& texts, const GrowthGuard& guard) {
   if (texts.judged.rows() == 0 || texts.judged_is_replayed) return std::nullopt;
-  const auto accuracy = [&](const gate::Gate& gate) {
+  const auto accuracy = [&](const training::GrownGate& gate) {
     return guard.right(gate, texts.judged).mean().item<double>();
   };
-  return AccuracyChange{texts.judged.rows(), accuracy(growth.setting.gate), accuracy(grown)};
+  return AccuracyChange{texts.judged.rows(), accuracy(before(growth.setting)), accuracy(grown)};
 }
 
 }  // namespace
@@ -206,17 +251,20 @@ GrowthResult grow_gate(pipeline::Pool& pool, const OpenedGrowth& growth,
   const GrowthGuard guard(growth.setting, growth.stored.fusion, growth.stored.top_k, texts.replay,
                           texts.unseen);
   const FoundRows found =
-      find_rows(growth, texts, guard, options.prototype || texts.source == "mean");
-  const gate::Gate grown = training::extended(growth.setting.gate, found.rows);
+      find_rows(growth, texts, guard, options.prototype || texts.source == "mean",
+                {seed, growth.stored.file.fit.value("guard", true), pool.context().stop});
+  const training::GrownGate grown = training::grown(growth.setting, found.rows);
   const std::vector<GrowthGuard::Change> changes = guard.changes(grown);
   apply_guard(guard, changes, grown, texts.unchecked, options.guard);
+
+  note_shares(growth, found.rows, pool.context().log);
 
   GrowthResult result;
   result.gate = registry::gate_folder(pool.options().registry);
   result.record = {options.names,       growth.domain,     texts.fresh.rows(), texts.source,
                    found.prototype,     found.old_weights, found.lowered_by,   seed,
                    texts.replay.rows(), texts.unchecked};
-  if (!found.prototype) result.loss = found.rows.loss;
+  if (!found.prototype && found.rows.weight.defined()) result.loss = found.rows.loss;
   result.iterations = found.rows.iterations;
   result.fit_seconds = found.seconds;
   result.new_domain = judge_new_domain(growth, grown, texts, guard);
@@ -227,7 +275,7 @@ GrowthResult grow_gate(pipeline::Pool& pool, const OpenedGrowth& growth,
   pipeline::GateFile file = grown_file(growth, found.rows, texts, result.record, datasets);
   result.rows = file.rows.size();
   for (const data::Dataset& dataset : datasets) data::require_unchanged(dataset);
-  measure_entropies(grown, texts, pool.context().log, file);
+  measure_entropies(grown.gate, texts, pool.context().log, file);
   write_grown(growth, pool, texts, file);
   return result;
 }

@@ -6,7 +6,6 @@
 
 #include "base/error.h"
 #include "training/calibration.h"
-#include "training/growth.h"
 
 namespace moecollab::contribution {
 namespace {
@@ -153,7 +152,8 @@ Judgement judge(const Trial& trial, const AnsweredTexts& judged,
 }
 
 FittedGateChange judge_under_gate(const Trial& trial, const AnsweredTexts& judged,
-                                  const AnsweredTexts& fit, int64_t texts) {
+                                  const AnsweredTexts& fit, int64_t texts,
+                                  const training::ShareFit& shares) {
   const pipeline::GateFile& file = *trial.gate_file;
   const std::string& domain = trial.candidate.domain();
   const std::vector<size_t> experts = routed_experts(trial);
@@ -167,14 +167,13 @@ FittedGateChange judge_under_gate(const Trial& trial, const AnsweredTexts& judge
     others = at::cat({others, own.narrow(0, count, own.numel() - count)});
   const AnsweredTexts all = of_experts(fit, experts);
   const training::NewRows row = training::RowFit(setting, all.select(own.narrow(0, 0, count)),
-                                                 all.select(others), fit.index_of(domain))
+                                                 all.select(others), fit.index_of(domain), shares)
                                     .rows();
   const AnsweredTexts seen = of_experts(judged, experts);
-  const auto right = [&](const gate::Gate& gate) {
-    return training::answered_right(gate, setting, seen, fusion::Mode::kMixture, file.top_k);
+  const auto right = [&](const training::GrownGate& gate) {
+    return training::answered_right(gate, setting.labels, seen, fusion::Mode::kMixture, file.top_k);
   };
-  return {changes_of(judged, right(setting.gate), right(training::extended(setting.gate, row))),
-          count};
+  return {changes_of(judged, right(before(setting)), right(grown(setting, row))), count};
 }
 
 }  // namespace moecollab::contribution

@@ -6,7 +6,7 @@
 #include "contribution/admission_options.h"
 #include "contribution/admission_record.h"
 #include "contribution/candidate_trial.h"
-#include "training/answered_texts.h"
+#include "training/growth.h"
 
 namespace moecollab::contribution {
 
@@ -20,10 +20,11 @@ void check(const AdmissionOptions& options);
 Judgement judge(const Trial& trial, const training::AnsweredTexts& judged,
                 const std::optional<training::AnsweredTexts>& fit, int permutations, uint64_t seed);
 
-// Under the fitted gate, which must be linear. The candidate's row is fitted as `grow` would, but
-// on texts of `fit` alone, at most `texts` of them its own and at least one, and with every old
-// domain of the same weight; then it is judged on `judged`.
+// Under the fitted gate, which must be one that can grow. The candidate's row is fitted as `grow`
+// would, but on texts of `fit` alone, at most `texts` of them its own and at least one, and with
+// every old domain of the same weight; then it is judged on `judged`.
 FittedGateChange judge_under_gate(const Trial& trial, const training::AnsweredTexts& judged,
-                                  const training::AnsweredTexts& fit, int64_t texts);
+                                  const training::AnsweredTexts& fit, int64_t texts,
+                                  const training::ShareFit& shares);
 
 }  // namespace moecollab::contribution

@@ -44,7 +44,7 @@ OpenedGrowth open_growth(pipeline::Pool& pool, StoredGate stored,
                          std::span<const std::string> newcomers) {
   OpenedGrowth growth;
   growth.stored = std::move(stored);
-  training::require_linear(growth.stored.file.gate);
+  training::require_growable(growth.stored.file.gate);
   for (const std::string& name : newcomers)
     growth.newcomers.push_back(&find_newcomer(pool, growth.stored.file, name));
   pipeline::RoutedGate routed = pipeline::open_gate(growth.stored.file, pool, newcomers);

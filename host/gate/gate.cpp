@@ -139,7 +139,7 @@ Gate moved(const Gate& gate, at::Device device) {
   return copy;
 }
 
-bool can_grow(const Gate& gate) { return !gate.is_mlp() && !gate.is_factored(); }
+bool can_grow(const Gate& gate) { return !gate.is_mlp(); }
 
 at::Tensor routing_weights(const at::Tensor& router_logits, int64_t top_k) {
   const at::Tensor dense = at::softmax(router_logits, -1);

@@ -71,7 +71,8 @@ Gate with_experts(const Gate& gate, const std::vector<int64_t>& experts);
 // The same gate with its tensors on the device.
 Gate moved(const Gate& gate, at::Device device);
 
-// Whether rows for new experts may be added to it without a fit of the others: to a linear gate.
+// Whether rows for new experts may be added to it without a fit of the others: not if they read a
+// hidden layer.
 bool can_grow(const Gate& gate);
 
 // What a text's experts get: weights [n, E] float32, rows summing to 1. With 0 < top_k < E only the

@@ -38,13 +38,8 @@ Json metrics_json(const GateFitRecord& record) {
     json["top_k_auto"] = {{"texts", record.top_k_choice->texts},
                           {"accuracy", record.top_k_choice->accuracy}};
   }
-  for (const auto& [expert, guard] : record.share_guards) {
-    json["share_guard"][expert] = {{"texts", guard.texts},
-                                   {"best", guard.best},
-                                   {"before", guard.before},
-                                   {"after", guard.after},
-                                   {"pull", guard.pull}};
-  }
+  for (const auto& [expert, guard] : record.share_guards)
+    json["share_guard"][expert] = to_json(guard);
   if (!record.replay_sha256.empty()) json["replay_sha256"] = record.replay_sha256;
   return json;
 }
@@ -121,6 +116,14 @@ void read_metrics(Fields fields, GateFitRecord& record) {
 }
 
 }  // namespace
+
+Json to_json(const ShareGuard& guard) {
+  return {{"texts", guard.texts},
+          {"best", guard.best},
+          {"before", guard.before},
+          {"after", guard.after},
+          {"pull", guard.pull}};
+}
 
 void write_record(const GateFitRecord& record, pipeline::GateFile& file) {
   const GateTrainingOptions& settings = record.settings;

@@ -33,6 +33,9 @@ struct GateFitRecord {
   std::string replay_sha256;  // of the rows kept for `grow`; empty: none
 };
 
+// Its entry in [metrics.share_guard].
+Json to_json(const ShareGuard& guard);
+
 // Writes the record into the file's fusion, top_k, objective, prior, seed, fit and metrics. The
 // layers and the kind of the gate are those of the file's gate, its top_k is the one chosen if one
 // was.

@@ -47,14 +47,8 @@ GateProblem GateInputs::problem(const RunContext& context, at::Device device) co
                       context.log, device);
   if (options.gate != GateKind::kFactored) return problem;
   problem.share_spaces(options.seed, options.guard, context.stop);
-  for (const ShareGuard& guard : problem.share_guards()) {
-    context.log.note(fmt::format(
-        "guard: alone, {} is right on {:.4f} of {} held-out texts of its label space, together "
-        "with "
-        "the others on {:.4f}: its share is raised by {:g} nats, and they are right on {:.4f}",
-        experts[static_cast<size_t>(guard.expert)], guard.best, guard.texts, guard.before,
-        guard.pull, guard.after));
-  }
+  for (const ShareGuard& guard : problem.share_guards())
+    context.log.note(description(guard, experts[static_cast<size_t>(guard.expert)]));
   return problem;
 }
 

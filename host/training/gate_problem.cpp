@@ -85,39 +85,8 @@ void GateProblem::store_target_probabilities() {
   }
 }
 
-std::vector<int64_t> GateProblem::experts_of(int space) const {
-  std::vector<int64_t> own;
-  for (size_t e = 0; e < experts_.size(); ++e)
-    if (experts_[e].space == space) own.push_back(static_cast<int64_t>(e));
-  return own;
-}
-
-at::Tensor GateProblem::rows_of(int space) const {
-  const fusion::LabelUnion::Range range = labels_.range(space);
-  return targets_.ge(range.offset)
-      .logical_and(targets_.lt(range.offset + range.count))
-      .nonzero()
-      .flatten();
-}
-
 Opinions GateProblem::opinions(int space) const {
-  const fusion::LabelUnion::Range range = labels_.range(space);
-  const std::vector<int64_t> own = experts_of(space);
-  const at::Tensor rows = rows_of(space);
-  Opinions opinions{z_.index_select(0, rows),
-                    at::full({rows.numel(), static_cast<int64_t>(own.size()), range.count},
-                             std::log(kLeastProbability), z_.options()),
-                    targets_.index_select(0, rows) - range.offset, true};
-  for (size_t i = 0; i < own.size(); ++i) {
-    const fusion::ExpertLabels& expert = experts_[static_cast<size_t>(own[i])];
-    const at::Tensor logits = logits_[static_cast<size_t>(own[i])].index_select(0, rows);
-    opinions.log_p.select(1, static_cast<int64_t>(i))
-        .index_copy_(1, fusion::label_columns(expert).to(device()) - range.offset,
-                     at::log_softmax(logits / expert.temperature, -1)
-                         .clamp_min(std::log(kLeastProbability)));
-    opinions.complete &= static_cast<int>(expert.columns.size()) == range.count;
-  }
-  return opinions;
+  return opinions_in(space, z_, targets_, logits_, experts_, labels_);
 }
 
 void GateProblem::share_spaces(uint64_t seed, bool guarded, StopToken stop) {
@@ -133,7 +102,7 @@ void GateProblem::share_spaces(uint64_t seed, bool guarded, StopToken stop) {
     if (found == order.end()) order.push_back(expert.space);
   }
   for (const int space : order) {
-    const std::vector<int64_t> own = experts_of(space);
+    const std::vector<int64_t> own = experts_in(space, experts_);
     const Opinions said = opinions(space);
     SpaceShares shares = fit_space_shares(said, seed, stop);
     if (guarded) {
@@ -142,7 +111,8 @@ void GateProblem::share_spaces(uint64_t seed, bool guarded, StopToken stop) {
         share_guards_.push_back(*guard);
       }
     }
-    const at::Tensor index = encoder::index_tensor(own, device()), rows = rows_of(space);
+    const at::Tensor index = encoder::index_tensor(own, device()),
+                     rows = texts_in(space, targets_, labels_);
     start_.weight.index_copy_(0, index, shares.weight);
     start_.bias.index_copy_(0, index, shares.bias);
     for (const int64_t e : own) {

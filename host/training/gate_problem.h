@@ -61,8 +61,6 @@ class GateProblem {
 
  private:
   void store_target_probabilities();
-  std::vector<int64_t> experts_of(int space) const;
-  at::Tensor rows_of(int space) const;
 
   std::vector<fusion::ExpertLabels> experts_;
   std::vector<ShareGuard> share_guards_;

@@ -10,6 +10,7 @@
 #include "base/probability.h"
 #include "encoder/features.h"
 #include "training/discriminant.h"
+#include "training/growth_shares.h"
 #include "training/lbfgs.h"
 
 namespace moecollab::training {
@@ -23,15 +24,35 @@ constexpr double kRest = 1e-9;  // the loss rests once an iteration gains less, 
 
 }  // namespace
 
-void require_linear(const gate::Gate& gate) {
+void require_growable(const gate::Gate& gate) {
   if (gate::can_grow(gate)) return;
-  throw Error("E_GATE",
-              fmt::format("the gate {}, and rows are grown for linear gates only",
-                          gate.is_mlp() ? "has a hidden layer" : "is in two factors"),
+  throw Error("E_GATE", "the gate has a hidden layer, and no rows are grown for such gates",
               "fit it again with `moecollab train-gate`");
 }
 
+std::vector<int64_t> GrowthSetting::sharing() const {
+  std::vector<int64_t> own = experts_in(experts.back().space, experts);
+  std::erase_if(own, [&](int64_t e) { return e >= gate.experts(); });
+  return own;
+}
+
+int64_t GrowthSetting::new_rows() const {
+  if (!gate.is_factored()) return new_experts();
+  return sharing().empty() ? 1 : 0;
+}
+
 namespace {
+
+// The gate that the new rows are for: that over the spaces, of a gate in two factors.
+gate::Gate rows_of(const gate::Gate& gate) {
+  gate::Gate rows = gate;
+  if (!gate.is_factored()) return rows;
+  rows.weight = gate.space_weight;
+  rows.bias = gate.space_bias;
+  rows.space_weight = at::Tensor();
+  rows.space_bias = at::Tensor();
+  return rows;
+}
 
 at::Tensor is_known(const at::Tensor& logits) { return logits.isfinite().all(1); }
 
@@ -45,7 +66,7 @@ at::Tensor class_of(const fusion::ExpertLabels& expert, const at::Tensor& target
 
 // [n, E]: what each expert's share of the gate is worth to a text, p_e(y|x) if label and answer
 // are known (see RowFit for the others). Float64.
-at::Tensor worth(const GrowthSetting& setting, const AnsweredTexts& texts) {
+at::Tensor worth_of_experts(const GrowthSetting& setting, const AnsweredTexts& texts) {
   const int64_t labels = setting.labels.size();
   std::vector<at::Tensor> columns, guessed;
   for (size_t e = 0; e < setting.experts.size(); ++e) {
@@ -92,16 +113,16 @@ at::Tensor text_weights(int64_t fresh, const std::vector<int>& replay_domains,
 // The loss of a RowFit in (c_1 … c_K, b_1 … b_k): new row e says Σ c·score(x) + b_e of a text.
 class RowLoss {
  public:
-  // scores [n, K]; `pull` towards `start`, both [K + k].
-  RowLoss(const GrowthSetting& setting, const AnsweredTexts& texts, at::Tensor scores,
-          at::Tensor start, at::Tensor pull)
+  // old [n, R]: router logits of the old rows; worth [n, R + k]; scores [n, K]; `pull` towards
+  // `start`, both [K + k].
+  RowLoss(const at::Tensor& old, const at::Tensor& worth, at::Tensor scores, at::Tensor start,
+          at::Tensor pull)
       : directions_(scores.size(1)),
-        rows_(setting.new_rows()),
+        rows_(worth.size(1) - old.size(1)),
         scores_(std::move(scores)),
         start_(std::move(start)),
         pull_(std::move(pull)) {
-    const at::Tensor log_worth = worth(setting, texts).clamp_min(kLeastProbability).log(),
-                     old = setting.gate.router_logits(texts.z).to(at::kDouble);
+    const at::Tensor log_worth = worth.clamp_min(kLeastProbability).log();
     old_ = old.logsumexp(1, true);
     old_useful_ = (old + log_worth.narrow(1, 0, old.size(1))).logsumexp(1, true);
     new_log_worth_ = log_worth.narrow(1, old.size(1), rows_);
@@ -193,54 +214,68 @@ at::Tensor right_in_own_space(const at::Tensor& fused, const AnsweredTexts& text
 }  // namespace
 
 NewRows prototype_rows(const GrowthSetting& setting, const at::Tensor& z) {
-  const gate::Gate& gate = setting.gate;
-  require_linear(gate);
+  require_growable(setting.gate);
+  NewRows rows;
+  if (setting.gate.is_factored()) share_space(setting, {}, {}, rows);
   const int64_t k = setting.new_rows();
+  if (k == 0) return rows;
+  const gate::Gate gate = rows_of(setting.gate);
   const at::Tensor mean = gate.standardised(z).mean(0);
   const double length = gate.weight.norm(2, 1).mean().item<double>();
   const at::Tensor w = mean * (length / std::max(mean.norm().item<double>(), kLeastLength));
   const at::Tensor halfway = mean / 2;
   const double others = (gate.weight.matmul(halfway) + gate.bias).logsumexp(0).item<double>();
   const double b = others - w.dot(halfway).item<double>() - std::log(static_cast<double>(k));
-  NewRows rows;
   rows.weight = w.unsqueeze(0).repeat({k, 1});
   rows.bias = at::full({k}, b, at::kFloat);
   return rows;
 }
 
 struct RowFit::State {
+  struct Search {
+    Lines lines;
+    RowLoss loss;
+    std::vector<double> x;  // in the lines' units
+  };
   int64_t fresh;
   std::vector<int> replay_domains;
-  Lines lines;
-  RowLoss loss;
-  std::vector<double> x;  // in the lines' units
+  NewRows found;                 // what all calls have in common
+  std::optional<Search> search;  // if there are rows to find
 };
 
 RowFit::RowFit(const GrowthSetting& setting, const AnsweredTexts& fresh,
-               const AnsweredTexts& replay, int own_domain) {
-  require_linear(setting.gate);
+               const AnsweredTexts& replay, int own_domain, const ShareFit& shares) {
+  require_growable(setting.gate);
   if (fresh.rows() == 0)
     throw Error("E_DATA", "there is no text of the new domain to fit its rows on",
                 "give some with --data or --data-dir");
+  state_ = std::make_unique<State>(State{fresh.rows(), replay.domain_of, {}, {}});
+  const AnsweredTexts texts = joined(fresh, replay);
+  if (setting.gate.is_factored()) share_space(setting, texts, shares, state_->found);
+  if (setting.new_rows() == 0) return;
   Lines lines = replay.rows() == 0 ? along_prototype(setting, fresh)
                                    : along_discriminants(setting, fresh, replay, own_domain);
-  RowLoss loss(setting, joined(fresh, replay), lines.scores, lines.start, lines.pull);
+  RowLoss loss(rows_of(setting.gate).router_logits(texts.z).to(at::kDouble),
+               setting.gate.is_factored() ? worth_of_spaces(setting, *state_->found.shares, texts)
+                                          : worth_of_experts(setting, texts),
+               lines.scores, lines.start, lines.pull);
   std::vector<double> start = encoder::to_doubles(lines.start);
-  state_ = std::make_unique<State>(
-      State{fresh.rows(), replay.domain_of, std::move(lines), std::move(loss), std::move(start)});
+  state_->search.emplace(State::Search{std::move(lines), std::move(loss), std::move(start)});
 }
 
 RowFit::~RowFit() = default;
 
 NewRows RowFit::rows(const std::vector<double>& weights) {
+  NewRows rows = state_->found;
+  if (!state_->search) return rows;
+  State::Search& search = *state_->search;
   const at::Tensor of_text = text_weights(state_->fresh, state_->replay_domains, weights);
-  Lbfgs minimiser(state_->x, [&](const std::vector<double>& x, std::vector<double>& gradient) {
+  Lbfgs minimiser(search.x, [&](const std::vector<double>& x, std::vector<double>& gradient) {
     at::Tensor slope;
-    const double value = state_->loss(to_tensor(x), of_text, slope);
+    const double value = search.loss(to_tensor(x), of_text, slope);
     gradient = encoder::to_doubles(slope);
     return value;
   });
-  NewRows rows;
   while (rows.iterations < kIterations && std::isfinite(minimiser.value())) {
     const double before = minimiser.value();
     if (!minimiser.step()) break;
@@ -251,9 +286,9 @@ NewRows RowFit::rows(const std::vector<double>& weights) {
     throw Error("E_TRAIN_DIVERGED", "the new row's loss is not finite; the gate is unchanged",
                 "check the new expert with `moecollab experts verify`");
   }
-  state_->x = minimiser.x();
-  const Lines& lines = state_->lines;
-  const at::Tensor x = to_tensor(state_->x);
+  search.x = minimiser.x();
+  const Lines& lines = search.lines;
+  const at::Tensor x = to_tensor(search.x);
   const int64_t directions = lines.directions.size(0), count = x.size(0) - directions;
   const at::Tensor c = x.narrow(0, 0, directions) / lines.scale;
   rows.weight = lines.directions.t().mv(c).to(at::kFloat).unsqueeze(0).repeat({count, 1});
@@ -262,17 +297,48 @@ NewRows RowFit::rows(const std::vector<double>& weights) {
   return rows;
 }
 
-gate::Gate extended(const gate::Gate& gate, const NewRows& rows) {
+gate::Gate extended(const gate::Gate& gate, const NewRows& rows,
+                    const std::vector<int64_t>& sharing) {
   gate::Gate out = gate;
-  out.weight = at::cat({gate.weight, rows.weight});
-  out.bias = at::cat({gate.bias, rows.bias});
+  if (!gate.is_factored()) {
+    out.weight = at::cat({gate.weight, rows.weight});
+    out.bias = at::cat({gate.bias, rows.bias});
+    return out;
+  }
+  const auto old = std::ssize(sharing);
+  const int64_t added = rows.shares->bias.size(0) - old, spaces = gate.space_bias.size(0);
+  const at::Tensor index = encoder::index_tensor(sharing);
+  const auto with_shares = [&](const at::Tensor& before, const at::Tensor& shares) {
+    return at::cat(
+        {before.index_copy(0, index, shares.narrow(0, 0, old)), shares.narrow(0, old, added)});
+  };
+  out.weight = with_shares(gate.weight, rows.shares->weight);
+  out.bias = with_shares(gate.bias, rows.shares->bias);
+  const int64_t space = old == 0 ? spaces : gate.spaces[static_cast<size_t>(sharing.front())];
+  out.spaces.insert(out.spaces.end(), static_cast<size_t>(added), space);
+  if (old > 0) return out;
+  out.space_weight = at::cat({gate.space_weight, rows.weight});
+  out.space_bias = at::cat({gate.space_bias, rows.bias});
   return out;
 }
 
-at::Tensor answered_right(const gate::Gate& gate, const GrowthSetting& setting,
+GrownGate before(const GrowthSetting& setting) {
+  return {setting.gate,
+          {setting.experts.begin(), setting.experts.begin() + setting.gate.experts()}};
+}
+
+GrownGate grown(const GrowthSetting& setting, const NewRows& rows) {
+  GrownGate after{extended(setting.gate, rows, setting.sharing()), setting.experts};
+  for (fusion::ExpertLabels& expert : after.experts)
+    if (rows.shares && expert.space == setting.experts.back().space)
+      expert.pool = rows.shares->pool;
+  return after;
+}
+
+at::Tensor answered_right(const GrownGate& gate, const fusion::LabelUnion& labels,
                           const AnsweredTexts& texts, fusion::Mode fusion, int64_t top_k) {
-  const auto experts = static_cast<size_t>(gate.experts());
-  at::Tensor weights = gate::routing_weights(gate.router_logits(texts.z), top_k);
+  const size_t experts = gate.experts.size();
+  at::Tensor weights = gate::routing_weights(gate.gate.router_logits(texts.z), top_k);
   at::Tensor unknown = at::zeros({texts.rows()});  // mass of experts whose answer is not known
   std::vector<at::Tensor> logits;
   for (size_t e = 0; e < experts; ++e) {
@@ -288,11 +354,8 @@ at::Tensor answered_right(const gate::Gate& gate, const GrowthSetting& setting,
                             fusion::name(fusion)),
                 "give the old domains' training data with --data-dir");
   }
-  const at::Tensor fused = fusion::fuse(
-      fusion, weights, logits, {setting.experts.begin(), setting.experts.begin() + gate.experts()},
-      setting.labels);
-  if (!fusion::is_task_agnostic(fusion))
-    return right_in_own_space(fused, texts, setting.labels, fusion);
+  const at::Tensor fused = fusion::fuse(fusion, weights, logits, gate.experts, labels);
+  if (!fusion::is_task_agnostic(fusion)) return right_in_own_space(fused, texts, labels, fusion);
   const at::Tensor own = texts.targets.unsqueeze(1);
   const at::Tensor right = fused.argmax(1).eq(texts.targets);
   const at::Tensor p = fused.exp();

@@ -4,36 +4,55 @@
 #include <ATen/ATen.h>
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "fusion/fusion.h"
 #include "gate/gate.h"
 #include "training/answered_texts.h"
+#include "training/space_shares.h"
 
 namespace moecollab::training {
 
 // Throws E_GATE for a gate whose rows cannot be grown.
-void require_linear(const gate::Gate& gate);
+void require_growable(const gate::Gate& gate);
 
 // What the new rows count for: the experts behind the rows, and the union that they answer in.
 struct GrowthSetting {
   gate::Gate gate;                            // E_old rows, which stay as they are
-  std::vector<fusion::ExpertLabels> experts;  // [E], the new ones last
+  std::vector<fusion::ExpertLabels> experts;  // [E], the new ones last, all of one label space
   fusion::LabelUnion labels;
-  int64_t new_rows() const { return static_cast<int64_t>(experts.size()) - gate.experts(); }
+  int64_t new_experts() const { return static_cast<int64_t>(experts.size()) - gate.experts(); }
+  // The old experts that answer in the new ones' space.
+  std::vector<int64_t> sharing() const;
+  // How many rows the fit looks for: one per new expert; in two factors one for their space, if
+  // that is new.
+  int64_t new_rows() const;
 };
 
-// Rows [k, D] and [k] for a gate.
+// Rows for a gate. In two factors they are a space's, and an old space keeps its own: there are
+// none then.
 struct NewRows {
-  at::Tensor weight, bias;
+  at::Tensor weight, bias;  // [k, D], [k]
   double loss = 0;
   int32_t iterations = 0;
+  // In two factors: how all experts of the new ones' space share it, and what its guard changed.
+  std::optional<SpaceShares> shares = {};
+  std::optional<ShareGuard> guard = {};
 };
 
-// The row without training: w along the mean of the new texts' standardised features, as long as
+// How shares are fitted in a gate of two factors.
+struct ShareFit {
+  uint64_t seed = 1;
+  bool guarded = true;
+  StopToken stop;
+};
+
+// The rows without training: w along the mean of the new texts' standardised features, as long as
 // the old rows are on average, and b such that halfway between that mean and the old texts' the new
-// rows together weigh as much as the old ones. z [m, D], m >= 1.
+// rows together weigh as much as the old ones. In two factors new experts of a space share it
+// equally, or get as much as the old ones do on average. z [m, D], m >= 1.
 NewRows prototype_rows(const GrowthSetting& setting, const at::Tensor& z);
 
 // The fit of new rows. They share their weights, w_e = Σ_k c_k·d_k over the linear discriminants of
@@ -45,14 +64,16 @@ NewRows prototype_rows(const GrowthSetting& setting, const at::Tensor& z);
 // distance from the prototype. A direction that 64 texts were fitted to freely would take in a
 // tenth fewer of the domain's other texts. If a text's label is not known, the gate's mass on
 // its own label space counts, and if only an expert's answer is not known, that expert counts as
-// the mean of the others of the space.
+// the mean of the others of the space. In two factors the row is the new space's, and what a space
+// says of a label, by its shares, takes the place of p_e; the shares of the new experts' space are
+// fitted on the texts of that space whose labels and answers are known (fit_space_shares()).
 class RowFit {
  public:
   // own_domain is the number of the new domain among the replay's, or -1. If the replay has no
   // other domain, biases alone are fitted. Throws E_DATA without a new text. Keeps nothing of the
   // setting.
   RowFit(const GrowthSetting& setting, const AnsweredTexts& fresh, const AnsweredTexts& replay,
-         int own_domain);
+         int own_domain, const ShareFit& shares = {});
   ~RowFit();
   RowFit(const RowFit&) = delete;
   RowFit& operator=(const RowFit&) = delete;
@@ -66,14 +87,24 @@ class RowFit {
   std::unique_ptr<State> state_;
 };
 
-// The gate with the new rows below; mean, std and old rows are the same storage or bits.
-gate::Gate extended(const gate::Gate& gate, const NewRows& rows);
+// A gate and the experts behind its rows.
+struct GrownGate {
+  gate::Gate gate;
+  std::vector<fusion::ExpertLabels> experts;
+};
+GrownGate before(const GrowthSetting& setting);
+GrownGate grown(const GrowthSetting& setting, const NewRows& rows);
 
-// Whether each text is answered with its own label [n] bool, by a gate over experts[0 .. its rows).
-// Over the whole union if the fusion has such an answer, else over the text's own space. An
-// expert whose answer is not known counts, under `mixture`, as sure of a wrong label; under other
-// fusions that is E_CONFIG. Texts need their labels.
-at::Tensor answered_right(const gate::Gate& gate, const GrowthSetting& setting,
+// The gate with the new rows below; mean, std and old rows are the same storage or bits, but for
+// the shares of `sharing`, those of its rows that share a space with the new ones.
+gate::Gate extended(const gate::Gate& gate, const NewRows& rows,
+                    const std::vector<int64_t>& sharing);
+
+// Whether each text is answered with its own label [n] bool. Over the whole union if the fusion has
+// such an answer, else over the text's own space. An expert whose answer is not known counts, under
+// `mixture`, as sure of a wrong label; under other fusions that is E_CONFIG. Texts need their
+// labels.
+at::Tensor answered_right(const GrownGate& gate, const fusion::LabelUnion& labels,
                           const AnsweredTexts& texts, fusion::Mode fusion, int64_t top_k);
 
 }  // namespace moecollab::training

@@ -23,6 +23,12 @@ double mean_of(const at::Tensor& values, const at::Tensor& rows) {
   return values.index_select(0, rows).mean().item<double>();
 }
 
+// The last `count` of the biases.
+at::Tensor lowered_by(const at::Tensor& bias, int64_t count, double by) {
+  const int64_t old = bias.size(0) - count;
+  return at::cat({bias.narrow(0, 0, old), bias.narrow(0, old, count) - by});
+}
+
 }  // namespace
 
 GrowthGuard::GrowthGuard(GrowthSetting setting, fusion::Mode fusion, int64_t top_k,
@@ -34,9 +40,9 @@ GrowthGuard::GrowthGuard(GrowthSetting setting, fusion::Mode fusion, int64_t top
       unseen_(std::move(unseen)),
       replay_of_(by_domain(replay_)),
       unseen_of_(by_domain(unseen_)) {
-  if (!replay_of_.empty()) answered_ = right(setting_.gate, replay_);
+  if (!replay_of_.empty()) answered_ = right(before(setting_), replay_);
   if (unseen_of_.empty()) return;
-  routed_ = routed(setting_.gate);
+  routed_ = routed(before(setting_));
   worth_ = at::ones_like(routed_);
   for (size_t d = 0; d < unseen_of_.size(); ++d) {
     const auto known =
@@ -47,23 +53,22 @@ GrowthGuard::GrowthGuard(GrowthSetting setting, fusion::Mode fusion, int64_t top
   }
 }
 
-at::Tensor GrowthGuard::right(const gate::Gate& gate, const AnsweredTexts& texts) const {
-  return answered_right(gate, setting_, texts, fusion_, top_k_).to(at::kDouble);
+at::Tensor GrowthGuard::right(const GrownGate& gate, const AnsweredTexts& texts) const {
+  return answered_right(gate, setting_.labels, texts, fusion_, top_k_).to(at::kDouble);
 }
 
 // Whether the label space with the greatest mass is the unseen text's own, [n] float64.
-at::Tensor GrowthGuard::routed(const gate::Gate& gate) const {
+at::Tensor GrowthGuard::routed(const GrownGate& gate) const {
   std::vector<int64_t> spaces;
-  for (int64_t e = 0; e < gate.experts(); ++e)
-    spaces.push_back(setting_.experts[static_cast<size_t>(e)].space);
-  const at::Tensor g = at::softmax(gate.router_logits(unseen_.z), 1);
+  for (const fusion::ExpertLabels& expert : gate.experts) spaces.push_back(expert.space);
+  const at::Tensor g = at::softmax(gate.gate.router_logits(unseen_.z), 1);
   const auto count = static_cast<int64_t>(setting_.labels.spaces().size());
   const at::Tensor mass =
       at::zeros({g.size(0), count}).index_add(1, encoder::index_tensor(spaces), g);
   return mass.argmax(1).eq(unseen_.spaces).to(at::kDouble);
 }
 
-std::vector<GrowthGuard::Change> GrowthGuard::changes(const gate::Gate& grown) const {
+std::vector<GrowthGuard::Change> GrowthGuard::changes(const GrownGate& grown) const {
   std::vector<Change> all;
   if (replay_of_.empty()) return all;
   const at::Tensor after = right(grown, replay_);
@@ -74,7 +79,7 @@ std::vector<GrowthGuard::Change> GrowthGuard::changes(const gate::Gate& grown) c
   return all;
 }
 
-std::vector<GrowthGuard::Change> GrowthGuard::routing_changes(const gate::Gate& grown) const {
+std::vector<GrowthGuard::Change> GrowthGuard::routing_changes(const GrownGate& grown) const {
   std::vector<Change> all;
   if (unseen_of_.empty()) return all;
   const at::Tensor before = routed_ * worth_, after = routed(grown) * worth_;
@@ -85,7 +90,7 @@ std::vector<GrowthGuard::Change> GrowthGuard::routing_changes(const gate::Gate& 
   return all;
 }
 
-bool GrowthGuard::spares(const gate::Gate& grown) const {
+bool GrowthGuard::spares(const GrownGate& grown) const {
   const auto all_kept = [](const std::vector<Change>& all) {
     return std::all_of(all.begin(), all.end(), [](const Change& c) { return !c.too_much(); });
   };
@@ -97,9 +102,9 @@ NewRows GrowthGuard::sparing(RowFit& fit, const std::vector<std::string>& domain
   weights.assign(domains.size(), 1.0);
   NewRows rows = fit.rows(weights);
   for (int round = 0; round < kRounds; ++round) {
-    const gate::Gate grown = extended(setting_.gate, rows);
+    const GrownGate after = grown(setting_, rows);
     std::set<std::string> losers;
-    for (const auto& all : {changes(grown), routing_changes(grown)}) {
+    for (const auto& all : {changes(after), routing_changes(after)}) {
       for (const Change& c : all) {
         if (c.too_much() || c.nearly_too_much()) losers.insert(c.domain);
       }
@@ -116,14 +121,17 @@ NewRows GrowthGuard::sparing(RowFit& fit, const std::vector<std::string>& domain
 }
 
 NewRows GrowthGuard::lowered(NewRows rows, double& by) const {
-  const at::Tensor fitted = rows.bias;
+  const NewRows fitted = rows;
   for (by = 0; by <= kLowest; by += kStep) {
-    rows.bias = fitted - by;
-    if (spares(extended(setting_.gate, rows))) return rows;
+    if (fitted.bias.defined()) {
+      rows.bias = fitted.bias - by;
+    } else {
+      rows.shares->bias = lowered_by(fitted.shares->bias, setting_.new_experts(), by);
+    }
+    if (spares(grown(setting_, rows))) return rows;
   }
   by = 0;
-  rows.bias = fitted;
-  return rows;
+  return fitted;
 }
 
 }  // namespace moecollab::training

@@ -36,13 +36,13 @@ class GrowthGuard {
       return lost > kGrowthGuard / 2 && lost * static_cast<double>(texts) > 1;
     }
   };
-  std::vector<Change> changes(const gate::Gate& grown) const;
+  std::vector<Change> changes(const GrownGate& grown) const;
   // The same for the unseen texts: the share whose own label space has the greatest mass, times the
   // domain's accuracy before.
-  std::vector<Change> routing_changes(const gate::Gate& grown) const;
+  std::vector<Change> routing_changes(const GrownGate& grown) const;
 
   // Whether no domain loses more than kGrowthGuard in changes() and routing_changes().
-  bool spares(const gate::Gate& grown) const;
+  bool spares(const GrownGate& grown) const;
 
   // Rows of the fit by which no domain loses nearly_too_much(): these are texts that the rows are
   // fitted on, and it will lose more on others. The weights of domains that do are doubled, five
@@ -53,15 +53,16 @@ class GrowthGuard {
   NewRows sparing(RowFit& fit, const std::vector<std::string>& domains,
                   std::vector<double>& weights) const;
 
-  // The rows with their biases lowered by the least of 0, 0.25, … 3 nats that spares every domain,
-  // which `by` receives; as they are, and `by` 0, if none does: then spares() is false.
+  // The rows with their biases (without rows those of the new experts' shares) lowered by the least
+  // of 0, 0.25, … 3 nats that spares every domain, which `by` receives; as they are, and `by` 0, if
+  // none does: then spares() is false.
   NewRows lowered(NewRows rows, double& by) const;
 
   // [n] float64: 1 for a text that is answered with its own label, else 0.
-  at::Tensor right(const gate::Gate& gate, const AnsweredTexts& texts) const;
+  at::Tensor right(const GrownGate& gate, const AnsweredTexts& texts) const;
 
  private:
-  at::Tensor routed(const gate::Gate& gate) const;
+  at::Tensor routed(const GrownGate& gate) const;
 
   GrowthSetting setting_;
   fusion::Mode fusion_;

@@ -1,6 +1,7 @@
 #include "training/space_shares.h"
 
 #include <ATen/core/grad_mode.h>
+#include <fmt/format.h>
 
 #include <cmath>
 #include <optional>
@@ -164,6 +165,13 @@ SpaceShares fit_space_shares(const Opinions& opinions, uint64_t seed, StopToken 
     if (is_surely_less(other, lost)) best = penalty;
   }
   return fit(opinions, pool, best, stop);
+}
+
+std::string description(const ShareGuard& guard, const std::string& expert) {
+  return fmt::format(
+      "guard: alone, {} is right on {:.4f} of {} held-out texts of its label space, together with "
+      "the others on {:.4f}: its share is raised by {:g} nats, and they are right on {:.4f}",
+      expert, guard.best, guard.texts, guard.before, guard.pull, guard.after);
 }
 
 std::optional<ShareGuard> guard_shares(const Opinions& opinions, uint64_t seed, StopToken stop,

@@ -5,20 +5,13 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "base/run_context.h"
-#include "fusion/fusion.h"
+#include "training/opinions.h"
 
 namespace moecollab::training {
-
-// What k experts of one label space say of n held-out texts of that space.
-struct Opinions {
-  at::Tensor z;      // [n, D] float32, standardised
-  at::Tensor log_p;  // [n, k, C] calibrated, in the order of the space's labels
-  at::Tensor label;  // [n] int64, 0 to C − 1
-  bool complete;     // whether every expert knows every label
-};
 
 // w(x) = softmax(W·ẑ + b) among the k experts, and how their opinions are pooled.
 struct SpaceShares {
@@ -57,6 +50,9 @@ struct ShareGuard {
 
   bool operator==(const ShareGuard&) const = default;
 };
+
+// A sentence for the log; `expert` is its name.
+std::string description(const ShareGuard& guard, const std::string& expert);
 
 // Raises b of the best expert until the pool loses no texts to it: until its accuracy, by
 // cross-fitted shares, is at most 0.25 points below the expert's, or not surely below, which is by

@@ -39,14 +39,54 @@ class Grow(EndToEnd):
         report = json.loads(done.stdout)
         return {name: d["moe"]["accuracy"] for name, d in report["domains"].items()}
 
-    def test_a_gate_in_two_factors_is_fitted_again(self):
-        registry = self.young("--gate", "factored")
+    def tensors(self, registry):
+        return safetensors_file.unpacked(registry / "gate" / "gate.safetensors")
+
+    def test_a_gate_with_a_hidden_layer_is_fitted_again(self):
+        registry = self.young("--gate", "mlp", "--gate-hidden", 4)
         before = (registry / "gate" / "gate.toml").read_bytes()
         done = self.grow(registry, "--texts", 4)
         self.assertEqual(done.returncode, 4)
-        self.assertIn("in two factors", done.stderr)
+        self.assertIn("hidden layer", done.stderr)
         self.assertIn("train-gate", done.stderr)
         self.assertEqual((registry / "gate" / "gate.toml").read_bytes(), before)
+
+    def test_a_gate_in_two_factors_grows_by_a_space(self):
+        registry = self.young("--gate", "factored")
+        before = self.tensors(registry)
+        done = self.grow(registry, "--texts", 8, "--json")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        result = json.loads(done.stdout)
+        self.assertEqual((result["method"], result["guard"], result["rows"]), ("fit", "passed", 3))
+        self.assertGreater(result["new_domain"]["after"], result["new_domain"]["before"])
+        after = self.tensors(registry)
+        for name in ("space.weight", "space.bias"):
+            self.assertEqual(after[name][0][0], 2)
+            self.assertEqual(after[name][1][:len(before[name][1])], before[name][1], "the old space, bit for bit")
+        for name in ("mean", "std", "weight", "bias"):
+            self.assertEqual(after[name][1][:len(before[name][1])], before[name][1], "the old space's shares too")
+        self.assertGreater(self.accuracy(registry)["emotion"], 1 / 6)
+
+    def test_a_gate_in_two_factors_takes_another_expert_of_a_space(self):
+        registry = self.registry()
+        self.enable(registry, "news-words", False)
+        done = run("train-gate", f"--data=news={SAMPLES}/news/train.jsonl", f"--data=emotion={SAMPLES}/emotion/train.jsonl",
+                   *self.options(registry), "--gate", "factored")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.enable(registry, "news-words", True)
+        before, toml = self.tensors(registry), (registry / "gate" / "gate.toml").read_text()
+        done = self.grow(registry, "--json", name="news-words")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        result, after = json.loads(done.stdout), self.tensors(registry)
+        self.assertEqual((result["loss"], result["iterations"]), (None, 0), "no row of the routing")
+        for name in ("space.weight", "space.bias"):
+            self.assertEqual(after[name], before[name])
+        self.assertEqual(after["bias"][0][0], before["bias"][0][0] + 1)
+        grown = (registry / "gate" / "gate.toml").read_text()
+        self.assertEqual(grown.count('space = "news/1"'), toml.count('space = "news/1"') + 1)
+        done = run("predict", "--registry", registry, "-", stdin="stocks fell as oil prices rose\n")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertNotIn("no row in the gate", done.stderr)
 
     def test_grows_by_one_domain_and_leaves_old_rows_alone(self):
         registry = self.young()

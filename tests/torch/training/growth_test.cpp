@@ -64,7 +64,7 @@ TEST_F(Growth, PrototypesOfTwoExpertsShareTheMass) {
 
 TEST_F(Growth, OldRowsStayBitIdentical) {
   NewRows rows{at::ones({1, 2}), at::ones({1}), 0, 0};
-  const gate::Gate grown = extended(gate_, rows);
+  const gate::Gate grown = extended(gate_, rows, {});
   EXPECT_TRUE(grown.weight.narrow(0, 0, 1).equal(gate_.weight));
   EXPECT_TRUE(grown.bias.narrow(0, 0, 1).equal(gate_.bias));
   EXPECT_TRUE(grown.mean.equal(gate_.mean));
@@ -75,13 +75,15 @@ TEST_F(Growth, FittedRowTakesTheNewTextsAndLeavesTheOld) {
   gate_.weight = at::zeros({1, 2});
   const AnsweredTexts fresh = texts(16, 2), replay = texts(200, -2);
   const NewRows rows = RowFit(setting_, fresh, replay, -1).rows();
-  const gate::Gate grown = extended(gate_, rows);
+  const GrownGate after = grown(setting_, rows);
+  const gate::Gate& grown = after.gate;
   EXPECT_EQ(grown.router_logits(fresh.z).argmax(1).min().item<int64_t>(), 1);
   EXPECT_EQ(grown.router_logits(replay.z).argmax(1).max().item<int64_t>(), 0);
-  EXPECT_TRUE(
-      answered_right(grown, setting_, replay, fusion::Mode::kMixture, 0).all().item<bool>());
-  EXPECT_TRUE(answered_right(grown, setting_, fresh, fusion::Mode::kMixture, 0).all().item<bool>());
-  EXPECT_FALSE(answered_right(gate_, setting_, fresh, fusion::Mode::kMixture, 0).any().item<bool>())
+  EXPECT_TRUE(answered_right(after, labels_, replay, fusion::Mode::kMixture, 0).all().item<bool>());
+  EXPECT_TRUE(answered_right(after, labels_, fresh, fusion::Mode::kMixture, 0).all().item<bool>());
+  EXPECT_FALSE(answered_right(before(setting_), labels_, fresh, fusion::Mode::kMixture, 0)
+                   .any()
+                   .item<bool>())
       << "before, nobody knew the new labels";
   EXPECT_TRUE(RowFit(setting_, fresh, replay, -1).rows().weight.equal(rows.weight));
 }
@@ -139,7 +141,7 @@ TEST_F(Growth, AnOldDomainsWeightMovesMassToIt) {
   RowFit fit(setting_, fresh, replay, -1);
   const NewRows plain = fit.rows();
   const auto mass = [&](const NewRows& rows) {
-    return at::softmax(extended(gate_, rows).router_logits(replay.z), 1)
+    return at::softmax(grown(setting_, rows).gate.router_logits(replay.z), 1)
         .select(1, 0)
         .mean()
         .item<double>();
@@ -174,13 +176,13 @@ TEST_F(Growth, DomainsThatLoseWeighMore) {
   RowFit fit(setting_, fresh, old, -1);
   const GrowthGuard guard(setting_, fusion::Mode::kMixture, 0, old, {});
   const NewRows plain = fit.rows();
-  EXPECT_FALSE(guard.spares(extended(gate_, plain)));
+  EXPECT_FALSE(guard.spares(grown(setting_, plain)));
   std::vector<double> weights;
   const NewRows rows = guard.sparing(fit, old.domains, weights);
-  EXPECT_LT(guard.changes(extended(gate_, rows))[1].before -
-                guard.changes(extended(gate_, rows))[1].after,
-            guard.changes(extended(gate_, plain))[1].before -
-                guard.changes(extended(gate_, plain))[1].after);
+  EXPECT_LT(guard.changes(grown(setting_, rows))[1].before -
+                guard.changes(grown(setting_, rows))[1].after,
+            guard.changes(grown(setting_, plain))[1].before -
+                guard.changes(grown(setting_, plain))[1].after);
   ASSERT_EQ(weights.size(), 2U);
   EXPECT_EQ(weights[0], 1.0);
   EXPECT_GE(weights[1], 2.0);
@@ -207,7 +209,7 @@ TEST_F(Growth, FeaturesWithoutLabelsAreEnough) {
   AnsweredTexts fresh = texts(16, 2);
   fresh.targets.fill_(-1);
   const NewRows rows = RowFit(setting_, fresh, texts(200, -2), -1).rows();
-  EXPECT_EQ(extended(gate_, rows).router_logits(fresh.z).argmax(1).min().item<int64_t>(), 1);
+  EXPECT_EQ(grown(setting_, rows).gate.router_logits(fresh.z).argmax(1).min().item<int64_t>(), 1);
 }
 
 // Two new experts of which only the first knows: the labels decide who gets the share.
@@ -218,7 +220,7 @@ TEST_F(Growth, LabelsDecideBetweenTwoNewExperts) {
   fresh.logits.push_back(at::tensor({0.0F, 2.0F}).expand({16, 2}).contiguous());
   replay.logits.push_back(at::zeros({64, 2}));
   const NewRows rows = RowFit(setting_, fresh, replay, -1).rows();
-  const at::Tensor router = extended(gate_, rows).router_logits(fresh.z);
+  const at::Tensor router = grown(setting_, rows).gate.router_logits(fresh.z);
   EXPECT_GT((router.select(1, 1) - router.select(1, 2)).min().item<double>(), 1.0);
 }
 
@@ -246,13 +248,13 @@ TEST_F(Growth, AnUnknownAnswerCountsAsWrong) {
   text.logits = {at::tensor({.9F, .1F}).log().view({1, 2}), at::full({1, 2}, kUnknown)};
   const auto right = [&](double mass) {
     const NewRows rows{at::zeros({1, 2}), at::full({1}, std::log(mass / (1 - mass))), 0, 0};
-    return answered_right(extended(gate_, rows), setting_, text, fusion::Mode::kMixture, 0)
+    return answered_right(grown(setting_, rows), labels_, text, fusion::Mode::kMixture, 0)
         .item<bool>();
   };
   EXPECT_TRUE(right(0.4));
   EXPECT_FALSE(right(0.5));
   const NewRows rows{at::zeros({1, 2}), at::zeros({1}), 0, 0};
-  EXPECT_THROW(answered_right(extended(gate_, rows), setting_, text, fusion::Mode::kLogitUnion, 0),
+  EXPECT_THROW(answered_right(grown(setting_, rows), labels_, text, fusion::Mode::kLogitUnion, 0),
                Error);
 }
 
@@ -269,7 +271,7 @@ TEST_F(Growth, RowsAreLoweredUntilTheOldDomainsAreSpared) {
   for (const bool routing : {false, true}) {
     const GrowthGuard guard(setting_, fusion::Mode::kMixture, 0, routing ? AnsweredTexts{} : replay,
                             routing ? unseen : AnsweredTexts{});
-    EXPECT_FALSE(guard.spares(extended(gate_, rows)));
+    EXPECT_FALSE(guard.spares(grown(setting_, rows)));
     double by = -1;
     const NewRows lower = guard.lowered(rows, by);
     EXPECT_EQ(by, 0.75);
@@ -278,14 +280,14 @@ TEST_F(Growth, RowsAreLoweredUntilTheOldDomainsAreSpared) {
     const NewRows kept = guard.lowered(greedy, by);
     EXPECT_EQ(kept.bias.item<double>(), 9.0) << "3 nats do not spare it";
     EXPECT_EQ(by, 0);
-    EXPECT_FALSE(guard.spares(extended(gate_, kept)));
-    const auto lost = routing ? guard.routing_changes(extended(gate_, kept))
-                              : guard.changes(extended(gate_, kept));
+    EXPECT_FALSE(guard.spares(grown(setting_, kept)));
+    const auto lost = routing ? guard.routing_changes(grown(setting_, kept))
+                              : guard.changes(grown(setting_, kept));
     ASSERT_EQ(lost.size(), 1U);
     EXPECT_TRUE(lost[0].too_much());
   }
   const GrowthGuard guard(setting_, fusion::Mode::kMixture, 0, replay, {});
-  const auto changes = guard.changes(extended(gate_, rows));
+  const auto changes = guard.changes(grown(setting_, rows));
   ASSERT_EQ(changes.size(), 1U);
   EXPECT_EQ(changes[0].domain, "old");
   EXPECT_EQ(changes[0].texts, 4);
@@ -295,10 +297,14 @@ TEST_F(Growth, RowsAreLoweredUntilTheOldDomainsAreSpared) {
 
 TEST_F(Growth, TaskAwareFusionsAreJudgedInTheOwnSpace) {
   const AnsweredTexts replay = texts(5, -1);
-  EXPECT_TRUE(answered_right(gate_, setting_, replay, fusion::Mode::kMasked, 0).all().item<bool>());
+  EXPECT_TRUE(answered_right(before(setting_), labels_, replay, fusion::Mode::kMasked, 0)
+                  .all()
+                  .item<bool>());
   AnsweredTexts wrong = replay;
   wrong.targets.fill_(1);
-  EXPECT_FALSE(answered_right(gate_, setting_, wrong, fusion::Mode::kMasked, 0).any().item<bool>());
+  EXPECT_FALSE(answered_right(before(setting_), labels_, wrong, fusion::Mode::kMasked, 0)
+                   .any()
+                   .item<bool>());
 }
 
 TEST(ReplayFile, RoundTripsWithUnknownRowsAndRefusesDamage) {
