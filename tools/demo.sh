@@ -2,7 +2,7 @@
 # demo.sh DATA OUT [KIND…]: from data to an evaluation: an expert of each kind (adapter and lexical) for
 # each domain, the gate, the report. Equal data, options and program reuse what OUT holds, and continue
 # an interrupted run; others rebuild it. BASELINES=1 also trains the deep multi-task model; SEEDS=3 trains
-# each deep expert with three seeds; GATE=factored fits that kind of gate; DEVICE=cuda computes on a GPU.
+# each deep expert with three seeds; GATE=linear fits that kind of gate; DEVICE=cuda computes on a GPU.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 data=$1 out=$2
@@ -44,7 +44,7 @@ inputs() {
   (cd "$data" && find -L . -mindepth 2 -maxdepth 2 -type f ! -name '.*' -printf '%P\0' | LC_ALL=C sort -z | xargs -0 sha256sum -- | sed 's/^/data /')
   sha256sum "$encoder/model.safetensors" "$encoder/vocab.txt" | sed 's/^/encoder /'
   sha256sum build/bin/moecollab build/lib/libmoecollab_engine.so build/lib/moecollab/plugins/*/*.so | sed 's/^/program /'
-  echo "options kinds=$kinds seeds=${SEEDS:-1} gate=${GATE:-linear} device=$device script=$(sha256sum tools/demo.sh | cut -c1-16)"
+  echo "options kinds=$kinds seeds=${SEEDS:-1} gate=${GATE:-factored} device=$device script=$(sha256sum tools/demo.sh | cut -c1-16)"
 }
 
 train_expert() {  # KIND DOMAIN SEED

@@ -87,8 +87,16 @@ void add_gate_fit(CLI::App& verb, training::GateTrainingOptions& options) {
           "How the experts' answers become one")
       ->type_name("mixture|logit-union|masked|paper")
       ->default_str(std::string(name(options.fusion)));
-  add_word(verb, "--gate", options.gate, training::parse_gate_kind, "linear|mlp|factored",
-           "linear; mlp: one hidden layer; factored: between the label spaces, then within each");
+  verb.add_option_function<std::string>(
+          "--gate",
+          [&options](const std::string& word) {
+            options.gate = training::parse_gate_kind(word, "--gate");
+            options.usual_gate = false;
+          },
+          "factored: between the label spaces, then within each; linear; mlp: one hidden layer "
+          "(default under other fusions than mixture, or with --z-loss: linear)")
+      ->type_name("factored|linear|mlp")
+      ->default_str("factored");
   verb.add_flag_function(
       "--no-guard", [&options](int64_t) { options.guard = false; },
       "factored: leave a space's shares as they were fitted, even if its best expert alone is "

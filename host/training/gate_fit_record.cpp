@@ -145,6 +145,7 @@ GateFitRecord read_record(const pipeline::GateFile& file) {
   settings.objective = file.objective;
   settings.prior = file.prior;
   settings.seed = file.seed;
+  settings.usual_gate = false;
   settings.gate = file.gate.is_mlp()        ? GateKind::kMlp
                   : file.gate.is_factored() ? GateKind::kFactored
                                             : GateKind::kLinear;

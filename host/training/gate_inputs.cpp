@@ -49,6 +49,12 @@ GateProblem GateInputs::problem(const RunContext& context, at::Device device) co
   problem.share_spaces(options.seed, options.guard, context.stop);
   for (const ShareGuard& guard : problem.share_guards())
     context.log.note(description(guard, experts[static_cast<size_t>(guard.expert)]));
+  if (const std::optional<SpaceRows>& rows = problem.space_rows()) {
+    context.log.note(fmt::format(
+        "{} texts are few for {} features: the fit sets out from linear discriminants between the "
+        "label spaces (shrinkage {:g}, scale {:.2g})",
+        rows->texts, problem.z().size(1), rows->shrinkage, rows->scale));
+  }
   return problem;
 }
 

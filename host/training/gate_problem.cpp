@@ -125,6 +125,29 @@ void GateProblem::share_spaces(uint64_t seed, bool guarded, StopToken stop) {
   const auto count = static_cast<int64_t>(order.size());
   start_.space_weight = at::zeros({count, z_.size(1)}, z_.options());
   start_.space_bias = at::zeros({count}, z_.options());
+  find_space_rows(order, seed, stop);
+}
+
+// spaces: the label space of each row of the first factor.
+void GateProblem::find_space_rows(const std::vector<int>& spaces, uint64_t seed, StopToken stop) {
+  std::vector<int64_t> row_of_label(static_cast<size_t>(labels_.size()), -1),
+      row_of_space(labels_.spaces().size(), -1);
+  for (size_t row = 0; row < spaces.size(); ++row) {
+    const fusion::LabelUnion::Range range = labels_.range(spaces[row]);
+    std::fill_n(row_of_label.begin() + range.offset, range.count, static_cast<int64_t>(row));
+    row_of_space[static_cast<size_t>(spaces[row])] = static_cast<int64_t>(row);
+  }
+  const auto rows = [&](const std::vector<int64_t>& table, const at::Tensor& index) {
+    return encoder::index_tensor(table, device()).index_select(0, index);
+  };
+  const at::Tensor own =
+      at::cat({rows(row_of_label, targets_), rows(row_of_space, routing_spaces_)});
+  if (own.lt(0).any().item<bool>()) return;  // a space without an expert
+  space_rows_ = discriminant_rows(at::cat({z_, routing_z_}), own,
+                                  static_cast<int64_t>(spaces.size()), seed, stop);
+  if (!space_rows_) return;
+  start_.space_weight = space_rows_->weight;
+  start_.space_bias = space_rows_->bias;
 }
 
 at::Tensor GateProblem::task_loss(const at::Tensor& router_logits, const at::Tensor& rows) const {

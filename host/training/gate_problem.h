@@ -3,12 +3,14 @@
 
 #include <ATen/ATen.h>
 
+#include <optional>
 #include <vector>
 
 #include "base/run_context.h"
 #include "fusion/fusion.h"
 #include "gate/gate.h"
 #include "training/gate_data.h"
+#include "training/space_rows.h"
 #include "training/space_shares.h"
 
 namespace moecollab::training {
@@ -32,15 +34,19 @@ class GateProblem {
   fusion::Mode fusion() const { return fusion_; }
   int64_t top_k() const { return top_k_; }
   // What a fit sets out from: the uniform linear gate, standardising by the statistics of the N
-  // texts; after share_spaces() a gate in two factors, whose spaces are equal.
+  // texts; after share_spaces() a gate in two factors, whose spaces are equal or as space_rows().
   const gate::Gate& start() const { return start_; }
   // What the experts of that space of labels() say of the held-out texts of that space.
   Opinions opinions(int space) const;
-  // Fits how the experts of each space share it, which is settled from then on. Under mixture only.
+  // Fits how the experts of each space share it, which is settled from then on, and where texts are
+  // few which space a text is of, from which a fit sets out. Under mixture only.
   // `guarded`: as guard_shares() then changes it.
   void share_spaces(uint64_t seed, bool guarded, StopToken stop);
   // What the guard changed, by the expert's index among experts().
   const std::vector<ShareGuard>& share_guards() const { return share_guards_; }
+
+  // By all N + M texts; nullopt unless these are few.
+  const std::optional<SpaceRows>& space_rows() const { return space_rows_; }
 
   const at::Tensor& z() const { return z_; }                    // [N, D] standardised
   const at::Tensor& routing_z() const { return routing_z_; }    // [M, D] standardised
@@ -61,9 +67,11 @@ class GateProblem {
 
  private:
   void store_target_probabilities();
+  void find_space_rows(const std::vector<int>& spaces, uint64_t seed, StopToken stop);
 
   std::vector<fusion::ExpertLabels> experts_;
   std::vector<ShareGuard> share_guards_;
+  std::optional<SpaceRows> space_rows_;
   fusion::LabelUnion labels_;
   fusion::Mode fusion_;
   int64_t top_k_;

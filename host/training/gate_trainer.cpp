@@ -12,6 +12,10 @@
 namespace moecollab::training {
 namespace {
 
+at::Tensor prior_of(const GateProblem& problem, const GateTrainingOptions& options) {
+  return prior_tensor(options, static_cast<int64_t>(problem.experts().size()));
+}
+
 // One epoch of `fitting`, judged and timed.
 GateEpoch run_epoch(GateFitting& fitting, const GateProblem& problem,
                     const GateTrainingOptions& options, std::span<const int64_t> validation) {
@@ -19,8 +23,8 @@ GateEpoch run_epoch(GateFitting& fitting, const GateProblem& problem,
   GateEpoch epoch;
   epoch.terms = fitting.epoch();
   if (!validation.empty()) {
-    const at::Tensor prior = prior_tensor(options, static_cast<int64_t>(problem.experts().size()));
-    epoch.judged = judge(problem, fitting.gate(), options.objective, prior, validation);
+    epoch.judged =
+        judge(problem, fitting.gate(), options.objective, prior_of(problem, options), validation);
   }
   epoch.skipped_steps = fitting.skipped_steps();
   epoch.seconds = watch.seconds();
@@ -49,6 +53,14 @@ void refit(const GateProblem& problem, const GateTrainingOptions& options,
     fit.history.push_back(std::move(epoch));
     if (fitting.converged()) break;
   }
+  if (fit.epochs == 0) {  // the start is not bettered
+    const GateJudgement judged =
+        judge(problem, problem.start(), options.objective, prior_of(problem, options), all);
+    fit.task = judged.task;
+    fit.entropy = judged.entropy;
+    fit.balance = judged.balance;
+    fit.total = judged.total;
+  }
   fit.skipped_steps += fitting.skipped_steps();
   fit.gate = fitting.gate();
 }
@@ -72,6 +84,12 @@ ChosenGate choose_gate(const GateProblem& problem, const GateTrainingOptions& op
   GateFitting fitting(problem, options, rest, stop);
   ChosenGate chosen;
   double best = std::numeric_limits<double>::infinity();
+  if (problem.space_rows()) {
+    chosen.gate = problem.start();
+    chosen.judged =
+        judge(problem, chosen.gate, options.objective, prior_of(problem, options), validation);
+    best = chosen.judged.total;
+  }
   for (int32_t number = 1; number <= options.epochs; ++number) {
     GateEpoch epoch = run_epoch(fitting, problem, options, validation);
     epoch.epoch = number;
@@ -86,7 +104,7 @@ ChosenGate choose_gate(const GateProblem& problem, const GateTrainingOptions& op
     if (fitting.converged() || number - chosen.epochs >= options.patience) break;
   }
   chosen.skipped_steps = fitting.skipped_steps();
-  if (chosen.epochs == 0) {
+  if (!chosen.gate.weight.defined()) {
     throw Error("E_TRAIN_DIVERGED",
                 "the objective was finite on the validation texts in no epoch; nothing was written",
                 "use smaller weights of the objective's terms, or a smaller --lr");

@@ -28,7 +28,7 @@ struct GateFit {
   gate::Gate gate;  // in the host's memory
   double task = 0, entropy = 0, balance = 0, total = 0;
   int64_t texts = 0;
-  int32_t epochs = 0;                     // chosen
+  int32_t epochs = 0;                     // chosen; 0: what the fit sets out from is best
   std::optional<double> validation_task;  // L_task on the fifth that chose them, if any did
   int64_t skipped_steps = 0;              // not finite, of both phases
   std::vector<GateEpoch> history;
@@ -52,7 +52,8 @@ ValidationSplit validation_split(int64_t n, uint64_t seed);
 using EpochSink = std::function<void(const GateEpoch&)>;
 
 // Fits on the four fifths until the objective on the validation fifth has not fallen for
-// `patience` epochs, and gives the best gate seen. Needs at least 5 texts.
+// `patience` epochs, and gives the best gate seen; if the problem has space_rows(), what it sets
+// out from is seen too, as epoch 0. Needs at least 5 texts.
 ChosenGate choose_gate(const GateProblem& problem, const GateTrainingOptions& options,
                        StopToken stop, const EpochSink& sink = {});
 

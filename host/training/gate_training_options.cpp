@@ -16,6 +16,20 @@ namespace {
               fmt::format("{} is \"{}\", expected {}", what, escaped(text, 40), expected));
 }
 
+// The option that a gate in two factors has no place for; empty if there is none.
+std::string rules_out_factors(const GateTrainingOptions& options) {
+  if (options.fusion != fusion::Mode::kMixture)
+    return fmt::format("fusion is {}", fusion::name(options.fusion));
+  return options.objective.z_loss > 0 ? "z-loss is on" : "";
+}
+
+void settle_gate(GateTrainingOptions& options, Log log) {
+  if (!options.usual_gate) return;
+  const std::string reason = rules_out_factors(options);
+  options.gate = reason.empty() ? GateKind::kFactored : GateKind::kLinear;
+  if (!reason.empty()) log.note(fmt::format("gate: linear, since {}", reason));
+}
+
 }  // namespace
 
 std::string_view name(GateOptimizer optimizer) {
@@ -48,6 +62,7 @@ GateKind parse_gate_kind(std::string_view text, std::string_view what) {
 }
 
 void settle_for(Device device, GateTrainingOptions& options, Log log) {
+  settle_gate(options, log);
   const bool looks_back = options.objective.balance_window > 1;  // over batches
   if (device.is_cpu() || !options.usual_optimizer || looks_back) return;
   options.optimizer = GateOptimizer::kLbfgs;

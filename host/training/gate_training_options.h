@@ -41,6 +41,7 @@ struct GateTrainingOptions {
   GateOptimizer optimizer = GateOptimizer::kAdamW;  // an epoch of L-BFGS is one iteration
   bool usual_optimizer = true;                      // nobody chose it
   GateKind gate = GateKind::kLinear;
+  bool usual_gate = true;                // nobody chose it
   int64_t hidden = 64;                   // units of the mlp gate's hidden layer
   std::string prior_source = "uniform";  // of π in eq 3: uniform, data, or a file of shares
   std::vector<double> prior;             // π [E], made from it, summing to 1; empty: uniform
@@ -49,8 +50,9 @@ struct GateTrainingOptions {
   int64_t keep_replay = 0;               // texts of each domain whose rows are kept for `grow`
 };
 
-// Settles what nobody chose, and says so: on a GPU L-BFGS, whose steps are over all texts at once,
-// where the small batches of AdamW would be thousands of launches.
+// Settles what nobody chose: a gate in two factors, unless other options rule it out (said); on a
+// GPU L-BFGS (said), whose steps are over all texts at once, where the small batches of AdamW would
+// be thousands of launches.
 void settle_for(Device device, GateTrainingOptions& options, Log log);
 
 // Throws E_CONFIG for a value outside its range.

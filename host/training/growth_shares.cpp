@@ -43,6 +43,10 @@ SpaceShares old_shares(const GrowthSetting& setting, const std::vector<int64_t>&
 
 void share_space(const GrowthSetting& setting, const AnsweredTexts& texts, const ShareFit& fit,
                  NewRows& rows) {
+  if (texts.rows() == 0) {
+    rows.shares = without_texts(setting);
+    return;
+  }
   const int space = setting.experts.back().space;
   const std::vector<int64_t> own = experts_in(space, setting.experts);
   const at::Tensor known = are_known(texts, own).logical_and(texts.targets.ge(0));

@@ -24,8 +24,8 @@ std::vector<int64_t> experts_in(int space, const std::vector<fusion::ExpertLabel
 // The texts [m] int64 whose label is of a space; targets [N] int64 global label ids, or −1.
 at::Tensor texts_in(int space, const at::Tensor& targets, const fusion::LabelUnion& labels);
 
-// What experts_in() say of texts_in(). z [N, D] standardised, logits per expert [N, C_e], finite for
-// these; all on one device.
+// What experts_in() say of texts_in(). z [N, D] standardised, logits per expert [N, C_e], finite
+// for these; all on one device.
 Opinions opinions_in(int space, const at::Tensor& z, const at::Tensor& targets,
                      const std::vector<at::Tensor>& logits,
                      const std::vector<fusion::ExpertLabels>& experts,

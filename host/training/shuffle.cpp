@@ -28,4 +28,16 @@ std::vector<int64_t> shuffled(int64_t n, uint64_t seed, int64_t epoch) {
   return order;
 }
 
+std::vector<Fold> five_folds(int64_t n, uint64_t seed, int64_t epoch) {
+  const std::vector<int64_t> order = shuffled(n, seed, epoch);
+  std::vector<Fold> folds(5);
+  for (int64_t i = 0; i < n; ++i) {
+    for (size_t f = 0; f < folds.size(); ++f) {
+      const bool own = static_cast<size_t>(i) % folds.size() == f;
+      (own ? folds[f].inside : folds[f].outside).push_back(order[static_cast<size_t>(i)]);
+    }
+  }
+  return folds;
+}
+
 }  // namespace moecollab::training

@@ -14,8 +14,7 @@
 namespace moecollab::training {
 namespace {
 
-constexpr int64_t kFolds = 5, kFewest = 2 * kFolds;
-constexpr int64_t kFoldStream = -4;  // an epoch number that no other shuffle has
+constexpr int64_t kShareStream = -4;  // an epoch number that no other shuffle has
 constexpr int kIterations = 60;
 constexpr double kRest = 1e-6;  // the loss rests once an iteration gains less, relatively
 constexpr double kPenalties[] = {1e4, 1e3, 1e2};
@@ -128,15 +127,9 @@ at::Tensor losses(const Opinions& opinions, const SpaceShares& shares) {
 
 std::vector<FoldShares> cross_fitted_shares(const Opinions& opinions, fusion::OpinionPool pool,
                                             double penalty, uint64_t seed, StopToken stop) {
-  const int64_t n = opinions.z.size(0);
-  const std::vector<int64_t> order = shuffled(n, seed, kFoldStream);
   std::vector<FoldShares> folds;
-  for (int64_t fold = 0; fold < kFolds; ++fold) {
-    std::vector<int64_t> inside, outside;
-    for (int64_t i = 0; i < n; ++i)
-      (i % kFolds == fold ? inside : outside).push_back(order[static_cast<size_t>(i)]);
-    folds.push_back({std::move(inside), fit(rows_of(opinions, outside), pool, penalty, stop)});
-  }
+  for (const Fold& fold : five_folds(opinions.z.size(0), seed, kShareStream))
+    folds.push_back({fold.inside, fit(rows_of(opinions, fold.outside), pool, penalty, stop)});
   return folds;
 }
 
@@ -146,7 +139,7 @@ SpaceShares fit_space_shares(const Opinions& opinions, uint64_t seed, StopToken 
   if (n == 0 || k == 1)
     return {.weight = at::zeros({k, opinions.z.size(1)}, opinions.z.options()),
             .bias = at::zeros({k}, opinions.z.options())};
-  if (n < kFewest) return fit(opinions, OpinionPool::kLinear, 0, stop);
+  if (n < kFewestToFold) return fit(opinions, OpinionPool::kLinear, 0, stop);
   OpinionPool pool = OpinionPool::kLinear;
   at::Tensor lost = cross_validated(opinions, pool, 0, seed, stop);
   if (opinions.complete) {
@@ -177,7 +170,7 @@ std::string description(const ShareGuard& guard, const std::string& expert) {
 std::optional<ShareGuard> guard_shares(const Opinions& opinions, uint64_t seed, StopToken stop,
                                        SpaceShares& shares) {
   const int64_t n = opinions.z.size(0), k = opinions.log_p.size(1);
-  if (n < kFewest || k == 1) return std::nullopt;
+  if (n < kFewestToFold || k == 1) return std::nullopt;
   const at::NoGradGuard no_grad;
   const at::Tensor alone =
       opinions.log_p.argmax(2).eq(opinions.label.unsqueeze(1)).to(at::kDouble);  // [n, k]

@@ -36,18 +36,13 @@ at::Tensor cross_fitted_router_logits(const GateProblem& problem,
                     kFolds),
         "give more training texts, or a number with --top-k");
   }
-  const std::vector<int64_t> order = shuffled(n, options.seed, kFoldStream);
   at::Tensor router =
       at::empty({n, static_cast<int64_t>(problem.experts().size())}, problem.z().options());
   Progress progress = context.progress("choosing top-k", "fold", kFolds);
-  for (int64_t fold = 0; fold < kFolds; ++fold) {
-    std::vector<int64_t> fitted, judged;
-    for (int64_t i = 0; i < n; ++i)
-      (i % kFolds == fold ? judged : fitted).push_back(order[static_cast<size_t>(i)]);
-    const at::Tensor rows = encoder::index_tensor(judged, problem.device());
+  for (const Fold& fold : five_folds(n, options.seed, kFoldStream)) {
+    const at::Tensor rows = encoder::index_tensor(fold.inside, problem.device());
     router.index_copy_(
-        0, rows,
-        router_logits_of_fold(problem, options, epochs, std::move(fitted), rows, context.stop));
+        0, rows, router_logits_of_fold(problem, options, epochs, fold.outside, rows, context.stop));
     progress.advance(1);
   }
   return router;

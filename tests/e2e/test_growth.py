@@ -154,7 +154,7 @@ class Grow(EndToEnd):
 
     def test_rows_that_no_lowering_mends_are_refused(self):
         """A prototype as long as rows a hundred times as steep: where it lies ahead, it does so by more than 3 nats."""
-        registry = self.young()
+        registry = self.young("--gate", "linear")
         toml, tensors = (registry / "gate" / name for name in ("gate.toml", "gate.safetensors"))
         steep = {name: (shape, [x * (100 if name == "weight" else 1) for x in struct.unpack(f"<{len(raw) // 4}f", raw)])
                  for name, (shape, raw) in safetensors_file.unpacked(tensors).items()}

@@ -41,7 +41,10 @@ class Rounds(EndToEnd):
         return shutil.copytree(original or self.shared / "registry", self.folder / name)
 
     def test_rounds_killed_again_and_again_end_in_the_same_bits(self):
-        whole, registry = self.copy("whole"), self.copy("killed")
+        first = self.copy("first")
+        done = run("train-gate", *self.data("train"), *self.options(first), "--gate", "linear")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        whole, registry = self.copy("whole", first), self.copy("killed", first)
         result = self.finish(whole)
         self.assertEqual([r["kept"] for r in result["rounds"]], [True] * 3, "the test is of rounds that change something")
         points = (("round-0/before/versions.json", 1, ""),  # before the first checkpoint

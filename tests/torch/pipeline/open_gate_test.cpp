@@ -143,7 +143,7 @@ TEST_F(TwoFactorsTest, AnExpertThatDoesNotKnowAllLabelsIsRefused) {
 TEST_F(TwoFactorsTest, AnExpertWithoutARowIsToldTheWayThatThereIs) {
   file.rows[0].name = "gone";
   open_gate(file, pool);
-  EXPECT_THAT(said.texts().back(), HasSubstr("takes no part; fit it again with `moecollab train-"));
+  EXPECT_THAT(said.texts().back(), HasSubstr("takes no part; fit it with `moecollab grow "));
 }
 
 TEST_F(TwoFactorsTest, TwoPoolsOfOneSpaceAreRefused) {

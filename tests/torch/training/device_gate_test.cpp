@@ -121,6 +121,25 @@ TEST(DeviceGate, SweepsAndChoosesTopKAsOnTheCpu) {
   EXPECT_EQ(choices[1].accuracy, choices[0].accuracy);
 }
 
+// A gate in two factors unless somebody chose another or other options rule it out, which is said.
+TEST(GateTrainingOptions, TheUsualGateIsInTwoFactors) {
+  const auto settled = [](GateTrainingOptions options, size_t notes) {
+    CollectingLog said{Log()};
+    settle_for(Device{}, options, said.log());
+    EXPECT_EQ(said.texts().size(), notes);
+    validate(options);
+    return options.gate;
+  };
+  GateTrainingOptions usual, chosen, paper, small;
+  EXPECT_EQ(settled(usual, 0), GateKind::kFactored);
+  chosen.usual_gate = false;
+  EXPECT_EQ(settled(chosen, 0), GateKind::kLinear);
+  paper.fusion = fusion::Mode::kPaper;
+  EXPECT_EQ(settled(paper, 1), GateKind::kLinear);
+  small.objective.z_loss = 0.1;
+  EXPECT_EQ(settled(small, 1), GateKind::kLinear);
+}
+
 TEST(DeviceGate, AGpuTakesAllTextsAtOnceUnlessAnOptimizerIsChosen) {
   CollectingLog said{Log()};
   GateTrainingOptions options;

@@ -211,5 +211,30 @@ TEST(GateTrainer, RefusesOptionsOutsideTheirRange) {
   EXPECT_EQ(code_of([] { parse_gate_kind("deep"); }), "E_CONFIG");
 }
 
+// Where texts are few for their features, what the fit sets out from knows the spaces already, and
+// epochs count only if they better it.
+TEST(GateTrainer, WithFewTextsSetsOutFromDiscriminants) {
+  GateToy toy(60);
+  const at::Tensor noise =
+      at::sin(at::arange(60 * 37, at::kFloat).mul(1.3).square()).view({60, 37});
+  toy.data.held_out.z = at::cat({toy.data.held_out.z, noise}, 1);
+  toy.data.others.z = at::zeros({0, 40});
+  GateProblem problem = toy.problem();
+  problem.share_spaces(9, true, {});
+  ASSERT_TRUE(problem.space_rows());
+  GateTrainingOptions options = GateToy::options();
+  options.gate = GateKind::kFactored;
+  options.lr = 1e-12;  // no epoch betters anything
+  const GateFit fit = fit_gate(problem, options, {});
+  EXPECT_EQ(fit.epochs, 0);
+  EXPECT_TRUE(fit.gate.space_weight.equal(problem.space_rows()->weight));
+  EXPECT_LT(fit.task, 0.6);
+  EXPECT_NEAR(fit.total, fit.task, 1e-9) << "no further term is on";
+  options.objective.lambda1 = 5;  // doubt is worth more than any text
+  options.objective.entropy_sign = gate::EntropySign::kExplore;
+  options.lr = 3e-2;
+  EXPECT_GT(fit_gate(problem, options, {}).epochs, 0);
+}
+
 }  // namespace
 }  // namespace moecollab::training
