@@ -3,7 +3,8 @@
 # (default: samples/data). Each runs the steps below into an empty folder with an empty cache, one
 # program after the other; then tools/same_results.py compares all that they wrote and printed.
 # Exit 0: equal; 1: different, or a step failed; 2: usage. The folders stay in OUT (default:
-# build/same_results) as old/ and new/. THREADS: of each program; KINDS: of experts, as in demo.sh.
+# build/same_results) as old/ and new/. THREADS: of each program; KINDS: of experts, as in demo.sh;
+# GATE: options of the fits of a gate, such as "--gate linear --no-guard".
 #
 # same_results.sh --tolerance OLD_PROGRAM NEW_PROGRAM [DATA]: whether the new program may open what the
 # old one trained. The old one trains (or REGISTRY is what it trained), both encode the dev texts and
@@ -24,6 +25,7 @@ encoder=$(existing "${MOECOLLAB_ENCODER:-$root/.deps/encoder/all-MiniLM-L6-v2}")
 out=$(realpath -m -- "${OUT:-$root/build/same_results}")
 threads=${THREADS:-$(nproc)}
 kinds=${KINDS:-adapter lexical}
+gate=${GATE:-}
 for program in "$old" "$new"; do
   if [ ! -f "$program" ] || [ ! -x "$program" ]; then say "$program is no program"; exit 2; fi
 done
@@ -45,6 +47,7 @@ step() {  # NAME STATUSES VERB ARGUMENT…
 }
 
 # As tools/demo.sh does.
+# shellcheck disable=SC2086  # several words or none
 demo() {
   local domain kind
   for domain in $domains; do
@@ -53,7 +56,7 @@ demo() {
         --data-dir "$data" --registry registry --encoder "$encoder" "${options[@]}" --json
     done
   done
-  step train-gate.json 0 train-gate --data-dir "$data" --registry registry "${options[@]}" --json
+  step train-gate.json 0 train-gate $gate --data-dir "$data" --registry registry "${options[@]}" --json
   step train-baseline.json 0 train-baseline head --data-dir "$data" --registry registry "${options[@]}" --json
   step eval.txt 0 eval --data-dir "$data" --registry registry "${options[@]}" \
     --report report.json --html report.html --markdown report.md
@@ -78,7 +81,8 @@ grow() {
     names+=("$newcomer-$kind")
     sed -i "s/^name = \"$newcomer-$kind\"\$/&\nenabled = false/" grown/registry.toml
   done
-  step train-old-gate.json 0 train-gate --keep-replay 32 "${others[@]}" --registry grown "${options[@]}" --json
+  # shellcheck disable=SC2086  # several words or none
+  step train-old-gate.json 0 train-gate $gate --keep-replay 32 "${others[@]}" --registry grown "${options[@]}" --json
   sed -i '/^enabled = false$/d' grown/registry.toml
   step grow.json "0 6" grow "${names[@]}" --data-dir "$data" --registry grown "${options[@]}" --json
   if [ "$(< printed/grow.json.status)" = 6 ]; then say "$program: an old domain would lose, so the gate did not grow"; fi
@@ -106,7 +110,8 @@ results_of() {  # PROGRAM FOLDER
   cat "$data"/*/dev.jsonl > texts.jsonl
   step predictions.jsonl 0 predict texts.jsonl --max-latency-ms 60000 --registry registry --threads "$threads" --quiet
   mv printed/predictions.jsonl .
-  step sweep.json 0 sweep --lambda1 0 0.05 --lambda2 0 0.05 --out sweep --data-dir "$data" --registry registry "${options[@]}" --json
+  # shellcheck disable=SC2086  # several words or none
+  step sweep.json 0 sweep $gate --lambda1 0 0.05 --lambda2 0 0.05 --out sweep --data-dir "$data" --registry registry "${options[@]}" --json
   admit
   grow
   packages=(registry/experts/*/1.0.0)
