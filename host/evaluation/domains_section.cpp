@@ -1,4 +1,6 @@
 // What every system is worth on each domain's texts.
+#include <fmt/format.h>
+
 #include <array>
 #include <numeric>
 
@@ -33,6 +35,14 @@ Json moe_json(const DomainFigures& domain, const std::vector<int>& ids) {
   return moe;
 }
 
+// {"accuracy", "macro_f1", "mcnemar"}: the last against it, where both know the domain.
+Json equal_shares_json(const DomainFigures& domain, const std::vector<int>& ids) {
+  Json json = scores_or_null(domain.truth, domain.equal_shares, ids);
+  if (!json.is_null())
+    json["mcnemar"] = paired(domain.truth, domain.equal_shares, domain.answer_aware);
+  return json;
+}
+
 Json domain_json(const Figures& figures, const DomainFigures& domain) {
   const fusion::LabelUnion& labels = figures.labels;
   const std::vector<int> ids = label_ids(labels, domain.space);
@@ -46,6 +56,7 @@ Json domain_json(const Figures& figures, const DomainFigures& domain) {
           {"moe", moe_json(domain, ids)},
           {"oracle", scores(domain.truth, domain.expert_answer, ids)},
           {"uniform_gate", scores_or_null(domain.truth, domain.uniform_gate, ids)},
+          {"equal_shares", equal_shares_json(domain, ids)},
           {"multi_task_head", scores_or_null(domain.truth, domain.multi_task_head, ids)},
           {"multi_task_deep", scores_or_null(domain.truth, domain.multi_task_deep, ids)},
           {"routing_accuracy", routing_accuracy(figures, domain)},
@@ -82,6 +93,30 @@ Content comparison(const Json& report) {
           {score(number_at(domain, {"moe", kMetricKeys[metric]})), "", {}, Tone::kStrong});
       table.rows.push_back(std::move(row));
     }
+  }
+  return table;
+}
+
+std::string signed_z(std::optional<double> z) { return z ? fmt::format("{:+.1f}", *z) : kNoValue; }
+
+Content what_sharing_adds(const Json& report) {
+  Table table{{{"Domain"},
+               {"Best expert", true},
+               {"Equal shares", true},
+               {"Fitted shares", true},
+               {"z: best expert", true},
+               {"z: equal shares", true},
+               {"MoECollab", true}},
+              {}};
+  for (const auto& [name, domain] : object_at(report, {"domains"}).items()) {
+    const auto of = [&](Path path) { return number_at(domain, path); };
+    table.rows.push_back({{name},
+                          {score(of({"expert", "accuracy"}))},
+                          {score(of({"equal_shares", "accuracy"}))},
+                          {score(of({"moe", "accuracy_task_aware"}))},
+                          {signed_z(of({"moe", "mcnemar_task_aware", "z"}))},
+                          {signed_z(of({"equal_shares", "mcnemar", "z"}))},
+                          {score(of({"moe", "accuracy"})), "", {}, Tone::kStrong}});
   }
   return table;
 }
@@ -123,6 +158,13 @@ constexpr Part kDomainsParts[] = {
      "one model for all labels, a linear head or a deep one.",
      &comparison,
      {.markdown = 30, .html = 30}},
+    {"What sharing adds",
+     "Accuracy on each domain’s texts. Best expert, equal and fitted shares of the domain’s own "
+     "experts all know the domain; MoECollab does not. z: McNemar's of the fitted shares against "
+     "the best expert and against equal shares; beyond ±1.96 the difference is significant at 95 "
+     "%.",
+     &what_sharing_adds,
+     {.markdown = 25, .html = 25}},
     {"Confusion matrices",
      "Rows are the texts’ own labels, columns the answers.",
      &confusions,

@@ -31,6 +31,9 @@ struct DomainFigures {
   // Every expert the same share, through the same fusion, over the union. Empty if an expert's
   // answers are missing (top-k) or the fusion has no such answer.
   std::vector<int> uniform_gate;
+  // The experts of the domain's own space, each the same share, over that space. Empty if one of them
+  // was not asked for every text.
+  std::vector<int> equal_shares;
   // Over the union; empty if there is no such model.
   std::vector<int> multi_task_head, multi_task_deep;
 };

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "pipeline/targets.h"
 #include "training/gate_fit_record.h"
+#include "training/opinions.h"
 
 namespace moecollab::evaluation {
 namespace {
@@ -67,6 +68,15 @@ std::vector<int> untrained_head(const at::Tensor& z, const fusion::LabelUnion::R
   return to_ints(at::linear(z, head).argmax(1) + range.offset);
 }
 
+// Through the run's fusion with these weights [n, E], whatever the gate pools by.
+at::Tensor plainly_fused(const pipeline::Collaboration& collaboration,
+                         const pipeline::Answers& answers, const at::Tensor& weights,
+                         const fusion::LabelUnion& labels) {
+  std::vector<fusion::ExpertLabels> experts = collaboration.expert_labels();
+  for (fusion::ExpertLabels& expert : experts) expert.pool = fusion::OpinionPool::kLinear;
+  return fusion::fuse(collaboration.fusion(), weights, answers.logits, experts, labels);
+}
+
 // The plain mixture of all, whatever the gate pools by. Needs every expert's answer to every text:
 // an expert that a text was not sent to has none.
 std::vector<int> uniform_gate(const pipeline::Collaboration& collaboration,
@@ -75,10 +85,22 @@ std::vector<int> uniform_gate(const pipeline::Collaboration& collaboration,
   if (!fusion::is_task_agnostic(mode) || !answers.weights.gt(0).all().item<bool>()) return {};
   const at::Tensor even =
       at::full_like(answers.weights, 1.0 / static_cast<double>(answers.weights.size(1)));
-  std::vector<fusion::ExpertLabels> experts = collaboration.expert_labels();
-  for (fusion::ExpertLabels& expert : experts) expert.pool = fusion::OpinionPool::kLinear;
-  return to_ints(fusion::predict(mode, fusion::fuse(mode, even, answers.logits, experts, labels),
-                                 labels, std::nullopt));
+  return to_ints(
+      fusion::predict(mode, plainly_fused(collaboration, answers, even, labels), labels, {}));
+}
+
+// The same of the experts of one space, which is known.
+std::vector<int> equal_shares(const pipeline::Collaboration& collaboration,
+                              const pipeline::Answers& answers, const fusion::LabelUnion& labels,
+                              int space) {
+  at::Tensor even = at::zeros_like(answers.weights);
+  for (const int64_t e : training::experts_in(space, collaboration.expert_labels())) {
+    if (!answers.weights.select(1, e).gt(0).all().item<bool>()) return {};
+    even.select(1, e).fill_(1);
+  }
+  even = even / even.sum(1, /*keepdim=*/true);
+  return to_ints(fusion::predict(
+      collaboration.fusion(), plainly_fused(collaboration, answers, even, labels), labels, space));
 }
 
 encoder::FeatureRequest read_by(const gate::Gate& linear) {
@@ -146,6 +168,7 @@ DomainFigures run_domain(pipeline::Collaboration& collaboration, const pipeline:
                                 labels.range(run.space), seed);
   run.majority = most_frequent(run.truth);
   run.uniform_gate = uniform_gate(collaboration, answers, labels);
+  run.equal_shares = equal_shares(collaboration, answers, labels, run.space);
   run.multi_task_head = multi_task_head(baselines, routed.encoded);
   if (baselines.deep) run.multi_task_deep = alone(pool, *baselines.deep, routed.encoded, deep);
   return run;

@@ -16,7 +16,7 @@ class MainJob(EndToEnd):
         self.assertEqual(done.returncode, 0, done.stderr)
         report = json.loads(done.stdout)
         self.assertEqual(report["schema"], "moecollab.report/1")
-        domain = {"n", "label_space", "baseline", "majority", "expert", "moe", "oracle", "uniform_gate", "multi_task_head", "multi_task_deep",
+        domain = {"n", "label_space", "baseline", "majority", "expert", "moe", "oracle", "uniform_gate", "equal_shares", "multi_task_head", "multi_task_deep",
                   "routing_accuracy", "confusion"}
         for name in ("news", "emotion"):
             self.assertEqual(domain - set(report["domains"][name]), set())

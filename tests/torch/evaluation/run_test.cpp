@@ -50,6 +50,8 @@ TEST_F(RunTest, EverySystemsAnswers) {
   EXPECT_EQ(run.best_expert, "critic") << "the first of those that nothing is known of";
   EXPECT_THAT(run.expert_answer, ElementsAre(0, 1, 0, 0));
   EXPECT_THAT(run.uniform_gate, ElementsAre(1, 1, 1, 1));
+  EXPECT_THAT(run.equal_shares, Each(1))
+      << "good has (.25 + .8) / 2 of one, three and four, and more of two";
   EXPECT_THAT(run.majority, Each(0));
   EXPECT_THAT(run.multi_task_head, IsEmpty());
   for (size_t e = 0; e < 3; ++e) EXPECT_EQ(toy.installed(e).calls, 4) << e;
@@ -70,6 +72,7 @@ TEST_F(RunTest, WhatTopKLeavesOutIsRunUncounted) {
   EXPECT_EQ(toy.installed(Toy::kCritic).calls, 0);
   EXPECT_EQ(toy.installed(Toy::kJudge).calls, 4);
   EXPECT_THAT(run.uniform_gate, IsEmpty()) << "not every expert answered";
+  EXPECT_THAT(run.equal_shares, IsEmpty()) << "nor did those of the space";
 }
 
 // By position: bad and civil .265 + .25 of one; good and criminal .385 + .125 of two.

@@ -121,6 +121,15 @@ TEST(ReportFigures, LeaveNullWhatIsNotKnown) {
   EXPECT_EQ(report["notes"], (Json{"multi_task_head is null: there is none"}));
 }
 
+// Truth 0 1 1 0: equal shares say 0 1 0 1, the fitted ones 0 1 0 0.
+TEST(ReportFigures, SayWhatFittedSharesAddToEqualOnes) {
+  const Json report = report_json(sample_figures());
+  const Json& equal = report["domains"]["moods"]["equal_shares"];
+  EXPECT_EQ(equal["accuracy"], 0.5);
+  EXPECT_EQ(equal["mcnemar"], (Json{{"z", 1.0}, {"fixed", 1}, {"broke", 0}}));
+  EXPECT_TRUE(report["domains"]["topics"]["equal_shares"].is_null()) << "an expert was not asked";
+}
+
 TEST(ReportFigures, SayWhyThereIsNoUniformGate) {
   Figures figures = sample_figures();
   figures.domains[1].uniform_gate.clear();

@@ -27,6 +27,7 @@ inline Figures sample_figures() {
   moods.baseline = {1, 1, 1, 1};
   moods.majority = {0, 0, 0, 0};
   moods.uniform_gate = {0, 1, 4, 4};
+  moods.equal_shares = {0, 1, 0, 1};
   DomainFigures topics;
   topics.domain = "topics";
   topics.sha256 = "bb";
