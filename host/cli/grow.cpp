@@ -50,7 +50,7 @@ void add_grow(Program& program) {
   auto options = std::make_shared<engine::GrowOptions>();
   CLI::App& verb =
       add_verb(program, program.app, "grow",
-               "Fits the gate's rows of new experts; the other rows stay as they are",
+               "Fits the gate's rows of new experts; rows of other label spaces stay as they are",
                "moecollab grow news-words --data-dir samples/data --registry build/demo/registry");
   contribution::GrowthOptions& growth = options->growth;
   verb.add_option("name", growth.names, "The new experts, of one domain")->required();

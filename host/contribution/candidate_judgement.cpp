@@ -14,6 +14,17 @@ AdmissionRecord::Candidate candidate_of(const registry::Package& package) {
           package.manifest_sha256, manifest.task.domain, manifest.task.label_space};
 }
 
+// An expert of a logarithmic pool that does not know every label of the trial's union; empty: none.
+std::string pooled_but_incomplete(const Trial& trial) {
+  for (size_t e = 0; e < trial.experts.size(); ++e) {
+    const fusion::ExpertLabels& labels = trial.expert_labels[e];
+    const bool complete = std::ssize(labels.columns) == trial.labels.range(labels.space).count;
+    if (labels.pool == fusion::OpinionPool::kLogarithmic && !complete)
+      return trial.experts[e]->name;
+  }
+  return {};
+}
+
 std::optional<FittedGateChange> under_fitted_gate(const Trial& trial, const TrialFiles& files,
                                                   const TrialTexts& texts, int64_t count,
                                                   uint64_t seed, StopToken stop,
@@ -23,6 +34,13 @@ std::optional<FittedGateChange> under_fitted_gate(const Trial& trial, const Tria
     notes.log().note(
         "not judged under the fitted gate: it has a hidden layer, and no rows are grown for such "
         "gates");
+    return std::nullopt;
+  }
+  if (const std::string expert = pooled_but_incomplete(trial); !expert.empty()) {
+    notes.log().note(fmt::format(
+        "not judged under the fitted gate: it pools logarithms in the candidate's label space, "
+        "which would get a label that expert {} does not know",
+        expert));
     return std::nullopt;
   }
   if (!texts.fit) return std::nullopt;  // collect_trial_texts() said why

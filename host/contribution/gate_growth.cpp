@@ -150,7 +150,8 @@ void add_rows(const OpenedGrowth& growth, const training::NewRows& rows, pipelin
   for (pipeline::GateRow& row : file.rows) {
     if (row.space != space) continue;
     row.pool = rows.shares->pool;
-    if (file.metrics.contains("share_guard")) file.metrics["share_guard"].erase(row.name);
+    if (rows.shares_are_fitted && file.metrics.contains("share_guard"))
+      file.metrics["share_guard"].erase(row.name);
   }
   if (rows.guard) file.metrics["share_guard"][guarded(growth, rows)] = to_json(*rows.guard);
 }

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/digest.h"
 #include "base/error.h"
 #include "base/strings.h"
@@ -33,6 +35,31 @@ InstalledExpert& find_newcomer(pipeline::Pool& pool, const pipeline::GateFile& g
   return *found;
 }
 
+// In two factors new experts are of one label space, whose shares are fitted together: with those
+// of its experts that have a row, all of which must be there.
+void require_whole_space(const OpenedGrowth& growth, const std::vector<std::string>& dropped) {
+  if (!growth.stored.file.gate.is_factored()) return;
+  const std::vector<fusion::ExpertLabels>& experts = growth.setting.experts;
+  const std::string& space =
+      growth.setting.labels.spaces()[static_cast<size_t>(experts.back().space)].name;
+  for (const InstalledExpert* expert : growth.newcomers) {
+    if (expert->labels.space == experts.back().space) continue;
+    throw Error("E_CONFIG",
+                fmt::format("expert {} does not answer in label space {}, expert {} does",
+                            expert->name, space, growth.newcomers.back()->name),
+                "grow by the experts of one label space at a time");
+  }
+  for (const pipeline::GateRow& row : growth.stored.file.rows) {
+    if (row.space != space || std::ranges::find(dropped, row.name) == dropped.end()) continue;
+    throw Error(
+        "E_GATE",
+        fmt::format("expert {} of label space {} has a row in the gate but is not ready, and "
+                    "the space's shares cannot be fitted without it",
+                    escaped(row.name), space),
+        "enable or install it, or fit the gate again with `moecollab train-gate`");
+  }
+}
+
 }  // namespace
 
 std::string gate_digest(const fs::path& registry) {
@@ -61,6 +88,7 @@ OpenedGrowth open_growth(pipeline::Pool& pool, StoredGate stored,
     growth.experts.push_back(expert);
     growth.setting.experts.push_back(expert->labels);
   }
+  require_whole_space(growth, routed.dropped);
   return growth;
 }
 

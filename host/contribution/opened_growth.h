@@ -31,7 +31,8 @@ struct OpenedGrowth {
 };
 
 // Throws E_CONFIG for a newcomer that is not ready, has a row already or is of another domain than
-// the first one, and as open_gate().
+// the first one, and as open_gate(). In two factors also for another label space, and E_GATE if an
+// expert of that space has a row and is not ready.
 OpenedGrowth open_growth(pipeline::Pool& pool, StoredGate stored,
                          std::span<const std::string> newcomers);
 

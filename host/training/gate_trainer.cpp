@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
 #include <limits>
 #include <numeric>
 
@@ -88,7 +89,7 @@ ChosenGate choose_gate(const GateProblem& problem, const GateTrainingOptions& op
     chosen.gate = problem.start();
     chosen.judged =
         judge(problem, chosen.gate, options.objective, prior_of(problem, options), validation);
-    best = chosen.judged.total;
+    if (std::isfinite(chosen.judged.total)) best = chosen.judged.total;
   }
   for (int32_t number = 1; number <= options.epochs; ++number) {
     GateEpoch epoch = run_epoch(fitting, problem, options, validation);

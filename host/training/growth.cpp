@@ -17,6 +17,7 @@ namespace moecollab::training {
 namespace {
 
 constexpr double kLeastLength = 1e-12;  // of a mean that is divided by
+constexpr double kSure = 4;  // nats that a prototype beside rows of zero says at its mean
 constexpr int32_t kIterations = 200;
 constexpr double kPull = 1e-2;  // towards the prototype, if nothing else holds the rows
 constexpr double kTilt = 1e-4;  // towards the new texts' own discriminant
@@ -193,6 +194,30 @@ Lines along_discriminants(const GrowthSetting& setting, const AnsweredTexts& fre
           pull};
 }
 
+// [n]: the share, among the experts of the text's own space, of those whose answer is not known, if
+// that space pools logarithms.
+at::Tensor unknown_of_pool(const std::vector<fusion::ExpertLabels>& experts,
+                           const AnsweredTexts& texts, const at::Tensor& weights) {
+  at::Tensor unknown = at::zeros({texts.rows()}), all = at::zeros({texts.rows()});
+  for (size_t e = 0; e < experts.size(); ++e) {
+    if (experts[e].pool != fusion::OpinionPool::kLogarithmic) continue;
+    const at::Tensor share =
+        weights.select(1, static_cast<int64_t>(e)) * texts.spaces.eq(experts[e].space);
+    all += share;
+    unknown += share * is_known(texts.logits[e]).logical_not();
+  }
+  return unknown / all.clamp_min(kLeastProbability);
+}
+
+// [n]: whether a label of probabilities p [n, |Y|] stays ahead of its rival if that share of the
+// logarithms says the least of it and all of the rival.
+at::Tensor withstands(const at::Tensor& share, const at::Tensor& p, const at::Tensor& label,
+                      const at::Tensor& rival) {
+  const at::Tensor ahead =
+      p.gather(1, label).squeeze(1).log() - rival.clamp_min(kLeastProbability).log();
+  return (ahead * (1 - share) + share * std::log(kLeastProbability)).gt(0);
+}
+
 at::Tensor to_tensor(const std::vector<double>& values) {
   return at::tensor(at::ArrayRef<double>(values), at::kDouble);
 }
@@ -221,8 +246,10 @@ NewRows prototype_rows(const GrowthSetting& setting, const at::Tensor& z) {
   if (k == 0) return rows;
   const gate::Gate gate = rows_of(setting.gate);
   const at::Tensor mean = gate.standardised(z).mean(0);
-  const double length = gate.weight.norm(2, 1).mean().item<double>();
-  const at::Tensor w = mean * (length / std::max(mean.norm().item<double>(), kLeastLength));
+  const double norm = std::max(mean.norm().item<double>(), kLeastLength),
+               old = gate.weight.norm(2, 1).mean().item<double>(),
+               length = old > kLeastLength ? old : 2 * kSure / norm;
+  const at::Tensor w = mean * (length / norm);
   const at::Tensor halfway = mean / 2;
   const double others = (gate.weight.matmul(halfway) + gate.bias).logsumexp(0).item<double>();
   const double b = others - w.dot(halfway).item<double>() - std::log(static_cast<double>(k));
@@ -340,6 +367,7 @@ at::Tensor answered_right(const GrownGate& gate, const fusion::LabelUnion& label
   const size_t experts = gate.experts.size();
   at::Tensor weights = gate::routing_weights(gate.gate.router_logits(texts.z), top_k);
   at::Tensor unknown = at::zeros({texts.rows()});  // mass of experts whose answer is not known
+  const at::Tensor doubt = unknown_of_pool(gate.experts, texts, weights);
   std::vector<at::Tensor> logits;
   for (size_t e = 0; e < experts; ++e) {
     const at::Tensor missing = is_known(texts.logits[e]).logical_not();
@@ -360,7 +388,8 @@ at::Tensor answered_right(const GrownGate& gate, const fusion::LabelUnion& label
   const at::Tensor right = fused.argmax(1).eq(texts.targets);
   const at::Tensor p = fused.exp();
   const at::Tensor rival = std::get<0>(p.scatter(1, own, -1.0).max(1));
-  return at::where(unknown > 0, p.gather(1, own).squeeze(1) > rival + unknown, right);
+  const at::Tensor sure = p.gather(1, own).squeeze(1) > rival + unknown;
+  return at::where(unknown > 0, sure.logical_and(withstands(doubt, p, own, rival)), right);
 }
 
 }  // namespace moecollab::training

@@ -39,6 +39,7 @@ struct NewRows {
   int32_t iterations = 0;
   // In two factors: how all experts of the new ones' space share it, and what its guard changed.
   std::optional<SpaceShares> shares = {};
+  bool shares_are_fitted = false;  // else those of old experts are as they were
   std::optional<ShareGuard> guard = {};
 };
 
@@ -51,8 +52,9 @@ struct ShareFit {
 
 // The rows without training: w along the mean of the new texts' standardised features, as long as
 // the old rows are on average, and b such that halfway between that mean and the old texts' the new
-// rows together weigh as much as the old ones. In two factors new experts of a space share it
-// equally, or get as much as the old ones do on average. z [m, D], m >= 1.
+// rows together weigh as much as the old ones; beside old rows of zero, as a single space's are, w
+// is such that the new row says 4 nats more at the mean. In two factors new experts of a space
+// share it equally, or get as much as the old ones do on average. z [m, D], m >= 1.
 NewRows prototype_rows(const GrowthSetting& setting, const at::Tensor& z);
 
 // The fit of new rows. They share their weights, w_e = Σ_k c_k·d_k over the linear discriminants of
@@ -102,8 +104,8 @@ gate::Gate extended(const gate::Gate& gate, const NewRows& rows,
 
 // Whether each text is answered with its own label [n] bool. Over the whole union if the fusion has
 // such an answer, else over the text's own space. An expert whose answer is not known counts, under
-// `mixture`, as sure of a wrong label; under other fusions that is E_CONFIG. Texts need their
-// labels.
+// `mixture`, as sure of a wrong label, whatever its pool; under other fusions that is E_CONFIG.
+// Texts need their labels.
 at::Tensor answered_right(const GrownGate& gate, const fusion::LabelUnion& labels,
                           const AnsweredTexts& texts, fusion::Mode fusion, int64_t top_k);
 

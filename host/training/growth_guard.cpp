@@ -101,6 +101,7 @@ NewRows GrowthGuard::sparing(RowFit& fit, const std::vector<std::string>& domain
                              std::vector<double>& weights) const {
   weights.assign(domains.size(), 1.0);
   NewRows rows = fit.rows(weights);
+  if (!rows.weight.defined()) return rows;  // shares alone, which no weight moves
   for (int round = 0; round < kRounds; ++round) {
     const GrownGate after = grown(setting_, rows);
     std::set<std::string> losers;

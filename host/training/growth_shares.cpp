@@ -1,6 +1,7 @@
 #include "training/growth_shares.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "encoder/features.h"
 
@@ -20,13 +21,15 @@ SpaceShares without_texts(const GrowthSetting& setting) {
   const int64_t added = setting.new_experts();
   if (old.empty())
     return {.weight = at::zeros({added, setting.gate.weight.size(1)}), .bias = at::zeros({added})};
-  const fusion::ExpertLabels& newest = setting.experts.back();
-  const bool complete = std::ssize(newest.columns) == setting.labels.range(newest.space).count;
+  const int labels = setting.labels.range(setting.experts.back().space).count;
+  const bool complete = std::ranges::all_of(
+      setting.experts.begin() + setting.gate.experts(), setting.experts.end(),
+      [&](const fusion::ExpertLabels& e) { return std::ssize(e.columns) == labels; });
   const at::Tensor index = encoder::index_tensor(old),
                    weight = setting.gate.weight.index_select(0, index),
                    bias = setting.gate.bias.index_select(0, index);
   return {.weight = at::cat({weight, weight.mean(0, true).expand({added, -1})}),
-          .bias = at::cat({bias, bias.mean().expand({added})}),
+          .bias = at::cat({bias, (bias.logsumexp(0) - std::log(std::ssize(old))).expand({added})}),
           .pool = complete ? setting.experts[static_cast<size_t>(old.front())].pool
                            : fusion::OpinionPool::kLinear};
 }
@@ -58,6 +61,7 @@ void share_space(const GrowthSetting& setting, const AnsweredTexts& texts, const
   const Opinions said = opinions_in(space, setting.gate.standardised(texts.z), targets,
                                     texts.logits, setting.experts, setting.labels);
   rows.shares = fit_space_shares(said, fit.seed, fit.stop);
+  rows.shares_are_fitted = true;
   if (!fit.guarded) return;
   rows.guard = guard_shares(said, fit.seed, fit.stop, *rows.shares);
   if (rows.guard) rows.guard->expert = own[static_cast<size_t>(rows.guard->expert)];

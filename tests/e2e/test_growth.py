@@ -67,6 +67,17 @@ class Grow(EndToEnd):
             self.assertEqual(after[name][1][:len(before[name][1])], before[name][1], "the old space's shares too")
         self.assertGreater(self.accuracy(registry)["emotion"], 1 / 6)
 
+    def test_a_space_with_an_expert_that_is_not_ready_does_not_grow(self):
+        registry = self.registry()
+        self.enable(registry, "news-words", False)
+        done = run("train-gate", *self.data("train"), *self.options(registry))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.enable(registry, "news-words", True)
+        self.enable(registry, "news-adapter", False)
+        before = (registry / "gate" / "gate.toml").read_bytes()
+        self.assertRefused(self.grow(registry, name="news-words"), 4, "E_GATE", "expert news-adapter of label space news/1", "train-gate")
+        self.assertEqual((registry / "gate" / "gate.toml").read_bytes(), before)
+
     def test_a_gate_in_two_factors_takes_another_expert_of_a_space(self):
         registry = self.registry()
         self.enable(registry, "news-words", False)

@@ -135,8 +135,36 @@ TEST_F(FactoredGrowth, WithoutTextsANewExpertGetsTheMeanOfTheOldOnes) {
   fresh.targets.fill_(-1);
   const gate::Gate after = grown(setting_, RowFit(setting_, fresh, replay, 0).rows()).gate;
   EXPECT_EQ(after.weight[2][0].item<float>(), 2);
-  EXPECT_EQ(after.bias[2].item<float>(), 1);
+  EXPECT_NEAR(after.bias[2].item<double>(), std::log((std::exp(0.5) + std::exp(1.5)) / 2), 1e-6);
   EXPECT_TRUE(after.weight.narrow(0, 0, 2).equal(gate_.weight));
+}
+
+// A single old space has a row of zeros, which says nothing of how long a row should be.
+TEST_F(FactoredGrowth, APrototypeBesideASingleSpaceTakesItsOwnTexts) {
+  gate_.space_weight = at::zeros({1, 2});
+  setting_.experts.push_back(new_expert());
+  const AnsweredTexts fresh = texts(20, 2, {2, 2}), replay = texts(20, -2, {2, 2});
+  const GrownGate after = grown(setting_, prototype_rows(setting_, fresh.z));
+  EXPECT_TRUE(all_right(after, fresh));
+  EXPECT_TRUE(all_right(after, replay));
+}
+
+// Under a logarithmic pool an expert without an answer may take 27.6 nats times its share from the
+// right label, whose lead is 3 nats here: less than a tenth of the pool may be unknown.
+TEST_F(FactoredGrowth, AnUnknownAnswerCountsAsWrongInALogarithmicPoolToo) {
+  AnsweredTexts replay = texts(5, -2, {3, 3});
+  replay.logits[1].fill_(std::numeric_limits<float>::quiet_NaN());
+  const auto right = [&](float share) {
+    gate::Gate gate = gate_;
+    gate.spaces = {0, 0};
+    gate.weight = at::zeros({2, 2});
+    gate.bias = at::tensor({1 - share, share}).log();
+    GrownGate grown{gate, {old_expert(), old_expert()}};
+    for (fusion::ExpertLabels& expert : grown.experts) expert.pool = OpinionPool::kLogarithmic;
+    return all_right(grown, replay);
+  };
+  EXPECT_TRUE(right(0.09F));
+  EXPECT_FALSE(right(0.11F));
 }
 
 // A file may hold rows of experts that are not ready, before and between those that grow.
