@@ -8,10 +8,11 @@ namespace {
 
 // An option whose value is one of some words; the parser refuses others, naming the option.
 template <typename Value>
-void add_word(CLI::App& verb, const char* option, Value& value,
-              Value (*parse)(std::string_view text, std::string_view what), const char* words,
-              const char* help) {
-  verb.add_option_function<std::string>(
+CLI::Option* add_word(CLI::App& verb, const char* option, Value& value,
+                      Value (*parse)(std::string_view text, std::string_view what),
+                      const char* words, const char* help) {
+  return verb
+      .add_option_function<std::string>(
           option, [option, &value, parse](const std::string& word) { value = parse(word, option); },
           help)
       ->type_name(words)
@@ -87,16 +88,11 @@ void add_gate_fit(CLI::App& verb, training::GateTrainingOptions& options) {
           "How the experts' answers become one")
       ->type_name("mixture|logit-union|masked|paper")
       ->default_str(std::string(name(options.fusion)));
-  verb.add_option_function<std::string>(
-          "--gate",
-          [&options](const std::string& word) {
-            options.gate = training::parse_gate_kind(word, "--gate");
-            options.usual_gate = false;
-          },
-          "factored: between the label spaces, then within each; linear; mlp: one hidden layer "
-          "(default under other fusions than mixture, or with --z-loss: linear)")
-      ->type_name("factored|linear|mlp")
-      ->default_str("factored");
+  add_word(verb, "--gate", options.gate, training::parse_gate_kind, "factored|linear|mlp",
+           "factored: between the label spaces, then within each; linear; mlp: one hidden layer "
+           "(default under other fusions than mixture, or with --z-loss: linear)")
+      ->default_str("factored")
+      ->each([&options](const std::string&) { options.usual_gate = false; });
   verb.add_flag_function(
       "--no-guard", [&options](int64_t) { options.guard = false; },
       "factored: leave a space's shares as they were fitted, even if its best expert alone is "
@@ -112,29 +108,23 @@ void add_gate_fit(CLI::App& verb, training::GateTrainingOptions& options) {
   verb.add_option("--gate-layer", options.gate_layer,
                   "The deepest layer that the gate reads, beside the first and the middle one of "
                   "those up to it; texts whose experts read no deeper stop there (default: last)");
-  verb.add_option_function<std::string>(
-          "--optimizer",
-          [&options](const std::string& word) {
-            options.optimizer = training::parse_gate_optimizer(word, "--optimizer");
-            options.usual_optimizer = false;
-          },
-          "adamw, or lbfgs: all texts at once; it finds its own step (default on a GPU: lbfgs)")
-      ->type_name("adamw|lbfgs")
-      ->default_str(std::string(name(options.optimizer)));
+  // Who sets one of AdamW's own options means AdamW.
+  const auto chosen = [&options](const std::string&) { options.usual_optimizer = false; };
+  add_word(verb, "--optimizer", options.optimizer, training::parse_gate_optimizer, "adamw|lbfgs",
+           "adamw, or lbfgs: all texts at once; it finds its own step (default on a GPU: lbfgs)")
+      ->each(chosen);
   verb.add_option("--epochs", options.epochs,
                   "Epochs (of lbfgs: iterations) at most; the best on a fifth of the texts counts")
       ->capture_default_str();
-  // Who sets one of AdamW's own options means AdamW.
-  const auto means_adamw = [&options](const std::string&) { options.usual_optimizer = false; };
   verb.add_option("--lr", options.lr, "Learning rate of AdamW")
       ->capture_default_str()
-      ->each(means_adamw);
+      ->each(chosen);
   verb.add_option("--weight-decay", options.weight_decay,
                   "AdamW: decoupled; lbfgs: a penalty of half its square norm over the texts")
       ->capture_default_str();
   verb.add_option("--batch", options.batch, "Texts per step of AdamW")
       ->capture_default_str()
-      ->each(means_adamw);
+      ->each(chosen);
 }
 
 }  // namespace moecollab::cli

@@ -18,8 +18,8 @@ AdmissionRecord::Candidate candidate_of(const registry::Package& package) {
 std::string pooled_but_incomplete(const Trial& trial) {
   for (size_t e = 0; e < trial.experts.size(); ++e) {
     const fusion::ExpertLabels& labels = trial.expert_labels[e];
-    const bool complete = std::ssize(labels.columns) == trial.labels.range(labels.space).count;
-    if (labels.pool == fusion::OpinionPool::kLogarithmic && !complete)
+    if (labels.pool == fusion::OpinionPool::kLogarithmic &&
+        !fusion::is_complete(labels, trial.labels))
       return trial.experts[e]->name;
   }
   return {};

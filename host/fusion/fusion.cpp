@@ -95,7 +95,7 @@ std::vector<LogarithmicPool> logarithmic_pools(const std::vector<ExpertLabels>& 
     if (experts[e].pool != OpinionPool::kLogarithmic) continue;
     LogarithmicPool& pool = by_space[experts[e].space];
     pool.range = labels.range(experts[e].space);
-    if (std::ssize(experts[e].columns) != pool.range.count)
+    if (!is_complete(experts[e], labels))
       throw std::logic_error("fuse: a logarithmic pool of an expert that does not know all labels");
     pool.experts.push_back(static_cast<int64_t>(e));
     pool.places.push_back(positions(experts[e], labels));
@@ -223,6 +223,10 @@ at::Tensor to_positions(const at::Tensor& targets, const LabelUnion& labels) {
 }
 
 }  // namespace
+
+bool is_complete(const ExpertLabels& expert, const LabelUnion& labels) {
+  return std::ssize(expert.columns) == labels.range(expert.space).count;
+}
 
 at::Tensor label_columns(const ExpertLabels& expert) { return long_tensor(expert.columns); }
 

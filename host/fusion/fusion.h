@@ -21,6 +21,9 @@ struct ExpertLabels {
   OpinionPool pool = OpinionPool::kLinear;
 };
 
+// Whether the expert knows every label of its space.
+bool is_complete(const ExpertLabels& expert, const LabelUnion& labels);
+
 // Global id of each of the expert's classes [C_e] int64.
 at::Tensor label_columns(const ExpertLabels& expert);
 

@@ -66,13 +66,13 @@ void require_same_space(const GateRow& row, const InstalledExpert& expert, const
 
 // A space may have grown since the fit: what an expert does not know has no logarithm.
 void require_complete(const GateRow& row, const InstalledExpert& expert, const Pool& pool) {
-  const int labels = pool.labels().range(expert.labels.space).count;
-  if (row.pool == fusion::OpinionPool::kLinear || std::ssize(expert.labels.columns) == labels)
+  if (row.pool == fusion::OpinionPool::kLinear || fusion::is_complete(expert.labels, pool.labels()))
     return;
   throw Error("E_GATE",
               fmt::format("the gate pools the logarithms of what the experts of {} say, and expert "
                           "{} knows {} of its {} labels",
-                          escaped(row.space), row.name, expert.labels.columns.size(), labels),
+                          escaped(row.space), row.name, expert.labels.columns.size(),
+                          pool.labels().range(expert.labels.space).count),
               kRefit);
 }
 

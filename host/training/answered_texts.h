@@ -23,6 +23,8 @@ struct AnsweredTexts {
   std::vector<int64_t> seen;
 
   int64_t rows() const { return z.defined() ? z.size(0) : 0; }
+  // Whether the e-th expert's answers are known [n] bool.
+  at::Tensor is_known(size_t e) const { return logits[e].isfinite().all(1); }
   // Number of the domain of that name; −1 if none of the texts is of it.
   int index_of(const std::string& domain) const;
   // The rows of a domain [m] int64.

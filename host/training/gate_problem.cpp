@@ -104,12 +104,10 @@ void GateProblem::share_spaces(uint64_t seed, bool guarded, StopToken stop) {
   for (const int space : order) {
     const std::vector<int64_t> own = experts_in(space, experts_);
     const Opinions said = opinions(space);
-    SpaceShares shares = fit_space_shares(said, seed, stop);
-    if (guarded) {
-      if (std::optional<ShareGuard> guard = guard_shares(said, seed, stop, shares)) {
-        guard->expert = own[static_cast<size_t>(guard->expert)];
-        share_guards_.push_back(*guard);
-      }
+    auto [shares, guard] = fit_guarded_shares(said, {seed, guarded, stop});
+    if (guard) {
+      guard->expert = own[static_cast<size_t>(guard->expert)];
+      share_guards_.push_back(*guard);
     }
     const at::Tensor index = encoder::index_tensor(own, device()),
                      rows = texts_in(space, targets_, labels_);

@@ -55,8 +55,6 @@ gate::Gate rows_of(const gate::Gate& gate) {
   return rows;
 }
 
-at::Tensor is_known(const at::Tensor& logits) { return logits.isfinite().all(1); }
-
 // Where an expert's classes hold the targets [n]; −1 if it does not know the label.
 at::Tensor class_of(const fusion::ExpertLabels& expert, const at::Tensor& targets, int64_t labels) {
   std::vector<int64_t> place(static_cast<size_t>(labels) + 1, -1);  // the last: no target
@@ -73,7 +71,7 @@ at::Tensor worth_of_experts(const GrowthSetting& setting, const AnsweredTexts& t
   for (size_t e = 0; e < setting.experts.size(); ++e) {
     const fusion::ExpertLabels& expert = setting.experts[e];
     const at::Tensor own = texts.spaces.eq(expert.space), labelled = texts.targets >= 0,
-                     known = is_known(texts.logits[e]);
+                     known = texts.is_known(e);
     const at::Tensor place = class_of(expert, texts.targets, labels);
     const at::Tensor p = at::softmax(texts.logits[e].to(at::kDouble) / expert.temperature, -1)
                              .gather(1, place.clamp_min(0).unsqueeze(1))
@@ -204,7 +202,7 @@ at::Tensor unknown_of_pool(const std::vector<fusion::ExpertLabels>& experts,
     const at::Tensor share =
         weights.select(1, static_cast<int64_t>(e)) * texts.spaces.eq(experts[e].space);
     all += share;
-    unknown += share * is_known(texts.logits[e]).logical_not();
+    unknown += share * texts.is_known(e).logical_not();
   }
   return unknown / all.clamp_min(kLeastProbability);
 }
@@ -370,7 +368,7 @@ at::Tensor answered_right(const GrownGate& gate, const fusion::LabelUnion& label
   const at::Tensor doubt = unknown_of_pool(gate.experts, texts, weights);
   std::vector<at::Tensor> logits;
   for (size_t e = 0; e < experts; ++e) {
-    const at::Tensor missing = is_known(texts.logits[e]).logical_not();
+    const at::Tensor missing = texts.is_known(e).logical_not();
     at::Tensor share = weights.select(1, static_cast<int64_t>(e));
     unknown += share * missing;
     share.masked_fill_(missing, 0.0);

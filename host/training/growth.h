@@ -43,13 +43,6 @@ struct NewRows {
   std::optional<ShareGuard> guard = {};
 };
 
-// How shares are fitted in a gate of two factors.
-struct ShareFit {
-  uint64_t seed = 1;
-  bool guarded = true;
-  StopToken stop;
-};
-
 // The rows without training: w along the mean of the new texts' standardised features, as long as
 // the old rows are on average, and b such that halfway between that mean and the old texts' the new
 // rows together weigh as much as the old ones; beside old rows of zero, as a single space's are, w

@@ -11,8 +11,7 @@ namespace {
 // [n]: whether all of these experts' answers are known.
 at::Tensor are_known(const AnsweredTexts& texts, const std::vector<int64_t>& experts) {
   at::Tensor known = at::ones({texts.rows()}, at::kBool);
-  for (const int64_t e : experts)
-    known = known.logical_and(texts.logits[static_cast<size_t>(e)].isfinite().all(1));
+  for (const int64_t e : experts) known = known.logical_and(texts.is_known(static_cast<size_t>(e)));
   return known;
 }
 
@@ -21,10 +20,9 @@ SpaceShares without_texts(const GrowthSetting& setting) {
   const int64_t added = setting.new_experts();
   if (old.empty())
     return {.weight = at::zeros({added, setting.gate.weight.size(1)}), .bias = at::zeros({added})};
-  const int labels = setting.labels.range(setting.experts.back().space).count;
   const bool complete = std::ranges::all_of(
       setting.experts.begin() + setting.gate.experts(), setting.experts.end(),
-      [&](const fusion::ExpertLabels& e) { return std::ssize(e.columns) == labels; });
+      [&](const fusion::ExpertLabels& e) { return fusion::is_complete(e, setting.labels); });
   const at::Tensor index = encoder::index_tensor(old),
                    weight = setting.gate.weight.index_select(0, index),
                    bias = setting.gate.bias.index_select(0, index);
@@ -60,10 +58,10 @@ void share_space(const GrowthSetting& setting, const AnsweredTexts& texts, const
   }
   const Opinions said = opinions_in(space, setting.gate.standardised(texts.z), targets,
                                     texts.logits, setting.experts, setting.labels);
-  rows.shares = fit_space_shares(said, fit.seed, fit.stop);
+  GuardedShares found = fit_guarded_shares(said, fit);
+  rows.shares = std::move(found.shares);
   rows.shares_are_fitted = true;
-  if (!fit.guarded) return;
-  rows.guard = guard_shares(said, fit.seed, fit.stop, *rows.shares);
+  rows.guard = found.guard;
   if (rows.guard) rows.guard->expert = own[static_cast<size_t>(rows.guard->expert)];
 }
 
@@ -71,8 +69,9 @@ at::Tensor worth_of_spaces(const GrowthSetting& setting, const SpaceShares& shar
                            const AnsweredTexts& texts) {
   const at::Tensor z = setting.gate.standardised(texts.z);
   std::vector<at::Tensor> logits, columns;
-  for (const at::Tensor& said : texts.logits)
-    logits.push_back(said.masked_fill(said.isfinite().all(1, true).logical_not(), 0.0));
+  for (size_t e = 0; e < texts.logits.size(); ++e)
+    logits.push_back(
+        texts.logits[e].masked_fill(texts.is_known(e).logical_not().unsqueeze(1), 0.0));
   const auto add = [&](int space, const SpaceShares& sharing) {
     at::Tensor worth = texts.spaces.eq(space).to(at::kDouble);
     const at::Tensor labelled = texts_in(space, texts.targets, setting.labels);

@@ -39,7 +39,7 @@ Opinions opinions_in(int space, const at::Tensor& z, const at::Tensor& targets,
         .index_copy_(
             1, fusion::label_columns(expert).to(z.device()) - range.offset,
             at::log_softmax(said / expert.temperature, -1).clamp_min(std::log(kLeastProbability)));
-    opinions.complete &= static_cast<int>(expert.columns.size()) == range.count;
+    opinions.complete &= fusion::is_complete(expert, labels);
   }
   return opinions;
 }

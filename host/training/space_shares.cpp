@@ -202,4 +202,10 @@ std::optional<ShareGuard> guard_shares(const Opinions& opinions, uint64_t seed, 
   return guard;
 }
 
+GuardedShares fit_guarded_shares(const Opinions& opinions, const ShareFit& fit) {
+  GuardedShares found{fit_space_shares(opinions, fit.seed, fit.stop), {}};
+  if (fit.guarded) found.guard = guard_shares(opinions, fit.seed, fit.stop, found.shares);
+  return found;
+}
+
 }  // namespace moecollab::training

@@ -61,4 +61,17 @@ std::string description(const ShareGuard& guard, const std::string& expert);
 std::optional<ShareGuard> guard_shares(const Opinions& opinions, uint64_t seed, StopToken stop,
                                        SpaceShares& shares);
 
+// How shares are fitted in a gate of two factors.
+struct ShareFit {
+  uint64_t seed = 1;
+  bool guarded = true;
+  StopToken stop;
+};
+struct GuardedShares {
+  SpaceShares shares;
+  std::optional<ShareGuard> guard;
+};
+// fit_space_shares(), and then guard_shares() if they are to be guarded.
+GuardedShares fit_guarded_shares(const Opinions& opinions, const ShareFit& fit);
+
 }  // namespace moecollab::training
