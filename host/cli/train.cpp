@@ -17,9 +17,14 @@ std::string expert_text(const Json& r) {
           ? "no text held out"
           : fmt::format("held-out accuracy {:.3f} on {} texts",
                         r["held_out_accuracy"].get<double>(), r["held_out"].get<int64_t>());
-  return fmt::format("{} {} trained on {} ({}): {} epochs, {}\n", r["name"].get<std::string>(),
-                     r["version"].get<std::string>(), r["domain"].get<std::string>(),
-                     r["label_space"].get<std::string>(), r["epochs"].get<int>(), accuracy);
+  const auto cross_fitted = r["cross_fitted"].get<int64_t>();
+  const auto teachers = r["teachers"].get<std::vector<std::string>>();
+  return fmt::format(
+      "{} {} trained on {} ({}): {} epochs, {}{}{}\n", r["name"].get<std::string>(),
+      r["version"].get<std::string>(), r["domain"].get<std::string>(),
+      r["label_space"].get<std::string>(), r["epochs"].get<int>(), accuracy,
+      cross_fitted == 0 ? "" : fmt::format(", {} more answered by other folds", cross_fitted),
+      teachers.empty() ? "" : ", distilled from " + join(teachers, ", "));
 }
 
 std::string choice_text(const Json& choice) {
@@ -79,6 +84,9 @@ void add_recipe(CLI::App& verb, contribution::RecipeOverrides& recipe, RecipeWor
   verb.add_option("--lr", recipe.lr, "Learning rate of AdamW");
   verb.add_option("--batch", recipe.batch, "Texts per step");
   verb.add_option("--patience", recipe.patience, "Epochs without a better one before it stops");
+  verb.add_option("--folds", recipe.folds,
+                  "Parts whose texts are answered, for the gate's fit, by models that learnt the "
+                  "others: 1 (the held-out fifth alone), or 5 and more");
   verb.add_option("--warmup", recipe.warmup, "Share of the steps over which the rate rises");
   verb.add_option("--schedule", words.schedule, "constant, or linear: the rate falls to 0")
       ->type_name("constant|linear");
@@ -129,6 +137,12 @@ void add_train_expert(Program& program) {
       ->required();
   verb.add_option("--domain", expert.domain, "Domain whose training file is used")->required();
   add_recipe(verb, expert.recipe, *words);
+  verb.add_option(
+          "--distill", expert.distill,
+          "Installed experts of the same label space: it learns what they say of texts that "
+          "they did not learn, beside the labels")
+      ->type_name("A,B,…")
+      ->delimiter(',');
   verb.add_option("--max-length", options->max_length, "Tokens per text, of a new registry")
       ->default_str(std::to_string(encoder::kDefaultMaxLength));
   verb.add_option("--weights", words->weights, "Type of the package's weights")

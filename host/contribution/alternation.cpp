@@ -23,7 +23,7 @@ constexpr double kLeastWeight = 0.05;  // before scaling: no text is lost for an
 std::optional<ExpertOptions> options_of(const std::string& name, const registry::Package& package,
                                         const fs::path& registry,
                                         const AlternationOptions& options) {
-  if (!was_trained_here(package, registry)) return std::nullopt;
+  if (!can_learn_again(package, registry)) return std::nullopt;
   const registry::Manifest& manifest = package.manifest;
   return ExpertOptions{
       .name = name,
@@ -31,6 +31,7 @@ std::optional<ExpertOptions> options_of(const std::string& name, const registry:
       .domain = manifest.task.domain,
       .config = manifest.config,
       .recipe = recipe_from_json(manifest.provenance["recipe"]).overrides(),
+      .distill = {},
       .checkpoints = {.resume = false, .seconds = options.checkpoints.seconds},
       .force = true,
       .seed = options.seed,

@@ -44,7 +44,7 @@ Lesson lesson_of(const pipeline::Pool& pool, const std::vector<data::Dataset>& d
       lesson.labels.push_back(id);
     for (const std::string_view text : pipeline::text_views(dataset)) lesson.texts.push_back(text);
   }
-  lesson.held_out.resize(lesson.texts.size(), false);
+  lesson.folds.resize(lesson.texts.size(), -1);
   return lesson;
 }
 

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "base/json.h"
 #include "contribution/recipe.h"
@@ -20,6 +21,7 @@ struct ExpertOptions {
   std::string domain;            // whose training file it learns from
   Json config = Json::object();  // over the manifest's [config]
   RecipeOverrides recipe;
+  std::vector<std::string> distill;  // installed experts that it learns from, too
   CheckpointOptions checkpoints;
   bool force = false;  // if the expert is installed, install its next version
   uint64_t seed = 1;

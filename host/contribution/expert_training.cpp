@@ -17,26 +17,36 @@
 namespace moecollab::contribution {
 namespace {
 
+constexpr int32_t kLeastFolds = 5, kMostFolds = 100;
+
+std::string digest_of(std::span<const float> values) {
+  return sha256_hex({reinterpret_cast<const char*>(values.data()), values.size_bytes()});
+}
+
 // Everything that the trained expert's bits depend on.
 Json run_facts(const registry::Manifest& manifest, const registry::Package& kind,
                const training::ExpertTrainingOptions& training, const pipeline::Pool& pool,
-               std::span<const float> weights) {
-  const std::string_view weight_bytes(reinterpret_cast<const char*>(weights.data()),
-                                      weights.size_bytes());
+               const training::TrainingSet& set) {
   const training::Recipe& r = training.recipe;
-  return {{"kind", kind.manifest_sha256},
-          {"config", manifest.config},
-          {"layers", manifest.input.layers},
-          {"pooling", manifest.input.pooling},
-          {"labels", manifest.task.labels},
-          {"provenance", manifest.provenance},
-          {"encoder", pool.encoder() == nullptr ? "" : pool.encoder()->fingerprint()},
-          {"engine", pipeline::engine_version(pool.options().compute)},
-          {"threads", pool.options().compute.threads},
-          {"batch_tokens", pool.options().batch_tokens},
-          {"cpu", at::get_cpu_capability()},
-          {"bucket", r.bucket},
-          {"text_weights", sha256_hex(weight_bytes)}};
+  Json facts = {{"kind", kind.manifest_sha256},
+                {"config", manifest.config},
+                {"layers", manifest.input.layers},
+                {"pooling", manifest.input.pooling},
+                {"labels", manifest.task.labels},
+                {"provenance", manifest.provenance},
+                {"encoder", pool.encoder() == nullptr ? "" : pool.encoder()->fingerprint()},
+                {"engine", pipeline::engine_version(pool.options().compute)},
+                {"threads", pool.options().compute.threads},
+                {"batch_tokens", pool.options().batch_tokens},
+                {"cpu", at::get_cpu_capability()},
+                {"bucket", r.bucket},
+                {"text_weights", digest_of(set.weights)}};
+  if (set.targets.defined()) {
+    const at::Tensor targets = set.targets.contiguous();
+    facts["targets"] =
+        digest_of({targets.const_data_ptr<float>(), static_cast<size_t>(targets.numel())});
+  }
+  return facts;
 }
 
 // The encoder features that the expert reads. A layer that it chose by its [config] goes into the
@@ -99,6 +109,13 @@ training::ExpertTrainingOptions training_options(const ExpertOptions& asked,
   training.resume = asked.checkpoints.resume;
   training.checkpoint_seconds = asked.checkpoints.seconds;
   training::validate(training);
+  if (recipe.folds != 1 && (recipe.folds < kLeastFolds || recipe.folds > kMostFolds)) {
+    throw Error(
+        "E_CONFIG",
+        fmt::format("--folds is {}, expected 1, or {} to {}: the model of a fold learns from "
+                    "four fifths of the texts or more",
+                    recipe.folds, kLeastFolds, kMostFolds));
+  }
   return training;
 }
 
@@ -110,6 +127,17 @@ void require_weight_type(const ExpertPlan& plan, const experts::Expert& untraine
                           "moecollab.params/1",
                           escaped(plan.asked.kind, 80)),
               "use --weights f32");
+}
+
+// An expert that trains itself learns labels, not shares of them.
+void require_gradients(const ExpertPlan& plan, const experts::Expert& untrained) {
+  if (untrained.trainable()) return;
+  throw Error(
+      "E_TRAIN_UNSUPPORTED",
+      fmt::format("--distill: kind {} has not moecollab.train/1, so the host cannot tell it "
+                  "what the teachers say",
+                  escaped(plan.asked.kind, 80)),
+      "use a kind that the host's optimiser trains, such as adapter or deep-adapter");
 }
 
 // Bytes that its files take at most until it is installed: two checkpoints with the optimiser's two
@@ -168,16 +196,17 @@ training::TrainedExpert train_kind(const ExpertPlan& plan, pipeline::Pool& pool,
   {
     const auto untrained = make();
     require_weight_type(plan, *untrained);
+    if (lesson.targets.defined()) require_gradients(plan, *untrained);
     require_space(registry, space_of(kind, *untrained, plan.asked.seed),
                   "expert " + manifest.expert.name);
     request = adopt_layers(*untrained, plan.recipe.layers, manifest);
     request.bf16_states = has_bf16_states(plan.recipe);
   }
   const training::TrainingSet set = {features_of(pool, lesson, request, manifest.task.domain),
-                                     lesson.labels, lesson.held_out, lesson.weights};
+                                     lesson.labels, lesson.folds, lesson.weights, lesson.targets};
   training::ExpertTrainingOptions training = plan.training;
   training.checkpoints = registry::checkpoint_folder(registry, plan.asked.name);
-  training.run = run_facts(manifest, kind, training, pool, set.weights);
+  training.run = run_facts(manifest, kind, training, pool, set);
   return training::train_expert(make, set, training, pool.context(),
                                 [&](const std::vector<training::EpochRecord>& history) {
                                   write_history(registry, plan.asked.name, history);

@@ -36,7 +36,7 @@ std::vector<Learner> make_learners(uint64_t seed, pipeline::Pool& pool,
     const bool has_data =
         std::any_of(datasets.begin(), datasets.end(),
                     [&](const data::Dataset& d) { return d.domain == expert->domain(); });
-    if (!has_data || !was_trained_here(expert->package, pool.options().registry) ||
+    if (!has_data || !can_learn_again(expert->package, pool.options().registry) ||
         !expert->expert->learns_parameters_only())
       continue;
     ExpertRecipe recipe = recipe_from_json(expert->package.manifest.provenance["recipe"]);
@@ -109,7 +109,9 @@ registry::Version install_learner(pipeline::Pool& pool, Learner& learner,
           held_out.logits.size(1))) {
     held_out.seen = before->seen;
   }
-  training::TrainedExpert trained{std::move(learner.expert), epochs, {}, {}, {}, {}};
+  training::TrainedExpert trained;
+  trained.expert = std::move(learner.expert);
+  trained.epochs = epochs;
   const TemporaryFolder staging("moecollab-package");
   const registry::Package package =
       write_trained(staging.path(), manifest, old, learner.recipe.weights, trained, pool, texts);

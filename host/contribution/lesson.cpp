@@ -70,13 +70,13 @@ void require_lesson(const data::Dataset& dataset) {
   data::require_held_out({&dataset, 1});
 }
 
-Lesson lesson_of(const data::Dataset& dataset, const fusion::LabelSpace& space,
+Lesson lesson_of(const data::Dataset& dataset, const fusion::LabelSpace& space, int32_t folds,
                  ClassWeights class_weights, const TextWeights& weights) {
   fusion::LabelUnion labels;
   labels.add(space, /*partial=*/false);
   const std::vector<int> ids = pipeline::target_ids(dataset, labels, 0);
   Lesson lesson{
-      pipeline::text_views(dataset), {ids.begin(), ids.end()}, data::held_out(dataset), {}};
+      pipeline::text_views(dataset), {ids.begin(), ids.end()}, data::folds(dataset, folds), {}, {}};
   if (class_weights == ClassWeights::kBalanced)
     lesson.weights = balanced_weights(lesson.labels, space.labels.size());
   if (weights.empty()) return lesson;

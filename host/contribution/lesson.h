@@ -1,6 +1,8 @@
 // The texts that one expert learns from.
 #pragma once
 
+#include <ATen/ATen.h>
+
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -19,8 +21,9 @@ namespace moecollab::contribution {
 struct Lesson {
   std::vector<std::string_view> texts;
   std::vector<int32_t> labels;  // class ids
-  std::vector<bool> held_out;
-  std::vector<float> weights;  // > 0, or empty: all 1
+  std::vector<int32_t> folds;   // data::folds()
+  std::vector<float> weights;   // > 0, or empty: all 1
+  at::Tensor targets;           // [n, C] shares of the labels; undefined: the labels are meant
 };
 
 // Weights > 0 of training texts, by the text. Texts that are not named have 1.
@@ -35,9 +38,10 @@ data::Dataset read_training_file(const data::DataOptions& options, const std::st
 // state, and one with two texts, so that some are held out.
 void require_lesson(const data::Dataset& dataset);
 
-// The dataset's texts, their labels as positions in the space, their weights the product of the
-// class weights and `weights`. Throws E_DATA for a label that the space does not hold.
-Lesson lesson_of(const data::Dataset& dataset, const fusion::LabelSpace& space,
+// The dataset's texts in so many folds, their labels as positions in the space, their weights the
+// product of the class weights and `weights`. Throws E_DATA for a label that the space does not
+// hold.
+Lesson lesson_of(const data::Dataset& dataset, const fusion::LabelSpace& space, int32_t folds,
                  ClassWeights class_weights, const TextWeights& weights);
 
 }  // namespace moecollab::contribution

@@ -57,6 +57,7 @@ RecipeOverrides ExpertRecipe::overrides() const {
   static_cast<RecipeChoices&>(all) = *this;
   all.epochs = epochs;
   all.patience = patience;
+  all.folds = folds;
   all.batch = batch;
   all.lr = lr;
   all.warmup = warmup;
@@ -79,6 +80,7 @@ ExpertRecipe resolve(const RecipeOverrides& asked, const registry::TrainingTable
   };
   choose(recipe.epochs, asked.epochs, kind.epochs);
   choose(recipe.patience, asked.patience, kind.patience);
+  choose(recipe.folds, asked.folds, kind.folds);
   choose(recipe.batch, asked.batch, kind.batch);
   choose(recipe.lr, asked.lr, kind.lr);
   choose(recipe.warmup, asked.warmup, kind.warmup);
@@ -105,6 +107,7 @@ Json to_json(const ExpertRecipe& recipe) {
                {"clip", recipe.clip}};
   if (recipe.precision) json["precision"] = name(*recipe.precision);
   json["patience"] = recipe.patience;
+  if (recipe.folds != 1) json["folds"] = recipe.folds;
   json["class_weights"] = name(recipe.class_weights);
   json["weights"] = name(recipe.weights);
   json["layers"] = recipe.layers;
@@ -126,6 +129,7 @@ ExpertRecipe recipe_from_json(const Json& json) {
   if (const auto precision = fields.optional<std::string>("precision"))
     recipe.precision = parse_precision(*precision, "the recipe's precision");
   recipe.patience = static_cast<int32_t>(fields.required<int64_t>("patience"));
+  recipe.folds = static_cast<int32_t>(fields.value_or<int64_t>("folds", 1));
   recipe.class_weights = parse_class_weights(fields.required<std::string>("class_weights"),
                                              "class_weights of provenance.recipe");
   recipe.weights = parse_weight_type(fields.value_or("weights", std::string("f32")),

@@ -39,7 +39,7 @@ struct RecipeChoices {
 // What a user asks for. None: what the kind's manifest says under [training], or else the default
 // of ExpertRecipe.
 struct RecipeOverrides : RecipeChoices {
-  std::optional<int32_t> epochs, patience;
+  std::optional<int32_t> epochs, patience, folds;
   std::optional<int64_t> batch;
   std::optional<double> lr, warmup, clip;
   std::optional<RateSchedule> schedule;
@@ -50,10 +50,11 @@ struct RecipeOverrides : RecipeChoices {
 struct ExpertRecipe : RecipeChoices {
   int32_t epochs = 60;   // at most
   int32_t patience = 5;  // epochs without a better one before it stops
-  int64_t batch = 32;    // texts of a step
-  double lr = 3e-4;      // of AdamW
-  double warmup = 0;     // share of the steps over which the rate rises
-  double clip = 0;       // largest norm of a step's gradients; 0: any
+  int32_t folds = 1;  // whose models answer the texts they did not learn from; 1: the held-out ones
+  int64_t batch = 32;  // texts of a step
+  double lr = 3e-4;    // of AdamW
+  double warmup = 0;   // share of the steps over which the rate rises
+  double clip = 0;     // largest norm of a step's gradients; 0: any
   RateSchedule schedule = RateSchedule::kConstant;
   std::optional<Precision> precision;  // none: a package of an earlier version, which did not say
   bool bucket = false;                 // texts of similar length share a step; the kind's alone

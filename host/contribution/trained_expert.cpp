@@ -5,8 +5,11 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/strings.h"
+#include "contribution/distillation.h"
 #include "contribution/install.h"
 #include "contribution/trained_package.h"
+#include "data/hold_out.h"
 #include "registry/resolution.h"
 #include "training/checkpoint.h"
 #include "training/held_out_file.h"
@@ -80,6 +83,33 @@ training::HeldOutLogits held_out_logits(const data::Dataset& dataset,
   return logits;
 }
 
+// A label's texts are spread over the folds, so that no fold is larger than it must be.
+void warn_of_empty_folds(int32_t folds, const data::Dataset& dataset, Log log) {
+  const int64_t most = data::most_texts_of_a_label(dataset);
+  if (folds == 1 || folds <= most) return;
+  log.warning(
+      fmt::format("no label of {} has more than {} texts: {} of {} folds hold none, and are "
+                  "left out",
+                  shown(dataset.file), most, folds - most, folds));
+}
+
+// Sets the lesson's targets.
+Distillation learn_from_teachers(const ExpertPlan& plan, pipeline::Pool& pool,
+                                 const fusion::LabelSpace& space, Lesson& lesson) {
+  Distillation distillation = distil(pool, plan.asked.distill, lesson, space);
+  lesson.targets = distillation.targets;
+  const auto texts = static_cast<int64_t>(lesson.texts.size());
+  if (distillation.texts < texts) {
+    pool.context().log.warning(
+        fmt::format(
+            "the teachers have held-out logits for {} of the {} texts; the others are learnt "
+            "by their label alone",
+            distillation.texts, texts),
+        "teachers that were trained with --folds 5 have them for all");
+  }
+  return distillation;
+}
+
 ExpertTrained result_of(const ExpertPlan& plan, const registry::Package& package,
                         const training::TrainedExpert& trained) {
   ExpertTrained result{
@@ -90,7 +120,10 @@ ExpertTrained result_of(const ExpertPlan& plan, const registry::Package& package
       .label_space = package.manifest.task.label_space,
       .sha256 = package.manifest_sha256,
       .epochs = trained.epochs,
-      .held_out = static_cast<int64_t>(trained.held_out_rows.size()),
+      .held_out = trained.held_out,
+      .folds = plan.recipe.folds,
+      .teachers = plan.asked.distill,
+      .cross_fitted = static_cast<int64_t>(trained.held_out_rows.size()) - trained.held_out,
       .held_out_accuracy = {},
       .held_out_loss = {},
       .history = trained.history,
@@ -161,6 +194,9 @@ Json to_json(const ExpertTrained& trained) {
           {"sha256", trained.sha256},
           {"epochs", trained.epochs},
           {"held_out", trained.held_out},
+          {"folds", trained.folds},
+          {"cross_fitted", trained.cross_fitted},
+          {"teachers", trained.teachers},
           {"held_out_accuracy", or_null(trained.held_out_accuracy)},
           {"held_out_loss", or_null(trained.held_out_loss)},
           {"history", to_json(trained.history)}};
@@ -175,6 +211,9 @@ ExpertTrained expert_trained_from_json(const Json& json) {
           .sha256 = json["sha256"].get<std::string>(),
           .epochs = json["epochs"].get<int32_t>(),
           .held_out = json["held_out"].get<int64_t>(),
+          .folds = json.value("folds", 1),
+          .teachers = json.value("teachers", std::vector<std::string>()),
+          .cross_fitted = json.value("cross_fitted", int64_t{0}),
           .held_out_accuracy = optional_number(json["held_out_accuracy"]),
           .held_out_loss = optional_number(json["held_out_loss"]),
           .history = training::history_from_json(json["history"])};
@@ -186,10 +225,13 @@ ExpertTrained train_expert(const ExpertPlan& plan, const data::Dataset& dataset,
   const fusion::LabelSpace space = label_space(pool, dataset);
   registry::Manifest manifest = complete_manifest(plan, space, pool, dataset);
   if (!weights.empty()) manifest.provenance["weighted"] = true;
+  Lesson lesson = lesson_of(dataset, space, plan.recipe.folds, plan.recipe.class_weights, weights);
+  if (!plan.asked.distill.empty())
+    manifest.provenance["distilled"] = to_json(learn_from_teachers(plan, pool, space, lesson));
   if (std::optional<ExpertTrained> result = finished_before(plan, manifest, open))
     return *std::move(result);
   manifest.expert.version = version_to_install(open.registry, plan.asked);
-  const Lesson lesson = lesson_of(dataset, space, plan.recipe.class_weights, weights);
+  warn_of_empty_folds(plan.recipe.folds, dataset, open.context.log);
   training::TrainedExpert trained = train_kind(plan, pool, manifest, lesson);
   data::require_unchanged(dataset);
   const fs::path folder = registry::checkpoint_folder(open.registry, plan.asked.name);

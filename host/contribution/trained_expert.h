@@ -15,6 +15,9 @@ struct ExpertTrained {
   std::string sha256;    // of its package
   int32_t epochs = 0;    // chosen
   int64_t held_out = 0;  // texts
+  int32_t folds = 1;
+  std::vector<std::string> teachers;  // that it was distilled from
+  int64_t cross_fitted = 0;           // further texts that the model of a fold answered
   // Figures of the epoch that was chosen; none: no text was held out.
   std::optional<double> held_out_accuracy, held_out_loss;
   std::vector<training::EpochRecord> history;

@@ -36,9 +36,10 @@ registry::Package write_trained(const fs::path& folder, const registry::Manifest
        bfloat16, pipeline::make_probe(*trained.expert, pool.encoder(), probe_texts(texts))});
 }
 
-bool was_trained_here(const registry::Package& package, const fs::path& registry) {
+bool can_learn_again(const registry::Package& package, const fs::path& registry) {
   const Json& provenance = package.manifest.provenance;
   return provenance.contains("kind") && provenance.contains("recipe") &&
+         !provenance.contains("distilled") &&
          fs::exists(registry::held_out_file(registry, package.manifest_sha256));
 }
 

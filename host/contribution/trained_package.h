@@ -19,8 +19,9 @@ registry::Package write_trained(const fs::path& folder, const registry::Manifest
                                 training::TrainedExpert& trained, pipeline::Pool& pool,
                                 const std::vector<std::string_view>& texts);
 
-// Whether train-expert made this very package in this registry: its provenance says how, and its
-// answers on the held-out texts are there. Packages that were added say anything.
-bool was_trained_here(const registry::Package& package, const fs::path& registry);
+// Whether train-expert made this very package in this registry, and can make it again of the texts
+// alone: its provenance says how and names no teachers, and its answers on the held-out texts are
+// there. Packages that were added say anything.
+bool can_learn_again(const registry::Package& package, const fs::path& registry);
 
 }  // namespace moecollab::contribution

@@ -21,6 +21,7 @@ training::GateTrainingOptions gate_settings(const TrainRoundsOptions& options,
     training::settle_for(options.compute.device, settings, log);
   }
   settings.seed = options.seed;
+  settings.cross_fitted = !options.alternation.joint;  // which has one fold: like is judged by like
   settings.objective.lambda1 = options.lambda1.value_or(settings.objective.lambda1);
   settings.objective.lambda2 = options.lambda2.value_or(settings.objective.lambda2);
   training::validate(settings);

@@ -27,7 +27,8 @@ Content costs(const Json& report) {
 constexpr Part kTrainingParts[] = {
     {"", "", &curves, {.html = 70, .beside = true}},
     {"What training took",
-     "Both passes of each expert: the one that chose the epochs, and the refit.",
+     "Every pass of each expert: the one that chose the epochs, those of folds if it had any, "
+     "and the refit.",
      &costs,
      {.markdown = 90, .html = 80}},
 };

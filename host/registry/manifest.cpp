@@ -190,6 +190,7 @@ TrainingTable read_training(Fields table) {
   training.epochs = table.optional<int64_t>("epochs");
   training.batch = table.optional<int64_t>("batch");
   training.patience = table.optional<int64_t>("patience");
+  training.folds = table.optional<int64_t>("folds");
   training.lr = table.optional<double>("lr");
   training.warmup = table.optional<double>("warmup");
   training.clip = table.optional<double>("clip");

@@ -78,7 +78,7 @@ struct OutputTable {
 
 // How a kind is trained unless its user says otherwise: `train-expert`'s options of these names.
 struct TrainingTable {
-  std::optional<int64_t> epochs, batch, patience;
+  std::optional<int64_t> epochs, batch, patience, folds;
   std::optional<double> lr, warmup, clip;
   std::optional<std::string> schedule;  // constant | linear
   std::optional<bool> bucket;

@@ -164,27 +164,32 @@ const Record& output_record() {
 
 const Record& training_record() {
   static const Record record{
-      .keys = {{.name = "epochs", .type = KeyType::kInteger, .meaning = "Passes over the texts."},
-               {.name = "batch", .type = KeyType::kInteger, .meaning = "Texts per step."},
-               {.name = "patience",
-                .type = KeyType::kInteger,
-                .meaning = "Epochs without a better one before it stops."},
-               {.name = "lr", .type = KeyType::kNumber, .meaning = "Learning rate."},
-               {.name = "warmup",
-                .type = KeyType::kNumber,
-                .meaning = "Share of the steps in which the learning rate rises."},
-               {.name = "clip",
-                .type = KeyType::kNumber,
-                .meaning = "The largest norm of a step's gradient; 0: any."},
-               {.name = "schedule",
-                .meaning = "What the learning rate does after the warm-up.",
-                .words = {"constant", "linear"}},
-               {.name = "bucket",
-                .type = KeyType::kBoolean,
-                .meaning = "Whether texts of like length share a batch."},
-               {.name = "precision",
-                .meaning = "What products may be computed in.",
-                .words = {"auto", "fp32", "bf16"}}}};
+      .keys = {
+          {.name = "epochs", .type = KeyType::kInteger, .meaning = "Passes over the texts."},
+          {.name = "batch", .type = KeyType::kInteger, .meaning = "Texts per step."},
+          {.name = "patience",
+           .type = KeyType::kInteger,
+           .meaning = "Epochs without a better one before it stops."},
+          {.name = "folds",
+           .type = KeyType::kInteger,
+           .meaning = "Parts whose texts are answered by models that did not learn them; 1: the "
+                      "held-out fifth alone."},
+          {.name = "lr", .type = KeyType::kNumber, .meaning = "Learning rate."},
+          {.name = "warmup",
+           .type = KeyType::kNumber,
+           .meaning = "Share of the steps in which the learning rate rises."},
+          {.name = "clip",
+           .type = KeyType::kNumber,
+           .meaning = "The largest norm of a step's gradient; 0: any."},
+          {.name = "schedule",
+           .meaning = "What the learning rate does after the warm-up.",
+           .words = {"constant", "linear"}},
+          {.name = "bucket",
+           .type = KeyType::kBoolean,
+           .meaning = "Whether texts of like length share a batch."},
+          {.name = "precision",
+           .meaning = "What products may be computed in.",
+           .words = {"auto", "fp32", "bf16"}}}};
   return record;
 }
 

@@ -64,6 +64,7 @@ Json training_json(const TrainingTable& training) {
   put_if("epochs", training.epochs);
   put_if("batch", training.batch);
   put_if("patience", training.patience);
+  put_if("folds", training.folds);
   put_if("lr", training.lr);
   put_if("warmup", training.warmup);
   put_if("schedule", training.schedule);

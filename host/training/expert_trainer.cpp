@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <memory>
@@ -14,6 +15,7 @@ namespace {
 
 constexpr int64_t kForwardBatch = 1024;
 constexpr const char* kHeldOut = "held_out_logits";
+constexpr const char* kFolds = "fold_logits";
 
 at::Tensor targets_of(const TrainingSet& data, const std::vector<int64_t>& rows) {
   std::vector<int64_t> targets;
@@ -46,9 +48,12 @@ class Run {
       const RunContext& context,
       const std::function<void(const std::vector<EpochRecord>&)>& on_epoch)
       : make_(make), data_(data), options_(options), context_(context), on_epoch_(on_epoch) {
+    folds_.resize(1);
     for (int64_t row = 0; row < data.features.rows(); ++row) {
-      all_.push_back(row);
-      (data.held_out[static_cast<size_t>(row)] ? held_out_ : train_).push_back(row);
+      const int32_t fold = data.folds[static_cast<size_t>(row)];
+      if (fold < 0) continue;
+      folds_.resize(std::max(folds_.size(), static_cast<size_t>(fold) + 1));
+      folds_[static_cast<size_t>(fold)].push_back(row);
     }
     chosen_ = options.recipe.epochs;
     if (options.checkpoints.empty()) return;
@@ -58,23 +63,42 @@ class Run {
 
   TrainedExpert run() {
     std::unique_ptr<experts::Expert> expert;
-    if (!held_out_.empty() && phase_ == "choose") {
+    if (!folds_[0].empty() && phase_ == "choose") {
       expert = make_();
       choose(*expert);
       // The epoch before the last is over: it is run again, which equal seeds make identical.
-      const bool done = !options_.refit && chosen_ == history_.back().epoch;
+      const bool done = !options_.refit && chosen_ == history_.back().epoch && folds_.size() == 1;
       if (!done) expert.reset();
     }
+    cross_fit();
     if (!expert) {
       phase_ = "refit";
       expert = make_();
-      train(*expert, options_.refit || held_out_.empty() ? all_ : train_);
+      train(*expert, options_.refit ? rows_outside({}) : rows_outside(folds_[0]));
     }
-    return {std::move(expert),    chosen_,          std::move(history_),
-            std::move(held_out_), held_out_logits_, std::move(checkpoints_)};
+    TrainedExpert trained{.expert = std::move(expert),
+                          .epochs = chosen_,
+                          .history = std::move(history_),
+                          .held_out_rows = {},
+                          .held_out_logits = held_out_logits_,
+                          .held_out = static_cast<int64_t>(folds_[0].size()),
+                          .checkpoints = std::move(checkpoints_)};
+    for (const std::vector<int64_t>& fold : folds_)
+      trained.held_out_rows.insert(trained.held_out_rows.end(), fold.begin(), fold.end());
+    if (fold_logits_.defined()) trained.held_out_logits = at::cat({held_out_logits_, fold_logits_});
+    return trained;
   }
 
  private:
+  // The others, ascending. rows: ascending.
+  std::vector<int64_t> rows_outside(const std::vector<int64_t>& rows) const {
+    std::vector<int64_t> others;
+    for (int64_t row = 0; row < data_.features.rows(); ++row) {
+      if (!std::ranges::binary_search(rows, row)) others.push_back(row);
+    }
+    return others;
+  }
+
   void resume() {
     saved_ = checkpoints_->load(context_.log);
     if (!saved_) {
@@ -84,9 +108,11 @@ class Run {
     }
     phase_ = saved_->facts["phase"].get<std::string>();
     chosen_ = saved_->facts["chosen"].get<int32_t>();
+    fold_ = saved_->facts.value("fold", fold_);
     history_ = history_from_json(saved_->facts["history"]);
     for (const auto& [name, tensor] : saved_->tensors) {
       if (name == kHeldOut) held_out_logits_ = tensor;
+      if (name == kFolds) fold_logits_ = tensor;
     }
     context_.log.note(fmt::format("continuing in phase {}, epoch {}", phase_,
                                   saved_->facts["epoch"].get<int32_t>() + 1));
@@ -106,8 +132,10 @@ class Run {
     if (!checkpoints_ || !state) return;
     if (held_out_logits_.defined())
       state->tensors.emplace_back(kHeldOut, held_out_logits_.contiguous());
+    if (fold_logits_.defined()) state->tensors.emplace_back(kFolds, fold_logits_);
     state->facts.update({{"phase", phase_},
                          {"chosen", chosen_},
+                         {"fold", fold_},
                          {"epoch", epochs_done},
                          {"seconds", seconds_before_ + epoch_watch_.seconds()},
                          {"history", to_json(history_)}});
@@ -150,9 +178,10 @@ class Run {
   }
 
   void choose(experts::Expert& expert) {
-    const auto learner = make_learner(expert, options_.recipe, static_cast<int64_t>(train_.size()));
+    const std::vector<int64_t>&held_out = folds_[0], train = rows_outside(held_out);
+    const auto learner = make_learner(expert, options_.recipe, static_cast<int64_t>(train.size()));
     const int32_t epochs = options_.recipe.epochs;
-    const at::Tensor targets = targets_of(data_, held_out_);
+    const at::Tensor targets = targets_of(data_, held_out);
     std::optional<EpochRecord> best;
     for (const EpochRecord& r : history_) {
       if (r.held_out_loss && std::isfinite(*r.held_out_loss) && (!best || is_better(r, *best)))
@@ -162,8 +191,8 @@ class Run {
     Progress progress = context_.progress("epochs", "epoch", epochs, number);
     for (; number < epochs && learner->wants_more(); ++number) {
       if (best && number - best->epoch >= options_.patience) break;
-      EpochRecord record = epoch(*learner, train_, number);
-      const at::Tensor logits = forward_rows(expert, data_.features, held_out_);
+      EpochRecord record = epoch(*learner, train, number);
+      const at::Tensor logits = forward_rows(expert, data_.features, held_out);
       record.held_out_loss = at::cross_entropy_loss(logits, targets).item<double>();
       record.held_out_accuracy = logits.argmax(1).eq(targets).to(at::kDouble).mean().item<double>();
       progress.advance(1, fmt::format("held-out loss {:.4f}, accuracy {:.4f}",
@@ -183,10 +212,23 @@ class Run {
     learner->finish();
   }
 
+  // An expert for each further fold that learns from all other texts and answers the fold's.
+  void cross_fit() {
+    for (; fold_ < folds_.size(); ++fold_) {
+      const std::vector<int64_t>& fold = folds_[fold_];
+      if (fold.empty()) continue;
+      phase_ = fmt::format("fold {}", fold_ + 1);
+      const auto expert = make_();
+      train(*expert, rows_outside(fold));
+      const at::Tensor logits = forward_rows(*expert, data_.features, fold);
+      fold_logits_ = fold_logits_.defined() ? at::cat({fold_logits_, logits}) : logits.contiguous();
+    }
+  }
+
   void train(experts::Expert& expert, const std::vector<int64_t>& rows) {
     const auto learner = make_learner(expert, options_.recipe, static_cast<int64_t>(rows.size()));
     int32_t number = restore(*learner);
-    Progress progress = context_.progress("refit", "epoch", chosen_, number);
+    Progress progress = context_.progress(phase_, "epoch", chosen_, number);
     for (; number < chosen_; ++number) {
       EpochRecord record = epoch(*learner, rows, number);
       if (std::isinf(record.training.loss)) {
@@ -206,11 +248,12 @@ class Run {
   const ExpertTrainingOptions& options_;
   const RunContext& context_;
   const std::function<void(const std::vector<EpochRecord>&)>& on_epoch_;
-  std::vector<int64_t> all_, train_, held_out_;
+  std::vector<std::vector<int64_t>> folds_;  // rows, ascending; 0: the held-out ones
   std::string phase_ = "choose";
+  size_t fold_ = 1;  // the next to be answered
   int32_t chosen_ = 0;
   std::vector<EpochRecord> history_;
-  at::Tensor held_out_logits_;
+  at::Tensor held_out_logits_, fold_logits_;  // of the folds before fold_
   std::unique_ptr<Checkpoints> checkpoints_;
   std::optional<CheckpointState> saved_;
   Stopwatch last_save_, epoch_watch_;

@@ -32,7 +32,7 @@ struct ExpertTrainingOptions {
 void validate(const ExpertTrainingOptions& options);
 
 struct EpochRecord {
-  std::string phase;  // "choose" (held-out texts left out) or "refit" (all texts)
+  std::string phase;  // "choose" (held-out texts left out), "fold 2" …, or "refit" (all texts)
   int32_t epoch = 0;  // from 1
   Precision precision = Precision::kFp32;  // of the run
   EpochFigures training;
@@ -48,19 +48,23 @@ struct TrainedExpert {
   std::unique_ptr<experts::Expert> expert;  // with what it learnt
   int32_t epochs = 0;                       // chosen
   std::vector<EpochRecord> history;
+  // The rows of the folds, and what the models that did not see them answer [rows, C]. The first
+  // `held_out` of them chose the epoch.
   std::vector<int64_t> held_out_rows;
-  at::Tensor held_out_logits;                // [rows, C] of the model that did not see them
+  at::Tensor held_out_logits;
+  int64_t held_out = 0;
   std::unique_ptr<Checkpoints> checkpoints;  // to be finished when the expert is in its place
 };
 
 // Gives an untrained expert.
 using MakeExpert = std::function<std::unique_ptr<experts::Expert>()>;
 
-// Trains on what is not held out, chooses the epoch by the held-out texts, then (refit) trains a
-// fresh expert on everything for as many epochs of the same schedule. The best epoch has the lowest
-// held-out loss; under a rate that falls to 0 it is the one of highest accuracy, the later of equal
-// ones: loss rises there while accuracy still does, and temperatures correct what it measures. A
-// loss that is not finite is E_TRAIN_DIVERGED; an interrupt saves a checkpoint and is
+// Trains on what is not held out, chooses the epoch by the held-out texts, for each further fold
+// trains an expert on all other texts, which answers the fold's (cross-fitting), then (refit)
+// trains a fresh expert on everything, all for as many epochs of the same schedule. The best epoch
+// has the lowest held-out loss; under a rate that falls to 0 it is the one of highest accuracy, the
+// later of equal ones: loss rises there while accuracy still does, and temperatures correct what it
+// measures. A loss that is not finite is E_TRAIN_DIVERGED; an interrupt saves a checkpoint and is
 // E_INTERRUPTED. A run that continues from a checkpoint ends in the same bits.
 TrainedExpert train_expert(
     const MakeExpert& make, const TrainingSet& data, const ExpertTrainingOptions& options,

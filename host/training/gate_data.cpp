@@ -2,25 +2,52 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/error.h"
 #include "data/hold_out.h"
+#include "training/held_out_file.h"
 #include "training/text_collection.h"
 
 namespace moecollab::training {
 namespace {
+
+// For each example, whether every expert of the domain has answered it by a model that did not
+// learn it. None if there is no expert.
+std::vector<bool> cross_fitted_texts(pipeline::Pool& pool, const data::Dataset& dataset) {
+  std::vector<HeldOutLogits> answers;
+  for (const pipeline::InstalledExpert& expert : pool.experts()) {
+    if (expert.domain() != dataset.domain) continue;
+    auto stored = read_held_out(registry::held_out_file(pool.options().registry, expert.sha256()),
+                                expert.expert->classes());
+    answers.push_back(stored ? *std::move(stored) : HeldOutLogits{});
+  }
+  std::vector<bool> result;
+  for (const data::Example& example : dataset.examples) {
+    const Digest text = sha256(example.text);
+    result.push_back(!answers.empty() && std::ranges::all_of(answers, [&](const auto& a) {
+      return a.find(text).has_value();
+    }));
+  }
+  return result;
+}
 
 // In the files' order.
 struct Split {
   std::vector<ChosenTexts> held_out, others;
 };
 
-Split split(const pipeline::Pool& pool, const std::vector<data::Dataset>& training) {
+Split split(pipeline::Pool& pool, const std::vector<data::Dataset>& training, bool cross_fitted) {
   Split parts;
   for (const data::Dataset& dataset : training) {
     const ChosenTexts none{&dataset, pool.space_of_domain(dataset.domain), {}};
     parts.held_out.push_back(none);
     parts.others.push_back(none);
-    const std::vector<bool> held = data::held_out(dataset);
+    std::vector<bool> held = data::held_out(dataset);
+    if (cross_fitted) {
+      const std::vector<bool> answered = cross_fitted_texts(pool, dataset);
+      for (size_t i = 0; i < held.size(); ++i) held[i] = held[i] || answered[i];
+    }
     for (size_t i = 0; i < held.size(); ++i) {
       ChosenTexts& part = (held[i] ? parts.held_out : parts.others).back();
       part.examples.push_back(static_cast<int64_t>(i));
@@ -52,11 +79,11 @@ void warn_of_seen(pipeline::Pool& pool, const AnsweredTexts& texts) {
 }  // namespace
 
 GateData collect_gate_data(pipeline::Pool& pool, const std::vector<data::Dataset>& training,
-                           const std::vector<encoder::PooledKey>& keys) {
+                           const std::vector<encoder::PooledKey>& keys, bool cross_fitted) {
   data::require_held_out(training);
   std::vector<pipeline::InstalledExpert*> experts;
   for (pipeline::InstalledExpert& expert : pool.experts()) experts.push_back(&expert);
-  const Split chosen = split(pool, training);
+  const Split chosen = split(pool, training, cross_fitted);
   GateData data;
   data.held_out = collect_answered_texts(pool, pool.labels(), experts, keys, chosen.held_out,
                                          "encoding held-out texts");

@@ -74,7 +74,7 @@ GateInputs collect_gate_inputs(pipeline::Pool& pool, const std::vector<data::Dat
     inputs.labels.push_back(expert.labels);
   }
   inputs.features = gate_features(options, pool.encoder()->config().layers);
-  inputs.data = collect_gate_data(pool, datasets, inputs.features);
+  inputs.data = collect_gate_data(pool, datasets, inputs.features, options.cross_fitted);
   if (options.calibrate) {
     inputs.calibration =
         calibrate(inputs.data.held_out.targets, inputs.data.held_out.logits, inputs.labels);

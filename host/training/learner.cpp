@@ -24,6 +24,12 @@ at::Tensor label_tensor(const TrainingSet& data, std::span<const int64_t> rows,
   return tensor.to(type);
 }
 
+// Classes [b], or what is learnt instead of them [b, C].
+at::Tensor target_tensor(const TrainingSet& data, const std::vector<int64_t>& rows) {
+  if (!data.targets.defined()) return label_tensor(data, rows, at::kLong);
+  return data.targets.index_select(0, encoder::index_tensor(rows));
+}
+
 at::Tensor weight_tensor(const TrainingSet& data, std::span<const int64_t> rows) {
   at::Tensor tensor = at::ones({static_cast<int64_t>(rows.size())});
   if (data.weights.empty()) return tensor;
@@ -105,8 +111,8 @@ class GradientLearner final : public Learner {
   void step(const TrainingSet& data, const std::vector<int64_t>& rows, int64_t number) {
     const at::Tensor logits = expert_.to_logits(experts::differentiable_forward(
         expert_, data.features.select(rows), mixed(recipe_.seed, static_cast<uint64_t>(number))));
-    const at::Tensor losses = at::cross_entropy_loss(logits, label_tensor(data, rows, at::kLong),
-                                                     {}, at::Reduction::None);
+    const at::Tensor losses =
+        at::cross_entropy_loss(logits, target_tensor(data, rows), {}, at::Reduction::None);
     const at::Tensor loss = (losses * weight_tensor(data, rows)).mean();
     loss.backward();
     for (const int64_t row : rows) figures_.tokens += data.features.tokens(row);

@@ -32,8 +32,11 @@ struct Recipe {
 struct TrainingSet {
   encoder::Features features;
   std::vector<int32_t> labels;  // [n]
-  std::vector<bool> held_out;   // [n]; all false: nothing to choose the epoch on
+  std::vector<int32_t> folds;   // [n] data::folds(); none is 0: nothing to choose the epoch on
   std::vector<float> weights;   // [n] > 0, mean 1; empty: all 1
+  // [n, C] float32, rows sum to 1: what the loss is of instead of the labels; undefined: of these.
+  // For experts that the host's optimiser trains.
+  at::Tensor targets;
 };
 
 // What one epoch cost and gave.

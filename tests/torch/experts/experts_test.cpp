@@ -204,7 +204,7 @@ TEST_F(AdapterTest, TrainerChoosesAnEpochAndRefitsBitIdentically) {
   const at::Tensor labels = targets(data.features);
   for (int64_t i = 0; i < 60; ++i) {
     data.labels.push_back(static_cast<int32_t>(labels[i].item<int64_t>()));
-    data.held_out.push_back(i % 5 == 0);
+    data.folds.push_back(i % 5 == 0 ? 0 : -1);
   }
   training::ExpertTrainingOptions options;
   options.recipe = {.epochs = 12, .batch = 8, .schedule = {.lr = 1e-2}, .seed = 4};

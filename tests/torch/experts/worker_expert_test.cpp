@@ -227,7 +227,7 @@ TEST_F(WorkerExpertTest, TheTrainerEndsInTheSameBits) {
   training::TrainingSet data;
   data.features = features(*here());
   data.labels = labels;
-  for (size_t i = 0; i < texts.size(); ++i) data.held_out.push_back(i % 4 == 0);
+  for (size_t i = 0; i < texts.size(); ++i) data.folds.push_back(i % 4 == 0 ? 0 : -1);
   training::ExpertTrainingOptions options;
   options.recipe = {.epochs = 6, .batch = 4, .schedule = {.lr = 1e-2}, .seed = 4};
   const auto mine = training::train_expert([&] { return here(); }, data, options, {});

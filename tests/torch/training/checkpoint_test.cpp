@@ -140,7 +140,7 @@ struct ResumeTest : CheckpointTest {
     for (int64_t i = 0; i < kRows; ++i) {
       data.features.row_ids.push_back(i);
       data.labels.push_back(static_cast<int32_t>(labels[i].item<int64_t>()));
-      data.held_out.push_back(i % 5 == 0);
+      data.folds.push_back(i % 5 == 0 ? 0 : -1);
     }
   }
 
@@ -172,6 +172,10 @@ struct ResumeTest : CheckpointTest {
     o.resume = resume;
     return o;
   }
+  void in_five_folds() {
+    for (int64_t i = 0; i < kRows; ++i)
+      data.folds[static_cast<size_t>(i)] = static_cast<int32_t>(i % 5);
+  }
   // Stops in the step after `records` whole epochs, and continues; the answers of the end.
   at::Tensor interrupted_after(size_t records, TrainedExpert* out = nullptr) {
     const auto on_epoch = [&](const std::vector<EpochRecord>& history) {
@@ -185,7 +189,8 @@ struct ResumeTest : CheckpointTest {
     TrainedExpert done = train_expert([&] { return make(); }, data, options(true), context);
     EXPECT_THAT(said.texts().back(), HasSubstr("continuing in phase"));
     const at::Tensor answers = done.expert->forward(data.features);
-    EXPECT_EQ(done.history.size(), static_cast<size_t>(8 + done.epochs));
+    const bool folded = done.held_out_rows.size() == static_cast<size_t>(kRows);
+    EXPECT_EQ(done.history.size(), static_cast<size_t>(8 + (folded ? 5 : 1) * done.epochs));
     if (out != nullptr) out->held_out_logits = done.held_out_logits;
     done.checkpoints->finish();
     return answers;
@@ -208,6 +213,67 @@ TEST_F(ResumeTest, AnInterruptedRunEndsInTheSameBits) {
     SCOPED_TRACE(records);
     EXPECT_TRUE(interrupted_after(records).equal(expected));
   }
+}
+
+// The answers of a fold are those of an expert that learnt the others for as many epochs.
+TEST_F(ResumeTest, EachFoldIsAnsweredByAnExpertThatDidNotLearnIt) {
+  in_five_folds();
+  ExpertTrainingOptions whole = options(false);
+  whole.checkpoints.clear();
+  TrainedExpert trained = train_expert([&] { return make(); }, data, whole, context);
+  ASSERT_EQ(trained.held_out_rows.size(), static_cast<size_t>(kRows));
+  EXPECT_EQ(trained.held_out, kRows / 5);
+  EXPECT_EQ(trained.history.size(), static_cast<size_t>(8 + 5 * trained.epochs));
+  int64_t first = trained.held_out;
+  for (int32_t fold = 1; fold < 5; ++fold) {
+    std::vector<int64_t> inside, outside;
+    for (int64_t row = 0; row < kRows; ++row)
+      (data.folds[static_cast<size_t>(row)] == fold ? inside : outside).push_back(row);
+    const auto expert = make();
+    const auto learner = make_learner(*expert, whole.recipe, static_cast<int64_t>(outside.size()));
+    for (int32_t epoch = 0; epoch < trained.epochs; ++epoch)
+      learner->epoch(data, outside, epoch, [] {});
+    const auto count = static_cast<int64_t>(inside.size());
+    EXPECT_TRUE(trained.held_out_logits.narrow(0, first, count)
+                    .equal(forward_rows(*expert, data.features, inside)))
+        << fold;
+    EXPECT_EQ(trained.held_out_rows[static_cast<size_t>(first)], inside[0]);
+    first += count;
+  }
+}
+
+TEST_F(ResumeTest, ARunInterruptedInAFoldEndsInTheSameBits) {
+  in_five_folds();
+  ExpertTrainingOptions whole = options(false);
+  whole.checkpoints.clear();
+  TrainedExpert reference = train_expert([&] { return make(); }, data, whole, context);
+  const at::Tensor expected = reference.expert->forward(data.features);
+  const auto epochs = static_cast<size_t>(reference.epochs);
+  // At the begin and within the second fold, at the end of the last, and in the refit.
+  for (const size_t records : {size_t{8}, 8 + epochs / 2, 8 + 4 * epochs, 8 + 5 * epochs - 1}) {
+    SCOPED_TRACE(records);
+    TrainedExpert done;
+    EXPECT_TRUE(interrupted_after(records, &done).equal(expected));
+    EXPECT_TRUE(done.held_out_logits.equal(reference.held_out_logits));
+  }
+}
+
+// The loss is the cross-entropy of the shares, or of the label alone.
+TEST_F(ResumeTest, SharesOfLabelsAreLearntInsteadOfTheLabels) {
+  ExpertTrainingOptions o = options(false);
+  o.checkpoints.clear();
+  const auto answers = [&] {
+    return train_expert([&] { return make(); }, data, o, context).expert->forward(data.features);
+  };
+  const at::Tensor by_label = answers();
+  const at::Tensor labels =
+      at::tensor(at::ArrayRef<int32_t>(data.labels.data(), data.labels.size())).to(at::kLong);
+  data.targets = at::one_hot(labels, kClasses).to(at::kFloat);
+  EXPECT_TRUE(answers().allclose(by_label, 1e-4, 1e-5)) << "the label alone, as shares";
+  data.targets = at::full({kRows, kClasses}, 1.0 / kClasses);
+  const at::Tensor nothing = at::softmax(answers(), 1);
+  EXPECT_LT((nothing - 1.0 / kClasses).abs().max().item<double>(), 0.1);
+  EXPECT_GT((at::softmax(by_label, 1) - 1.0 / kClasses).abs().max().item<double>(), 0.2);
 }
 
 TEST_F(ResumeTest, OtherOptionsAreRefused) {

@@ -28,6 +28,7 @@ ExpertRecipe sample() {
   recipe.refit = false;
   recipe.epochs = 7;
   recipe.patience = 2;
+  recipe.folds = 5;
   recipe.batch = 16;
   recipe.lr = 0.1;
   recipe.warmup = 0.06;
@@ -39,7 +40,7 @@ ExpertRecipe sample() {
 
 constexpr const char* kSampleLine =
     R"({"epochs":7,"batch":16,"lr":0.1,"warmup":0.06,"schedule":"linear","clip":1.0,)"
-    R"("precision":"bf16","patience":2,"class_weights":"balanced","weights":"bf16",)"
+    R"("precision":"bf16","patience":2,"folds":5,"class_weights":"balanced","weights":"bf16",)"
     R"("layers":[0,-1],"pooling":"cls","refit":false})";
 
 TEST(Recipe, TheRecordHoldsEveryValueInItsOrder) {

@@ -13,6 +13,7 @@
 namespace moecollab::data {
 namespace {
 
+using testing::ElementsAre;
 using testing::IsEmpty;
 using testing::UnorderedElementsAre;
 
@@ -51,6 +52,33 @@ TEST(HoldOut, RoundsDownButTakesAtLeastOneOfTwo) {
   EXPECT_THAT(held_texts(letters("ab", "x")), UnorderedElementsAre("b"));
   EXPECT_THAT(held_texts(letters("a", "x")), IsEmpty());
   EXPECT_THAT(held_texts({}), IsEmpty());
+}
+
+// The texts d and j are held out; the eight others, ascending f c b e h a g i, take turns.
+TEST(Folds, TakeTurnsAmongWhatIsNotHeldOut) {
+  const Dataset data = letters("abcdefghij", "x");
+  EXPECT_THAT(folds(data, 5), ElementsAre(2, 3, 2, 0, 4, 1, 3, 1, 4, 0));
+  EXPECT_THAT(folds(data, 1), ElementsAre(-1, -1, -1, 0, -1, -1, -1, -1, -1, 0));
+  EXPECT_EQ(most_texts_of_a_label(data + letters("kl", "y")), 10);
+}
+
+TEST(Folds, HoldOutWhatIsHeldOutAndKeepEqualTextsTogether) {
+  const Dataset data = letters("abcdefghijdd", "x") + letters("klmnopqrstaf", "y");
+  const std::vector<bool> held = held_out(data);
+  const std::vector<int32_t> fold = folds(data, 7);
+  for (size_t i = 0; i < fold.size(); ++i) {
+    EXPECT_EQ(fold[i] == 0, held[i]) << i;
+    EXPECT_LT(fold[i], 7);
+    for (size_t j = 0; j < i; ++j) {
+      if (data.examples[i].text == data.examples[j].text) {
+        EXPECT_EQ(fold[i], fold[j]);
+      }
+    }
+  }
+}
+
+TEST(Folds, ATextAloneWithItsLabelIsLearntByAll) {
+  EXPECT_THAT(folds(letters("a", "x") + letters("klm", "y"), 5), ElementsAre(-1, 1, 2, 0));
 }
 
 TEST(HoldOut, RepeatedTextGoesWhollyToOneSideAndCountsOnce) {
