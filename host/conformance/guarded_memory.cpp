@@ -46,6 +46,12 @@ void GuardedMemory::make_read_only() {
   read_only_ = true;
 }
 
+void GuardedMemory::take_back() {
+  // Fresh pages: a mapping that is gone would be given to others, who would be read instead.
+  ::mmap(pages_, span_, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+  taken_back_ = true;
+}
+
 std::string GuardedMemory::outside() const {
   for (const unsigned char* at = pages_; at < pages_ + span_; ++at) {
     if (at == data_) at += size_;
@@ -64,8 +70,9 @@ std::string describe_address(const void* address) {
   for (const GuardedMemory* memory : living()) {
     const unsigned char *first = memory->data_, *end = first + memory->size_;
     if (at >= first && at < end) {
-      return fmt::format("at byte {} of {}{}", at - first,
-                         memory->read_only_ ? "the read-only " : "", memory->name_);
+      return fmt::format("at byte {} of {}{}{}", at - first,
+                         memory->read_only_ ? "the read-only " : "", memory->name_,
+                         memory->taken_back_ ? ", which was lent for a call that is over" : "");
     }
     if (at >= end && at < memory->pages_ + memory->span_ + page())
       return fmt::format("{} bytes past the end of {}", at - end + 1, memory->name_);

@@ -21,6 +21,8 @@ class GuardedMemory {
   size_t size() const { return size_; }
   // From now on a write is a fault.
   void make_read_only();
+  // From now on every access is a fault: what was lent is back. It holds nothing any more.
+  void take_back();
   // What was written outside the bytes, between them and the guard pages; "" if nothing.
   std::string outside() const;
 
@@ -30,7 +32,7 @@ class GuardedMemory {
   size_t size_, span_;  // span_: of the pages between the guards
   unsigned char* pages_;
   unsigned char* data_;
-  bool read_only_ = false;
+  bool read_only_ = false, taken_back_ = false;
 };
 
 // Where an address lies relative to the living GuardedMemory ("8 bytes past the end of logits",

@@ -1,10 +1,16 @@
 // Level 3: the numbers are there, finite, and each row's alone.
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
+#include <functional>
+#include <limits>
 #include <numeric>
+#include <thread>
 
 #include "conformance/check.h"
 #include "conformance/subject.h"
@@ -133,6 +139,136 @@ void check_row_independence(Subject& subject, Findings& findings) {
   }
 }
 
+// Sizes that hosts send, round the widths of vectors and of blocks.
+constexpr size_t kSizes[] = {1, 2, 31, 32, 33, 64, 127, 128, 129, 512};
+
+void check_every_size(Subject& subject, Findings& findings) {
+  if (!subject.manifest().output.deterministic)
+    return findings.not_applicable("expert.toml says output.deterministic = false");
+  TestExpert expert(subject);
+  const auto classes = static_cast<size_t>(subject.classes());
+  const size_t most = expert.at_most(kSizes[std::size(kSizes) - 1]);
+  const std::vector<TestBatch::Row> rows = expert.rows(most, 17);
+  std::vector<float> alone;  // of the first 129 rows, and of the last
+  const auto is_tried = [&](size_t row) { return row < 129 || row + 1 == most; };
+  for (size_t row = 0; row < most; ++row) {
+    if (!is_tried(row)) continue;
+    const std::vector<float> one = expert.forward(expert.batch({rows[row]}));
+    alone.insert(alone.end(), one.begin(), one.end());
+  }
+  for (const size_t size : kSizes) {
+    const size_t n = std::min(size, most);
+    const std::vector<float> together =
+        expert.forward(expert.batch({rows.begin(), rows.begin() + static_cast<ptrdiff_t>(n)}));
+    const float* one = alone.data();
+    for (size_t row = 0; row < n; ++row) {
+      if (!is_tried(row)) continue;
+      const double off = distance(one, &together[row * classes], classes);
+      one += classes;
+      if (off <= kRowTolerance) continue;
+      findings.add(
+          fmt::format("a row's logits are the same in a batch of any size (to {:g})",
+                      kRowTolerance),
+          fmt::format("row {} of {} differs by {:.3g} from when it is alone", row, n, off));
+      return;
+    }
+  }
+}
+
+// Texts of every length up to a cache line and of a whole page, each alone, so that it ends at a
+// page that nobody may touch, and behind others, where it lies elsewhere.
+void check_text_places(Subject& subject, Findings& findings) {
+  if ((subject.inputs() & MOEC_INPUT_TEXT) == 0)
+    return findings.not_applicable("it reads no texts");
+  if (!subject.manifest().output.deterministic)
+    return findings.not_applicable("expert.toml says output.deterministic = false");
+  TestExpert expert(subject);
+  const auto classes = static_cast<size_t>(subject.classes());
+  std::vector<TestBatch::Row> rows = expert.rows(66, 19);
+  const std::string page(4096, 'b');
+  for (size_t i = 0; i < rows.size(); ++i)
+    rows[i].text = i == 65 ? page : page.substr(0, i / 2) + "a" + page.substr(0, i - i / 2);
+  rows[5].text[2] = '\0';  // a byte as any other
+  const std::vector<float> behind = forward_all(expert, rows);
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const std::vector<float> alone = expert.forward(expert.batch({rows[i]}));
+    const double off = distance(alone.data(), &behind[i * classes], classes);
+    if (off <= kRowTolerance) continue;
+    findings.add(
+        fmt::format("a text's logits do not depend on where it lies (to {:g})", kRowTolerance),
+        fmt::format("those of a text of {} bytes differ by {:.3g}", rows[i].text.size(), off));
+    return;
+  }
+}
+
+// Names of rows say nothing of the text, are any numbers, in any order, and may come again.
+void check_row_ids(Subject& subject, Findings& findings) {
+  TestExpert expert(subject);
+  std::vector<TestBatch::Row> rows = expert.rows(expert.at_most(8), 23);
+  const auto n = static_cast<int64_t>(rows.size());
+  const std::function<int64_t(int64_t)> namings[] = {
+      [](int64_t) { return int64_t{7}; }, [n](int64_t i) { return n - i; },
+      [](int64_t i) { return std::numeric_limits<int64_t>::max() - i; },
+      [](int64_t i) { return (int64_t{1} << 40) + i * 1'000'003; }};
+  for (const auto& naming : namings) {
+    for (int64_t i = 0; i < n; ++i) rows[static_cast<size_t>(i)].id = naming(i);
+    const std::vector<float> logits = expert.forward(expert.batch(rows));
+    const std::vector<float> again = expert.forward(expert.batch(rows));
+    const bool finite = std::ranges::all_of(logits, [](float v) { return std::isfinite(v); });
+    if (!finite)
+      findings.add("logits are finite whatever the row_ids", fmt::format("not for {}", naming(0)));
+    if (subject.manifest().output.deterministic && logits != again)
+      findings.add("equal texts and row_ids give equal bits",
+                   fmt::format("not with row_ids from {}", naming(0)));
+  }
+}
+
+// What an answer may not depend on, one thing after the other.
+void check_purity(Subject& subject, Findings& findings) {
+  if (!subject.manifest().output.deterministic)
+    return findings.not_applicable("expert.toml says output.deterministic = false");
+  TestExpert expert(subject);
+  const std::vector<TestBatch::Row> rows = expert.rows(expert.at_most(12), 29);
+  const std::vector<float> expected = expert.forward(expert.batch(rows));
+  const auto require = [&](const std::vector<float>& logits, const char* what) {
+    if (distance(expected.data(), logits.data(), expected.size()) > kRowTolerance)
+      findings.add(fmt::format("logits do not depend on {}", what), "they are others then");
+  };
+  moec_exec exec = subject.exec();
+  exec.seed = 0x5EEDF00D;
+  require(expert.forward(expert.batch(rows), exec), "exec.seed, if exec.training is 0");
+  exec = subject.exec();
+  for (const int32_t threads : {2, 16}) {
+    exec.threads = threads;
+    require(expert.forward(expert.batch(rows), exec), "exec.threads");
+  }
+  std::vector<std::unique_ptr<TestExpert>> others;
+  for (int i = 0; i < 5; ++i) {
+    others.push_back(std::make_unique<TestExpert>(subject));
+    others.back()->forward(expert.batch(expert.rows(expert.at_most(3), 31)));
+  }
+  require(expert.forward(expert.batch(rows)), "how many other experts there are");
+  others.clear();
+  require(expert.forward(expert.batch(rows)), "whether others were destroyed");
+  {
+    const TestBatch batch = expert.batch(rows);
+    std::vector<float> elsewhere;
+    std::thread([&] { elsewhere = expert.forward(batch); }).join();
+    require(elsewhere, "the thread that calls");
+  }
+  ::setenv("LANG", "tr_TR.UTF-8", 1);
+  ::setenv("LC_ALL", "tr_TR.UTF-8", 1);
+  ::setenv("TZ", "Pacific/Kiritimati", 1);
+  ::setenv("OMP_NUM_THREADS", "3", 1);
+  if (::chdir("/proc") == 0) require(expert.forward(expert.batch(rows)), "LANG, TZ or the folder");
+  require(TestExpert(subject).forward(expert.batch(rows)),
+          "LANG, TZ or the folder of its creation");
+  ::clearenv();
+  require(expert.forward(expert.batch(rows)), "the environment");
+  std::this_thread::sleep_for(std::chrono::milliseconds(1100));
+  require(expert.forward(expert.batch(rows)), "the time");
+}
+
 void check_many_calls(Subject& subject, Findings& findings) {
   TestExpert expert(subject);
   const std::vector<TestBatch::Row> rows = expert.rows(expert.at_most(4), 11);
@@ -186,6 +322,15 @@ constexpr Check kNumericChecks[] = {
      "seed randomness by row_ids, or state output.deterministic = false", &check_deterministic},
     {"row-independence", 3, "a row's result depends on that row alone",
      "take no mean over the batch, keep nothing from one row to the next", &check_row_independence},
+    {"every-size", 3, "a row's result is the same in a batch of any size",
+     "treat the rows after the last whole block or vector as the others", &check_every_size},
+    {"text-places", 3, "a text's result does not depend on where the text lies",
+     "read bytes [data, data + size) and no others; do not assume alignment or a final 0",
+     &check_text_places},
+    {"row-ids", 3, "row_ids may be any numbers", "use them as seeds only, never as an index",
+     &check_row_ids},
+    {"purity", 3, "a result depends on package and batch alone",
+     "read no environment, clock, folder, address or static variable", &check_purity},
     {"many-calls", 3, "the three-hundredth call is like the first", "keep no state between calls",
      &check_many_calls},
     {"probabilities", 3, "probabilities are a distribution", "end with a softmax",

@@ -1,18 +1,25 @@
 #include "conformance/runner.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
 #include <sys/prctl.h>
+#include <sys/random.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <charconv>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
+#include <set>
 
 #include "base/json.h"
 #include "base/measure.h"
@@ -21,25 +28,38 @@
 namespace moecollab::conformance {
 namespace {
 
-constexpr size_t kMostBytes = 1 << 20;  // of a result
+constexpr size_t kMostBytes = 96 << 10;  // of a record; a socket takes twice that in one message
+constexpr size_t kMostText = 1500;       // of each sentence in it
+constexpr size_t kMostNotes = 16;
+constexpr rlim_t kMostWritten = 64 << 20;  // bytes of a file that a check's process may write
 
-int result_pipe = -1;  // of the child
+// The child's end of the socket, and what tells its record from anything else that is written
+// there.
+int result_socket = -1;
+uint64_t result_key = 0;
 pid_t child_process = 0;
 
-void write_all(std::string_view text) {
-  while (!text.empty()) {
-    const ssize_t n = ::write(result_pipe, text.data(), text.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) return;
-    text.remove_prefix(static_cast<size_t>(n));
+// One message: the key, then the text. Little stack: a signal handler calls it on its own.
+void send_record(std::string_view text) {
+  iovec parts[] = {{&result_key, sizeof result_key},
+                   {const_cast<char*>(text.data()), std::min(text.size(), kMostBytes)}};
+  msghdr message{};
+  message.msg_iov = parts;
+  message.msg_iovlen = std::size(parts);
+  while (::sendmsg(result_socket, &message, MSG_NOSIGNAL) < 0 && errno == EINTR) {
   }
 }
 
 Json to_json(const Findings& findings) {
   Json list = Json::array();
   for (const Finding& f : findings.all())
-    list.push_back({{"expected", f.expected}, {"seen", f.seen}});
-  return {{"findings", list}, {"reason", findings.reason()}, {"notes", findings.notes()}};
+    list.push_back(
+        {{"expected", f.expected.substr(0, kMostText)}, {"seen", f.seen.substr(0, kMostText)}});
+  Json notes = Json::array();
+  for (const std::string& note : findings.notes()) {
+    if (notes.size() < kMostNotes) notes.push_back(note.substr(0, kMostText));
+  }
+  return {{"findings", list}, {"reason", findings.reason().substr(0, kMostText)}, {"notes", notes}};
 }
 
 // Says where the fault lay, as far as guarded memory knows. Memory may be in any state: formatting
@@ -53,7 +73,7 @@ void on_fault(int signal, siginfo_t* info, void*) {
   findings.add("only memory that the host handed over is touched",
                fmt::format("{} {}", ::strsignal(signal),
                            where.empty() ? fmt::format("at address {}", info->si_addr) : where));
-  write_all(to_line(to_json(findings)));
+  send_record(to_line(to_json(findings)));
   ::_exit(0);
 }
 
@@ -75,8 +95,10 @@ void catch_faults() {
 [[noreturn]] void run_child(const Check& check, Subject& subject) {
   child_process = ::getpid();
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-  const rlimit none{0, 0};
+  ::prctl(PR_SET_CHILD_SUBREAPER, 1);  // what its processes leave behind is its own
+  const rlimit none{0, 0}, some{kMostWritten, kMostWritten};
   ::setrlimit(RLIMIT_CORE, &none);
+  ::setrlimit(RLIMIT_FSIZE, &some);
   const int nowhere = ::open("/dev/null", O_RDWR | O_CLOEXEC);
   for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) ::dup2(nowhere, fd);
   ::setpgid(0, 0);  // so that what it starts ends with it
@@ -90,7 +112,7 @@ void catch_faults() {
     findings.add("no exception leaves the library", "something was thrown out of it");
   }
   if (::getpid() != child_process) ::_exit(0);  // the library forked, and this is its child
-  write_all(to_line(to_json(findings)));
+  send_record(to_line(to_json(findings)));
   if (check.exits) std::exit(0);
   ::_exit(0);
 }
@@ -104,43 +126,152 @@ bool ends_by(pid_t child, std::chrono::steady_clock::time_point deadline, int& s
   return true;
 }
 
-// Everything until the end or the deadline; false if that passed.
-bool read_until(int fd, std::chrono::steady_clock::time_point deadline, std::string& text) {
-  char buffer[4096];
-  while (text.size() < kMostBytes) {
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
-        deadline - std::chrono::steady_clock::now());
-    pollfd wait{fd, POLLIN, 0};
-    const int ready = ::poll(&wait, 1, static_cast<int>(std::max<int64_t>(0, left.count())));
-    if (ready < 0 && errno == EINTR) continue;
-    if (ready <= 0) return false;
-    const ssize_t n = ::read(fd, buffer, sizeof buffer);
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) return true;
-    text.append(buffer, static_cast<size_t>(n));
-    if (text.ends_with('\n') || (text.starts_with('{') && text.ends_with("]}"))) return true;
-  }
-  return true;
+// What came from a check's process.
+struct Heard {
+  std::string record;   // "": none
+  size_t foreign = 0;   // bytes of other messages: something wrote to a descriptor of the host's
+  bool in_time = true;  // false: neither a record nor the end came by the deadline
+};
+
+// Takes one message, if there is one; false if no more can come.
+bool hear(int socket, uint64_t key, Heard& heard) {
+  char message[sizeof key + kMostBytes];
+  const ssize_t n = ::recv(socket, message, sizeof message, MSG_DONTWAIT);
+  if (n < 0) return errno == EAGAIN || errno == EINTR;
+  const auto size = static_cast<size_t>(n);
+  if (size > sizeof key && heard.record.empty() && std::memcmp(message, &key, sizeof key) == 0)
+    heard.record.assign(message + sizeof key, size - sizeof key);
+  else
+    heard.foreign += size;
+  return n > 0;
 }
+
+// Whether the child has ended; it stays to be waited for.
+bool has_ended(pid_t child) {
+  siginfo_t info{};
+  return ::waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+         info.si_pid == child;
+}
+
+// Until the record, the child's end or the deadline: others may hold its end of the socket open.
+Heard listen_until(int socket, uint64_t key, pid_t child,
+                   std::chrono::steady_clock::time_point deadline) {
+  constexpr int kGlance = 20;  // milliseconds between two looks at the child
+  Heard heard;
+  bool open = true;
+  while (heard.record.empty()) {
+    const bool ended = has_ended(child);
+    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
+                          deadline - std::chrono::steady_clock::now())
+                          .count();
+    pollfd wait{socket, POLLIN, 0};
+    const int ready =
+        open ? ::poll(&wait, 1, ended ? 0 : static_cast<int>(std::clamp<int64_t>(left, 0, kGlance)))
+             : ::usleep(kGlance * 1000);
+    if (ready > 0) {
+      open = hear(socket, key, heard);
+      continue;
+    }
+    if (ended) break;
+    if (left <= 0) {
+      heard.in_time = false;
+      break;
+    }
+  }
+  return heard;
+}
+
+// 0 if it has ended meanwhile, which may be at any moment.
+pid_t parent_of(const char* process) {
+  char stat[512];
+  const int file =
+      ::open(("/proc/" + std::string(process) + "/stat").c_str(), O_RDONLY | O_CLOEXEC);
+  if (file < 0) return 0;
+  const ssize_t n = ::read(file, stat, sizeof stat);
+  ::close(file);
+  const std::string_view text(stat, n < 0 ? 0 : static_cast<size_t>(n));
+  const size_t name_end = text.rfind(')');  // the name may hold anything
+  pid_t parent = 0;
+  if (name_end != text.npos && name_end + 4 < text.size())
+    std::from_chars(text.data() + name_end + 4, text.data() + text.size(), parent);
+  return parent;
+}
+
+std::set<pid_t> children() {
+  std::set<pid_t> found;
+  DIR* processes = ::opendir("/proc");
+  if (processes == nullptr) return found;
+  while (const dirent* entry = ::readdir(processes)) {
+    const std::string_view name = entry->d_name;
+    pid_t process = 0;
+    const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), process);
+    if (error == std::errc() && *end == '\0' && parent_of(entry->d_name) == ::getpid())
+      found.insert(process);
+  }
+  ::closedir(processes);
+  return found;
+}
+
+// While one lives, orphans of a child become children of this process, and not of init; at its end
+// they are killed, and theirs.
+class Orphanage {
+ public:
+  Orphanage() : before_(children()) {
+    ::prctl(PR_GET_CHILD_SUBREAPER, &was_);
+    ::prctl(PR_SET_CHILD_SUBREAPER, 1);
+  }
+  ~Orphanage() {
+    for (int round = 0; round < kMostRounds; ++round) {
+      bool any = false;
+      for (const pid_t process : children()) {
+        if (before_.contains(process)) continue;
+        any = true;
+        ::kill(process, SIGKILL);
+        ::waitpid(process, nullptr, 0);
+      }
+      if (!any) break;
+    }
+    ::prctl(PR_SET_CHILD_SUBREAPER, was_);
+  }
+  Orphanage(const Orphanage&) = delete;
+
+ private:
+  static constexpr int kMostRounds = 1000;  // each may set free the children of those it killed
+  std::set<pid_t> before_;
+  int was_ = 0;
+};
 
 std::string ending(int status) {
   if (WIFSIGNALED(status)) return fmt::format("it died of {}", ::strsignal(WTERMSIG(status)));
   return fmt::format("it ended with exit status {} before the check was done", WEXITSTATUS(status));
 }
 
-void fill(Outcome& outcome, const std::string& text, bool in_time, int status,
-          std::chrono::milliseconds deadline) {
-  if (!in_time && text.empty()) {
+void read_record(const std::string& record, Outcome& outcome) {
+  const Json json = parse_json(record);
+  for (const Json& f : json.at("findings"))
+    outcome.findings.push_back(
+        {f.at("expected").get<std::string>(), f.at("seen").get<std::string>()});
+  outcome.reason = json.at("reason").get<std::string>();
+  for (const Json& note : json.at("notes")) outcome.notes.push_back(note.get<std::string>());
+}
+
+void fill(Outcome& outcome, const Heard& heard, int status, std::chrono::milliseconds deadline) {
+  if (!heard.in_time) {
     outcome.findings.push_back({fmt::format("it returns within {} ms", deadline.count()),
                                 "it did not return, and was killed"});
-  } else if (text.empty()) {
+  } else if (heard.record.empty()) {
     outcome.findings.push_back({"the library leaves the process alive", ending(status)});
   } else {
-    const Json json = parse_json(text);
-    for (const Json& f : json["findings"])
-      outcome.findings.push_back({f["expected"].get<std::string>(), f["seen"].get<std::string>()});
-    outcome.reason = json["reason"].get<std::string>();
-    for (const Json& note : json["notes"]) outcome.notes.push_back(note.get<std::string>());
+    try {
+      read_record(heard.record, outcome);
+    } catch (const std::exception& error) {
+      outcome.findings.push_back({"the check's process can say what it found",
+                                  std::string("it could not: ") + error.what()});
+    }
+  }
+  if (heard.foreign > 0) {
+    outcome.findings.push_back({"the library writes to no descriptor that it did not open",
+                                fmt::format("{} bytes came to one of the host's", heard.foreign)});
   }
   outcome.verdict = !outcome.findings.empty() ? Verdict::kFailed
                     : outcome.reason.empty()  ? Verdict::kPassed
@@ -152,26 +283,33 @@ void fill(Outcome& outcome, const std::string& text, bool in_time, int status,
 Outcome run_check(const Check& check, Subject& subject, std::chrono::milliseconds deadline) {
   const auto start = std::chrono::steady_clock::now();
   const Stopwatch watch;
-  int pipe[2];
-  if (::pipe2(pipe, O_CLOEXEC) != 0)
-    throw Error("E_INTERNAL", fmt::format("no pipe for a check: {}", std::strerror(errno)));
+  int sockets[2];
+  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) != 0)
+    throw Error("E_INTERNAL", fmt::format("no socket for a check: {}", std::strerror(errno)));
+  uint64_t key = 0;
+  while (::getrandom(&key, sizeof key, 0) != sizeof key) {
+  }
+  const Orphanage orphanage;
   const pid_t child = ::fork();
-  if (child < 0)
+  if (child < 0) {
+    ::close(sockets[0]);
+    ::close(sockets[1]);
     throw Error("E_INTERNAL", fmt::format("no process for a check: {}", std::strerror(errno)));
+  }
   if (child == 0) {
-    ::close(pipe[0]);
-    result_pipe = pipe[1];
+    ::close(sockets[0]);
+    result_socket = sockets[1];
+    result_key = key;
     run_child(check, subject);
   }
-  ::close(pipe[1]);
-  std::string text;
-  const bool in_time = read_until(pipe[0], start + deadline, text);
-  ::close(pipe[0]);
+  ::close(sockets[1]);
+  const Heard heard = listen_until(sockets[0], key, child, start + deadline);
+  ::close(sockets[0]);
   Outcome outcome;
   outcome.check = check;
   int status = 0;
   const bool ended = check.exits && ends_by(child, start + deadline, status);
-  if (check.exits && !text.empty() && (!ended || status != 0)) {
+  if (check.exits && !heard.record.empty() && (!ended || status != 0)) {
     outcome.findings.push_back({"the process that used it ends by exit()",
                                 ended ? ending(status) : "it did not end, and was killed"});
   }
@@ -181,7 +319,7 @@ Outcome run_check(const Check& check, Subject& subject, std::chrono::millisecond
     while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
     }
   }
-  fill(outcome, text, in_time, status, deadline);
+  fill(outcome, heard, status, deadline);
   outcome.seconds = watch.seconds();
   return outcome;
 }

@@ -23,7 +23,10 @@ struct Outcome {
 };
 
 // Forks, runs the check and waits for its word until the deadline. A process that dies, exits or
-// hangs fails the check, with the signal and where the fault lay. What it prints is dropped.
+// hangs fails the check, with the signal and where the fault lay. What it prints is dropped, and
+// what it writes into other descriptors of the host's is a finding. Its processes end with it,
+// wherever they hide. Whatever the library does, there is an outcome; throws E_INTERNAL only if
+// this process can have no child.
 Outcome run_check(const Check& check, Subject& subject, std::chrono::milliseconds deadline);
 
 }  // namespace moecollab::conformance

@@ -168,7 +168,12 @@ moec_status Subject::create(moec_expert** expert, moec_error* error,
   info.weight_names = names.data();
   info.weights = tensors.data();
   if (edit) edit(info);
-  return table().create(offers_blocks_ ? &host_with_blocks_ : &host_, &info, expert, error);
+  const moec_host* host = offers_blocks_ ? &host_with_blocks_ : &host_;
+  if (!lends_briefly_) return table().create(host, &info, expert, error);
+  LentInfo& lent = *taken_back_.emplace_back(std::make_unique<LentInfo>(info));
+  const moec_status status = table().create(host, &lent.info(), expert, error);
+  lent.take_back();
+  return status;
 }
 
 // --- TestExpert
@@ -189,7 +194,7 @@ TestExpert::TestExpert(Subject& subject, uint64_t seed, bool ready) : subject_(s
     std::vector<int32_t> labels;
     for (size_t i = 0; i < toy.size(); ++i)
       labels.push_back(static_cast<int32_t>(i % static_cast<size_t>(subject.classes())));
-    fit_toy(toy, labels, std::vector<float>(toy.size(), 1.0F), 3);
+    fit_toy(toy, labels, std::vector<float>(toy.size(), 1.0F), 3, subject.lends_briefly());
   }
 }
 
@@ -235,11 +240,15 @@ TestBatch TestExpert::batch(const std::vector<TestBatch::Row>& rows, bool read_o
 }
 
 std::vector<float> TestExpert::forward(const TestBatch& batch, std::string* outside) {
+  return forward(batch, subject_.exec(), outside);
+}
+
+std::vector<float> TestExpert::forward(const TestBatch& batch, const moec_exec& exec,
+                                       std::string* outside) {
   GuardedTensor logits("logits", {batch.view().rows, subject_.classes()});
   constexpr uint32_t kUnwritten = 0x7FA0DEAD;  // a signalling NaN that no computation gives
   for (size_t i = 0; i < logits.count(); ++i)
     std::memcpy(logits.floats() + i, &kUnwritten, sizeof kUnwritten);
-  const moec_exec exec = subject_.exec();
   moec_error error = empty_error();
   const moec_status status =
       subject_.table().forward(object_, &exec, &batch.view(), &logits.view, &error);
@@ -306,7 +315,7 @@ void TestExpert::params_changed() {
 
 void TestExpert::fit_toy(const std::vector<TestBatch::Row>& rows,
                          const std::vector<int32_t>& labels, const std::vector<float>& weights,
-                         int epochs) {
+                         int epochs, bool briefly) {
   const moec_ext_fit& fit = *subject_.fit();
   const moec_exec exec = subject_.exec(true);
   moec_error error = empty_error();
@@ -314,17 +323,33 @@ void TestExpert::fit_toy(const std::vector<TestBatch::Row>& rows,
     if (status != MOEC_OK) throw CallFailed(call, status, error);
   };
   const auto n = static_cast<int64_t>(rows.size());
-  GuardedTensor classes("labels", {n}, MOEC_INT), importance("weights", {n});
-  std::copy(labels.begin(), labels.end(), classes.ints());
-  std::copy(weights.begin(), weights.end(), importance.floats());
-  classes.memory.make_read_only();
-  importance.memory.make_read_only();
-  const TestBatch batch = this->batch(rows);
+  struct Lesson {
+    Lesson(const TestExpert& expert, const std::vector<TestBatch::Row>& rows, int64_t n)
+        : batch(expert.batch(rows)), labels("labels", {n}, MOEC_INT), weights("weights", {n}) {}
+    TestBatch batch;
+    GuardedTensor labels, weights;
+  };
+  std::vector<std::unique_ptr<Lesson>> lent;
+  const auto lend = [&]() -> Lesson& {
+    Lesson& lesson = *lent.emplace_back(std::make_unique<Lesson>(*this, rows, n));
+    std::copy(labels.begin(), labels.end(), lesson.labels.ints());
+    std::copy(weights.begin(), weights.end(), lesson.weights.floats());
+    lesson.labels.memory.make_read_only();
+    lesson.weights.memory.make_read_only();
+    return lesson;
+  };
   require(fit.fit_begin(object_, &exec, n, epochs, 1, &error), "fit_begin");
   int32_t more = 1;
   for (int epoch = 0; epoch < epochs && more != 0; ++epoch) {
-    require(fit.fit_batch(object_, &exec, &batch.view(), &classes.view, &importance.view, &error),
+    Lesson& lesson = lent.empty() || briefly ? lend() : *lent.back();
+    require(fit.fit_batch(object_, &exec, &lesson.batch.view(), &lesson.labels.view,
+                          &lesson.weights.view, &error),
             "fit_batch");
+    if (briefly) {
+      lesson.batch.take_back();
+      lesson.labels.memory.take_back();
+      lesson.weights.memory.take_back();
+    }
     require(fit.fit_epoch_end(object_, &exec, &more, &error), "fit_epoch_end");
   }
   require(fit.fit_end(object_, &error), "fit_end");

@@ -17,6 +17,7 @@
 
 #include "base/compute.h"
 #include "base/error.h"
+#include "conformance/lent_info.h"
 #include "conformance/test_batch.h"
 #include "encoder/bert_config.h"
 #include "experts/library.h"
@@ -58,6 +59,8 @@ class TestExpert {
   const moec_requirements& requirements() const { return requirements_; }
   // Logits [rows · classes] in guarded memory; `outside` (if given) says what was written round it.
   std::vector<float> forward(const TestBatch& batch, std::string* outside = nullptr);
+  std::vector<float> forward(const TestBatch& batch, const moec_exec& exec,
+                             std::string* outside = nullptr);
   // `rows`, or its largest batch if that is smaller.
   size_t at_most(size_t rows) const;
   std::vector<TestBatch::Row> rows(size_t count, uint64_t seed) const;
@@ -73,8 +76,9 @@ class TestExpert {
   // Adds small numbers that the seed decides to all parameters, and says that they changed.
   void vary(uint32_t seed, float deviation);
   void bind(uint64_t seed);
+  // `briefly`: each call is lent a batch of its own, which is then taken back.
   void fit_toy(const std::vector<TestBatch::Row>& rows, const std::vector<int32_t>& labels,
-               const std::vector<float>& weights, int epochs);
+               const std::vector<float>& weights, int epochs, bool briefly = false);
 
  private:
   Subject& subject_;
@@ -114,6 +118,9 @@ class Subject {
   const moec_host& host() const { return host_; }
   // Whether the host of objects made from now on offers moecollab.draft.blocks/1; at first not.
   void offer_blocks(bool offered) { offers_blocks_ = offered; }
+  // Whether create() is lent everything for the call only from now on; at first it may keep it.
+  void lend_briefly(bool briefly) { lends_briefly_ = briefly; }
+  bool lends_briefly() const { return lends_briefly_; }
   // These values are the package's weights from now on.
   void adopt(const std::vector<TestExpert::Parameter>& parameters);
   // What should_stop() says from now on.
@@ -137,9 +144,10 @@ class Subject {
   std::vector<int32_t> layers_;
   moec_encoder_info encoder_info_{};
   moec_host host_{}, host_with_blocks_{};
-  bool offers_blocks_ = false;
+  bool offers_blocks_ = false, lends_briefly_ = false;
   const experts::Library* library_ = nullptr;
   std::vector<std::pair<std::string, std::unique_ptr<GuardedTensor>>> weights_;
+  std::vector<std::unique_ptr<LentInfo>> taken_back_;  // so that nothing else gets its place
 };
 
 }  // namespace moecollab::conformance

@@ -100,6 +100,22 @@ void TestBatch::make_read_only() {
   for (GuardedTensor* tensor : float_inputs()) tensor->memory.make_read_only();
 }
 
+void TestBatch::take_back() {
+  for (const auto& memory : {&text_bytes_, &texts_, &offsets_, &row_ids_}) {
+    if (*memory) (*memory)->take_back();
+  }
+  std::vector<GuardedTensor*> tensors = float_inputs();
+  if (tokens_) tensors.push_back(tokens_.get());
+  for (GuardedTensor* tensor : tensors) {
+    tensor->memory.take_back();
+    tensor->view.data = nullptr;
+    std::fill(tensor->shape.begin(), tensor->shape.end(), -1);
+  }
+  std::fill(hidden_views_.begin(), hidden_views_.end(), nullptr);
+  std::fill(pooled_views_.begin(), pooled_views_.end(), nullptr);
+  view_ = {};
+}
+
 std::vector<GuardedTensor*> TestBatch::float_inputs() {
   std::vector<GuardedTensor*> all;
   for (GuardedTensor& tensor : hidden_) all.push_back(&tensor);

@@ -39,6 +39,8 @@ class TestBatch {
   TestBatch(const std::vector<Row>& rows, uint32_t inputs, size_t layers, int64_t hidden,
             bool read_only = true);
   const moec_batch& view() const { return view_; }
+  // The call that it was lent for is over: every part faults or, small ones, holds rubbish.
+  void take_back();
   // Float inputs in the order of vjp's gx: hidden of each layer, then pooled of each layer.
   std::vector<GuardedTensor*> float_inputs();
 

@@ -128,6 +128,8 @@ Report validate(const ValidateOptions& options,
   } catch (const Error& error) {
     if (error.code() == "E_CONFIG" || error.code() == "E_ENCODER") throw;
     return unreadable(error);
+  } catch (const std::exception& error) {  // such as no memory for its weights
+    return unreadable(Error("E_INTERNAL", error.what()));
   }
   if (prepare) prepare(subject->manifest());
   Report report;

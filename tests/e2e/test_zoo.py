@@ -36,6 +36,7 @@ class Zoo(unittest.TestCase):
     def judge(self, name, *options, seed=1):
         level = ENTRIES[name]["level"] if ENTRIES[name]["check"] else 5
         done = run("validate", self.packages / name, "--json", "--level", level, "--seed", seed, "--deadline-ms", DEADLINE_MS, *options)
+        self.assertTrue(done.stdout, f"{name}: no report, exit status {done.returncode}: {done.stderr}")
         return name, done, json.loads(done.stdout)
 
     def judge_all(self, names, options=lambda name: ()):
@@ -56,6 +57,24 @@ class Zoo(unittest.TestCase):
                 for check in result["checks"]:
                     for finding in check["findings"]:
                         self.assertTrue(finding["expected"] and finding["seen"] and check["cure"], check)
+
+    def test_no_process_is_left_whatever_the_expert_started(self):
+        names = [name for name in ("leaves_a_daemon", "leaves_a_child", "forks", "hangs_at_load") if name in ENTRIES]
+
+        def processes():
+            return {entry.name for entry in pathlib.Path("/proc").iterdir() if entry.name.isdigit() and self.is_of_validator(entry, names)}
+
+        for name in names:
+            self.assertEqual(self.judge(name, "--check", ENTRIES[name]["check"])[1].returncode, 5, name)
+        self.assertEqual(processes(), set())
+
+    @staticmethod
+    def is_of_validator(process, names):
+        try:
+            command = (process / "cmdline").read_bytes()
+        except OSError:  # it has ended
+            return False
+        return any(f"/{name}\0".encode() in command for name in names)
 
     def test_a_wrong_gradient_is_found_in_bf16_too(self):
         """What an expert that computes in bf16 alone is allowed hides neither a sign nor a factor."""

@@ -56,5 +56,16 @@ TEST(GuardedMemoryDeathTest, FaultsBeyondItsPagesAndWhereItIsReadOnly) {
               "fault at byte 8 of the read-only pooled\\[0\\]");
 }
 
+TEST(GuardedMemoryDeathTest, WhatWasTakenBackFaultsAndKeepsItsPlace) {
+  GuardedMemory lent("the config", 100);
+  void* const place = lent.data();
+  lent.take_back();
+  const GuardedMemory next("another", 100);
+  EXPECT_NE(next.data(), place);
+  EXPECT_EXIT((report_faults(), write(static_cast<unsigned char*>(place) + 3)),
+              testing::ExitedWithCode(3),
+              "fault at byte 3 of the config, which was lent for a call that is over");
+}
+
 }  // namespace
 }  // namespace moecollab::conformance
