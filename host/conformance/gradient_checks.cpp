@@ -34,13 +34,13 @@ bool trainable(Subject& subject, Findings& findings) {
 // One forward_train and what it saved.
 class Pass {
  public:
-  Pass(Subject& subject, TestExpert& expert, const TestBatch& batch)
+  Pass(Subject& subject, TestExpert& expert, const TestBatch& batch, bool training = true)
       : subject_(subject),
         expert_(expert),
         logits_("logits", {batch.view().rows, subject.classes()}),
         inputs_((batch.view().hidden == nullptr ? 0 : batch.view().layer_count) +
                 (batch.view().pooled == nullptr ? 0 : batch.view().layer_count)) {
-    const moec_exec exec = subject.exec(true, 1);
+    const moec_exec exec = subject.exec(training, 1);
     moec_error error = empty_error();
     const moec_status status = subject.train()->forward_train(expert.get(), &exec, &batch.view(),
                                                               &logits_.view, &saved_, &error);
@@ -306,6 +306,25 @@ void check_saved_contexts(Subject& subject, Findings& findings) {
   expect_sum("the first first");
 }
 
+// With exec.training = 0 nothing is dropped: what is trained is what will answer.
+void check_train_forward(Subject& subject, Findings& findings) {
+  if (!trainable(subject, findings)) return;
+  Scene scene(subject);
+  const double tolerance = subject.training_precision() == Precision::kBf16 ? 5e-2 : 1e-4;
+  const std::vector<float> answers = scene.expert.forward(scene.batch);
+  const Pass pass(subject, scene.expert, scene.batch, /*training=*/false);
+  for (size_t i = 0; i < answers.size(); ++i) {
+    const double scale = std::max(1.0, std::abs(static_cast<double>(answers[i])));
+    const double off = std::abs(static_cast<double>(answers[i]) - pass.logits()[i]) / scale;
+    if (off <= tolerance) continue;
+    findings.add(
+        fmt::format("forward_train() gives forward()'s logits if exec.training is 0 (to {:g})",
+                    tolerance),
+        fmt::format("logit {} is {:.6g}, forward()'s {:.6g}", i, pass.logits()[i], answers[i]));
+    return;
+  }
+}
+
 constexpr Check kGradientChecks[] = {
     {"bind", 4, "parameters are read from the host's storage, and gradients written there",
      "keep the pointers of bind(), and no copy of the values", &check_bind},
@@ -315,6 +334,8 @@ constexpr Check kGradientChecks[] = {
      "write gx if it is not NULL; it is not zeroed before", &check_input_gradients},
     {"accumulates", 4, "gradients are added to what is there", "use += for parameter gradients",
      &check_accumulates},
+    {"train-forward", 4, "what is trained is what answers",
+     "compute both by the same code; dropout only if exec.training is 1", &check_train_forward},
     {"saved-contexts", 4, "any number of saved contexts may live",
      "keep what vjp needs in *saved, not in the expert or in static memory", &check_saved_contexts},
 };

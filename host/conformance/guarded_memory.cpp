@@ -48,7 +48,9 @@ void GuardedMemory::make_read_only() {
 
 void GuardedMemory::take_back() {
   // Fresh pages: a mapping that is gone would be given to others, who would be read instead.
-  ::mmap(pages_, span_, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+  if (::mmap(pages_, span_, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) ==
+      MAP_FAILED)
+    throw std::bad_alloc();
   taken_back_ = true;
 }
 

@@ -125,12 +125,31 @@ void check_fit_weights(Subject& subject, Findings& findings) {
                              beside));
 }
 
+// An object that learnt other labels before ends as one that did not: equal seeds and calls from
+// fit_begin() on, equal bits.
+void check_fit_forgets(Subject& subject, Findings& findings) {
+  if (!fits(subject, findings)) return;
+  TestExpert again(subject, 1, false), fresh(subject, 1, false);
+  const Toy toy(subject, again, 30);
+  const std::vector<float> weights(toy.rows.size(), 1.0F);
+  std::vector<int32_t> others;
+  for (const int32_t label : toy.labels) others.push_back((label + 1) % subject.classes());
+  again.fit_toy(toy.rows, others, weights, 5);
+  again.fit_toy(toy.rows, toy.labels, weights, 5);
+  fresh.fit_toy(toy.rows, toy.labels, weights, 5);
+  if (again.forward(again.batch(toy.rows)) != fresh.forward(fresh.batch(toy.rows)))
+    findings.add("fit_begin() forgets what was learnt before",
+                 "an object that learnt other labels first answers otherwise");
+}
+
 constexpr Check kLearningChecks[] = {
     {"state-roundtrip", 4, "state read from one object and written to another gives the same bits",
      "store all that was learnt, in float32, and derive the rest from it in write()",
      &check_state_roundtrip},
     {"fit-learns", 4, "fitting lowers the loss", "use labels; look at their type (int32)",
      &check_fit_learns},
+    {"fit-forgets", 4, "fit_begin() begins with nothing learnt",
+     "reset counts, moments and generators in fit_begin()", &check_fit_forgets},
     {"fit-weights", 4, "a row's weight counts", "multiply by weights[row]", &check_fit_weights},
 };
 

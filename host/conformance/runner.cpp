@@ -31,7 +31,9 @@ namespace {
 constexpr size_t kMostBytes = 96 << 10;  // of a record; a socket takes twice that in one message
 constexpr size_t kMostText = 1500;       // of each sentence in it
 constexpr size_t kMostNotes = 16;
-constexpr rlim_t kMostWritten = 64 << 20;  // bytes of a file that a check's process may write
+constexpr rlim_t kMostWritten = 64 << 20;  // bytes of a file that a check's process may write,
+                                           // beside the library's own, which is loaded from one
+constexpr int kOutOfTheWay = 500;          // descriptors that are closed by the dozen lie below
 
 // The child's end of the socket, and what tells its record from anything else that is written
 // there.
@@ -96,7 +98,8 @@ void catch_faults() {
   child_process = ::getpid();
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   ::prctl(PR_SET_CHILD_SUBREAPER, 1);  // what its processes leave behind is its own
-  const rlimit none{0, 0}, some{kMostWritten, kMostWritten};
+  const rlim_t most = kMostWritten + subject.library_bytes().size();
+  const rlimit none{0, 0}, some{most, most};
   ::setrlimit(RLIMIT_CORE, &none);
   ::setrlimit(RLIMIT_FSIZE, &some);
   const int nowhere = ::open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -298,7 +301,11 @@ Outcome run_check(const Check& check, Subject& subject, std::chrono::millisecond
   }
   if (child == 0) {
     ::close(sockets[0]);
-    result_socket = sockets[1];
+    result_socket = ::fcntl(sockets[1], F_DUPFD_CLOEXEC, kOutOfTheWay);
+    if (result_socket < 0)
+      result_socket = sockets[1];
+    else
+      ::close(sockets[1]);
     result_key = key;
     run_child(check, subject);
   }

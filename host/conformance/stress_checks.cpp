@@ -23,6 +23,7 @@ using Clock = std::chrono::steady_clock;
 constexpr int kThreads = 4;
 constexpr double kThreadSeconds = 1.0;
 constexpr double kCancelSeconds = 1.0;
+constexpr int64_t kGrowthCalls = 10'000;
 constexpr int64_t kAllocations = 200;  // of a call that are made to fail
 
 double seconds_since(Clock::time_point start) {
@@ -202,6 +203,32 @@ void check_memory(Subject& subject, Findings& findings) {
                                    : fmt::format("status {}: {}", status, message_of(error)));
 }
 
+// Always new texts, one at a time; what is kept of each adds up over the days of a host. A cache of
+// bounded size has come to rest in the first half, or is larger than this check can see.
+void check_growth(Subject& subject, Findings& findings) {
+  TestExpert expert(subject);
+  std::vector<TestBatch::Row> rows = expert.rows(1, 37);
+  int64_t calls = 0;
+  const auto ask_until = [&](Clock::time_point end, int64_t most) {
+    while (calls < most && Clock::now() < end) {
+      rows[0].id = calls;
+      rows[0].text = fmt::format("text {} of many, which nobody has sent before", ++calls);
+      if (!rows[0].pooled.empty()) rows[0].pooled[0][0] = static_cast<float>(calls % 1009) * 1e-3F;
+      expert.forward(expert.batch(rows));
+    }
+  };
+  const auto start = Clock::now();
+  ask_until(start + std::chrono::milliseconds(300), kGrowthCalls / 2);
+  const int64_t half = calls, before = heap_in_use();
+  ask_until(start + std::chrono::milliseconds(600), 2 * half);
+  const double per_text = static_cast<double>(heap_in_use() - before) /
+                          static_cast<double>(std::max<int64_t>(1, calls - half));
+  const bool torch = !subject.manifest().abi.libtorch.empty();  // its allocator keeps some
+  if (per_text > (torch ? 4096 : 48) && calls - half >= 20)
+    findings.add("a text leaves nothing behind",
+                 fmt::format("{:.0f} bytes per text, after {} texts", per_text, half));
+}
+
 void check_latency(Subject& subject, Findings& findings) {
   TestExpert expert(subject);
   for (const size_t n : {size_t{1}, size_t{32}}) {
@@ -243,6 +270,8 @@ constexpr Check kStressChecks[] = {
      "ask host->should_stop() in long loops and return MOEC_CANCELLED", &check_cancel},
     {"sizes", 5, "texts of any length and script are served",
      "size buffers by the text at hand; a text is any UTF-8", &check_sizes},
+    {"growth", 5, "ten thousand texts leave nothing behind",
+     "bound every cache; free what a call made", &check_growth},
     {"memory", 5, "an allocation that fails is an error, no crash",
      "check what malloc() returns, and let no exception of new leave a callback", &check_memory},
     {"latency", 5, "how long a row takes (a figure, no verdict)", "", &check_latency},

@@ -1,6 +1,7 @@
 #include "conformance/subject.h"
 
 #include <fmt/format.h>
+#include <malloc.h>
 
 #include <algorithm>
 #include <cstring>
@@ -53,6 +54,11 @@ moec_error empty_error() {
   moec_error error{};
   error.struct_size = sizeof error;
   return error;
+}
+
+int64_t heap_in_use() {
+  const struct mallinfo2 info = ::mallinfo2();
+  return static_cast<int64_t>(info.uordblks + info.hblkhd);
 }
 
 std::string message_of(const moec_error& error) {

@@ -44,6 +44,9 @@ struct CallFailed : std::runtime_error {
 moec_error empty_error();
 std::string message_of(const moec_error& error);
 
+// Bytes that the process has allocated and not freed.
+int64_t heap_in_use();
+
 class Subject;
 
 // One object of the library. Parameters, if it has any, are bound to guarded storage and hold

@@ -49,8 +49,16 @@ at::Tensor places_of(const pipeline::Pool& pool, const InstalledExpert& teacher,
                 "name experts of the same label space with --distill");
   }
   std::vector<int64_t> places;
-  for (const int column : teacher.labels.columns)
-    places.push_back(std::ranges::find(space.labels, all.label(column)) - space.labels.begin());
+  for (const int column : teacher.labels.columns) {
+    const auto place = std::ranges::find(space.labels, all.label(column));
+    if (place == space.labels.end()) {
+      throw Error("E_CONFIG",
+                  fmt::format("expert {} knows the label \"{}\", which the new one does not",
+                              teacher.name, escaped(all.label(column), 80)),
+                  "name experts of the same labels with --distill");
+    }
+    places.push_back(place - space.labels.begin());
+  }
   if (places.size() != space.labels.size()) {
     throw Error("E_CONFIG",
                 fmt::format("expert {} knows {} of the {} labels of {}", teacher.name,

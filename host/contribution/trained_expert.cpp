@@ -3,13 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 
 #include "base/error.h"
-#include "base/strings.h"
 #include "contribution/distillation.h"
 #include "contribution/install.h"
 #include "contribution/trained_package.h"
-#include "data/hold_out.h"
 #include "registry/resolution.h"
 #include "training/checkpoint.h"
 #include "training/held_out_file.h"
@@ -83,14 +82,12 @@ training::HeldOutLogits held_out_logits(const data::Dataset& dataset,
   return logits;
 }
 
-// A label's texts are spread over the folds, so that no fold is larger than it must be.
-void warn_of_empty_folds(int32_t folds, const data::Dataset& dataset, Log log) {
-  const int64_t most = data::most_texts_of_a_label(dataset);
-  if (folds == 1 || folds <= most) return;
-  log.warning(
-      fmt::format("no label of {} has more than {} texts: {} of {} folds hold none, and are "
-                  "left out",
-                  shown(dataset.file), most, folds - most, folds));
+void warn_of_empty_folds(int32_t folds, const Lesson& lesson, Log log) {
+  std::set<int32_t> filled(lesson.folds.begin(), lesson.folds.end());
+  filled.erase(-1);
+  const int64_t empty = folds - static_cast<int64_t>(filled.size());
+  if (folds > 1 && empty > 0)
+    log.warning(fmt::format("{} of {} folds hold no text, and are left out", empty, folds));
 }
 
 // Sets the lesson's targets.
@@ -231,7 +228,7 @@ ExpertTrained train_expert(const ExpertPlan& plan, const data::Dataset& dataset,
   if (std::optional<ExpertTrained> result = finished_before(plan, manifest, open))
     return *std::move(result);
   manifest.expert.version = version_to_install(open.registry, plan.asked);
-  warn_of_empty_folds(plan.recipe.folds, dataset, open.context.log);
+  warn_of_empty_folds(plan.recipe.folds, lesson, open.context.log);
   training::TrainedExpert trained = train_kind(plan, pool, manifest, lesson);
   data::require_unchanged(dataset);
   const fs::path folder = registry::checkpoint_folder(open.registry, plan.asked.name);

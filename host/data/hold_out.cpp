@@ -58,9 +58,9 @@ std::vector<int32_t> folds(const Dataset& dataset, int32_t count) {
   const TextsOfLabel of_label = texts_of_label(dataset, digests);
   std::map<Digest, int32_t> fold_of;
   for (const Digest& digest : smallest(of_label)) fold_of[digest] = 0;
+  int32_t next = 0;  // continues from label to label, so that many small ones fill the folds alike
   for (const auto& [label, texts] : of_label) {
     if (count == 1 || texts.size() < 2) continue;
-    int32_t next = 0;
     for (const Digest& digest : texts) {
       if (fold_of.try_emplace(digest, 1 + next).second) next = (next + 1) % (count - 1);
     }
@@ -71,13 +71,6 @@ std::vector<int32_t> folds(const Dataset& dataset, int32_t count) {
     result.push_back(it == fold_of.end() ? -1 : it->second);
   }
   return result;
-}
-
-int64_t most_texts_of_a_label(const Dataset& dataset) {
-  size_t most = 0;
-  for (const auto& [label, texts] : texts_of_label(dataset, digests_of(dataset)))
-    most = std::max(most, texts.size());
-  return static_cast<int64_t>(most);
 }
 
 int64_t count_held_out(std::span<const Dataset> datasets) {

@@ -20,13 +20,10 @@ namespace moecollab::data {
 std::vector<bool> held_out(const Dataset& dataset);
 
 // For each example, the fold of `count` whose model does not learn from it: 0 if it is held out;
-// 1 to count − 1 for the others, for which the texts of each label take turns in the order of their
+// 1 to count − 1 for the others, which take turns label by label in the order of their texts'
 // SHA-256; −1 if count is 1, or if its label has no second text. Depends on what held_out() does. A
 // text with several labels has the fold that the first of them, by name, gives it.
 std::vector<int32_t> folds(const Dataset& dataset, int32_t count);
-
-// Distinct texts of the label that has most.
-int64_t most_texts_of_a_label(const Dataset& dataset);
 
 // How many examples of all of them are held out.
 int64_t count_held_out(std::span<const Dataset> datasets);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 
 #include "base/error.h"
 #include "data/hold_out.h"
@@ -12,22 +13,38 @@
 namespace moecollab::training {
 namespace {
 
-// For each example, whether every expert of the domain has answered it by a model that did not
-// learn it. None if there is no expert.
-std::vector<bool> cross_fitted_texts(pipeline::Pool& pool, const data::Dataset& dataset) {
-  std::vector<HeldOutLogits> answers;
+// What registry/heldout/ holds of an expert.
+struct KnownTexts {
+  const std::string& domain;
+  HeldOutLogits answers;
+  std::set<Digest> seen;  // of its training file
+};
+
+std::vector<KnownTexts> known_texts(pipeline::Pool& pool) {
+  std::vector<KnownTexts> known;
   for (const pipeline::InstalledExpert& expert : pool.experts()) {
-    if (expert.domain() != dataset.domain) continue;
     auto stored = read_held_out(registry::held_out_file(pool.options().registry, expert.sha256()),
                                 expert.expert->classes());
-    answers.push_back(stored ? *std::move(stored) : HeldOutLogits{});
+    known.push_back({expert.domain(), stored ? *std::move(stored) : HeldOutLogits{}, {}});
+    known.back().seen.insert(known.back().answers.seen.begin(), known.back().answers.seen.end());
   }
+  return known;
+}
+
+// For each example, whether every expert of the domain, and every other one that has learnt the
+// text, has answered it by a model that did not. None if the domain has no expert.
+std::vector<bool> cross_fitted_texts(const std::vector<KnownTexts>& known,
+                                     const data::Dataset& dataset) {
+  const bool has_expert = std::ranges::any_of(
+      known, [&](const KnownTexts& expert) { return expert.domain == dataset.domain; });
   std::vector<bool> result;
   for (const data::Example& example : dataset.examples) {
     const Digest text = sha256(example.text);
-    result.push_back(!answers.empty() && std::ranges::all_of(answers, [&](const auto& a) {
-      return a.find(text).has_value();
-    }));
+    result.push_back(has_expert && std::ranges::all_of(known, [&](const KnownTexts& expert) {
+                       const bool may_know =
+                           expert.domain == dataset.domain || expert.seen.contains(text);
+                       return !may_know || expert.answers.find(text).has_value();
+                     }));
   }
   return result;
 }
@@ -39,13 +56,15 @@ struct Split {
 
 Split split(pipeline::Pool& pool, const std::vector<data::Dataset>& training, bool cross_fitted) {
   Split parts;
+  const std::vector<KnownTexts> known =
+      cross_fitted ? known_texts(pool) : std::vector<KnownTexts>();
   for (const data::Dataset& dataset : training) {
     const ChosenTexts none{&dataset, pool.space_of_domain(dataset.domain), {}};
     parts.held_out.push_back(none);
     parts.others.push_back(none);
     std::vector<bool> held = data::held_out(dataset);
     if (cross_fitted) {
-      const std::vector<bool> answered = cross_fitted_texts(pool, dataset);
+      const std::vector<bool> answered = cross_fitted_texts(known, dataset);
       for (size_t i = 0; i < held.size(); ++i) held[i] = held[i] || answered[i];
     }
     for (size_t i = 0; i < held.size(); ++i) {

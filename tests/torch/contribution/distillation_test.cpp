@@ -84,7 +84,10 @@ TEST_F(DistillationTest, WhoCannotTeachIsNamed) {
   EXPECT_THAT(refusal({"fan", "critic", "fan"}), HasSubstr("--distill names fan twice"));
   EXPECT_THAT(refusal({"judge"}),
               HasSubstr("expert judge answers in label space court/1, the new one in film/1"));
-  film.labels.push_back("mixed");
+  film.labels[1] = "great";
+  EXPECT_THAT(refusal({"fan"}),
+              HasSubstr("expert fan knows the label \"good\", which the new one"));
+  film.labels = {"bad", "good", "mixed"};
   EXPECT_THAT(refusal({"fan"}), HasSubstr("expert fan knows 2 of the 3 labels of film/1"));
 }
 

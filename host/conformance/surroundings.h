@@ -1,0 +1,48 @@
+// What a library may not change behind the host's back.
+#pragma once
+
+#include <sched.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+
+#include <array>
+#include <csignal>
+#include <cstddef>
+#include <set>
+#include <string>
+
+#include "conformance/check.h"
+
+namespace moecollab::conformance {
+
+struct Surroundings {
+  std::string locale, folder, environment;
+  mode_t mask;
+  int rounding;
+  unsigned int float_control;
+  std::array<void*, NSIG> handlers{};
+  sigset_t blocked{};
+  std::array<itimerval, 3> timers{};
+  std::array<rlimit, RLIMIT_NLIMITS> limits{};
+  cpu_set_t cores{};
+  int nice = 0;
+  std::array<char, 17> thread_name{};
+  std::set<std::string> descriptors;
+  long drawn = 0;  // by random(), of a sequence that begins again each time
+  size_t threads = 0;
+
+  static Surroundings now();  // after begin_sequence(), or another now()
+};
+
+// Seeds random(), whose next number a library may not take.
+void begin_sequence();
+
+// Adds a finding for whatever is another after `when` ("create()") than before.
+void compare(const Surroundings& before, const Surroundings& after, const char* when,
+             bool may_start_threads, Findings& findings);
+
+// The descriptors that are open after and were not before.
+std::string opened_since(const Surroundings& before, const Surroundings& after);
+
+}  // namespace moecollab::conformance
