@@ -171,12 +171,9 @@ Heard listen_until(int socket, uint64_t key, pid_t child,
     const int ready =
         open ? ::poll(&wait, 1, ended ? 0 : static_cast<int>(std::clamp<int64_t>(left, 0, kGlance)))
              : ::usleep(kGlance * 1000);
-    if (ready > 0) {
-      open = hear(socket, key, heard);
-      continue;
-    }
-    if (ended) break;
-    if (left <= 0) {
+    if (ready > 0) open = hear(socket, key, heard);
+    if (ready <= 0 && ended) break;
+    if (heard.record.empty() && left <= 0) {  // also if it writes without end
       heard.in_time = false;
       break;
     }
