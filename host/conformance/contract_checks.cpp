@@ -277,8 +277,7 @@ constexpr Check kContractChecks[] = {
     {"errors", 2, "a refusal says why", "fill error->message; error may be NULL", &check_errors},
     {"surroundings", 2, "it changes nothing but its own memory",
      "no setlocale, chdir, signal, setenv, printf, fork, random(), limits, priorities or threads "
-     "of "
-     "its own; close what was opened",
+     "of its own; close what was opened",
      &check_surroundings},
 };
 

@@ -73,7 +73,8 @@ std::string describe_address(const void* address) {
     const unsigned char *first = memory->data_, *end = first + memory->size_;
     if (at >= first && at < end) {
       return fmt::format("at byte {} of {}{}{}", at - first,
-                         memory->read_only_ ? "the read-only " : "", memory->name_,
+                         memory->read_only_ && !memory->taken_back_ ? "the read-only " : "",
+                         memory->name_,
                          memory->taken_back_ ? ", which was lent for a call that is over" : "");
     }
     if (at >= end && at < memory->pages_ + memory->span_ + page())
