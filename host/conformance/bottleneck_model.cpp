@@ -4,7 +4,7 @@
 
 #include <stdexcept>
 
-#include "conformance/subject.h"
+#include "conformance/test_expert.h"
 
 namespace moecollab::conformance {
 namespace {

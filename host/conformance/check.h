@@ -12,12 +12,17 @@ class Subject;
 // What a check says. More than one finding is allowed; none means that it passed.
 struct Finding {
   std::string expected, seen;
+  std::string cure = {};  // of this finding; "": the check's
 };
 
 class Findings {
  public:
-  void add(std::string expected, std::string seen) {
-    if (all_.size() < kMost) all_.push_back({std::move(expected), std::move(seen)});
+  void add(std::string expected, std::string seen, std::string cure = {}) {
+    for (const Finding& f : all_) {
+      if (f.expected == expected && f.seen == seen) return;
+    }
+    if (all_.size() < kMost)
+      all_.push_back({std::move(expected), std::move(seen), std::move(cure)});
   }
   // The check does not apply to this package ("it has no moecollab.train/1").
   void not_applicable(std::string reason) { reason_ = std::move(reason); }
@@ -46,10 +51,16 @@ struct Check {
 
 std::span<const Check> load_checks();
 std::span<const Check> contract_checks();
+std::span<const Check> creation_checks();
+std::span<const Check> conduct_checks();
 std::span<const Check> numeric_checks();
+std::span<const Check> purity_checks();
 std::span<const Check> extension_checks();
 std::span<const Check> gradient_checks();
+std::span<const Check> training_checks();
+std::span<const Check> parameter_checks();
 std::span<const Check> learning_checks();
+std::span<const Check> thread_checks();
 std::span<const Check> stress_checks();
 
 // Every check, by level.

@@ -9,7 +9,7 @@
 #include "conformance/bottleneck_model.h"
 #include "conformance/check.h"
 #include "conformance/reference_blocks.h"
-#include "conformance/subject.h"
+#include "conformance/test_expert.h"
 
 namespace moecollab::conformance {
 namespace {

@@ -1,11 +1,5 @@
 #include "conformance/failing_memory.h"
 
-#include <dlfcn.h>
-#include <elf.h>
-#include <link.h>
-#include <sys/mman.h>
-#include <unistd.h>
-
 #include <atomic>
 #include <cerrno>
 #include <cstdlib>
@@ -13,7 +7,7 @@
 #include <new>
 #include <string_view>
 
-#include "base/error.h"
+#include "conformance/redirected_imports.h"
 
 namespace moecollab::conformance {
 namespace {
@@ -59,63 +53,25 @@ void* count_new_nothrow(size_t size, const std::nothrow_t& tag) noexcept {
   return fails() ? nullptr : ::operator new(size, tag);
 }
 
-template <typename Function>
-void* address(Function* function) {
-  return reinterpret_cast<void*>(function);
-}
-
 const std::map<std::string_view, void*>& hooks() {
   static const std::map<std::string_view, void*> all = {
-      {"malloc", address(count_malloc)},
-      {"calloc", address(count_calloc)},
-      {"realloc", address(count_realloc)},
-      {"aligned_alloc", address(count_aligned_alloc)},
-      {"posix_memalign", address(count_posix_memalign)},
-      {"_Znwm", address(count_new)},
-      {"_Znam", address(count_new)},
-      {"_ZnwmSt11align_val_t", address(count_new_aligned)},
-      {"_ZnamSt11align_val_t", address(count_new_aligned)},
-      {"_ZnwmRKSt9nothrow_t", address(count_new_nothrow)},
-      {"_ZnamRKSt9nothrow_t", address(count_new_nothrow)}};
+      {"malloc", address_of(count_malloc)},
+      {"calloc", address_of(count_calloc)},
+      {"realloc", address_of(count_realloc)},
+      {"aligned_alloc", address_of(count_aligned_alloc)},
+      {"posix_memalign", address_of(count_posix_memalign)},
+      {"_Znwm", address_of(count_new)},
+      {"_Znam", address_of(count_new)},
+      {"_ZnwmSt11align_val_t", address_of(count_new_aligned)},
+      {"_ZnamSt11align_val_t", address_of(count_new_aligned)},
+      {"_ZnwmRKSt9nothrow_t", address_of(count_new_nothrow)},
+      {"_ZnamRKSt9nothrow_t", address_of(count_new_nothrow)}};
   return all;
-}
-
-// The loader may have made the table of imports read-only.
-void write_slot(void** slot, void* value) {
-  const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
-  void* start = reinterpret_cast<void*>(reinterpret_cast<uintptr_t>(slot) / page * page);
-  if (::mprotect(start, page, PROT_READ | PROT_WRITE) != 0)
-    throw Error("E_INTERNAL", "the library's imports cannot be redirected");
-  *slot = value;
 }
 
 }  // namespace
 
-FailingMemory::FailingMemory(const void* code) {
-  Dl_info info{};
-  link_map* map = nullptr;
-  if (::dladdr1(code, &info, reinterpret_cast<void**>(&map), RTLD_DL_LINKMAP) == 0 ||
-      map == nullptr)
-    throw Error("E_INTERNAL", "the loader does not know the library");
-  std::map<int64_t, uintptr_t> dynamic;
-  for (const ElfW(Dyn)* entry = map->l_ld; entry->d_tag != DT_NULL; ++entry)
-    dynamic[entry->d_tag] = entry->d_un.d_ptr;
-  const auto* symbols = reinterpret_cast<const ElfW(Sym)*>(dynamic[DT_SYMTAB]);
-  const auto* names = reinterpret_cast<const char*>(dynamic[DT_STRTAB]);
-  const auto redirect = [&](int64_t table, int64_t size) {
-    const auto* relocations = reinterpret_cast<const ElfW(Rela)*>(dynamic[table]);
-    for (size_t i = 0; i < dynamic[size] / sizeof(ElfW(Rela)); ++i) {
-      const ElfW(Rela)& relocation = relocations[i];
-      const auto type = ELF64_R_TYPE(relocation.r_info);
-      if (type != R_X86_64_JUMP_SLOT && type != R_X86_64_GLOB_DAT) continue;
-      const auto hook = hooks().find(names + symbols[ELF64_R_SYM(relocation.r_info)].st_name);
-      if (hook == hooks().end()) continue;
-      write_slot(reinterpret_cast<void**>(map->l_addr + relocation.r_offset), hook->second);
-    }
-  };
-  redirect(DT_JMPREL, DT_PLTRELSZ);
-  redirect(DT_RELA, DT_RELASZ);
-}
+FailingMemory::FailingMemory(const void* code) { redirect_imports(code, hooks()); }
 
 void FailingMemory::fail_after(int64_t n) {
   g_failed = false;

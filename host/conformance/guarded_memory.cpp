@@ -23,7 +23,7 @@ size_t page() { return static_cast<size_t>(::sysconf(_SC_PAGESIZE)); }
 
 }  // namespace
 
-GuardedMemory::GuardedMemory(std::string name, size_t size, size_t alignment)
+GuardedMemory::GuardedMemory(std::string name, size_t size, size_t alignment, bool at_the_start)
     : name_(std::move(name)), size_(size) {
   const size_t aligned = (std::max<size_t>(size, 1) + alignment - 1) / alignment * alignment;
   span_ = (aligned + page() - 1) / page() * page();
@@ -32,7 +32,7 @@ GuardedMemory::GuardedMemory(std::string name, size_t size, size_t alignment)
   pages_ = static_cast<unsigned char*>(mapped) + page();
   if (::mprotect(pages_, span_, PROT_READ | PROT_WRITE) != 0) throw std::bad_alloc();
   std::memset(pages_, kPattern, span_);
-  data_ = pages_ + span_ - aligned;
+  data_ = at_the_start ? pages_ : pages_ + span_ - aligned;
   living().push_back(this);
 }
 
@@ -72,10 +72,11 @@ std::string describe_address(const void* address) {
   for (const GuardedMemory* memory : living()) {
     const unsigned char *first = memory->data_, *end = first + memory->size_;
     if (at >= first && at < end) {
-      return fmt::format("at byte {} of {}{}{}", at - first,
-                         memory->read_only_ && !memory->taken_back_ ? "the read-only " : "",
-                         memory->name_,
-                         memory->taken_back_ ? ", which was lent for a call that is over" : "");
+      const bool read_only = memory->read_only_ && !memory->taken_back_;
+      std::string_view name = memory->name_;
+      if (read_only && name.starts_with("the ")) name.remove_prefix(4);
+      return fmt::format("at byte {} of {}{}{}", at - first, read_only ? "the read-only " : "",
+                         name, memory->taken_back_ ? ", which is the host's again" : "");
     }
     if (at >= end && at < memory->pages_ + memory->span_ + page())
       return fmt::format("{} bytes past the end of {}", at - end + 1, memory->name_);

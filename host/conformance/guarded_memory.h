@@ -12,7 +12,8 @@ namespace moecollab::conformance {
 // describe_address() while it lives.
 class GuardedMemory {
  public:
-  GuardedMemory(std::string name, size_t size, size_t alignment = 64);
+  // `at_the_start`: right after the first of them instead.
+  GuardedMemory(std::string name, size_t size, size_t alignment = 64, bool at_the_start = false);
   ~GuardedMemory();
   GuardedMemory(const GuardedMemory&) = delete;
   GuardedMemory& operator=(const GuardedMemory&) = delete;

@@ -37,7 +37,8 @@ void check_package(Subject& subject, Findings& findings) {
   try {
     registry::check_files(subject.package());
   } catch (const Error& error) {
-    findings.add("every file of the package is there as [files] says, and no other", error.what());
+    findings.add("every file of the package is there as [files] says, and no other", error.what(),
+                 error.hint());
   }
 }
 

@@ -55,8 +55,9 @@ void send_record(std::string_view text) {
 Json to_json(const Findings& findings) {
   Json list = Json::array();
   for (const Finding& f : findings.all())
-    list.push_back(
-        {{"expected", f.expected.substr(0, kMostText)}, {"seen", f.seen.substr(0, kMostText)}});
+    list.push_back({{"expected", f.expected.substr(0, kMostText)},
+                    {"seen", f.seen.substr(0, kMostText)},
+                    {"cure", f.cure.substr(0, kMostText)}});
   Json notes = Json::array();
   for (const std::string& note : findings.notes()) {
     if (notes.size() < kMostNotes) notes.push_back(note.substr(0, kMostText));
@@ -109,6 +110,8 @@ void catch_faults() {
   Findings findings;
   try {
     check.run(subject, findings);
+  } catch (const Error& error) {
+    findings.add("every call of this check succeeds", error.what(), error.hint());
   } catch (const std::exception& error) {
     findings.add("every call of this check succeeds", error.what());
   } catch (...) {
@@ -246,11 +249,29 @@ std::string ending(int status) {
   return fmt::format("it ended with exit status {} before the check was done", WEXITSTATUS(status));
 }
 
+// "": the check's own says more.
+std::string cure_of_ending(int status) {
+  if (!WIFSIGNALED(status)) return "return a status instead of calling exit()";
+  switch (WTERMSIG(status)) {
+    case SIGABRT:
+      return "catch every exception before it leaves a callback or a noexcept function; replace "
+             "abort() and assert() by a status";
+    case SIGFPE:
+      return "look for an integer division by 0, such as by the length of an empty text";
+    case SIGSYS:
+      return "start no process: no system(), popen(), fork() or posix_spawn()";
+    case SIGILL:
+      return "build for the oldest CPU that you support, without -march=native";
+    default:
+      return "";
+  }
+}
+
 void read_record(const std::string& record, Outcome& outcome) {
   const Json json = parse_json(record);
   for (const Json& f : json.at("findings"))
-    outcome.findings.push_back(
-        {f.at("expected").get<std::string>(), f.at("seen").get<std::string>()});
+    outcome.findings.push_back({f.at("expected").get<std::string>(),
+                                f.at("seen").get<std::string>(), f.at("cure").get<std::string>()});
   outcome.reason = json.at("reason").get<std::string>();
   for (const Json& note : json.at("notes")) outcome.notes.push_back(note.get<std::string>());
 }
@@ -258,9 +279,12 @@ void read_record(const std::string& record, Outcome& outcome) {
 void fill(Outcome& outcome, const Heard& heard, int status, std::chrono::milliseconds deadline) {
   if (!heard.in_time) {
     outcome.findings.push_back({fmt::format("it returns within {} ms", deadline.count()),
-                                "it did not return, and was killed"});
+                                "it did not return, and was killed",
+                                "bound every loop by the text at hand; an expert that is only slow "
+                                "gets more time by --deadline-ms"});
   } else if (heard.record.empty()) {
-    outcome.findings.push_back({"the library leaves the process alive", ending(status)});
+    outcome.findings.push_back(
+        {"the library leaves the process alive", ending(status), cure_of_ending(status)});
   } else {
     try {
       read_record(heard.record, outcome);

@@ -4,7 +4,6 @@
 #include <sys/wait.h>
 
 #include <algorithm>
-#include <atomic>
 #include <chrono>
 #include <cmath>
 #include <cstring>
@@ -13,16 +12,16 @@
 #include <thread>
 
 #include "conformance/check.h"
+#include "conformance/distance.h"
 #include "conformance/failing_memory.h"
-#include "conformance/subject.h"
+#include "conformance/test_expert.h"
 
 namespace moecollab::conformance {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-constexpr int kThreads = 4;
-constexpr double kThreadSeconds = 1.0;
 constexpr double kCancelSeconds = 1.0;
+constexpr double kSizesSeconds = 1.0, kMemorySeconds = 1.0;
 constexpr int64_t kGrowthCalls = 10'000;
 constexpr int64_t kAllocations = 200;  // of a call that are made to fail
 
@@ -30,91 +29,74 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-// Guarded memory is made in one thread; the calls run side by side, each on an object of its own.
-void check_threads(Subject& subject, Findings& findings) {
-  struct Worker {
-    std::unique_ptr<TestExpert> expert;
-    std::unique_ptr<TestBatch> batch;
-    std::unique_ptr<GuardedTensor> logits;
-    std::vector<float> expected;
-  };
-  std::vector<Worker> workers(kThreads);
-  for (int i = 0; i < kThreads; ++i) {
-    Worker& w = workers[static_cast<size_t>(i)];
-    w.expert = std::make_unique<TestExpert>(subject);
-    const auto rows =
-        w.expert->rows(w.expert->at_most(16), uint64_t{40} + static_cast<uint64_t>(i));
-    w.batch = std::make_unique<TestBatch>(rows, w.expert->requirements().inputs,
-                                          w.expert->requirements().layer_count,
-                                          subject.encoder().config.hidden);
-    w.expected = w.expert->forward(*w.batch);
-    w.logits = std::make_unique<GuardedTensor>(
-        "logits", std::vector<int64_t>{w.batch->view().rows, subject.classes()});
+constexpr int64_t kAsks[] = {0, 1, 2, 5, 11};  // of should_stop(), before it says 1
+
+// Runs a call that is asked to stop, at once or later; false if it was cancelled.
+bool finishes(const char* call, int64_t later, const std::function<void()>& run,
+              Findings& findings) {
+  const auto start = Clock::now();
+  bool finished = true;
+  Subject::set_stop(true, later);
+  try {
+    run();
+  } catch (const CallFailed& failure) {
+    finished = false;
+    if (failure.status != MOEC_CANCELLED)
+      findings.add(fmt::format("{} that is asked to stop says MOEC_CANCELLED, or finishes", call),
+                   failure.what());
   }
-  std::atomic<int> differing = 0, failed = 0;
-  const bool deterministic = subject.manifest().output.deterministic;
-  const auto work = [&](Worker& w) {
-    const moec_exec exec = subject.exec();
-    for (const auto start = Clock::now(); seconds_since(start) < kThreadSeconds;) {
-      moec_error error = empty_error();
-      if (subject.table().forward(w.expert->get(), &exec, &w.batch->view(), &w.logits->view,
-                                  &error) != MOEC_OK) {
-        ++failed;
-        return;
-      }
-      for (size_t i = 0; i < w.expected.size(); ++i) {
-        const double scale = std::max(1.0, std::abs(static_cast<double>(w.expected[i])));
-        if (deterministic && !(std::abs(w.logits->floats()[i] - w.expected[i]) <= 1e-5 * scale)) {
-          ++differing;
-          return;
-        }
-      }
-    }
-  };
-  std::vector<std::thread> threads;
-  for (Worker& w : workers) threads.emplace_back(work, std::ref(w));
-  for (std::thread& thread : threads) thread.join();
-  if (failed > 0)
-    findings.add(fmt::format("{} objects on {} threads are served", kThreads, kThreads),
-                 fmt::format("{} of them failed", failed.load()));
-  if (differing > 0)
-    findings.add("objects on other threads do not change an object's logits",
-                 fmt::format("those of {} of {} objects differed", differing.load(), kThreads));
+  Subject::set_stop(false);
+  if (seconds_since(start) > kCancelSeconds)
+    findings.add(
+        fmt::format("{} returns within {:g} s of being asked to stop", call, kCancelSeconds),
+        fmt::format("it took {:.1f} s", seconds_since(start)));
+  return finished;
+}
+
+// An expert whose lesson was stopped, and is given again, learns as one that was never stopped.
+void stop_lessons(Subject& subject, Findings& findings) {
+  TestExpert fresh(subject, 1, false);
+  Lessons lessons{.rows = fresh.rows(fresh.at_most(64), 1), .labels = {}, .epochs = 3};
+  for (size_t i = 0; i < lessons.rows.size(); ++i)
+    lessons.labels.push_back(static_cast<int32_t>(i % static_cast<size_t>(subject.classes())));
+  fresh.fit(lessons);
+  const TestBatch batch = fresh.batch(lessons.rows);
+  const std::vector<float> expected = fresh.forward(batch);
+  for (const int64_t later : kAsks) {
+    TestExpert learner(subject, 1, false);
+    lessons.again_if_stopped = [&] { Subject::set_stop(false); };
+    const auto fit = [&] { learner.fit(lessons); };
+    if (!finishes("fit", later, fit, findings)) fit();
+    if (subject.manifest().output.deterministic && learner.forward(batch) != expected)
+      findings.add("a call that says MOEC_CANCELLED leaves nothing half-done",
+                   "an expert that was stopped, and got fit_batch() or all lessons again, learns "
+                   "something else");
+  }
 }
 
 void check_cancel(Subject& subject, Findings& findings) {
   TestExpert expert(subject);
-  const auto rows = expert.rows(expert.at_most(64), 1);
-  const TestBatch batch = expert.batch(rows);
-  Subject::set_stop(true);
-  const auto judge = [&](const char* call, const auto& run) {
-    const auto start = Clock::now();
-    try {
-      run();
-    } catch (const CallFailed& failure) {
-      if (failure.status != MOEC_CANCELLED)
-        findings.add(fmt::format("{} that is asked to stop says MOEC_CANCELLED, or finishes", call),
-                     failure.what());
-    }
-    if (seconds_since(start) > kCancelSeconds)
-      findings.add(
-          fmt::format("{} returns within {:g} s of being asked to stop", call, kCancelSeconds),
-          fmt::format("it took {:.1f} s", seconds_since(start)));
-  };
-  judge("forward()", [&] { expert.forward(batch); });
-  if (subject.fit() != nullptr) {
-    std::vector<int32_t> labels;
-    for (size_t i = 0; i < rows.size(); ++i)
-      labels.push_back(static_cast<int32_t>(i % static_cast<size_t>(subject.classes())));
-    judge("fit", [&] { expert.fit_toy(rows, labels, std::vector<float>(rows.size(), 1.0F), 50); });
+  const TestBatch batch = expert.batch(expert.rows(expert.at_most(64), 1));
+  const std::vector<float> before = expert.forward(batch);
+  const bool deterministic = subject.manifest().output.deterministic;
+  for (const int64_t later : kAsks) {
+    std::vector<float> logits;
+    const auto forward = [&] { logits = expert.forward(batch); };
+    if (finishes("forward()", later, forward, findings) && deterministic && logits != before)
+      findings.add("forward() that is asked to stop says MOEC_CANCELLED, or finishes",
+                   "it says MOEC_OK, and its logits are others");
+    if (deterministic && expert.forward(batch) != before)
+      findings.add("an expert that was asked to stop answers as before", "its logits are others");
   }
+  if (subject.fit() != nullptr) stop_lessons(subject, findings);
 }
 
 void check_sizes(Subject& subject, Findings& findings) {
   TestExpert expert(subject);
   std::mt19937_64 draw(subject.seed());
   const int64_t hidden = subject.encoder().config.hidden;
-  for (int round = 0; round < 40; ++round) {
+  const auto start = Clock::now();
+  for (int round = 0; round < 40 && seconds_since(start) < kSizesSeconds; ++round) {
     auto rows = expert.rows(expert.at_most(1 + draw() % 40), draw() % 1000);
     for (TestBatch::Row& row : rows) {
       const size_t kind = draw() % 8;
@@ -141,13 +123,8 @@ void check_sizes(Subject& subject, Findings& findings) {
   }
 }
 
-// create() and forward() with one allocation of theirs failing, each in turn.
-void check_memory(Subject& subject, Findings& findings) {
-  TestExpert expert(subject);
-  const TestBatch batch = expert.batch(expert.rows(expert.at_most(2), 3));
-  const std::vector<float> expected = expert.forward(batch);
-  FailingMemory memory(reinterpret_cast<const void*>(subject.library().entry()));
-
+// create() with one allocation failing, each in turn.
+void create_without_memory(Subject& subject, FailingMemory& memory, Findings& findings) {
   bool failing = true;
   for (int64_t n = 0; failing && n < kAllocations; ++n) {
     moec_expert* object = nullptr;
@@ -160,47 +137,63 @@ void check_memory(Subject& subject, Findings& findings) {
                    fmt::format("with allocation {} failing: status {}, {}", n + 1, status,
                                object == nullptr ? "no expert" : "an expert"));
     }
-    if (object != nullptr) subject.table().destroy(object);
+    subject.table().destroy(object);
   }
   if (failing) findings.note(fmt::format("create(): the first {} allocations", kAllocations));
   moec_expert* again = nullptr;
-  moec_error again_error = empty_error();
-  if (const auto status = subject.create(&again, &again_error); status != MOEC_OK)
-    findings.add("a library that once lacked memory makes experts again",
-                 fmt::format("status {}: {}", status, message_of(again_error)));
-  if (again != nullptr) subject.table().destroy(again);
-
-  GuardedTensor logits("logits", {batch.view().rows, subject.classes()});
-  const moec_exec exec = subject.exec();
-  const auto differs = [&] {
-    for (size_t i = 0; i < expected.size(); ++i) {
-      const double scale = std::max(1.0, std::abs(static_cast<double>(expected[i])));
-      if (!(std::abs(logits.floats()[i] - expected[i]) <= 1e-5 * scale)) return true;
-    }
-    return false;
-  };
-  const bool deterministic = subject.manifest().output.deterministic;
-  const auto forward = [&](moec_error& error) {
-    std::fill_n(logits.floats(), expected.size(), std::numeric_limits<float>::quiet_NaN());
-    return subject.table().forward(expert.get(), &exec, &batch.view(), &logits.view, &error);
-  };
-  failing = true;
-  for (int64_t n = 0; failing && n < kAllocations; ++n) {
-    moec_error error = empty_error();
-    memory.fail_after(n);
-    const moec_status status = forward(error);
-    failing = memory.stop();
-    if (status == MOEC_OK && deterministic && differs())
-      findings.add("forward() that lacks memory fails, or gives the right logits",
-                   fmt::format("with allocation {} failing it gave others and MOEC_OK", n + 1));
-  }
-  if (failing) findings.note(fmt::format("forward(): the first {} allocations", kAllocations));
   moec_error error = empty_error();
-  const moec_status status = forward(error);
-  if (status != MOEC_OK || (deterministic && differs()))
-    findings.add("an expert that once lacked memory serves again",
-                 status == MOEC_OK ? "with other logits than before"
-                                   : fmt::format("status {}: {}", status, message_of(error)));
+  if (const auto status = subject.create(&again, &error); status != MOEC_OK)
+    findings.add("a library that once lacked memory makes experts again",
+                 fmt::format("status {}: {}", status, message_of(error)));
+  subject.table().destroy(again);
+}
+
+// The first forward() of an expert with one allocation failing, each in turn, and the second with
+// none.
+void forward_without_memory(Subject& subject, FailingMemory& memory, Findings& findings) {
+  const bool deterministic = subject.manifest().output.deterministic;
+  TestExpert usual(subject);
+  const TestBatch batch = usual.batch(usual.rows(usual.at_most(2), 3));
+  const std::vector<float> expected = usual.forward(batch);
+  const auto start = Clock::now();
+  bool failing = true;
+  int64_t n = 0;
+  for (; failing && n < kAllocations && seconds_since(start) < kMemorySeconds; ++n) {
+    TestExpert expert(subject);
+    const auto answers = [&](const std::string& what) {
+      const std::vector<float> logits = expert.forward(batch);
+      if (deterministic &&
+          !(distance(expected.data(), logits.data(), logits.size()) <= kSameAnswers))
+        findings.add(
+            what,
+            fmt::format("with allocation {} failing it gave other logits and MOEC_OK", n + 1));
+    };
+    memory.fail_after(n);
+    try {
+      answers("forward() that lacks memory fails, or gives the right logits");
+    } catch (const CallFailed&) {
+    }
+    failing = memory.stop();
+    try {
+      answers("an expert that once lacked memory serves again");
+    } catch (const CallFailed& failure) {
+      findings.add("an expert that once lacked memory serves again", failure.what());
+    }
+  }
+  if (failing) findings.note(fmt::format("forward(): the first {} allocations", n));
+}
+
+void check_memory(Subject& subject, Findings& findings) {
+  FailingMemory memory(reinterpret_cast<const void*>(subject.library().entry()));
+  create_without_memory(subject, memory, findings);
+  forward_without_memory(subject, memory, findings);
+}
+
+// A word that no other number has, of letters.
+std::string word_of(int64_t number) {
+  std::string word;
+  for (; number > 0; number /= 26) word += static_cast<char>('a' + number % 26);
+  return word + "word";
 }
 
 // Always new texts, one at a time; what is kept of each adds up over the days of a host. A cache of
@@ -212,7 +205,9 @@ void check_growth(Subject& subject, Findings& findings) {
   const auto ask_until = [&](Clock::time_point end, int64_t most) {
     while (calls < most && Clock::now() < end) {
       rows[0].id = calls;
-      rows[0].text = fmt::format("text {} of many, which nobody has sent before", ++calls);
+      rows[0].text = fmt::format("text {} of many, which nobody has sent before", word_of(++calls));
+      if (!rows[0].tokens.empty())
+        rows[0].tokens[0] = static_cast<int32_t>(calls % subject.encoder().config.vocabulary);
       if (!rows[0].pooled.empty()) rows[0].pooled[0][0] = static_cast<float>(calls % 1009) * 1e-3F;
       expert.forward(expert.batch(rows));
     }
@@ -264,9 +259,7 @@ void check_leaves_nothing(Subject& subject, Findings& findings) {
 }
 
 constexpr Check kStressChecks[] = {
-    {"threads", 5, "objects on several threads do not meet",
-     "keep nothing that calls write in static or global memory", &check_threads},
-    {"cancel", 5, "a call that is asked to stop returns",
+    {"cancel", 5, "a call that is asked to stop returns, and leaves nothing half-done",
      "ask host->should_stop() in long loops and return MOEC_CANCELLED", &check_cancel},
     {"sizes", 5, "texts of any length and script are served",
      "size buffers by the text at hand; a text is any UTF-8", &check_sizes},
@@ -282,14 +275,5 @@ constexpr Check kStressChecks[] = {
 }  // namespace
 
 std::span<const Check> stress_checks() { return kStressChecks; }
-
-std::vector<Check> all_checks() {
-  std::vector<Check> all;
-  for (const auto& checks : {load_checks(), contract_checks(), numeric_checks(), extension_checks(),
-                             gradient_checks(), learning_checks(), stress_checks()})
-    all.insert(all.end(), checks.begin(), checks.end());
-  std::ranges::stable_sort(all, {}, &Check::level);
-  return all;
-}
 
 }  // namespace moecollab::conformance

@@ -9,6 +9,7 @@
 #include <moecollab/ext/state.h>
 #include <moecollab/ext/train.h>
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <random>
@@ -44,56 +45,24 @@ struct CallFailed : std::runtime_error {
 moec_error empty_error();
 std::string message_of(const moec_error& error);
 
-// Bytes that the process has allocated and not freed.
+// Bytes that the process has allocated and not freed; malloc keeps some that were freed.
 int64_t heap_in_use();
+// How many more are in use after `run`, the least of three runs, since a leak grows with each: 0 if
+// it is no more than `allowed` once.
+int64_t least_growth(int64_t allowed, const std::function<void()>& run);
 
-class Subject;
-
-// One object of the library. Parameters, if it has any, are bound to guarded storage and hold
-// the package's weights or initial values; an expert that fits itself and has no weights has learnt
-// a toy set. Every call throws CallFailed for a status other than MOEC_OK.
-class TestExpert {
- public:
-  explicit TestExpert(Subject& subject, uint64_t seed = 1, bool ready = true);
-  ~TestExpert();
-  TestExpert(const TestExpert&) = delete;
-
-  moec_expert* get() const { return object_; }
-  const moec_requirements& requirements() const { return requirements_; }
-  // Logits [rows · classes] in guarded memory; `outside` (if given) says what was written round it.
-  std::vector<float> forward(const TestBatch& batch, std::string* outside = nullptr);
-  std::vector<float> forward(const TestBatch& batch, const moec_exec& exec,
-                             std::string* outside = nullptr);
-  // `rows`, or its largest batch if that is smaller.
-  size_t at_most(size_t rows) const;
-  std::vector<TestBatch::Row> rows(size_t count, uint64_t seed) const;
-  TestBatch batch(const std::vector<TestBatch::Row>& rows, bool read_only = true) const;
-
-  struct Parameter {
-    std::string name;
-    bool trainable;
-    std::unique_ptr<GuardedTensor> value, grad;
-  };
-  std::vector<Parameter>& parameters() { return parameters_; }
-  void params_changed();
-  // Adds small numbers that the seed decides to all parameters, and says that they changed.
-  void vary(uint32_t seed, float deviation);
-  void bind(uint64_t seed);
-  // `briefly`: each call is lent a batch of its own, which is then taken back.
-  void fit_toy(const std::vector<TestBatch::Row>& rows, const std::vector<int32_t>& labels,
-               const std::vector<float>& weights, int epochs, bool briefly = false);
-
- private:
-  Subject& subject_;
-  moec_expert* object_ = nullptr;
-  moec_requirements requirements_{};
-  std::vector<Parameter> parameters_;
+// A parameter of params/1 with storage of the host's.
+struct Parameter {
+  std::string name;
+  bool trainable;
+  std::unique_ptr<GuardedTensor> value, grad;
 };
 
 // Everything that checks share.
 class Subject {
  public:
   Subject(registry::Package package, EncoderFacts encoder, uint64_t seed);
+  Subject(const Subject&) = delete;
 
   const registry::Package& package() const { return package_; }
   const registry::Manifest& manifest() const { return package_.manifest; }
@@ -119,18 +88,26 @@ class Subject {
   const moec_ext_state* state() { return library().extension<moec_ext_state>(MOEC_EXT_STATE); }
 
   const moec_host& host() const { return host_; }
+  // The host of objects made from now on, which lives as long as they do; at first host().
+  void use(const moec_host* host) { host_in_use_ = host; }
   // Whether the host of objects made from now on offers moecollab.draft.blocks/1; at first not.
-  void offer_blocks(bool offered) { offers_blocks_ = offered; }
+  void offer_blocks(bool offered) { use(offered ? &host_with_blocks_ : &host_); }
   // Whether create() is lent everything for the call only from now on; at first it may keep it.
   void lend_briefly(bool briefly) { lends_briefly_ = briefly; }
   bool lends_briefly() const { return lends_briefly_; }
   // These values are the package's weights from now on.
-  void adopt(const std::vector<TestExpert::Parameter>& parameters);
-  // What should_stop() says from now on.
-  static void set_stop(bool stop);
+  void adopt(const std::vector<Parameter>& parameters);
+  // What create() is given from now on is changed so, if not by an `edit` of its own.
+  void alter_info(std::function<void(moec_create_info&)> edit) { alter_info_ = std::move(edit); }
+  // should_stop() says 1 from now on, after `later` times 0; or never.
+  static void set_stop(bool stop, int64_t later = 0);
   // create() with the package's values, changed by `edit` before the call.
   moec_status create(moec_expert** expert, moec_error* error,
                      const std::function<void(moec_create_info&)>& edit = {});
+  // Calls `with` with the package's values, which live for the call.
+  void with_info(const std::function<void(moec_create_info&)>& with);
+  // The layers that the manifest asks for, from the lowest.
+  const std::vector<int32_t>& layers() const { return layers_; }
   moec_exec exec(bool training = false, uint64_t seed = 0) const;
   const std::vector<std::pair<std::string, std::unique_ptr<GuardedTensor>>>& weights() const {
     return weights_;
@@ -147,7 +124,9 @@ class Subject {
   std::vector<int32_t> layers_;
   moec_encoder_info encoder_info_{};
   moec_host host_{}, host_with_blocks_{};
-  bool offers_blocks_ = false, lends_briefly_ = false;
+  const moec_host* host_in_use_ = &host_;
+  std::function<void(moec_create_info&)> alter_info_;
+  bool lends_briefly_ = false;
   const experts::Library* library_ = nullptr;
   std::vector<std::pair<std::string, std::unique_ptr<GuardedTensor>>> weights_;
   std::vector<std::unique_ptr<LentInfo>> taken_back_;  // so that nothing else gets its place

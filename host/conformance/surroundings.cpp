@@ -36,7 +36,10 @@ bool same_bytes(const auto& a, const auto& b) { return std::memcmp(&a, &b, sizeo
 
 }  // namespace
 
-void begin_sequence() { ::srandom(kSequence); }
+void begin_sequence() {
+  ::srandom(kSequence);
+  ::srand48(kSequence);
+}
 
 Surroundings Surroundings::now() {
   Surroundings s;
@@ -67,7 +70,9 @@ Surroundings Surroundings::now() {
   ::prctl(PR_GET_NAME, s.thread_name.data());
   s.descriptors = open_descriptors();
   s.drawn = ::random();
-  ::srandom(kSequence);
+  s.drawn48 = ::lrand48();
+  begin_sequence();
+  s.thread_locale = ::uselocale(nullptr);
   s.threads = static_cast<size_t>(
       std::distance(std::filesystem::directory_iterator("/proc/self/task"), {}));
   return s;
@@ -81,25 +86,33 @@ std::string opened_since(const Surroundings& before, const Surroundings& after) 
 
 void compare(const Surroundings& before, const Surroundings& after, const char* when,
              bool may_start_threads, Findings& findings) {
-  const auto same = [&](const char* what, bool equal) {
+  const auto same = [&](const char* what, bool equal, const char* cure = "") {
     if (!equal)
-      findings.add(fmt::format("{} leaves {} as it was", when, what), "it is another now");
+      findings.add(fmt::format("{} leaves {} as it was", when, what), "it is another now", cure);
   };
-  same("the locale", before.locale == after.locale);
-  same("the working folder", before.folder == after.folder);
-  same("the environment", before.environment == after.environment);
+  same("the locale", before.locale == after.locale,
+       "read and write numbers by std::from_chars() and std::to_chars(), which know no locale");
+  same("the working folder", before.folder == after.folder, "use absolute paths, or none");
+  same("the environment", before.environment == after.environment,
+       "give settings to your own functions as arguments");
   same("the umask", before.mask == after.mask);
-  same("the rounding mode", before.rounding == after.rounding);
+  same("the rounding mode", before.rounding == after.rounding,
+       "use std::floor() and the like instead of another rounding mode");
   same("the floating-point mode (flush to zero, traps)",
-       before.float_control == after.float_control);
-  same("the signal handlers", before.handlers == after.handlers);
-  same("the blocked signals", same_bytes(before.blocked, after.blocked));
+       before.float_control == after.float_control,
+       "link without -ffast-math and -Ofast, whose start-up code sets it; without _MM_SET_…_MODE");
+  same("the signal handlers", before.handlers == after.handlers,
+       "signals are the host's: handle none");
+  same("the blocked signals", same_bytes(before.blocked, after.blocked),
+       "signals are the host's: block none");
   same("the timers", same_bytes(before.timers, after.timers));
   same("the resource limits", same_bytes(before.limits, after.limits));
   same("the cores it may run on", same_bytes(before.cores, after.cores));
   same("the priority", before.nice == after.nice);
   same("the thread's name", before.thread_name == after.thread_name);
+  same("the thread's locale", before.thread_locale == after.thread_locale);
   same("the sequence of random()", before.drawn == after.drawn);
+  same("the sequence of drand48()", before.drawn48 == after.drawn48);
   if (!std::ranges::includes(after.descriptors, before.descriptors))
     findings.add(fmt::format("{} closes only its own files", when), "another was closed");
   if (!may_start_threads && after.threads > before.threads)

@@ -29,13 +29,15 @@ struct Surroundings {
   int nice = 0;
   std::array<char, 17> thread_name{};
   std::set<std::string> descriptors;
-  long drawn = 0;  // by random(), of a sequence that begins again each time
+  void* thread_locale = nullptr;  // of uselocale()
+  long drawn = 0,
+       drawn48 = 0;  // by random() and lrand48(), of sequences that begin again each time
   size_t threads = 0;
 
   static Surroundings now();  // after begin_sequence(), or another now()
 };
 
-// Seeds random(), whose next number a library may not take.
+// Seeds random() and lrand48(), whose next number a library may not take.
 void begin_sequence();
 
 // Adds a finding for whatever is another after `when` ("create()") than before.

@@ -22,14 +22,14 @@ GuardedTensor::GuardedTensor(const std::string& name, std::vector<int64_t> sizes
 }
 
 TestBatch::TestBatch(const std::vector<Row>& rows, uint32_t inputs, size_t layers, int64_t hidden,
-                     bool read_only) {
+                     bool read_only, bool first_at_the_start) {
   const size_t n = rows.size();
   view_.struct_size = sizeof view_;
   view_.rows = static_cast<int64_t>(n);
   row_ids_ = std::make_unique<GuardedMemory>("row_ids", n * sizeof(int64_t));
   for (size_t i = 0; i < n; ++i) static_cast<int64_t*>(row_ids_->data())[i] = rows[i].id;
   view_.row_ids = static_cast<const int64_t*>(row_ids_->data());
-  if (inputs & MOEC_INPUT_TEXT) add_texts(rows);
+  if (inputs & MOEC_INPUT_TEXT) add_texts(rows, first_at_the_start);
   const int64_t total =
       inputs & (MOEC_INPUT_TOKENS | MOEC_INPUT_HIDDEN) ? add_row_offsets(rows) : 0;
   if (inputs & MOEC_INPUT_TOKENS) {
@@ -48,16 +48,17 @@ TestBatch::TestBatch(const std::vector<Row>& rows, uint32_t inputs, size_t layer
   if (read_only) make_read_only();
 }
 
-// One after the other without a 0 between, the last one ending where memory ends.
-void TestBatch::add_texts(const std::vector<Row>& rows) {
+// One after the other without a 0 between, the last one ending where memory ends; an empty one is
+// nowhere.
+void TestBatch::add_texts(const std::vector<Row>& rows, bool first_at_the_start) {
   size_t size = 0;
   for (const Row& row : rows) size += row.text.size();
-  text_bytes_ = std::make_unique<GuardedMemory>("texts", size, /*alignment=*/1);
+  text_bytes_ = std::make_unique<GuardedMemory>("texts", size, /*alignment=*/1, first_at_the_start);
   texts_ = std::make_unique<GuardedMemory>("the array of texts", rows.size() * sizeof(moec_string));
   auto* to = static_cast<char*>(text_bytes_->data());
   auto* views = static_cast<moec_string*>(texts_->data());
   for (size_t i = 0; i < rows.size(); ++i) {
-    views[i] = {to, rows[i].text.size()};
+    views[i] = {rows[i].text.empty() ? nullptr : to, rows[i].text.size()};
     to = std::copy(rows[i].text.begin(), rows[i].text.end(), to);
   }
   view_.texts = views;

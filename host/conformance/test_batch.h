@@ -36,8 +36,9 @@ class TestBatch {
     std::vector<std::vector<float>> pooled;  // per layer [H]
     int64_t id = 0;
   };
+  // `first_at_the_start`: nothing can be read before the first text, instead of after the last.
   TestBatch(const std::vector<Row>& rows, uint32_t inputs, size_t layers, int64_t hidden,
-            bool read_only = true);
+            bool read_only = true, bool first_at_the_start = false);
   const moec_batch& view() const { return view_; }
   // The call that it was lent for is over: every part faults or, small ones, holds rubbish.
   void take_back();
@@ -45,7 +46,7 @@ class TestBatch {
   std::vector<GuardedTensor*> float_inputs();
 
  private:
-  void add_texts(const std::vector<Row>& rows);
+  void add_texts(const std::vector<Row>& rows, bool first_at_the_start);
   int64_t add_row_offsets(const std::vector<Row>& rows);  // the number of tokens
   // The views of a tensor per layer; nullptr if there are no layers.
   static const moec_tensor* const* add_layers(const char* name, const std::vector<Row>& rows,

@@ -1,22 +1,28 @@
 #include "conformance/test_host.h"
 
+#include <fmt/format.h>
 #include <moecollab/ext/draft/precision.h>
 #include <moecollab/ext/encoder.h>
 
 #include <atomic>
 #include <cstdio>
+#include <limits>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <random>
 #include <string_view>
 
+#include "base/strings.h"
 #include "conformance/reference_blocks.h"
 #include "conformance/subject.h"
 
 namespace moecollab::conformance {
 namespace {
 
-std::atomic<bool> stop_requested = false;
+constexpr int64_t kNeverStop = std::numeric_limits<int64_t>::max();
+std::atomic<int64_t> asks_left = kNeverStop;
+const void* the_subject = nullptr;  // the context of every host
 
 const Subject& subject_of(const moec_host* host) {
   return *static_cast<const Subject*>(host->context);
@@ -63,13 +69,42 @@ const void* get_extension_or_blocks(const moec_host* host, const char* id) {
   return std::string_view(id) == MOEC_EXT_BLOCKS ? &reference_blocks() : get_extension(host, id);
 }
 
-void log(const moec_host*, int32_t, moec_string) {}
-void progress(const moec_host*, int64_t, int64_t) {}
-int32_t should_stop(const moec_host*) { return stop_requested ? 1 : 0; }
+// --- functions that look at what they are given
+
+std::mutex misuse_mutex;
+std::string first_misuse;
+
+void require(bool right, const char* function, const std::string& wrong) {
+  const std::lock_guard lock(misuse_mutex);
+  if (!right && first_misuse.empty()) first_misuse = fmt::format("{}() got {}", function, wrong);
+}
+
+void require_host(const moec_host* host, const char* function) {
+  require(host != nullptr && host->context == the_subject, function, "another host than its own");
+}
+
+void log(const moec_host* host, int32_t level, moec_string message) {
+  require_host(host, "log");
+  require(level >= 0 && level <= 2, "log", fmt::format("level {}", level));
+  const std::string text(message.size == 0 ? "" : message.data, message.size);
+  require(is_utf8(text), "log", "a message that is no UTF-8");
+}
+
+void progress(const moec_host* host, int64_t done, int64_t total) {
+  require_host(host, "progress");
+  require(0 <= done && done <= total, "progress", fmt::format("{} of {}", done, total));
+}
+
+int32_t should_stop(const moec_host* host) {
+  require_host(host, "should_stop");
+  if (asks_left == kNeverStop) return 0;
+  return asks_left-- > 0 ? 0 : 1;
+}
 
 }  // namespace
 
 moec_host test_host(Subject& subject, bool blocks) {
+  the_subject = &subject;
   return {sizeof(moec_host),
           MOEC_ABI_MAJOR,
           MOEC_ABI_MINOR,
@@ -80,7 +115,12 @@ moec_host test_host(Subject& subject, bool blocks) {
           &should_stop};
 }
 
-void set_stop_of_test_host(bool stop) { stop_requested = stop; }
+void set_stop_of_test_host(bool stop, int64_t later) { asks_left = stop ? later : kNeverStop; }
+
+std::string misuse_of_test_host() {
+  const std::lock_guard lock(misuse_mutex);
+  return first_misuse;
+}
 
 const encoder::BertConfig& config_of(const moec_host* host) {
   return subject_of(host).encoder().config;

@@ -13,8 +13,11 @@ class Subject;
 
 // A host of that context. `blocks`: it offers moecollab.draft.blocks/1, by plain loops.
 moec_host test_host(Subject& subject, bool blocks);
-// What should_stop() says from now on.
-void set_stop_of_test_host(bool stop);
+// should_stop() says 1 from now on, after `later` times 0; or never.
+void set_stop_of_test_host(bool stop, int64_t later = 0);
+
+// What a library did wrong with the functions of such hosts, the first such thing; "": nothing.
+std::string misuse_of_test_host();
 
 // The encoder of such a host.
 const encoder::BertConfig& config_of(const moec_host* host);

@@ -3,10 +3,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 
 #include "base/installation.h"
 #include "base/strings.h"
+#include "conformance/contract.h"
 #include "encoder/encoder_folder.h"
+#include "encoder/identity.h"
 #include "registry/trust.h"
 
 namespace moecollab::conformance {
@@ -62,29 +65,49 @@ Report unreadable(const Error& error) {
   outcome.check = load_checks().front();
   outcome.verdict = Verdict::kFailed;
   outcome.findings.push_back(
-      {"the package can be read", fmt::format("{}: {}", error.code(), error.what())});
+      {"the package can be read", fmt::format("{}: {}", error.code(), error.what()), error.hint()});
   report.outcomes.push_back(std::move(outcome));
   return report;
 }
 
-EncoderFacts encoder_facts(const registry::Manifest& manifest, const ValidateOptions& options) {
-  EncoderFacts facts = toy_encoder();
-  if (!manifest.input.needs_encoder() && !options.encoder) return facts;
-  if (!options.encoder) {
-    const std::optional<fs::path> installed = installed_encoder();
-    throw Error(
-        "E_CONFIG",
-        fmt::format("the package was made for the encoder {}…, whose sizes are needed",
-                    manifest.input.encoder_fingerprint.substr(0, 12)),
-        fmt::format(
-            "name its folder with --encoder or MOECOLLAB_ENCODER{}",
-            installed ? "; the one that came with this program is " + installed->string() : ""));
-  }
-  const encoder::EncoderFolder folder = encoder::open_encoder_folder(*options.encoder);
+// Sizes of the encoder in that folder, and its fingerprint: that one of both readings of special
+// tokens which is `wanted`, if it is one.
+EncoderFacts facts_of(const encoder::EncoderFolder& folder, const std::string& wanted) {
+  EncoderFacts facts;
   facts.config = folder.config;
   facts.max_length = folder.max_length;
-  if (manifest.input.needs_encoder()) facts.fingerprint = manifest.input.encoder_fingerprint;
+  for (const auto reading : {text::SpecialTokens::kLiteral, text::SpecialTokens::kSplit}) {
+    facts.fingerprint = encoder::fingerprint_of(folder, encoder::open_tokenizer(folder, reading));
+    if (facts.fingerprint == wanted) break;
+  }
   return facts;
+}
+
+// The encoder's, in the folder that was named or that came with this program, if it is the one that
+// the package was made for.
+EncoderFacts encoder_facts(const registry::Manifest& manifest, const ValidateOptions& options) {
+  const bool needed = manifest.input.needs_encoder();
+  if (!needed && !options.encoder) return toy_encoder();
+  const fs::path path = options.encoder.value_or(usual_encoder());
+  const std::string& fingerprint = manifest.input.encoder_fingerprint;
+  constexpr const char* kNameIt = "name its folder with --encoder or MOECOLLAB_ENCODER";
+  if (std::error_code none; !options.encoder && !fs::exists(path / "config.json", none))
+    throw Error("E_CONFIG",
+                fmt::format("the package was made for the encoder {}…, whose sizes are needed",
+                            fingerprint.substr(0, 12)),
+                kNameIt);
+  EncoderFacts facts = facts_of(encoder::open_encoder_folder(path), fingerprint);
+  if (needed && facts.fingerprint != fingerprint)
+    throw Error("E_CONFIG",
+                fmt::format("the package was made for the encoder {}…, and {} holds {}…",
+                            fingerprint.substr(0, 12), escaped(path.string()),
+                            facts.fingerprint.substr(0, 12)),
+                kNameIt);
+  return facts;
+}
+
+std::string cure_of(const Outcome& outcome, const Finding& finding) {
+  return finding.cure.empty() ? outcome.check.cure : finding.cure;
 }
 
 std::string xml_text(std::string_view text) {
@@ -156,7 +179,7 @@ Json to_json(const Report& report, const ValidateOptions& options) {
   for (const Outcome& o : report.outcomes) {
     Json findings = Json::array();
     for (const Finding& f : o.findings)
-      findings.push_back({{"expected", f.expected}, {"seen", f.seen}});
+      findings.push_back({{"expected", f.expected}, {"seen", f.seen}, {"cure", cure_of(o, f)}});
     checks.push_back({{"id", o.check.id},
                       {"level", o.check.level},
                       {"verdict", name(o.verdict)},
@@ -180,9 +203,30 @@ Json to_json(const Report& report, const ValidateOptions& options) {
           {"level_reached", report.level_reached}};
 }
 
+// What was found before, by an earlier check, is named with that one: it has the same cause.
+void append_findings(const Outcome& o, std::map<std::string, std::string>& seen_before,
+                     std::string& out) {
+  std::vector<std::string> cures;
+  for (const Finding& f : o.findings) {
+    const auto [earlier, is_new] = seen_before.emplace(f.expected + f.seen, o.check.id);
+    if (!is_new && earlier->second != o.check.id) {
+      out += fmt::format("        seen:     {} (as by {})\n", f.seen, earlier->second);
+      continue;
+    }
+    out += fmt::format("        expected: {}\n        seen:     {}\n", f.expected, f.seen);
+    const std::string cure = cure_of(o, f);
+    if (!cure.empty() && std::ranges::find(cures, cure) == cures.end()) cures.push_back(cure);
+  }
+  if (cures.empty()) return;
+  for (const std::string& cure : cures) out += fmt::format("        fix:      {}\n", cure);
+  if (const auto rules = rules_of(o.check.id); !rules.empty())
+    out += fmt::format("        rules:    {} (@rule in the SDK's headers)\n", join(rules, ", "));
+}
+
 std::string to_text(const Report& report) {
   std::string out;
   int level = 0;
+  std::map<std::string, std::string> seen_before;
   for (const Outcome& o : report.outcomes) {
     if (o.check.level != level) {
       level = o.check.level;
@@ -192,13 +236,10 @@ std::string to_text(const Report& report) {
                        : o.verdict == Verdict::kFailed ? "FAIL"
                                                        : "–";
     out += fmt::format(
-        "  {:<5} {:<17} {}\n", sign, o.check.id,
+        "  {:<5} {:<21} {}\n", sign, o.check.id,
         o.verdict == Verdict::kNotApplicable ? "not applicable: " + o.reason : o.check.promise);
     for (const std::string& note : o.notes) out += fmt::format("        {}\n", note);
-    for (const Finding& f : o.findings)
-      out += fmt::format("        expected: {}\n        seen:     {}\n", f.expected, f.seen);
-    if (!o.findings.empty() && *o.check.cure != '\0')
-      out += fmt::format("        fix:      {}\n", o.check.cure);
+    append_findings(o, seen_before, out);
   }
   if (!report.not_run.empty())
     out += fmt::format("{} checks of higher levels were not run\n", report.not_run.size());
@@ -224,7 +265,7 @@ std::string to_junit(const Report& report, const std::string& package) {
     out += open(o.check, o.seconds);
     for (const Finding& f : o.findings)
       out += fmt::format("<failure message=\"expected: {}; seen: {}\">{}</failure>",
-                         xml_text(f.expected), xml_text(f.seen), xml_text(o.check.cure));
+                         xml_text(f.expected), xml_text(f.seen), xml_text(cure_of(o, f)));
     if (o.verdict == Verdict::kNotApplicable)
       out += fmt::format("<skipped message=\"{}\"/>", xml_text(o.reason));
     out += "</testcase>\n";
@@ -253,8 +294,10 @@ std::string checks_text() {
       level = check.level;
       out += fmt::format("L{} {}\n", level, kLevels[level]);
     }
-    out += fmt::format("  {:<17} {}\n", check.id, check.promise);
-    if (*check.cure != '\0') out += fmt::format("  {:<17} fix: {}\n", "", check.cure);
+    out += fmt::format("  {:<21} {}\n", check.id, check.promise);
+    if (*check.cure != '\0') out += fmt::format("  {:<21} fix: {}\n", "", check.cure);
+    if (const auto rules = rules_of(check.id); !rules.empty())
+      out += fmt::format("  {:<21} rules: {}\n", "", join(rules, ", "));
   }
   return out;
 }

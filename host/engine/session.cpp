@@ -57,9 +57,7 @@ pipeline::PoolOptions pool_options(const CommonOptions& options, const RunContex
 
 encoder::EncoderSettings new_registry_encoder(const WhereOptions& options) {
   encoder::EncoderSettings settings;
-  settings.folder = options.encoder
-                        ? *options.encoder
-                        : installed_encoder().value_or(".deps/encoder/all-MiniLM-L6-v2");
+  settings.folder = options.encoder ? *options.encoder : usual_encoder();
   settings.max_length = options.max_length;
   return settings;
 }

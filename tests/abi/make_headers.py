@@ -45,7 +45,7 @@ def main():
         text = replaced(text, r"(per layer: \[n, H\] float32 \*/\n)(\} moec_batch;)", rf"\1{FIELD}\2")
         (out / "moecollab/ext/future.h").write_text(EXTENSION)
     if "--break" in sys.argv:
-        text = replaced(text, r"(  uint32_t flags; [^\n]*\n)(  int64_t rows; [^\n]*\n)(  const int64_t\* row_ids;[^\n]*\n)", r"\1\3\2")
+        text = replaced(text, r"(  uint32_t flags; [^\n]*\n)(  int64_t rows; [^\n]*\n)((?:  /\*[^/]*/\n)?  const int64_t\* row_ids;[^\n]*\n)", r"\1\3\2")
     abi.write_text(text)
     note.write_text(replaced(note.read_text(), r"(#define MOEC_MIN_HOST_MINOR) \d+u", rf"\1 {lowest}u"))
 

@@ -8,6 +8,7 @@ import json
 import os
 import pathlib
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -96,7 +97,7 @@ class Zoo(unittest.TestCase):
 
     def test_the_same_seed_gives_the_same_findings(self):
         findings = lambda name: [(c["id"], c["verdict"], c["findings"]) for c in self.judge(name, seed=7)[2]["checks"]]
-        for name in ("gradient_of_another_sign", "writes_past_the_end", "random_logits"):
+        for name in ("negates_gx", "writes_past_the_end", "draws_at_random"):
             if name in ENTRIES:
                 self.assertEqual(findings(name), findings(name))
 
@@ -104,11 +105,11 @@ class Zoo(unittest.TestCase):
         if "MOECOLLAB_ZOO" in os.environ:
             self.skipTest("a choice was made")
         bad = [e for e in ENTRIES.values() if e["check"]]
-        self.assertGreaterEqual(len(bad), 40)
-        self.assertGreaterEqual(len(ENTRIES) - len(bad), 10)
+        self.assertGreaterEqual(len(bad), 163)  # the first 103 and 60 that were derived from the contract
+        self.assertGreaterEqual(len(ENTRIES) - len(bad), 20)
         listed = run("validate", "--list").stdout
         never = {"package", "scan-time", "latency"}  # by no library of the zoo
-        checks = [line.split()[0] for line in listed.splitlines() if line.startswith("  ") and not line.strip().startswith("fix:")]
+        checks = [line.split()[0] for line in listed.splitlines() if re.match("  [a-z]", line)]
         self.assertEqual(set(checks) - {e["check"] for e in bad}, never)
 
 

@@ -9,6 +9,7 @@ newer than all that it is made from is left alone. Python's standard library onl
 import argparse
 import concurrent.futures
 import hashlib
+import itertools
 import json
 import math
 import os
@@ -72,9 +73,11 @@ def link(args, entry, library, scratch):
 
 
 def weights(shapes):
-    """The bytes of a safetensors file with tensors of these shapes."""
-    return safetensors_file.packed({name: (shape, [0.25 * (i + 1) for i in range(math.prod(shape))])
-                                    for name, shape in shapes.items()})
+    """The bytes of a safetensors file with tensors of these shapes, none like another."""
+    numbers = itertools.count(1)
+    return safetensors_file.packed(
+        {name: (shape, [0.25 * next(numbers) for _ in range(math.prod(shape))])
+         for name, shape in shapes.items()})
 
 
 def toml(value):

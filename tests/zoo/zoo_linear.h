@@ -3,16 +3,23 @@
  *
  *   ZOO_GRADIENTS      adds to the parameters' gradients
  *   ZOO_GX             writes the gradient of the features
- *   ZOO_BIND, ZOO_FORWARD_TRAIN, ZOO_RELEASE_SAVED  whole
- *   ZOO_BIAS           the bias's name
+ *   ZOO_BIND, ZOO_PARAM_INIT, ZOO_PARAMS_CHANGED, ZOO_FORWARD_TRAIN, ZOO_VJP, ZOO_RELEASE_SAVED
+ * whole
  *
- * C11. */
+ * Values: ZOO_BIAS (the bias's name), ZOO_LR_SCALE, ZOO_SPARE (how many floats zoo_spare() gives,
+ * all 0 at first). C11. */
 #ifndef ZOO_LINEAR_H_
 #define ZOO_LINEAR_H_
 
 #define ZOO_INPUTS MOEC_INPUT_POOLED
 #ifndef ZOO_BIAS
 #define ZOO_BIAS "out.bias"
+#endif
+#ifndef ZOO_LR_SCALE
+#define ZOO_LR_SCALE 1.0f
+#endif
+#ifndef ZOO_SPARE
+#define ZOO_SPARE 0
 #endif
 #define ZOO_TAKES_WEIGHTS 1
 #ifndef ZOO_MAKE
@@ -54,10 +61,15 @@ static inline int64_t zoo_value_count(const moec_expert* expert) {
   return expert->classes * (expert->width + 1);
 }
 
+static inline float* zoo_spare(const moec_expert* expert) {
+  return zoo_layer_of(expert)->values + zoo_value_count(expert);
+}
+
 static inline moec_status zoo_make_layer(moec_expert* expert, const moec_create_info* info,
                                          moec_error* error) {
   const int64_t count = zoo_value_count(expert);
-  zoo_layer* layer = (zoo_layer*)calloc(1, sizeof(zoo_layer) + (size_t)count * sizeof(float));
+  zoo_layer* layer =
+      (zoo_layer*)calloc(1, sizeof(zoo_layer) + (size_t)(count + ZOO_SPARE) * sizeof(float));
   if (layer == NULL) return zoo_refuse(error, MOEC_OUT_OF_MEMORY, "out of memory");
   expert->own = layer;
   layer->weight = layer->values;
@@ -104,7 +116,7 @@ static inline moec_status zoo_param_describe(moec_expert* expert, uint64_t index
     return zoo_refuse(error, MOEC_INVALID_ARGUMENT, "there is no such parameter");
   const moec_param_info info = {
       out->struct_size, names[index], index == 0 ? 2 : 1, zoo_layer_of(expert)->shape, 1,
-      index == 0,       1.0f};
+      index == 0,       ZOO_LR_SCALE};
   memcpy(out, &info, out->struct_size < sizeof(info) ? out->struct_size : sizeof(info));
   return MOEC_OK;
 }
@@ -181,6 +193,12 @@ static inline void zoo_gx(moec_expert* expert, const moec_batch* batch, const fl
 #ifndef ZOO_BIND
 #define ZOO_BIND zoo_bind
 #endif
+#ifndef ZOO_PARAMS_CHANGED
+#define ZOO_PARAMS_CHANGED zoo_params_changed
+#endif
+#ifndef ZOO_PARAM_INIT
+#define ZOO_PARAM_INIT zoo_param_init
+#endif
 #ifndef ZOO_GRADIENTS
 #define ZOO_GRADIENTS zoo_gradients
 #endif
@@ -190,17 +208,25 @@ static inline void zoo_gx(moec_expert* expert, const moec_batch* batch, const fl
 #ifndef ZOO_FORWARD_TRAIN
 #define ZOO_FORWARD_TRAIN zoo_forward_train
 #endif
+#ifndef ZOO_VJP
+#define ZOO_VJP zoo_vjp
+#endif
 #ifndef ZOO_RELEASE_SAVED
 #define ZOO_RELEASE_SAVED zoo_release_saved
 #endif
 
 static moec_status ZOO_BIND(moec_expert* expert, const moec_tensor* values,
                             const moec_tensor* grads, moec_error* error);
+static moec_status ZOO_PARAMS_CHANGED(moec_expert* expert, moec_error* error);
+static moec_status ZOO_PARAM_INIT(moec_expert* expert, uint64_t seed, moec_error* error);
 static void ZOO_GRADIENTS(moec_expert* expert, const moec_batch* batch, const float* gy);
 static void ZOO_GX(moec_expert* expert, const moec_batch* batch, const float* gy, float* gx);
 static moec_status ZOO_FORWARD_TRAIN(moec_expert* expert, const moec_exec* exec,
                                      const moec_batch* batch, const moec_tensor* logits,
                                      moec_saved** saved, moec_error* error);
+static moec_status ZOO_VJP(moec_expert* expert, const moec_exec* exec, moec_saved* saved,
+                           const moec_tensor* gy, uint64_t gx_count, const moec_tensor* const* gx,
+                           moec_error* error);
 
 static inline moec_status zoo_vjp(moec_expert* expert, const moec_exec* exec, moec_saved* saved,
                                   const moec_tensor* gy, uint64_t gx_count,
@@ -223,8 +249,8 @@ static void ZOO_RELEASE_SAVED(moec_expert* expert, moec_saved* saved);
 
 static const moec_ext_params zoo_params = {sizeof(moec_ext_params), zoo_param_count,
                                            zoo_param_describe,      ZOO_BIND,
-                                           zoo_param_init,          zoo_params_changed};
-static const moec_ext_train zoo_train = {sizeof(moec_ext_train), ZOO_FORWARD_TRAIN, zoo_vjp,
+                                           ZOO_PARAM_INIT,          ZOO_PARAMS_CHANGED};
+static const moec_ext_train zoo_train = {sizeof(moec_ext_train), ZOO_FORWARD_TRAIN, ZOO_VJP,
                                          ZOO_RELEASE_SAVED};
 
 static inline const void* zoo_layer_extension(const char* id) {

@@ -5,15 +5,20 @@
  *   ZOO_LEARN       learns one row
  *   ZOO_READ_STATE  copies one tensor out
  *   ZOO_GO_ON       asks the host whether to stop
+ *   ZOO_FIT_BEGIN, ZOO_FIT_BATCH, ZOO_EPOCH_END, ZOO_FIT_END  whole
  *
- * Value: ZOO_STATE_COUNT. C11. */
+ * Values: ZOO_STATE_COUNT, ZOO_SPARE (how many floats zoo_spare() gives, all 0 at first). C11. */
 #ifndef ZOO_MEANS_H_
 #define ZOO_MEANS_H_
 
 #define ZOO_INPUTS MOEC_INPUT_POOLED
 #define ZOO_TAKES_WEIGHTS 1
+#ifndef ZOO_MAKE
 #define ZOO_MAKE zoo_make_means
+#endif
+#ifndef ZOO_SCORE
 #define ZOO_SCORE zoo_score_means
+#endif
 #define ZOO_GET_EXTENSION zoo_means_extension
 #include <moecollab/ext/fit.h>
 #include <moecollab/ext/state.h>
@@ -22,6 +27,9 @@
 
 #ifndef ZOO_STATE_COUNT
 #define ZOO_STATE_COUNT 2
+#endif
+#ifndef ZOO_SPARE
+#define ZOO_SPARE 0
 #endif
 
 /* The tensors of state/1: sums [classes, width] of features, totals [classes] of weights. */
@@ -36,6 +44,14 @@ static const moec_string zoo_state_names[] = {ZOO_STRING("sums"), ZOO_STRING("to
 
 static inline zoo_means* zoo_means_of(const moec_expert* expert) { return (zoo_means*)expert->own; }
 
+static inline int64_t zoo_value_count(const moec_expert* expert) {
+  return expert->classes * (expert->width + 1);
+}
+
+static inline float* zoo_spare(const moec_expert* expert) {
+  return zoo_means_of(expert)->values + zoo_value_count(expert);
+}
+
 /* --- making it -------------------------------------------------------------------------------- */
 
 static inline int zoo_has_state_shape(const zoo_means* means, const moec_tensor* tensor,
@@ -47,8 +63,8 @@ static inline int zoo_has_state_shape(const zoo_means* means, const moec_tensor*
 static inline moec_status zoo_make_means(moec_expert* expert, const moec_create_info* info,
                                          moec_error* error) {
   const int64_t sums = expert->classes * expert->width;
-  zoo_means* means =
-      (zoo_means*)calloc(1, sizeof(zoo_means) + (size_t)(sums + expert->classes) * sizeof(float));
+  const int64_t count = zoo_value_count(expert) + ZOO_SPARE;
+  zoo_means* means = (zoo_means*)calloc(1, sizeof(zoo_means) + (size_t)count * sizeof(float));
   if (means == NULL) return zoo_refuse(error, MOEC_OUT_OF_MEMORY, "out of memory");
   expert->own = means;
   means->tensor[0] = means->values;
@@ -113,8 +129,7 @@ static inline moec_status zoo_fit_begin(moec_expert* expert, const moec_exec* ex
   (void)seed;
   if (expert == NULL || rows < 1 || max_epochs < 0)
     return zoo_refuse(error, MOEC_INVALID_ARGUMENT, "fit_begin() needs an expert and rows");
-  zoo_means* means = zoo_means_of(expert);
-  memset(means->values, 0, (size_t)(means->size[0] + means->size[1]) * sizeof(float));
+  memset(zoo_means_of(expert)->values, 0, (size_t)zoo_value_count(expert) * sizeof(float));
   return MOEC_OK;
 }
 
@@ -151,6 +166,27 @@ static inline moec_status zoo_fit_end(moec_expert* expert, moec_error* error) {
   (void)error;
   return MOEC_OK;
 }
+
+#ifndef ZOO_FIT_BEGIN
+#define ZOO_FIT_BEGIN zoo_fit_begin
+#endif
+#ifndef ZOO_FIT_BATCH
+#define ZOO_FIT_BATCH zoo_fit_batch
+#endif
+#ifndef ZOO_EPOCH_END
+#define ZOO_EPOCH_END zoo_fit_epoch_end
+#endif
+#ifndef ZOO_FIT_END
+#define ZOO_FIT_END zoo_fit_end
+#endif
+static moec_status ZOO_FIT_BEGIN(moec_expert* expert, const moec_exec* exec, int64_t rows,
+                                 int32_t max_epochs, uint64_t seed, moec_error* error);
+static moec_status ZOO_FIT_BATCH(moec_expert* expert, const moec_exec* exec,
+                                 const moec_batch* batch, const moec_tensor* labels,
+                                 const moec_tensor* weights, moec_error* error);
+static moec_status ZOO_EPOCH_END(moec_expert* expert, const moec_exec* exec, int32_t* want_more,
+                                 moec_error* error);
+static moec_status ZOO_FIT_END(moec_expert* expert, moec_error* error);
 
 /* --- state/1 ---------------------------------------------------------------------------------- */
 
@@ -204,8 +240,8 @@ static inline moec_status zoo_state_write(moec_expert* expert, uint64_t index,
   return MOEC_OK;
 }
 
-static const moec_ext_fit zoo_fit = {sizeof(moec_ext_fit), zoo_fit_begin, zoo_fit_batch,
-                                     zoo_fit_epoch_end, zoo_fit_end};
+static const moec_ext_fit zoo_fit = {sizeof(moec_ext_fit), ZOO_FIT_BEGIN, ZOO_FIT_BATCH,
+                                     ZOO_EPOCH_END, ZOO_FIT_END};
 static const moec_ext_state zoo_state = {sizeof(moec_ext_state), zoo_state_count,
                                          zoo_state_describe, zoo_state_read, zoo_state_write};
 

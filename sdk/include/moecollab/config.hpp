@@ -5,8 +5,9 @@
 #include <cctype>
 #include <cmath>
 #include <cstdint>
-#include <cstdlib>
 #include <initializer_list>
+#include <locale>
+#include <sstream>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -53,9 +54,10 @@ inline double config_number(std::string_view config, std::string_view key, doubl
     if (name == key) text = std::string(value);
   });
   if (text.empty()) return fallback;
-  char* end = nullptr;
-  const double value = std::strtod(text.c_str(), &end);
-  if (end == text.c_str() || !(value >= low && value <= high)) {
+  std::istringstream in(text);
+  in.imbue(std::locale::classic());  // whatever the host's locale, JSON has a point
+  double value = 0;
+  if (!(in >> value) || !(value >= low && value <= high)) {
     throw std::invalid_argument("config." + std::string(key) + " = " + text +
                                 " is not a number in [" + std::to_string(low) + ", " +
                                 std::to_string(high) + "]");

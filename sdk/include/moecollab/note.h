@@ -3,6 +3,12 @@
  *   MOEC_LIBRARY_NOTE("com.example.clauses", "1.2.0");   // once, at file scope; literals only
  *
  * An ELF note of name "MoECollab" and type 1 in section .note.moecollab (none in a Windows DLL).
+ *
+ * The file is an ELF shared object that a host scans in 100 ms @rule scanned-fast and that needs
+ * the C and C++ runtimes only, and LibTorch if expert.toml says so. @rule needs-runtimes They are
+ * as old as Debian 12's. @rule old-glibc It has no executable stack, RPATH, RUNPATH or text
+ * relocation. @rule plain-elf It loads, with every symbol resolved @rule loads, and runs nothing
+ * then that can fail. @rule quiet-load
  */
 #ifndef MOECOLLAB_NOTE_H_
 #define MOECOLLAB_NOTE_H_
@@ -14,7 +20,8 @@
 /* Lowest host minor that a library built with these headers needs. */
 #define MOEC_MIN_HOST_MINOR 9u
 
-/* The note's description; little-endian, strings NUL-padded. */
+/* The note's description; little-endian, strings NUL-padded. It says what the table and describe()
+ * say. @rule note-true */
 typedef struct moec_note {
   uint32_t abi_major;
   uint32_t abi_minor;

@@ -64,7 +64,7 @@ TEST(GuardedMemoryDeathTest, WhatWasTakenBackFaultsAndKeepsItsPlace) {
   EXPECT_NE(next.data(), place);
   EXPECT_EXIT((report_faults(), write(static_cast<unsigned char*>(place) + 3)),
               testing::ExitedWithCode(3),
-              "fault at byte 3 of the config, which was lent for a call that is over");
+              "fault at byte 3 of the config, which is the host's again");
 }
 
 }  // namespace

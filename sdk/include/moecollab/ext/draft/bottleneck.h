@@ -3,8 +3,9 @@
  *   y = W_out·(h + W_up·relu(W_down·h + b_down) + b_up) + b_out,
  *
  * of the pooled features h [d] of its layers, side by side from the lowest to the highest. A host
- * may then compute it by its own products, and fold matrices, instead of calling forward(). The
- * library's own: table->get_extension(MOEC_EXT_BOTTLENECK). A draft: it promises nothing yet. */
+ * may then compute it by its own products, and fold matrices, instead of calling forward(), which
+ * gives the same. @rule bottleneck-true The library's own:
+ * table->get_extension(MOEC_EXT_BOTTLENECK). A draft: it promises nothing yet. */
 #ifndef MOECOLLAB_EXT_DRAFT_BOTTLENECK_H_
 #define MOECOLLAB_EXT_DRAFT_BOTTLENECK_H_
 
