@@ -187,10 +187,11 @@ void check_requirements(Subject& subject, Findings& findings) {
     same("inputs", subject.inputs(), r.inputs);
     same("max_batch", input.max_batch, r.max_batch);
     same("layout", int32_t{MOEC_LAYOUT_RAGGED}, r.layout);
-    if ((subject.inputs() & MOEC_INPUT_POOLED) != 0)
-      same("pooling", int32_t{input.pooling == "cls" ? MOEC_POOLING_CLS : MOEC_POOLING_MEAN},
-           r.pooling);
-    if (!subject.manifest().is_kind() && (subject.inputs() & ~uint32_t{MOEC_INPUT_TEXT}) != 0)
+    const int32_t pooling = input.pooling == "cls" ? MOEC_POOLING_CLS : MOEC_POOLING_MEAN;
+    same("pooling",
+         (subject.inputs() & MOEC_INPUT_POOLED) == 0 ? int32_t{MOEC_POOLING_NONE} : pooling,
+         r.pooling);
+    if (!subject.manifest().is_kind())
       same("layers", text_of(subject.layers().data(), subject.layers().size()),
            text_of(r.layers, r.layer_count));
     if (std::min({r.flops_per_row, r.flops_per_token, r.flops_per_pair}) < 0)

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <optional>
 #include <vector>
 
@@ -96,6 +95,7 @@ void check_bind(Subject& subject, Findings& findings) {
       p.value->floats()[i] += 0.25F * (i % 2 == 0 ? 1 : -1);
   }
   if (!any) return findings.not_applicable("it has no trainable parameter");
+  if (subject.classes() < 2) return findings.not_applicable("it has one class");
   scene.expert.params_changed();
   if (scene.expert.forward(scene.batch) == before)
     findings.add("what the host writes into bound parameters changes the logits",
@@ -265,7 +265,7 @@ void check_sums(Subject& subject, Findings& findings) {
             fmt::format("the gradient for {0:g} gy, divided by {0:g}, is that for gy", factor));
   }
   const std::vector<float> nothing = gradients_of(0, rows.size(), 0);
-  if (greatest(nothing.data(), nothing.size()) > tolerance * scale || std::isnan(nothing[0]))
+  if (greatest(nothing.data(), nothing.size()) > tolerance * scale)
     findings.add("gradients for gy = 0 are 0", "they are not");
 }
 

@@ -15,7 +15,7 @@ namespace {
 constexpr unsigned char kPattern = 0xA5;
 
 std::vector<const GuardedMemory*>& living() {
-  static std::vector<const GuardedMemory*> all;
+  static auto& all = *new std::vector<const GuardedMemory*>();  // others die later
   return all;
 }
 

@@ -1,16 +1,13 @@
 // Level 3: the numbers are there, finite, and each row's alone.
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <cstdlib>
 #include <cstring>
 #include <functional>
 #include <limits>
 #include <numeric>
-#include <thread>
 
 #include "conformance/check.h"
 #include "conformance/distance.h"
@@ -250,6 +247,16 @@ void check_row_ids(Subject& subject, Findings& findings) {
   }
 }
 
+// Whole characters give way to others.
+void change_midst(std::string& text) {
+  const auto boundary = [&](size_t at) {
+    while (at < text.size() && (static_cast<unsigned char>(text[at]) & 0xC0) == 0x80) ++at;
+    return at;
+  };
+  const size_t first = boundary(text.size() / 2), last = boundary(std::min(first + 5, text.size()));
+  text.replace(first, last - first, "!A?z9");
+}
+
 // One text after the other, and in the reverse order of another expert. Some differ in a single
 // byte in their midst, in one feature of many, or in the order of their tokens: caches mistake
 // such.
@@ -261,7 +268,7 @@ void check_call_order(Subject& subject, Findings& findings) {
   std::vector<TestBatch::Row> rows;
   for (const TestBatch::Row& row : some) {
     TestBatch::Row near = row;
-    near.text.replace(near.text.size() / 2, 5, "!A?z9");
+    change_midst(near.text);
     std::reverse(near.tokens.begin() + 1, near.tokens.end());
     for (auto* layers : {&near.hidden, &near.pooled}) {
       for (auto& values : *layers) values[values.size() / 2] += 1.0F;

@@ -19,6 +19,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <set>
 
 #include "base/json.h"
@@ -70,7 +71,10 @@ Json to_json(const Findings& findings) {
 // signal alone is then what the parent sees.
 void on_fault(int signal, siginfo_t* info, void*) {
   static std::atomic_flag taken;
-  while (taken.test_and_set()) ::pause();  // another thread says it, and ends the process
+  while (taken.test_and_set()) ::pause();       // another thread says it, and ends the process
+  if (::getpid() != child_process) ::_exit(1);  // a process of the check's or of the library's own
+  ::signal(SIGALRM, SIG_DFL);
+  ::alarm(1);  // memory may be locked: then the signal ends the process
   const std::string where = describe_address(info->si_addr);
   Findings findings;
   findings.add("only memory that the host handed over is touched",
@@ -123,15 +127,6 @@ void catch_faults() {
   ::_exit(0);
 }
 
-// Whether the child ends by the deadline; its status.
-bool ends_by(pid_t child, std::chrono::steady_clock::time_point deadline, int& status) {
-  while (::waitpid(child, &status, WNOHANG) == 0) {
-    if (std::chrono::steady_clock::now() > deadline) return false;
-    ::usleep(2000);
-  }
-  return true;
-}
-
 // What came from a check's process.
 struct Heard {
   std::string record;   // "": none
@@ -159,24 +154,49 @@ bool has_ended(pid_t child) {
          info.si_pid == child;
 }
 
+// A deadline in time of the processor, so that other programs do not count, and in twice as much
+// time by the clock, for a process that waits.
+class Deadline {
+ public:
+  Deadline(pid_t child, std::chrono::milliseconds allowed)
+      : allowed_(allowed), end_(std::chrono::steady_clock::now() + 2 * allowed) {
+    if (::clock_getcpuclockid(child, &clock_) != 0) end_ -= allowed;
+  }
+  bool is_over() const {
+    timespec used{};
+    const bool known = ::clock_gettime(clock_, &used) == 0;
+    return std::chrono::steady_clock::now() > end_ ||
+           (known &&
+            std::chrono::seconds(used.tv_sec) + std::chrono::nanoseconds(used.tv_nsec) > allowed_);
+  }
+
+ private:
+  std::chrono::milliseconds allowed_;
+  std::chrono::steady_clock::time_point end_;
+  clockid_t clock_ = CLOCK_MONOTONIC;
+};
+
+// Whether the child ends by the deadline; its status.
+bool ends_by(pid_t child, const Deadline& deadline, int& status) {
+  while (::waitpid(child, &status, WNOHANG) == 0) {
+    if (deadline.is_over()) return false;
+    ::usleep(2000);
+  }
+  return true;
+}
+
 // Until the record, the child's end or the deadline: others may hold its end of the socket open.
-Heard listen_until(int socket, uint64_t key, pid_t child,
-                   std::chrono::steady_clock::time_point deadline) {
+Heard listen_until(int socket, uint64_t key, pid_t child, const Deadline& deadline) {
   constexpr int kGlance = 20;  // milliseconds between two looks at the child
   Heard heard;
   bool open = true;
   while (heard.record.empty()) {
     const bool ended = has_ended(child);
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
-                          deadline - std::chrono::steady_clock::now())
-                          .count();
     pollfd wait{socket, POLLIN, 0};
-    const int ready =
-        open ? ::poll(&wait, 1, ended ? 0 : static_cast<int>(std::clamp<int64_t>(left, 0, kGlance)))
-             : ::usleep(kGlance * 1000);
+    const int ready = open ? ::poll(&wait, 1, ended ? 0 : kGlance) : ::usleep(kGlance * 1000);
     if (ready > 0) open = hear(socket, key, heard);
     if (ready <= 0 && ended) break;
-    if (heard.record.empty() && left <= 0) {  // also if it writes without end
+    if (heard.record.empty() && deadline.is_over()) {  // also if it writes without end
       heard.in_time = false;
       break;
     }
@@ -280,8 +300,8 @@ void fill(Outcome& outcome, const Heard& heard, int status, std::chrono::millise
   if (!heard.in_time) {
     outcome.findings.push_back({fmt::format("it returns within {} ms", deadline.count()),
                                 "it did not return, and was killed",
-                                "bound every loop by the text at hand; an expert that is only slow "
-                                "gets more time by --deadline-ms"});
+                                "an expert that is only slow gets more time by --deadline-ms; else "
+                                "bound every loop by the text at hand"});
   } else if (heard.record.empty()) {
     outcome.findings.push_back(
         {"the library leaves the process alive", ending(status), cure_of_ending(status)});
@@ -305,7 +325,6 @@ void fill(Outcome& outcome, const Heard& heard, int status, std::chrono::millise
 }  // namespace
 
 Outcome run_check(const Check& check, Subject& subject, std::chrono::milliseconds deadline) {
-  const auto start = std::chrono::steady_clock::now();
   const Stopwatch watch;
   int sockets[2];
   if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) != 0)
@@ -331,12 +350,13 @@ Outcome run_check(const Check& check, Subject& subject, std::chrono::millisecond
     run_child(check, subject);
   }
   ::close(sockets[1]);
-  const Heard heard = listen_until(sockets[0], key, child, start + deadline);
+  const Deadline end(child, deadline);
+  const Heard heard = listen_until(sockets[0], key, child, end);
   ::close(sockets[0]);
   Outcome outcome;
   outcome.check = check;
   int status = 0;
-  const bool ended = check.exits && ends_by(child, start + deadline, status);
+  const bool ended = check.exits && ends_by(child, end, status);
   if (check.exits && !heard.record.empty() && (!ended || status != 0)) {
     outcome.findings.push_back({"the process that used it ends by exit()",
                                 ended ? ending(status) : "it did not end, and was killed"});

@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <cfenv>
 #include <clocale>
-#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <iterator>

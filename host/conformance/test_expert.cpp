@@ -197,6 +197,7 @@ std::vector<Parameter> TestExpert::rebind() {
 void TestExpert::vary(uint32_t seed, float deviation) {
   std::mt19937 draw(seed);
   for (Parameter& p : parameters_) {
+    if (!p.trainable) continue;
     float* values = p.value->floats();
     const size_t n = p.value->count();
     const float squares = std::inner_product(values, values + n, values, 0.0F);

@@ -54,8 +54,8 @@ class TestExpert {
 
   std::vector<Parameter>& parameters() { return parameters_; }
   void params_changed();
-  // Adds small numbers that the seed decides to all parameters, ten times the deviation for values
-  // of size 1, and says that they changed.
+  // Adds small numbers that the seed decides to all that is trainable, ten times the deviation for
+  // values of size 1, and says that they changed.
   void vary(uint32_t seed, float deviation);
   // Binds new storage, which holds the package's weights or initial values.
   void bind(uint64_t seed);

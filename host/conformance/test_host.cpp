@@ -5,6 +5,7 @@
 #include <moecollab/ext/encoder.h>
 
 #include <atomic>
+#include <chrono>
 #include <cstdio>
 #include <limits>
 #include <map>
@@ -22,6 +23,14 @@ namespace {
 
 constexpr int64_t kNeverStop = std::numeric_limits<int64_t>::max();
 std::atomic<int64_t> asks_left = kNeverStop;
+std::atomic<int64_t> stopped_at = 0;  // by now(), when it first said 1
+
+int64_t now() {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(
+             std::chrono::steady_clock::now().time_since_epoch())
+      .count();
+}
+
 const void* the_subject = nullptr;  // the context of every host
 
 const Subject& subject_of(const moec_host* host) {
@@ -31,7 +40,9 @@ const Subject& subject_of(const moec_host* host) {
 // Small values that the name decides; norms scale by 1.
 moec_status encoder_weight(const moec_host* host, moec_string name, moec_tensor* out,
                            moec_error* error) {
-  static std::map<std::string, std::unique_ptr<GuardedTensor>> made;
+  static std::mutex mutex;
+  static auto& made = *new std::map<std::string, std::unique_ptr<GuardedTensor>>();  // for ever
+  const std::lock_guard lock(mutex);
   const EncoderFacts& facts = subject_of(host).encoder();
   const std::string key(name.data, name.size);
   auto& tensor = made[key];
@@ -98,7 +109,10 @@ void progress(const moec_host* host, int64_t done, int64_t total) {
 int32_t should_stop(const moec_host* host) {
   require_host(host, "should_stop");
   if (asks_left == kNeverStop) return 0;
-  return asks_left-- > 0 ? 0 : 1;
+  if (asks_left-- > 0) return 0;
+  int64_t none = 0;
+  stopped_at.compare_exchange_strong(none, now());
+  return 1;
 }
 
 }  // namespace
@@ -115,7 +129,15 @@ moec_host test_host(Subject& subject, bool blocks) {
           &should_stop};
 }
 
-void set_stop_of_test_host(bool stop, int64_t later) { asks_left = stop ? later : kNeverStop; }
+void set_stop_of_test_host(bool stop, int64_t later) {
+  asks_left = stop ? later : kNeverStop;
+  stopped_at = 0;
+}
+
+double seconds_since_stop() {
+  const int64_t since = stopped_at;
+  return since == 0 ? 0 : static_cast<double>(now() - since) * 1e-9;
+}
 
 std::string misuse_of_test_host() {
   const std::lock_guard lock(misuse_mutex);

@@ -16,6 +16,9 @@ moec_host test_host(Subject& subject, bool blocks);
 // should_stop() says 1 from now on, after `later` times 0; or never.
 void set_stop_of_test_host(bool stop, int64_t later = 0);
 
+// Since it first said 1 after the last such call; 0 if it never did.
+double seconds_since_stop();
+
 // What a library did wrong with the functions of such hosts, the first such thing; "": nothing.
 std::string misuse_of_test_host();
 

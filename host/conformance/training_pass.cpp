@@ -35,7 +35,7 @@ void TrainingPass::vjp(const std::vector<float>& gy, const std::vector<const moe
   GuardedTensor cotangent("gy", {rows_, subject_.classes()});
   std::copy(gy.begin(), gy.end(), cotangent.floats());
   cotangent.memory.make_read_only();
-  const moec_exec exec = subject_.exec(training_, seed_);
+  const moec_exec exec = subject_.exec(training_, ~seed_);  // what was drawn is in *saved
   moec_error error = empty_error();
   const moec_status status = subject_.train()->vjp(expert_.get(), &exec, saved_, &cotangent.view,
                                                    wanted.size(), wanted.data(), &error);
@@ -62,7 +62,7 @@ bool trainable(Subject& subject, Findings& findings) {
 double greatest(const float* values, size_t count) {
   double most = 0;
   for (size_t i = 0; i < count; ++i)
-    most = std::max(most, std::abs(static_cast<double>(values[i])));
+    most = std::isnan(values[i]) ? INFINITY : std::max(most, std::abs(double{values[i]}));
   return most;
 }
 

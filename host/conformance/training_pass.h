@@ -42,16 +42,14 @@ std::vector<float> cotangent(size_t n);
 // forward_train() and vjp() of cotangent(): adds to the expert's gradients.
 void train_once(Subject& subject, TestExpert& expert, const TestBatch& batch);
 
-constexpr size_t kSceneRows = 3;
-
 // Everything that gradients are judged with. Dropout and the like are the same in each call, since
 // the seed is.
 struct TrainingScene {
   explicit TrainingScene(Subject& subject)
       : expert(subject, 3),
-        rows(expert.rows(kSceneRows, 4)),
+        rows(expert.rows(expert.at_most(3), 4)),
         batch(expert.batch(rows, false)),
-        gy(cotangent(kSceneRows * static_cast<size_t>(subject.classes()))) {
+        gy(cotangent(rows.size() * static_cast<size_t>(subject.classes()))) {
     if (expert.parameters().empty()) expert.bind(3);
     expert.vary(5, 0.02F);  // initial values are often 0, and there much has no gradient
   }
@@ -75,7 +73,7 @@ struct TrainingScene {
 // Whether it can be trained by the host; says why not.
 bool trainable(Subject& subject, Findings& findings);
 
-// The greatest magnitude; NaN is none.
+// The greatest magnitude; infinite if one is NaN.
 double greatest(const float* values, size_t count);
 
 }  // namespace moecollab::conformance

@@ -167,6 +167,8 @@ ExpertPlan plan_expert(const ExpertOptions& asked) {
   registry::PackageFolder folder(find_kind(asked.kind));
   registry::Package kind = registry::open_package(folder.path());
   ExpertRecipe recipe = resolve(asked.recipe, kind.manifest.training);
+  if (const int64_t most = kind.manifest.input.max_batch; most > 0)
+    recipe.batch = std::min(recipe.batch, most);
   training::ExpertTrainingOptions training = training_options(asked, recipe);
   return {asked, std::move(folder), std::move(kind), std::move(recipe), std::move(training)};
 }

@@ -13,6 +13,9 @@ import unittest
 from harness import ENCODER, PROGRAM, SAMPLES, EndToEnd, clean_environment, run
 
 KILLS = int(os.environ.get("MOECOLLAB_KILLS", "3"))
+# What no precision changes runs once; `make soak` runs all of it in each.
+once = unittest.skipIf(os.environ.get("MOECOLLAB_TRAINING_PRECISION") == "bf16" and "MOECOLLAB_SOAK" not in os.environ,
+                       "as in fp32: precision plays no part")
 
 
 def files(folder):
@@ -49,6 +52,7 @@ class DeepTraining(EndToEnd):
         # One pass over six blocks and two of them again; B0: four passes, of three experts and the gate, and the two.
         self.assertAlmostEqual(report["compute"]["saved"], 1 - (1 + 1 / 3) / (4 + 1 / 3), delta=0.01)
 
+    @once
     def test_the_pass_for_a_deep_expert_gives_what_an_adapter_and_the_gate_read(self):
         registry, cache = self.folder / "registry", self.folder / "cache"
 
@@ -112,6 +116,7 @@ class DeepTraining(EndToEnd):
         done = run("experts", "verify", "--registry", registry)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
 
+    @once
     def test_an_evaluation_asks_for_an_answer_once(self):
         registry = self.registry()
         self.assertEqual(run(*self.train(registry)).returncode, 0)
@@ -130,6 +135,7 @@ class DeepTraining(EndToEnd):
             self.assertEqual(first[section], fresh[section], section)
         self.assertEqual(first["compute"]["saved"], second["compute"]["saved"])
 
+    @once
     def test_refusals(self):
         registry = self.registry()
         self.assertRefused(run(*self.train(registry, "--set", "depth=7")), 5, "E_DESC_MISMATCH", "depth", "7")
@@ -145,6 +151,7 @@ class DeepTraining(EndToEnd):
         manifest = self.package(registry, "feelings") / "expert.toml"
         self.assertNotIn("libtorch", manifest.read_text(), "the adapter is torch-free")
 
+    @once
     def test_a_killed_gate_fit_ends_in_the_same_bits(self):
         trained = self.registry()
         self.assertEqual(run(*self.train(trained)).returncode, 0)
@@ -195,6 +202,7 @@ class DeepTraining(EndToEnd):
                 self.assertFalse((registry / "checkpoints" / "deep").exists())
                 shutil.rmtree(registry)
 
+    @once
     def test_a_run_killed_while_it_installs_goes_on(self):
         killer = self.killer()
         reference = self.registry()
@@ -222,6 +230,7 @@ class DeepTraining(EndToEnd):
                     self.assertEqual([str(p) for p in registry.rglob(".*") if p.name != ".lock"], [])
                     self.assertEqual(list((registry / "checkpoints").iterdir()), [])
 
+    @once
     def test_an_interrupt_saves_and_says_how_to_go_on(self):
         registry = self.folder / "interrupted"
         command = [str(PROGRAM), *map(str, self.train(registry, "--patience", "200", epochs=200))]

@@ -22,7 +22,7 @@
  * @rule any-thread
  *
  * Lending: what a call is handed, and all that it points to, is lent until the call returns, unless
- * its comment says longer: it may be changed or freed then. @rule borrowed What is handed as const
+ * its comment says longer: it may be changed or freed then. @rule borrowed What an input points to
  * is not written. @rule const-is-read Memory is touched where the contract says that it is, and
  * nowhere else. @rule in-bounds
  *
@@ -62,7 +62,8 @@ extern "C" {
   ((pointer)->struct_size >= offsetof(type, member) + sizeof((pointer)->member))
 
 /* Results. A status that the reader does not know means MOEC_INTERNAL; a library gives those below
- * only. @rule known-status On any error, outputs are undefined and inputs are untouched. */
+ * only. @rule known-status On any error, outputs are undefined, inputs untouched and the expert as
+ * before. */
 typedef int32_t moec_status;
 enum {
   MOEC_OK = 0,
@@ -135,7 +136,7 @@ typedef struct moec_encoder_info {
 /* A batch of texts. Tokens are packed without padding: row r owns tokens row_offsets[r] to
  * row_offsets[r + 1]. Only what the expert asked for is given; the rest is NULL. Any number of rows
  * up to max_batch may come @rule any-batch, with texts of any length, script and content, empty
- * ones too @rule any-text, and values of any size that float32 holds. */
+ * ones too. @rule any-text */
 typedef struct moec_batch {
   uint32_t struct_size;
   uint32_t flags; /* 0 */
@@ -158,7 +159,7 @@ typedef struct moec_exec {
   uint32_t struct_size;
   int32_t device_type;
   int32_t device_id;
-  int32_t threads; /* how many the callee may use; it starts no pool of its own. @rule no-pool */
+  int32_t threads; /* how many the call may use; those it starts end with it. @rule no-pool */
   void* stream;    /* of the device, for the callee's work; NULL: the callee's own choice */
   uint64_t seed;
   uint32_t training; /* 1: dropout and the like are on, in forward_train() and vjp() */

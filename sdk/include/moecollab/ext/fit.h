@@ -1,4 +1,5 @@
-/* moecollab.fit/1: experts that train themselves (n-gram models, trees, anything).
+/* moecollab.fit/1: experts that train themselves (n-gram models, trees, anything). A host trains
+ * one that has moecollab.train/1 by that.
  *
  * Order of calls: fit_begin, then for each epoch fit_batch … and fit_epoch_end, at last fit_end.
  * The host gives the same rows in every epoch, in an order and in batches of its own, one row to
