@@ -1,7 +1,8 @@
 # The program as `make install PREFIX=…` lays it out, to be moved as a whole:
 #   bin/moecollab, lib/libmoecollab_engine.so, lib/moecollab/plugins/<kind>/
 #   lib/moecollab/torch/lib, lib/moecollab/nvidia: what the engine needs of LibTorch for the CPU
-#   share/moecollab/encoder/all-MiniLM-L6-v2, share/doc/moecollab
+#   share/moecollab/encoder/all-MiniLM-L6-v2, share/moecollab/schema, share/moecollab/samples/experts
+#   share/doc/moecollab
 #   share/man/man1, and completions where bash, zsh and fish look for those of other programs
 # The SDK installs itself (sdk/CMakeLists.txt). "lib" and not GNUInstallDirs' choice: the program looks there.
 set(MOECOLLAB_INSTALL_ENCODER ${PROJECT_SOURCE_DIR}/.deps/encoder/all-MiniLM-L6-v2 CACHE PATH "Encoder to install with the program")
@@ -28,6 +29,8 @@ endforeach()
 install(DIRECTORY ${MOECOLLAB_INSTALL_ENCODER}/ DESTINATION share/moecollab/encoder/all-MiniLM-L6-v2 COMPONENT program)
 install(FILES README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md LICENSE DESTINATION share/doc/moecollab COMPONENT program)
 install(DIRECTORY docs DESTINATION share/doc/moecollab COMPONENT program FILES_MATCHING PATTERN "*.md")
+install(DIRECTORY registry/schema DESTINATION share/moecollab COMPONENT program)
+install(DIRECTORY samples/experts DESTINATION share/moecollab/samples COMPONENT program)
 foreach(folder man bash-completion zsh fish)
   install(DIRECTORY ${PROJECT_BINARY_DIR}/share/${folder} DESTINATION share COMPONENT program)
 endforeach()

@@ -15,14 +15,22 @@
 
 namespace moecollab::cli {
 
-std::span<const EmbeddedFile> template_files();  // sdk/template: common/… and <language>/…
+std::span<const EmbeddedFile> template_files();  // sdk/template: common/… and <variant>/…
 
 namespace {
 
-const std::map<std::string, std::string> kSuffixes = {{"c", "c"}, {"cpp", "cpp"}, {"torch", "cpp"}};
+// A project that can be begun with; of a language, the first is the usual one.
+struct Variant {
+  std::string_view language, reads, learns, folder, suffix;
+};
+constexpr Variant kVariants[] = {{"c", "text", "no", "c", "c"},
+                                 {"c", "pooled", "fit", "c-pooled-fit", "c"},
+                                 {"cpp", "pooled", "fit", "cpp", "cpp"},
+                                 {"cpp", "text", "no", "cpp-text", "cpp"},
+                                 {"torch", "pooled", "train", "torch", "cpp"}};
 
 struct NewExpertOptions {
-  std::string name, language = "cpp", id;
+  std::string name, language = "cpp", reads, learns, id;
   fs::path output;
 };
 
@@ -51,6 +59,25 @@ std::string filled(std::string_view text, const std::map<std::string, std::strin
   return result;
 }
 
+// Throws E_CONFIG naming those of the language if there is none that reads and learns so.
+const Variant& chosen_variant(const NewExpertOptions& options) {
+  std::vector<std::string> known;
+  for (const Variant& variant : kVariants) {
+    if (variant.language != options.language) continue;
+    if ((options.reads.empty() || options.reads == variant.reads) &&
+        (options.learns.empty() || options.learns == variant.learns))
+      return variant;
+    known.push_back(fmt::format("--reads {} --learns {}", variant.reads, variant.learns));
+  }
+  throw Error("E_CONFIG",
+              fmt::format("there is no project in {} with {}{}{}", options.language,
+                          options.reads.empty() ? "" : "--reads " + escaped(options.reads, 40),
+                          options.reads.empty() || options.learns.empty() ? "" : " ",
+                          options.learns.empty() ? "" : "--learns " + escaped(options.learns, 40)),
+              fmt::format("there is {}; begin with the one that is nearest and change it",
+                          join(known, ", and ")));
+}
+
 void check(const NewExpertOptions& options) {
   if (!registry::is_name(options.name) ||
       !std::islower(static_cast<unsigned char>(options.name[0]))) {
@@ -58,8 +85,8 @@ void check(const NewExpertOptions& options) {
                 fmt::format("the name {} is not a letter and up to 63 of a-z, 0-9, _ and -",
                             escaped(options.name, 80)));
   }
-  if (!kSuffixes.contains(options.language)) {
-    const std::vector<std::string> known = {"c", "cpp", "torch"};
+  const std::vector<std::string> known = {"c", "cpp", "torch"};
+  if (std::ranges::find(known, options.language) == known.end()) {
     throw Error("E_CONFIG",
                 fmt::format("--language is {}{}", escaped(options.language, 40),
                             did_you_mean(options.language, known)),
@@ -78,27 +105,27 @@ void check(const NewExpertOptions& options) {
 }
 
 Json write_project(const NewExpertOptions& options) {
+  const Variant& variant = chosen_variant(options);
   std::string target = options.name;
   std::replace(target.begin(), target.end(), '-', '_');
   const std::map<std::string, std::string> values = {{"@NAME@", options.name},
                                                      {"@TARGET@", target},
                                                      {"@CLASS@", class_name(options.name)},
                                                      {"@ID@", options.id},
-                                                     {"@SUFFIX@", kSuffixes.at(options.language)}};
+                                                     {"@SUFFIX@", std::string(variant.suffix)}};
   Json written = Json::array();
   for (const EmbeddedFile& file : template_files()) {
     const size_t slash = file.path.find('/');
     const std::string_view part = file.path.substr(0, slash);
-    if (part != "common" && part != options.language) continue;
+    if (part != "common" && part != variant.folder) continue;
     const std::string path = filled(file.path.substr(slash + 1), values);
     make_folder((options.output / path).parent_path());
     write_file_atomic(options.output / path, filled(file.text, values));
     written.push_back(path);
   }
-  return {{"name", options.name},
-          {"language", options.language},
-          {"id", options.id},
-          {"folder", options.output.string()},
+  return {{"name", options.name},   {"language", options.language},
+          {"reads", variant.reads}, {"learns", variant.learns},
+          {"id", options.id},       {"folder", options.output.string()},
           {"files", written}};
 }
 
@@ -118,6 +145,14 @@ void add_new(Program& program) {
   verb.add_option("--language", options->language, "What the expert is written in")
       ->type_name("c|cpp|torch")
       ->capture_default_str();
+  verb.add_option("--reads", options->reads,
+                  "What it reads: the text itself, or the encoder's features of it; default: what "
+                  "the language's usual project does")
+      ->type_name("text|pooled");
+  verb.add_option("--learns", options->learns,
+                  "How it learns: not at all, by itself, or by gradients that the host asks for; "
+                  "default: as --reads")
+      ->type_name("no|fit|train");
   verb.add_option("--id", options->id, "Reverse-DNS id; default: com.example.NAME");
   verb.add_option("--output", options->output, "Folder of the project; default: ./NAME")
       ->type_name("FOLDER");

@@ -46,23 +46,26 @@ class Authors(EndToEnd):
         return self.sh("cmake", "--build", project / "build")
 
     def test_every_language_builds_and_passes_its_own_test(self):
-        for language in ("c", "cpp", "torch"):
-            with self.subTest(language=language):
-                project, made = self.new(f"two-sorts-{language}", "--language", language, "--id", f"org.sample.{language}")
-                self.assertIn(f"two_sorts_{language}.{'c' if language == 'c' else 'cpp'}", made["files"])
+        for language, *more in (("c",), ("c", "--learns", "fit"), ("cpp",), ("cpp", "--reads", "text"), ("torch",)):
+            with self.subTest(language=language, more=more):
+                name = "-".join(["two-sorts", language, *more[1:]])
+                project, made = self.new(name, "--language", language, "--id", f"org.sample.{language}", *more)
+                target = name.replace("-", "_")
+                self.assertIn(f"{target}.{'c' if language == 'c' else 'cpp'}", made["files"])
+                self.assertTrue(not more or made[more[0].strip("-")] == more[1], made)
                 for file in project.rglob("*"):
                     if file.is_file():
                         self.assertNotRegex(file.read_text(), r"@[A-Z]+@", file)
                 self.assertLess(self.build(project), COMPILE_SECONDS[language])
-                package = project / "build" / f"two_sorts_{language}.package"
+                package = project / "build" / f"{target}.package"
                 self.assertIn(f'id = "org.sample.{language}"', (package / "expert.toml").read_text())
                 self.sh("ctest", "--test-dir", project / "build", "--output-on-failure")
 
     def test_the_sources_are_short(self):
-        for language in ("c", "cpp", "torch"):
-            project, made = self.new(f"short-{language}", "--language", language)
+        for language, *more in (("c",), ("c", "--learns", "fit"), ("cpp",), ("cpp", "--reads", "text"), ("torch",)):
+            project, made = self.new("-".join(["short", language, *more[1:]]), "--language", language, *more)
             source = next(f for f in made["files"] if f.startswith("short_"))
-            self.assertLessEqual(len((project / source).read_text().splitlines()), 43 if language == "cpp" else 40)
+            self.assertLessEqual(len((project / source).read_text().splitlines()), 43)
 
     def test_a_package_is_packed_signed_and_installed(self):
         """Both ways with the program minisign."""
@@ -154,7 +157,8 @@ class Authors(EndToEnd):
 
     def test_bad_names_and_places_are_refused_and_nothing_is_lost(self):
         for arguments, fragment in ((["Legal"], "Legal"), (["9lives"], "9lives"), (["a/b"], "a/b"), (["x", "--language", "ccp"], "did you mean `cpp`"),
-                                    (["x", "--id", "nodots"], "reverse domain")):
+                                    (["x", "--id", "nodots"], "reverse domain"), (["x", "--language", "c", "--learns", "train"], "--reads pooled --learns fit"),
+                                    (["x", "--reads", "hidden"], "no project in cpp with --reads hidden")):
             self.assertRefused(run("new", "expert", *arguments, "--output", self.folder / "x"), 2, "E_CONFIG", fragment)
             self.assertFalse((self.folder / "x").exists())
         project, _ = self.new("mine")

@@ -54,7 +54,8 @@ class Install(unittest.TestCase):
     def test_completions_and_manual_pages_lie_where_they_are_looked_for(self):
         share = self.prefix / "share"
         for file in ("bash-completion/completions/moecollab", "zsh/site-functions/_moecollab", "fish/vendor_completions.d/moecollab.fish",
-                     "man/man1/moecollab.1", "man/man1/moecollab-experts-add.1", "doc/moecollab/docs/commands.md"):
+                     "man/man1/moecollab.1", "man/man1/moecollab-experts-add.1", "doc/moecollab/docs/commands.md",
+                     "moecollab/schema/expert.schema.json", "moecollab/samples/experts/keyword-c/expert.toml"):
             self.assertTrue((share / file).is_file(), file)
         loaded = 'source "$0" && complete -p moecollab'
         done = subprocess.run(["bash", "-c", loaded, str(share / "bash-completion/completions/moecollab")], capture_output=True, text=True)

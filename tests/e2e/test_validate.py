@@ -22,7 +22,7 @@ class Validate(EndToEnd):
         return target
 
     def test_stock_and_sample_experts_reach_level_5(self):
-        for package in (SAMPLE, BUILD / "tests/plugin/samples/centroid-cpp/centroid.package", PLUGINS / "adapter", PLUGINS / "lexical", PLUGINS / "deep-adapter"):
+        for package in (SAMPLE, BUILD / "tests/plugin/samples/nearest-c/nearest.package", BUILD / "tests/plugin/samples/centroid-cpp/centroid.package", PLUGINS / "adapter", PLUGINS / "lexical", PLUGINS / "deep-adapter"):
             with self.subTest(package=package.name):
                 done, result = self.validate(package)
                 self.assertEqual(done.returncode, 0, [c for c in result["checks"] if c["findings"]])
