@@ -33,7 +33,7 @@ void fail_calls(Subject& subject, TestExpert& expert) {
 }
 
 void check_surroundings(Subject& subject, Findings& findings) {
-  const bool torch = !subject.manifest().abi.libtorch.empty();  // its products have a pool
+  const bool torch = subject.uses_torch();  // its products have a pool
   // Standard output goes into a file that can be looked at.
   char path[] = "/tmp/moecollab-stdout.XXXXXX";
   const int file = ::mkstemp(path);

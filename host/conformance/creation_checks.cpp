@@ -61,7 +61,7 @@ void check_failure_leaks(Subject& subject, Findings& findings) {
          subject.table().forward(expert.get(), &exec, &batch.view(), &logits.view, nullptr);
          Subject::set_stop(false);
        }}};
-  const bool torch = !subject.manifest().abi.libtorch.empty();
+  const bool torch = subject.uses_torch();
   for (const auto& [name, call] : calls) {
     constexpr int kCalls = 20;
     const auto start = std::chrono::steady_clock::now();
@@ -90,7 +90,7 @@ void check_leaks(Subject& subject, Findings& findings) {
     round();
     ++rounds;
   }
-  const bool torch = !subject.manifest().abi.libtorch.empty();
+  const bool torch = subject.uses_torch();
   const int64_t grown = least_growth((torch ? kTorchLeak : kLeak) * rounds, [&] {
     for (int i = 0; i < rounds; ++i) round();
   });

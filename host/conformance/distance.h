@@ -1,9 +1,10 @@
-// How far two answers lie apart.
+// What two answers have in common.
 #pragma once
 
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <vector>
 
 namespace moecollab::conformance {
 
@@ -20,6 +21,10 @@ inline double distance(const float* a, const float* b, size_t n) {
     worst = std::isnan(difference) ? INFINITY : std::max(worst, difference);
   }
   return worst;
+}
+
+inline bool all_finite(const std::vector<float>& values) {
+  return std::ranges::all_of(values, [](float v) { return std::isfinite(v); });
 }
 
 }  // namespace moecollab::conformance

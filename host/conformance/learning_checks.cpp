@@ -32,10 +32,7 @@ bool fits(Subject& subject, Findings& findings) {
 }
 
 bool fits_deterministically(Subject& subject, Findings& findings) {
-  if (!fits(subject, findings)) return false;
-  if (!subject.manifest().output.deterministic)
-    findings.not_applicable("expert.toml says output.deterministic = false");
-  return subject.manifest().output.deterministic;
+  return fits(subject, findings) && deterministic(subject, findings);
 }
 
 double mean_loss(const std::vector<float>& logits, const std::vector<int32_t>& labels,
@@ -150,7 +147,7 @@ void check_fit_lessons(Subject& subject, Findings& findings) {
   const auto lacking = taught(lessons);
   lacking->learnt(findings);
   const std::vector<float> logits = forward_all(*lacking, toy.rows);
-  if (!std::ranges::all_of(logits, [](float v) { return std::isfinite(v); }))
+  if (!all_finite(logits))
     findings.add("logits are finite if a label never came and batches weighed nothing",
                  "they are not");
 }
@@ -294,7 +291,7 @@ void check_fit_leaks(Subject& subject, Findings& findings) {
   };
   constexpr int kTimes = 8;
   train(kTimes / 2);
-  const bool torch = !subject.manifest().abi.libtorch.empty();  // its allocator keeps some
+  const bool torch = subject.uses_torch();  // its allocator keeps some
   const int64_t grown = least_growth((torch ? 4096 : 256) * kTimes, [&] { train(kTimes); });
   if (grown > 0)
     findings.add("a training of the same expert again leaves nothing behind",

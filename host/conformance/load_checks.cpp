@@ -63,7 +63,7 @@ void check_exports(Subject& subject, Findings& findings) {
 }
 
 void check_libraries(Subject& subject, Findings& findings) {
-  const bool torch = !subject.manifest().abi.libtorch.empty();
+  const bool torch = subject.uses_torch();
   const auto known = [](const auto& list, const std::string& name) {
     return std::find(list.begin(), list.end(), name) != list.end();
   };

@@ -73,8 +73,7 @@ void check_finite(Subject& subject, Findings& findings) {
 }
 
 void check_deterministic(Subject& subject, Findings& findings) {
-  if (!subject.manifest().output.deterministic)
-    return findings.not_applicable("expert.toml says output.deterministic = false");
+  if (!deterministic(subject, findings)) return;
   TestExpert expert(subject), other(subject);
   const std::vector<TestBatch::Row> rows = expert.rows(expert.at_most(24), 5);
   const std::vector<float> first = expert.forward(expert.batch(rows));
@@ -108,8 +107,7 @@ std::vector<TestBatch::Row> with_long_rows(const Subject& subject,
 }
 
 void check_row_independence(Subject& subject, Findings& findings) {
-  if (!subject.manifest().output.deterministic)
-    return findings.not_applicable("expert.toml says output.deterministic = false");
+  if (!deterministic(subject, findings)) return;
   TestExpert expert(subject);
   const auto classes = static_cast<size_t>(subject.classes());
   const std::vector<TestBatch::Row> rows = with_long_rows(subject, expert.rows(12, 9));
@@ -160,8 +158,7 @@ size_t largest_in_time(TestExpert& expert, Findings& findings) {
 }
 
 void check_every_size(Subject& subject, Findings& findings) {
-  if (!subject.manifest().output.deterministic)
-    return findings.not_applicable("expert.toml says output.deterministic = false");
+  if (!deterministic(subject, findings)) return;
   TestExpert expert(subject);
   const auto classes = static_cast<size_t>(subject.classes());
   const size_t most = largest_in_time(expert, findings);
@@ -198,8 +195,7 @@ void check_every_size(Subject& subject, Findings& findings) {
 void check_text_places(Subject& subject, Findings& findings) {
   if ((subject.inputs() & MOEC_INPUT_TEXT) == 0)
     return findings.not_applicable("it reads no texts");
-  if (!subject.manifest().output.deterministic)
-    return findings.not_applicable("expert.toml says output.deterministic = false");
+  if (!deterministic(subject, findings)) return;
   TestExpert expert(subject);
   const auto classes = static_cast<size_t>(subject.classes());
   std::vector<TestBatch::Row> rows = expert.rows(67, 19);
@@ -238,7 +234,7 @@ void check_row_ids(Subject& subject, Findings& findings) {
     for (int64_t i = 0; i < n; ++i) rows[static_cast<size_t>(i)].id = naming(i);
     const std::vector<float> logits = expert.forward(expert.batch(rows));
     const std::vector<float> again = expert.forward(expert.batch(rows));
-    const bool finite = std::ranges::all_of(logits, [](float v) { return std::isfinite(v); });
+    const bool finite = all_finite(logits);
     if (!finite)
       findings.add("logits are finite whatever the row_ids", fmt::format("not for {}", naming(0)));
     if (subject.manifest().output.deterministic && logits != again)
@@ -261,8 +257,7 @@ void change_midst(std::string& text) {
 // byte in their midst, in one feature of many, or in the order of their tokens: caches mistake
 // such.
 void check_call_order(Subject& subject, Findings& findings) {
-  if (!subject.manifest().output.deterministic)
-    return findings.not_applicable("expert.toml says output.deterministic = false");
+  if (!deterministic(subject, findings)) return;
   TestExpert expert(subject), other(subject);
   const std::vector<TestBatch::Row> some = with_long_rows(subject, expert.rows(12, 13));
   std::vector<TestBatch::Row> rows;
@@ -302,8 +297,7 @@ void check_many_calls(Subject& subject, Findings& findings) {
     if (std::chrono::steady_clock::now() > end)
       return findings.note(fmt::format("{} calls: more take too long", call - 1));
     const std::vector<float> again = expert.forward(batch);
-    const bool finite =
-        std::all_of(again.begin(), again.end(), [](float v) { return std::isfinite(v); });
+    const bool finite = all_finite(again);
     if (!finite) {
       findings.add(fmt::format("{} calls give finite logits", kManyCalls),
                    fmt::format("call {} did not", call));

@@ -178,7 +178,7 @@ void check_init(Subject& subject, Findings& findings) {
     const Parameter& p = expert.parameters()[i];
     if (const std::string outside = p.value->memory.outside(); !outside.empty())
       findings.add("init() writes the bound values and nothing else", "it wrote " + outside);
-    if (std::ranges::all_of(first[i], [](float v) { return std::isfinite(v); })) continue;
+    if (all_finite(first[i])) continue;
     findings.add(fmt::format("init() writes every element of {}, finite", escaped(p.name, 80)),
                  "some hold what was there before, or are not finite");
   }
@@ -197,8 +197,7 @@ void check_init(Subject& subject, Findings& findings) {
 // A second object is what the first one should be.
 void check_rebind(Subject& subject, Findings& findings) {
   if (!trainable(subject, findings)) return;
-  if (!subject.manifest().output.deterministic)
-    return findings.not_applicable("expert.toml says output.deterministic = false");
+  if (!deterministic(subject, findings)) return;
   TestExpert expert(subject, 3), control(subject, 3);
   for (TestExpert* each : {&expert, &control}) {
     if (each->parameters().empty()) each->bind(3);

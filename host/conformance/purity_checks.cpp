@@ -92,7 +92,7 @@ class Trial {
     }
     exec = subject_.exec();
     exec.device_type = MOEC_CUDA;
-    if (subject_.manifest().abi.libtorch.empty()) serve(exec, "exec.device_type");
+    if (!subject_.uses_torch()) serve(exec, "exec.device_type");
   }
   void make_others() {
     std::vector<std::unique_ptr<TestExpert>> others;
@@ -163,8 +163,7 @@ class Trial {
 };
 
 void check_purity(Subject& subject, Findings& findings) {
-  if (!subject.manifest().output.deterministic)
-    return findings.not_applicable("expert.toml says output.deterministic = false");
+  if (!deterministic(subject, findings)) return;
   const std::vector<float> elsewhere = answers_elsewhere(subject);  // before it is loaded here
   Trial trial(subject, findings);
   trial.hold_against(elsewhere);

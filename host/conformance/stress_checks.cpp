@@ -118,8 +118,7 @@ void check_sizes(Subject& subject, Findings& findings) {
       }
     }
     const std::vector<float> logits = expert.forward(expert.batch(rows));
-    if (std::all_of(logits.begin(), logits.end(), [](float v) { return std::isfinite(v); }))
-      continue;
+    if (all_finite(logits)) continue;
     findings.add("texts of any length and script give finite logits",
                  fmt::format("round {} of {} rows did not", round + 1, rows.size()));
     return;
@@ -227,7 +226,7 @@ void check_growth(Subject& subject, Findings& findings) {
   growth();
   const double least = std::min(growth(), growth());
   findings.note(fmt::format("{} texts, one after the other", calls));
-  const bool torch = !subject.manifest().abi.libtorch.empty();  // its allocator keeps some
+  const bool torch = subject.uses_torch();  // its allocator keeps some
   if (least > (torch ? 4096 : 48))
     findings.add("a text leaves nothing behind",
                  fmt::format("{:.0f} bytes per text, after {} texts", least, calls),
@@ -264,7 +263,7 @@ void check_leaves_nothing(Subject& subject, Findings& findings) {
     expert.forward(expert.batch(expert.rows(expert.at_most(8), 1)));
   }
   std::this_thread::sleep_for(std::chrono::milliseconds(100));
-  const bool torch = !subject.manifest().abi.libtorch.empty();  // its pool stays
+  const bool torch = subject.uses_torch();  // its pool stays
   if (threads() > before && !torch)
     findings.add("no thread lives on after destroy()", fmt::format("{} do", threads() - before));
   if (::waitpid(-1, nullptr, WNOHANG) >= 0)

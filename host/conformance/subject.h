@@ -74,6 +74,8 @@ class Subject {
   int32_t classes() const;
   uint32_t inputs() const;
   bool has_weights() const { return !weights_.empty(); }
+  // LibTorch keeps memory and a pool of threads of its own.
+  bool uses_torch() const { return !manifest().abi.libtorch.empty(); }
 
   const std::string& library_bytes() const { return bytes_; }
   const std::string& library_path() const { return path_; }

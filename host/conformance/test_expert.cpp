@@ -343,6 +343,12 @@ void TestExpert::begin_and_leave(const Lessons& lessons) {
   if (status != MOEC_OK) throw CallFailed("fit_batch", status, error);
 }
 
+bool deterministic(const Subject& subject, Findings& findings) {
+  if (!subject.manifest().output.deterministic)
+    findings.not_applicable("expert.toml says output.deterministic = false");
+  return subject.manifest().output.deterministic;
+}
+
 std::vector<float> forward_all(TestExpert& expert, const std::vector<TestBatch::Row>& rows) {
   const size_t step = expert.at_most(rows.size());
   std::vector<float> all;

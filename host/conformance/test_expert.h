@@ -84,6 +84,9 @@ class TestExpert {
   std::vector<Parameter> parameters_;
 };
 
+// Whether its answers can be compared; says why not.
+bool deterministic(const Subject& subject, Findings& findings);
+
 // Logits of rows that are asked for one batch after another if one may not hold them all.
 std::vector<float> forward_all(TestExpert& expert, const std::vector<TestBatch::Row>& rows);
 

@@ -183,7 +183,7 @@ void check_thread_leaks(Subject& subject, Findings& findings) {
   };
   constexpr int kThreadsThatEnd = 32;
   ask(kThreadsThatEnd);
-  const bool torch = !subject.manifest().abi.libtorch.empty();  // its allocator keeps some
+  const bool torch = subject.uses_torch();  // its allocator keeps some
   const int64_t grown =
       least_growth((torch ? 65536 : 256) * kThreadsThatEnd, [&] { ask(kThreadsThatEnd); });
   if (grown > 0)

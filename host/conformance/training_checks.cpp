@@ -74,8 +74,7 @@ void check_saved_contexts(Subject& subject, Findings& findings) {
 // With exec.training = 0 nothing is dropped: what is trained is what will answer.
 void check_train_forward(Subject& subject, Findings& findings) {
   if (!trainable(subject, findings)) return;
-  if (!subject.manifest().output.deterministic)
-    return findings.not_applicable("expert.toml says output.deterministic = false");
+  if (!deterministic(subject, findings)) return;
   TrainingScene scene(subject);
   const double tolerance = subject.training_precision() == Precision::kBf16 ? 5e-2 : 1e-4;
   const std::vector<float> answers = scene.expert.forward(scene.batch);
@@ -97,8 +96,7 @@ void check_train_changes_nothing(Subject& subject, Findings& findings) {
   if (!trainable(subject, findings)) return;
   if (subject.state() != nullptr)
     return findings.not_applicable("it has moecollab.state/1, which training may change");
-  if (!subject.manifest().output.deterministic)
-    return findings.not_applicable("expert.toml says output.deterministic = false");
+  if (!deterministic(subject, findings)) return;
   TrainingScene scene(subject);
   const std::vector<float> before = scene.expert.forward(scene.batch);
   for (uint64_t seed = 0; seed < 4; ++seed) {
@@ -125,7 +123,7 @@ void check_train_leaks(Subject& subject, Findings& findings) {
   };
   passes(20);
   constexpr int kPasses = 40;
-  const bool torch = !subject.manifest().abi.libtorch.empty();  // its allocator keeps some
+  const bool torch = subject.uses_torch();  // its allocator keeps some
   const int64_t grown = least_growth((torch ? 4096 : 48) * kPasses, [&] { passes(kPasses); });
   if (grown > 0)
     findings.add("a training pass that is released leaves nothing behind",
