@@ -5,8 +5,9 @@ Samples: keyword-c as C11 and C17, centroid-cpp as C++17 and C++20, by g++ and c
 SDK by find_package(), by add_subdirectory() and by pkg-config without CMake; without a warning
 (-Wall -Wextra -Wpedantic -Werror). Each library exports moec_plugin_entry alone and passes
 `moecollab validate --level 2`. With mingw-w64 the samples and the templates become .dll files that
-export the same one symbol; nothing here can run them. Exits 1 if a cell fails, 2 if a compiler
-is missing.
+export the same one symbol. With --wine they run: tests/sdk_matrix/answering_host.c loads each .dll
+under Wine, and gets the logits that it gets from the same source's .so here. Exits 1 if a cell
+fails, 2 if a compiler or Wine is missing.
 """
 import argparse
 import concurrent.futures
@@ -16,6 +17,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import tomllib
 
 SOURCE = pathlib.Path(__file__).resolve().parents[1]
 ENTRY = "moec_plugin_entry"
@@ -24,6 +26,9 @@ SAMPLES = {"c": SOURCE / "samples/experts/keyword-c/keywords.c", "c++": SOURCE /
 STANDARDS = {"c11": "c", "c17": "c", "c++17": "c++", "c++20": "c++"}
 WAYS = ("find_package", "add_subdirectory", "pkg-config")
 COMPILERS = {"gcc": ("gcc", "g++"), "clang": ("clang", "clang++"), "mingw-w64": ("x86_64-w64-mingw32-gcc", "x86_64-w64-mingw32-g++")}
+
+
+WINE = next((path for path in ("/usr/lib/wine/wine64", "/usr/bin/wine64", "/usr/bin/wine") if pathlib.Path(path).exists()), None)
 
 
 class Failed(Exception):
@@ -92,15 +97,36 @@ class Cell:
                 archive = self.folder / "expert.moec"
                 run(self.matrix.program, "pack", package, "--output", archive)
                 run(self.matrix.program, "validate", archive, "--level", "2")
+            elif self.matrix.wine:
+                self.answers_as_here(library)
         except Failed as failure:
             return str(failure)
         return None
+
+    def answers_as_here(self, library):
+        """Raises Failed unless the .dll answers under Wine as the same source does in this system."""
+        manifest = tomllib.loads((self.source.parent / "expert.toml").read_text())
+        arguments = manifest["input"]["needs"][0], str(len(manifest["task"].get("labels", "abc")))
+        language, native = COMPILERS["gcc"][self.standard.startswith("c++")], self.folder / "native.so"
+        run(language, f"-std={self.standard}", "-O2", "-shared", "-fPIC", f"-I{SOURCE / 'sdk/include'}", self.source, "-lm", "-o", native)
+        here = run(self.matrix.host, native, *arguments)
+        there = run(WINE, self.matrix.windows_host, library, *arguments, env=self.matrix.wine)
+        numbers = [[float(number) for number in text.split()] for text in (here, there)]
+        if not here.strip() or len(numbers[0]) != len(numbers[1]) or any(abs(a - b) > 1e-4 for a, b in zip(*numbers)):
+            raise Failed(f"{library} answers otherwise than the same source here:\n{there}\nexpected\n{here}")
 
 
 class Matrix:
     def __init__(self, options, work):
         self.program, self.work, self.prefix = options.build / "bin/moecollab", work, work / "prefix"
         run("cmake", "--install", options.build, "--component", "sdk", "--prefix", self.prefix)
+        self.wine = {**os.environ, "WINEPREFIX": str(work / "wine"), "WINEDEBUG": "-all", "DISPLAY": ""} if options.wine else None
+        if self.wine:
+            self.host, self.windows_host = work / "answering_host", work / "answering_host.exe"
+            source = [f"-I{SOURCE / 'sdk/include'}", SOURCE / "tests/sdk_matrix/answering_host.c", "-o"]
+            run("gcc", "-std=c11", *WARNINGS, *source, self.host)
+            run("x86_64-w64-mingw32-gcc", "-std=c11", *WARNINGS, "-static", *source, self.windows_host)
+            run(WINE, "wineboot", "--init", env=self.wine)  # once, before several start it
 
     def cells(self):
         sources = {name: [(standard, SAMPLES[language]) for standard, language in STANDARDS.items()] for name in COMPILERS}
@@ -118,12 +144,13 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", type=pathlib.Path, default=SOURCE / "build", help="holds bin/moecollab and the SDK to install")
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
+    parser.add_argument("--wine", action="store_true", help="let the .dll files answer under Wine")
     options = parser.parse_args()
     options.build = options.build.resolve()
     tools = [program for pair in COMPILERS.values() for program in pair] + ["cmake", "ninja", "pkg-config", "nm", "x86_64-w64-mingw32-objdump"]
-    missing = [program for program in tools if not shutil.which(program)]
+    missing = [program for program in tools if not shutil.which(program)] + ["wine64"] * (options.wine and WINE is None)
     if missing:
-        print(f"not installed: {', '.join(missing)}; `make setup` installs clang and mingw-w64", file=sys.stderr)
+        print(f"not installed: {', '.join(missing)}; as root, `make sdk-matrix` installs compilers and Wine", file=sys.stderr)
         return 2
     with tempfile.TemporaryDirectory(prefix="moecollab-sdk-matrix.") as folder:
         try:
@@ -141,7 +168,8 @@ def main():
         if failure:
             print(f"\n{cell.compiler} {cell.standard} {cell.way} {cell.source.name}:\n{failure}", file=sys.stderr)
     good = sum(f is None for f in failures)
-    print(f"{good} of {len(cells)} built, each exporting {ENTRY} alone")
+    ran = sum(cell.windows and failure is None for cell, failure in zip(cells, failures)) if options.wine else 0
+    print(f"{good} of {len(cells)} built, each exporting {ENTRY} alone" + f"; {ran} answered under Wine as here" * options.wine)
     return 0 if good == len(cells) else 1
 
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# setup.sh [test] [cuda]: sets up what the build needs (with "test", what tests and benchmarks need too; with
-# "cuda", what LibTorch needs for a GPU): Debian packages (as root; else prints the command) and the pinned
+# setup.sh [test] [windows] [cuda]: sets up what the build needs (with "test", what tests and benchmarks need
+# too; with "windows", what runs a .dll; with "cuda", what LibTorch needs for a GPU): Debian packages (as root;
+# else prints the command) and the pinned
 # wheels, unpacked into .deps/. May be repeated; a second run only compares digests of its inputs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -12,8 +13,9 @@ die() { say "$*"; exit 1; }
 for word in "$@"; do
   case $word in
     test) lists+=(tools/packages-test.txt) ;;
+    windows) lists+=(tools/packages-windows.txt) ;;
     cuda) cuda=yes ;;
-    *) die "there is no '$word': setup.sh [test] [cuda]" ;;
+    *) die "there is no '$word': setup.sh [test] [windows] [cuda]" ;;
   esac
 done
 

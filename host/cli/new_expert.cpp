@@ -15,19 +15,28 @@
 
 namespace moecollab::cli {
 
-std::span<const EmbeddedFile> template_files();  // sdk/template: common/… and <variant>/…
+// sdk/template: common/…, rules/… or learner/…, <language>/… and features/….
+std::span<const EmbeddedFile> template_files();
 
 namespace {
 
-// A project that can be begun with; of a language, the first is the usual one.
+// A way to learn that a language has a project for, and what that may read; of a language the
+// first is the usual one.
 struct Variant {
-  std::string_view language, reads, learns, folder, suffix;
+  std::string_view language, learns;
+  std::vector<std::string> reads;
 };
-constexpr Variant kVariants[] = {{"c", "text", "no", "c", "c"},
-                                 {"c", "pooled", "fit", "c-pooled-fit", "c"},
-                                 {"cpp", "pooled", "fit", "cpp", "cpp"},
-                                 {"cpp", "text", "no", "cpp-text", "cpp"},
-                                 {"torch", "pooled", "train", "torch", "cpp"}};
+const std::vector<Variant>& variants() {
+  static const std::vector<Variant> all = {
+      {"c", "no", {"text"}},
+      {"c", "fit", {"pooled", "hidden", "tokens", "text"}},
+      {"cpp", "fit", {"pooled", "hidden", "tokens", "text"}},
+      {"cpp", "train", {"pooled", "hidden", "tokens", "text"}},
+      {"cpp", "no", {"text"}},
+      {"torch", "train", {"pooled"}},
+  };
+  return all;
+}
 
 struct NewExpertOptions {
   std::string name, language = "cpp", reads, learns, id;
@@ -59,15 +68,22 @@ std::string filled(std::string_view text, const std::map<std::string, std::strin
   return result;
 }
 
-// Throws E_CONFIG naming those of the language if there is none that reads and learns so.
-const Variant& chosen_variant(const NewExpertOptions& options) {
+// Fills in what was not asked for. Throws E_CONFIG naming those of the language if there is none
+// that reads and learns so.
+void choose(NewExpertOptions& options) {
   std::vector<std::string> known;
-  for (const Variant& variant : kVariants) {
+  for (const Variant& variant : variants()) {
     if (variant.language != options.language) continue;
-    if ((options.reads.empty() || options.reads == variant.reads) &&
-        (options.learns.empty() || options.learns == variant.learns))
-      return variant;
-    known.push_back(fmt::format("--reads {} --learns {}", variant.reads, variant.learns));
+    const bool learns = options.learns.empty() || options.learns == variant.learns;
+    for (const std::string& reads : variant.reads) {
+      if (learns && (options.reads.empty() || options.reads == reads)) {
+        options.learns = variant.learns;
+        options.reads = reads;
+        return;
+      }
+    }
+    known.push_back(
+        fmt::format("--learns {} with --reads {}", variant.learns, join(variant.reads, ", ")));
   }
   throw Error("E_CONFIG",
               fmt::format("there is no project in {} with {}{}{}", options.language,
@@ -75,7 +91,7 @@ const Variant& chosen_variant(const NewExpertOptions& options) {
                           options.reads.empty() || options.learns.empty() ? "" : " ",
                           options.learns.empty() ? "" : "--learns " + escaped(options.learns, 40)),
               fmt::format("there is {}; begin with the one that is nearest and change it",
-                          join(known, ", and ")));
+                          join(known, "; ")));
 }
 
 void check(const NewExpertOptions& options) {
@@ -104,27 +120,53 @@ void check(const NewExpertOptions& options) {
   }
 }
 
-Json write_project(const NewExpertOptions& options) {
-  const Variant& variant = chosen_variant(options);
+// A file of the template, or "".
+std::string part(const std::string& path) {
+  const auto file = std::ranges::find(template_files(), path, &EmbeddedFile::path);
+  return file == template_files().end() ? "" : std::string(file->text);
+}
+
+// What stands for each @PLACEHOLDER@.
+std::map<std::string, std::string> values_of(const NewExpertOptions& options) {
   std::string target = options.name;
   std::replace(target.begin(), target.end(), '-', '_');
-  const std::map<std::string, std::string> values = {{"@NAME@", options.name},
-                                                     {"@TARGET@", target},
-                                                     {"@CLASS@", class_name(options.name)},
-                                                     {"@ID@", options.id},
-                                                     {"@SUFFIX@", std::string(variant.suffix)}};
+  const std::string suffix = options.language == "c" ? "c" : "cpp";
+  std::string features = part(fmt::format("features/{}.{}", options.reads, suffix));
+  if (options.learns == "train")
+    features += part(fmt::format("features/{}.vjp.{}", options.reads, suffix));
+  return {{"@NAME@", options.name},
+          {"@TARGET@", target},
+          {"@CLASS@", class_name(options.name)},
+          {"@ID@", options.id},
+          {"@SUFFIX@", suffix},
+          {"@FEATURES@", features},
+          {"@INPUT@", part(fmt::format("features/{}.toml", options.reads))},
+          {"@TRAINING@", part(fmt::format("{}/{}.toml", options.language, options.learns))}};
+}
+
+Json write_project(const NewExpertOptions& options) {
+  const std::map<std::string, std::string> values = values_of(options);
+  const std::string source = fmt::format("{}.{}", options.learns, values.at("@SUFFIX@"));
   Json written = Json::array();
+  const auto write = [&](const std::string& to, std::string_view text) {
+    const fs::path path = options.output / filled(to, values);
+    make_folder(path.parent_path());
+    write_file_atomic(path, filled(text, values));
+    written.push_back(filled(to, values));
+  };
   for (const EmbeddedFile& file : template_files()) {
     const size_t slash = file.path.find('/');
-    const std::string_view part = file.path.substr(0, slash);
-    if (part != "common" && part != variant.folder) continue;
-    const std::string path = filled(file.path.substr(slash + 1), values);
-    make_folder((options.output / path).parent_path());
-    write_file_atomic(options.output / path, filled(file.text, values));
-    written.push_back(path);
+    const std::string_view folder = file.path.substr(0, slash);
+    const std::string name(file.path.substr(slash + 1));
+    if (folder == "common" || folder == (options.learns == "no" ? "rules" : "learner"))
+      write(name, file.text);
+    else if (folder == options.language && name == "CMakeLists.txt")
+      write(name, file.text);
+    else if (folder == options.language && name == source)
+      write("@TARGET@.@SUFFIX@", file.text);
   }
   return {{"name", options.name},   {"language", options.language},
-          {"reads", variant.reads}, {"learns", variant.learns},
+          {"reads", options.reads}, {"learns", options.learns},
           {"id", options.id},       {"folder", options.output.string()},
           {"files", written}};
 }
@@ -145,10 +187,11 @@ void add_new(Program& program) {
   verb.add_option("--language", options->language, "What the expert is written in")
       ->type_name("c|cpp|torch")
       ->capture_default_str();
-  verb.add_option("--reads", options->reads,
-                  "What it reads: the text itself, or the encoder's features of it; default: what "
-                  "the language's usual project does")
-      ->type_name("text|pooled");
+  verb.add_option(
+          "--reads", options->reads,
+          "What it reads: the text itself, its tokens, or the encoder's state of each token "
+          "or of the whole text; default: what the language's usual project does")
+      ->type_name("text|tokens|hidden|pooled");
   verb.add_option("--learns", options->learns,
                   "How it learns: not at all, by itself, or by gradients that the host asks for; "
                   "default: as --reads")
@@ -162,6 +205,7 @@ void add_new(Program& program) {
       if (options->id.empty()) options->id = "com.example." + options->name;
       if (options->output.empty()) options->output = options->name;
       check(*options);
+      choose(*options);
       const Json result = write_project(*options);
       print_result(program, result,
                    fmt::format("{} is written: {} files\n  cmake -S {} -B {}/build "

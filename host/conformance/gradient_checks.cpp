@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <optional>
 #include <vector>
 
@@ -15,7 +16,9 @@
 namespace moecollab::conformance {
 namespace {
 
-constexpr size_t kElements = 6;  // of each tensor that are compared with differences
+// Elements that are compared with differences: of each tensor, and of all if there are many
+// tensors.
+constexpr size_t kElements = 6, kAllElements = 96, kFewestElements = 2;
 
 // How gradients are held against central differences. One step that agrees is enough: long ones
 // cross the kinks of a ReLU, short ones drown in rounding. Products of bf16 factors have 8
@@ -40,45 +43,59 @@ double value_of(Subject& subject, TrainingScene& scene) {
 }
 
 // The elements of a tensor with the greatest gradients: there a difference says most.
-std::vector<size_t> telling(const float* gradient, size_t count) {
+std::vector<size_t> telling(const float* gradient, size_t count, size_t tensors) {
   std::vector<size_t> order(count);
   for (size_t i = 0; i < count; ++i) order[i] = i;
-  const size_t n = std::min(kElements, count);
+  const size_t n = std::min(std::clamp(kAllElements / tensors, kFewestElements, kElements), count);
   std::partial_sort(
       order.begin(), order.begin() + static_cast<ptrdiff_t>(n), order.end(),
       [&](size_t a, size_t b) { return std::abs(gradient[a]) > std::abs(gradient[b]); });
   // And some in between, which may wrongly be 0.
   std::vector<size_t> chosen(order.begin(), order.begin() + static_cast<ptrdiff_t>(n));
-  for (size_t i = 0; i < 2 && count > n; ++i) chosen.push_back((i + 1) * count / 3);
+  for (size_t i = 0; i < n / 2 && i < 2 && count > n; ++i) chosen.push_back((i + 1) * count / 3);
   return chosen;
 }
 
-// d⟨gy, y⟩/dx of one element by central differences; `changed` after each write.
-template <typename Value, typename Changed>
-double difference(float& element, float relative_step, const Value& value, const Changed& changed) {
-  const float before = element;
-  const float step = relative_step * std::max(1.0F, std::abs(before));
-  element = before + step;
-  changed();
-  const double up = value();
-  element = before - step;
-  changed();
-  const double down = value();
-  element = before;
-  changed();
-  return (up - down) / (2 * static_cast<double>(step));
-}
+// d⟨gy, y⟩/dx of one element, by the differences to both sides.
+struct Slopes {
+  double left, right;
+  double central() const { return (left + right) / 2; }
+};
 
-// The element's derivative if `gradient` is another, on the scale of its tensor.
-template <typename Value, typename Changed>
+// How ⟨gy, y⟩ is made again after an element was written: `changed`, then `value`.
+struct Objective {
+  std::function<double()> value;
+  std::function<void()> changed;
+  double at_rest;  // before anything was written
+
+  // What is derived from the element's own value is out of date after it, until the next write is
+  // said.
+  Slopes slopes(float& element, float relative_step) const {
+    const float before = element;
+    const float step = relative_step * std::max(1.0F, std::abs(before));
+    element = before + step;
+    changed();
+    const double up = value();
+    element = before - step;
+    changed();
+    const double down = value();
+    element = before;
+    return {(at_rest - down) / static_cast<double>(step),
+            (up - at_rest) / static_cast<double>(step)};
+  }
+};
+
+// The element's derivative if `gradient` is another, on the scale of its tensor. Beside a kink the
+// slope of one side is enough.
 std::optional<double> disagreement(double gradient, float& element, double scale,
-                                   const Differences& how, const Value& value,
-                                   const Changed& changed) {
+                                   const Differences& how, const Objective& objective) {
   std::optional<double> first;
+  const double bound = how.tolerance * std::max(scale, 0.05);
   for (const float step : how.steps) {
-    const double expected = difference(element, step, value, changed);
-    if (std::abs(gradient - expected) <= how.tolerance * std::max(scale, 0.05)) return std::nullopt;
-    if (!first) first = expected;
+    const Slopes slopes = objective.slopes(element, step);
+    for (const double expected : {slopes.central(), slopes.left, slopes.right})
+      if (std::abs(gradient - expected) <= bound) return std::nullopt;
+    if (!first) first = slopes.central();
   }
   return first;
 }
@@ -117,14 +134,14 @@ void check_gradients(Subject& subject, Findings& findings) {
   TrainingScene scene(subject);
   scene.zero_gradients();
   TrainingPass(subject, scene.expert, scene.batch).vjp(scene.gy);
+  const auto value = [&] { return value_of(subject, scene); };
+  const Objective objective{value, [&] { scene.expert.params_changed(); }, value()};
   for (auto& p : scene.expert.parameters()) {
     if (!p.trainable) continue;
     const float* gradient = p.grad->floats();
     const double scale = greatest(gradient, p.grad->count());
-    for (const size_t i : telling(gradient, p.grad->count())) {
-      const auto expected = disagreement(
-          gradient[i], p.value->floats()[i], scale, how, [&] { return value_of(subject, scene); },
-          [&] { scene.expert.params_changed(); });
+    for (const size_t i : telling(gradient, p.grad->count(), scene.expert.parameters().size())) {
+      const auto expected = disagreement(gradient[i], p.value->floats()[i], scale, how, objective);
       if (!expected) continue;
       findings.add(fmt::format("the gradient of {}[{}] is {:.5g} (central differences)",
                                escaped(p.name, 80), i, *expected),
@@ -148,13 +165,14 @@ void check_input_gradients(Subject& subject, Findings& findings) {
     views.push_back(&gx.back()->view);
   }
   TrainingPass(subject, scene.expert, scene.batch).vjp(scene.gy, views);
+  const auto value = [&] { return value_of(subject, scene); };
+  const Objective objective{value, [] {}, value()};
   for (size_t t = 0; t < inputs.size(); ++t) {
     const float* gradient = gx[t]->floats();
     const double scale = greatest(gradient, gx[t]->count());
-    for (const size_t i : telling(gradient, gx[t]->count())) {
-      const auto expected = disagreement(
-          gradient[i], inputs[t]->floats()[i], std::min(scale, 1e3), how,
-          [&] { return value_of(subject, scene); }, [] {});
+    for (const size_t i : telling(gradient, gx[t]->count(), inputs.size())) {
+      const auto expected =
+          disagreement(gradient[i], inputs[t]->floats()[i], std::min(scale, 1e3), how, objective);
       if (!expected) continue;
       findings.add(
           fmt::format("gx[{}][{}] is {:.5g} (central differences)", t, i, *expected),

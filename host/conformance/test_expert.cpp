@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "base/strings.h"
+#include "conformance/noise.h"
 
 namespace moecollab::conformance {
 namespace {
@@ -195,15 +196,15 @@ std::vector<Parameter> TestExpert::rebind() {
 }
 
 void TestExpert::vary(uint32_t seed, float deviation) {
-  std::mt19937 draw(seed);
+  Noise noise(seed);
   for (Parameter& p : parameters_) {
     if (!p.trainable) continue;
     float* values = p.value->floats();
     const size_t n = p.value->count();
     const float squares = std::inner_product(values, values + n, values, 0.0F);
     const float size = std::sqrt(squares / static_cast<float>(n));
-    std::normal_distribution<float> normal(0, deviation * std::max(1.0F, 10 * size));
-    for (size_t i = 0; i < n; ++i) values[i] += normal(draw);
+    const float scale = deviation * std::max(1.0F, 10 * size);
+    for (size_t i = 0; i < n; ++i) values[i] += scale * noise.next();
   }
   params_changed();
 }

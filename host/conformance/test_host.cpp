@@ -11,10 +11,10 @@
 #include <map>
 #include <memory>
 #include <mutex>
-#include <random>
 #include <string_view>
 
 #include "base/strings.h"
+#include "conformance/noise.h"
 #include "conformance/reference_blocks.h"
 #include "conformance/subject.h"
 
@@ -53,10 +53,9 @@ moec_status encoder_weight(const moec_host* host, moec_string name, moec_tensor*
       return refuse(error, MOEC_INVALID_ARGUMENT, "there is no weight of that name");
     }
     tensor = std::make_unique<GuardedTensor>("encoder weight " + key, shape);
-    std::mt19937 draw(static_cast<uint32_t>(std::hash<std::string>{}(key)));
-    std::normal_distribution<float> normal(0, 0.05F);
+    Noise noise(std::hash<std::string>{}(key));
     for (size_t i = 0; i < tensor->count(); ++i)
-      tensor->floats()[i] = key.ends_with("LayerNorm.weight") ? 1.0F : normal(draw);
+      tensor->floats()[i] = key.ends_with("LayerNorm.weight") ? 1.0F : 0.05F * noise.next();
     tensor->memory.make_read_only();
   }
   *out = tensor->view;

@@ -74,12 +74,6 @@ experts::ExpertSetup setup_of(const registry::Package& package, const encoder::E
                               const Compute& compute, const RunContext& context, int32_t classes,
                               const Json& config) {
   const registry::Manifest& manifest = package.manifest;
-  if (manifest.input.layout != "ragged") {
-    throw Error("E_DESC_LAYOUT",
-                fmt::format("expert {} asks for the {} layout, which is not in this version",
-                            escaped(manifest.expert.name), manifest.input.layout),
-                "use layout = \"ragged\"");
-  }
   experts::ExpertSetup setup;
   setup.name = manifest.expert.name;
   setup.classes = classes;

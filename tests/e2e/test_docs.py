@@ -214,12 +214,12 @@ class Rules(unittest.TestCase):
 class Projects(EndToEnd):
     """The pages that lead through a project of one's own, against a pool of two domains."""
 
-    def run_page(self, name, minutes):
+    def run_page(self, name, minutes, **variables):
         """Runs a page; its output and the report that it ends in."""
         work = self.folder / "work"
         data = " ".join(f"--data {d}={SAMPLES}/{d}/train.jsonl" for d in ("news", "emotion"))
         environment = {**{k: v for k, v in os.environ.items() if not k.startswith("MOECOLLAB_")}, "SOURCE": str(ROOT), "PREFIX": str(self.shared / "moecollab"),
-                       "WORK": str(work), "POOL": str(self.registry()), "POOL_DATA": data, "XDG_CACHE_HOME": str(self.folder / "cache")}
+                       "WORK": str(work), "POOL": str(self.registry()), "POOL_DATA": data, "XDG_CACHE_HOME": str(self.folder / "cache"), **variables}
         run = pages.run_page((ROOT / "docs" / name).read_text(), self.folder, environment)
         self.assertEqual(run.failure, "")
         self.assertLess(run.seconds, 60 * minutes, f"the page says {minutes} minutes")
@@ -239,9 +239,11 @@ class Projects(EndToEnd):
             self.assertEqual(done.returncode, 0, done.stderr)
 
     def test_the_first_expert_ends_in_a_collaboration(self):
-        output, report = self.run_page("first-expert.md", minutes=10)
-        self.assertIn('"publisher": "me"', output)
-        self.assertTakesPart(report, "two-sorts")
+        for language in ("cpp", "c"):
+            output, report = self.run_page("first-expert.md", minutes=10, LANGUAGE=language)
+            self.assertTrue((self.folder / f"work/two-sorts/two_sorts.{language}").is_file())
+            self.assertIn('"publisher": "me"', output)
+            self.assertTakesPart(report, "two-sorts")
 
     def test_an_expert_of_the_torch_tier_ends_in_a_collaboration(self):
         output, report = self.run_page("torch-expert.md", minutes=15)

@@ -2,6 +2,11 @@
 #include <math.h>
 #include <moecollab/learning_expert.h>
 
+static int64_t width(const moec_encoder_info* encoder) { return encoder->hidden; }
+static void see(const moec_row* row, float* x) {
+  for (int64_t i = 0; i < row->hidden_width; ++i) x[i] = row->pooled[i];
+}
+
 /* Per label: the sum of its texts' directions [width], and how often it came. */
 static uint64_t numbers(int32_t classes, int64_t width) {
   return (uint64_t)classes * (uint64_t)(width + 1);
@@ -36,4 +41,5 @@ static void score(const moec_learner* self, const float* x, float* logits) {
   }
 }
 
-MOEC_LEARNING_EXPERT("com.example.nearest", "1.0.0", numbers, learn, end_epoch, score);
+MOEC_LEARNING_EXPERT("com.example.nearest", "1.0.0", MOEC_INPUT_POOLED, width, see, numbers, learn,
+                     end_epoch, score);

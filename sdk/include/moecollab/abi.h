@@ -118,7 +118,7 @@ enum {
   MOEC_INPUT_POOLED = 8u
 };
 enum { MOEC_POOLING_NONE = 0, MOEC_POOLING_MEAN = 1, MOEC_POOLING_CLS = 2 };
-enum { MOEC_LAYOUT_RAGGED = 0, MOEC_LAYOUT_PADDED = 1 };
+enum { MOEC_LAYOUT_RAGGED = 0 };
 
 /* The shared encoder. Layer 0 is the embeddings' output, layer i the output of block i. */
 typedef struct moec_encoder_info {

@@ -1,7 +1,8 @@
-/* The label whose texts' mean features are nearest, by direction. */
+/* A text gets the label whose training texts' features point the same way as its own. */
 #include <math.h>
 #include <moecollab/learning_expert.h>
 
+@FEATURES@
 /* Per label: the sum of its texts' directions [width], and how often it came. */
 static uint64_t numbers(int32_t classes, int64_t width) {
   return (uint64_t)classes * (uint64_t)(width + 1);
@@ -36,4 +37,4 @@ static void score(const moec_learner* self, const float* x, float* logits) {
   }
 }
 
-MOEC_LEARNING_EXPERT("@ID@", "1.0.0", numbers, learn, end_epoch, score);
+MOEC_LEARNING_EXPERT("@ID@", "1.0.0", kInput, width, see, numbers, learn, end_epoch, score);
