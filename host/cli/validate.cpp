@@ -28,7 +28,8 @@ int validate(const Program& program, const conformance::ValidateOptions& options
           throw Error(refusal->code, refusal->rule, refusal->hint);
       });
   if (junit) write_file_atomic(*junit, conformance::to_junit(report, options.package.string()));
-  print_result(program, conformance::to_json(report, options), conformance::to_text(report));
+  print_result(program, conformance::to_json(report, options),
+               conformance::to_text(report, program.quiet));
   return report.passed() ? 0 : 5;
 }
 
@@ -53,7 +54,8 @@ void add_validate(Program& program) {
   verb.add_flag("--list", options->list,
                 "Every check, what it promises and how a failure is fixed");
   verb.add_option("--encoder", options->encoder,
-                  "Encoder folder, for a package made for an encoder")
+                  "Encoder folder whose sizes inputs have (default: that of the package, else a "
+                  "small stand-in)")
       ->type_name("FOLDER")
       ->envname("MOECOLLAB_ENCODER");
   verb.add_option("--seed", options->seed, "Of the batches")->capture_default_str();

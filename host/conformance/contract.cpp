@@ -124,7 +124,61 @@ constexpr Rule kRules[] = {
     {"bottleneck-true", "bottleneck bottleneck-learnt", ""},
 };
 
+constexpr Rule kKeys[] = {
+    {"schema", "package", ""},
+    {"library.id", "package identity", ""},
+    {"library.version", "package identity", ""},
+    {"expert.id", "package", ""},
+    {"expert.name", "package", ""},
+    {"expert.version", "package", ""},
+    {"expert.vendor", "package", "whether it is true"},
+    {"expert.license", "package", "whether it is true"},
+    {"expert.url", "package", "whether it is true"},
+    {"expert.description", "package", "whether it is true"},
+    {"abi.version", "package identity", ""},
+    {"abi.sdk", "package", "whether it is true"},
+    {"abi.platform", "package loads", ""},
+    {"abi.libtorch", "package loads", ""},
+    {"task.domain", "package", "what its texts are about: see `admit`"},
+    {"task.label_space", "package", ""},
+    {"task.labels", "package requirements", ""},
+    {"task.labels_file", "package requirements", ""},
+    {"task.partial", "package", "what a registry knows of the space: see `experts add`"},
+    {"task.language", "package", "whether it is true"},
+    {"input.needs", "package requirements", ""},
+    {"input.layers", "package requirements", ""},
+    {"input.pooling", "package requirements", ""},
+    {"input.layout", "package requirements", ""},
+    {"input.max_batch", "package requirements batch-sizes", ""},
+    {"input.dtypes", "package", "types beside float32, which this host does not send"},
+    {"input.encoder.fingerprint", "package", "whether the weights fit the encoder: see `admit`"},
+    {"output.kind", "package probabilities", "generative, which this host refuses"},
+    {"output.temperature", "package",
+     "whether answers are calibrated: see `train-gate --calibrate`"},
+    {"output.deterministic", "package deterministic", ""},
+    {"training.epochs", "package", "whether it trains well"},
+    {"training.batch", "package", "whether it trains well"},
+    {"training.patience", "package", "whether it trains well"},
+    {"training.folds", "package", "whether it trains well"},
+    {"training.lr", "package", "whether it trains well"},
+    {"training.warmup", "package", "whether it trains well"},
+    {"training.clip", "package", "whether it trains well"},
+    {"training.schedule", "package", "whether it trains well"},
+    {"training.bucket", "package", "whether it trains well"},
+    {"training.precision", "package", "whether it trains well"},
+    {"config", "package", "what the library makes of a setting"},
+    {"files.NAME", "package", ""},
+    {"provenance", "package", "whether it is true"},
+    {"claim.dataset", "package", "whether the figure holds: this version does not check claims"},
+    {"claim.split", "package", "whether the figure holds: this version does not check claims"},
+    {"claim.metric", "package", "whether the figure holds: this version does not check claims"},
+    {"claim.value", "package", "whether the figure holds: this version does not check claims"},
+    {"claim.tolerance", "package", "whether the figure holds: this version does not check claims"},
+};
+
 }  // namespace
+
+std::span<const Rule> manifest_contract() { return kKeys; }
 
 std::span<const Rule> contract() { return kRules; }
 

@@ -16,6 +16,8 @@ struct Rule {
 
 // Every rule, in the order of the headers. docs/contract.md is made from it and from them.
 std::span<const Rule> contract();
+// The same of each key of the manifest, "input.needs"; `package` holds all to what they may be.
+std::span<const Rule> manifest_contract();
 
 std::vector<std::string> checks_of(const Rule& rule);
 

@@ -107,7 +107,11 @@ void check_fit_learns(Subject& subject, Findings& findings) {
   if (!(loss < 0.9 * chance(subject)))
     findings.add(
         fmt::format("what it learns lowers the loss below chance ({:.3f})", chance(subject)),
-        fmt::format("{:.3f}", loss));
+        fmt::format("{:.3f}", loss),
+        fmt::format("use labels (int32) and what the texts say: in this toy each label has a word, "
+                    "a token and features of its own, as in \"{}\"; an expert that knows only "
+                    "words of its own has to learn others too",
+                    toy.rows.front().text));
 }
 
 // Hosts send the rows in batches of their own size, in another order each epoch, with weights round
@@ -149,7 +153,8 @@ void check_fit_lessons(Subject& subject, Findings& findings) {
   const std::vector<float> logits = forward_all(*lacking, toy.rows);
   if (!all_finite(logits))
     findings.add("logits are finite if a label never came and batches weighed nothing",
-                 "they are not");
+                 "they are not",
+                 "a label may have no texts: let no log() or quotient get 0 for it");
 }
 
 // An expert that wants no more epochs has come to rest.

@@ -183,7 +183,9 @@ constexpr Check kLoadChecks[] = {
      "finds what is missing)",
      &check_loads},
     {"identity", 1, "note, describe() and expert.toml agree",
-     "write id and version once in MOECOLLAB_LIBRARY and the same in [library]", &check_identity},
+     "write id and version once, in MOECOLLAB_LIBRARY() or the macro of a C header, and the same "
+     "in [library]",
+     &check_identity},
     {"entry", 1, "moec_plugin_entry() gives one whole table",
      "return the address of a static const moec_library", &check_entry},
     {"scan-time", 1, "it is scanned in 100 ms", "make the file smaller", &check_scan_time},

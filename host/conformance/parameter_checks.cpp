@@ -351,9 +351,13 @@ constexpr Check kParameterChecks[] = {
     {"init", 4, "init() writes all initial values, and the seed decides them",
      "write every element, zeros too; seed the generator in init()", &check_init},
     {"rebind", 4, "bind() may be called again, with other storage",
-     "replace all pointers of values and gradients; keep none and no copy", &check_rebind},
+     "replace all pointers of values and gradients; keep none and no copy, and make again in "
+     "params_changed() what is derived from values",
+     &check_rebind},
     {"reborn", 4, "what was learnt makes the same expert when create() gets it as weights",
-     "store all that was learnt, in float32, under the names that create() looks for",
+     "store all that was learnt, in float32, under the names that create() looks for; make again "
+     "in "
+     "params_changed() what is derived from values",
      &check_reborn},
     {"state-roundtrip", 4, "state read from one object and written to another gives the same bits",
      "store all that was learnt, in float32, and derive the rest from it in write()",

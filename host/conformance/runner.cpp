@@ -25,6 +25,7 @@
 #include "base/json.h"
 #include "base/measure.h"
 #include "base/strings.h"
+#include "conformance/subject.h"
 
 namespace moecollab::conformance {
 namespace {
@@ -79,7 +80,13 @@ void on_fault(int signal, siginfo_t* info, void*) {
   Findings findings;
   findings.add("only memory that the host handed over is touched",
                fmt::format("{} {}", ::strsignal(signal),
-                           where.empty() ? fmt::format("at address {}", info->si_addr) : where));
+                           where.empty() ? fmt::format("at address {}", info->si_addr) : where),
+               where.empty()
+                   ? "it is no memory that the host lent: an array or pointer of the "
+                     "library's own; run your functions with -fsanitize=address,undefined "
+                     "in a program of yours"
+                   : "read and write what the call lends, its elements and no others, while "
+                     "it lasts; a text ends at its size, and not at a NUL");
   send_record(to_line(to_json(findings)));
   ::_exit(0);
 }
@@ -114,6 +121,10 @@ void catch_faults() {
   Findings findings;
   try {
     check.run(subject, findings);
+  } catch (const CallFailed& error) {
+    findings.add("every call of this check succeeds", error.what(),
+                 "the message is the library's own: a call with arguments that the contract allows "
+                 "gives MOEC_OK");
   } catch (const Error& error) {
     findings.add("every call of this check succeeds", error.what(), error.hint());
   } catch (const std::exception& error) {

@@ -9,6 +9,7 @@
 #include <array>
 #include <csignal>
 #include <cstddef>
+#include <cstdint>
 #include <set>
 #include <string>
 
@@ -24,25 +25,31 @@ struct Surroundings {
   std::array<void*, NSIG> handlers{};
   sigset_t blocked{};
   std::array<itimerval, 3> timers{};
+  std::string posix_timers;  // of timer_create()
   std::array<rlimit, RLIMIT_NLIMITS> limits{};
   cpu_set_t cores{};
   int nice = 0;
   std::array<char, 17> thread_name{};
   std::set<std::string> descriptors;
-  void* thread_locale = nullptr;  // of uselocale()
+  std::set<std::string> mappings;  // that other processes see, or that code may be written to
+  void* thread_locale = nullptr;   // of uselocale()
   long drawn = 0,
        drawn48 = 0;  // by random() and lrand48(), of sequences that begin again each time
   size_t threads = 0;
+  // LibTorch's, if it is in this process: its pool, and a number of a sequence like random()'s.
+  int torch_threads = 0;
+  uint32_t torch_drawn = 0;
 
   static Surroundings now();  // after begin_sequence(), or another now()
 };
 
-// Seeds random() and lrand48(), whose next number a library may not take.
+// Seeds random(), lrand48() and LibTorch's generator, whose next number a library may not take.
 void begin_sequence();
 
-// Adds a finding for whatever is another after `when` ("create()") than before.
+// Adds a finding for whatever is another after `when` ("create()") than before. LibTorch has a pool
+// of threads, and writes the code of its products.
 void compare(const Surroundings& before, const Surroundings& after, const char* when,
-             bool may_start_threads, Findings& findings);
+             bool uses_torch, Findings& findings);
 
 // The descriptors that are open after and were not before.
 std::string opened_since(const Surroundings& before, const Surroundings& after);

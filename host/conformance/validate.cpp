@@ -10,6 +10,7 @@
 #include "conformance/contract.h"
 #include "encoder/encoder_folder.h"
 #include "encoder/identity.h"
+#include "experts/inputs.h"
 #include "registry/trust.h"
 
 namespace moecollab::conformance {
@@ -60,12 +61,14 @@ std::vector<Check> chosen_checks(const ValidateOptions& options) {
 
 // The one failed check of a package that cannot be read.
 Report unreadable(const Error& error) {
+  const bool manifest = error.code().starts_with("E_REG") && error.hint().empty();
   Report report;
   Outcome outcome;
   outcome.check = load_checks().front();
   outcome.verdict = Verdict::kFailed;
   outcome.findings.push_back(
-      {"the package can be read", fmt::format("{}: {}", error.code(), error.what()), error.hint()});
+      {"the package can be read", fmt::format("{}: {}", error.code(), error.what()),
+       manifest ? "correct expert.toml: docs/package.md has every key" : error.hint()});
   report.outcomes.push_back(std::move(outcome));
   return report;
 }
@@ -106,6 +109,18 @@ EncoderFacts encoder_facts(const registry::Manifest& manifest, const ValidateOpt
   return facts;
 }
 
+std::string name_of_encoder(const registry::Manifest& manifest, const ValidateOptions& options,
+                            const EncoderFacts& facts) {
+  if ((experts::input_bits(manifest.input) & ~uint32_t{MOEC_INPUT_TEXT}) == 0) return "";
+  if (!manifest.input.needs_encoder() && !options.encoder)
+    return fmt::format(
+        "a stand-in with features of {} numbers; --encoder FOLDER takes a real one's sizes",
+        facts.config.hidden);
+  return fmt::format("{}, features of {} numbers",
+                     escaped(options.encoder.value_or(usual_encoder()).string()),
+                     facts.config.hidden);
+}
+
 std::string cure_of(const Outcome& outcome, const Finding& finding) {
   return finding.cure.empty() ? outcome.check.cure : finding.cure;
 }
@@ -143,10 +158,12 @@ Report validate(const ValidateOptions& options,
   }
   std::optional<registry::PackageFolder> folder;
   std::optional<Subject> subject;
+  std::string encoder;
   try {
     folder.emplace(options.package);
     registry::Package package = registry::open_package(folder->path());
     const EncoderFacts facts = encoder_facts(package.manifest, options);
+    encoder = name_of_encoder(package.manifest, options, facts);
     subject.emplace(std::move(package), facts, options.seed);
   } catch (const Error& error) {
     if (error.code() == "E_CONFIG" || error.code() == "E_ENCODER") throw;
@@ -156,6 +173,7 @@ Report validate(const ValidateOptions& options,
   }
   if (prepare) prepare(subject->manifest());
   Report report;
+  report.encoder = encoder;
   int failed_level = 6;
   bool loads = true;  // what does not load fails every later check alike
   for (const Check& check : checks) {
@@ -195,6 +213,7 @@ Json to_json(const Report& report, const ValidateOptions& options) {
   return {{"schema", "moecollab.validate/1"},
           {"package", options.package.string()},
           {"seed", options.seed},
+          {"encoder", report.encoder.empty() ? Json(nullptr) : Json(report.encoder)},
           {"checks", checks},
           {"passed", count(report, Verdict::kPassed)},
           {"failed", count(report, Verdict::kFailed)},
@@ -223,11 +242,12 @@ void append_findings(const Outcome& o, std::map<std::string, std::string>& seen_
     out += fmt::format("        rules:    {} (@rule in the SDK's headers)\n", join(rules, ", "));
 }
 
-std::string to_text(const Report& report) {
-  std::string out;
+std::string to_text(const Report& report, bool failures_only) {
+  std::string out = report.encoder.empty() ? "" : "encoder: " + report.encoder + "\n";
   int level = 0;
   std::map<std::string, std::string> seen_before;
   for (const Outcome& o : report.outcomes) {
+    if (failures_only && o.verdict != Verdict::kFailed) continue;
     if (o.check.level != level) {
       level = o.check.level;
       out += fmt::format("L{} {}\n", level, kLevels[level]);

@@ -23,6 +23,7 @@ struct Report {
   std::vector<Outcome> outcomes;
   std::vector<Check> not_run;  // of levels above the first that failed
   int level_reached = 0;       // all checks up to it passed
+  std::string encoder;         // whose sizes inputs had; "" if the expert reads no features
 
   bool passed() const;
 };
@@ -34,10 +35,11 @@ struct Report {
 Report validate(const ValidateOptions& options,
                 const std::function<void(const registry::Manifest&)>& prepare = {});
 
-// {"schema": "moecollab.validate/1", "checks": […], "passed", "failed", "not_applicable",
+// {"schema": "moecollab.validate/1", "encoder", "checks": […], "passed", "failed", "not_applicable",
 // "not_run", "level_reached"}.
 Json to_json(const Report& report, const ValidateOptions& options);
-std::string to_text(const Report& report);
+// `failures_only`: and the summary.
+std::string to_text(const Report& report, bool failures_only = false);
 // JUnit XML, for CI services.
 std::string to_junit(const Report& report, const std::string& package);
 // Every check: [{"level", "id", "promise", "cure"}], and the same to read.

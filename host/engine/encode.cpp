@@ -9,6 +9,7 @@
 #include "engine/precision.h"
 #include "engine/session.h"
 #include "engine/verbs.h"
+#include "registry/layout.h"
 
 namespace moecollab::engine {
 namespace {
@@ -89,7 +90,10 @@ Json run_encode(const EncodeOptions& options, const RunContext& context) {
 }
 
 Json run_encoder_facts(const WhereOptions& options) {
-  const encoder::EncoderSettings settings = settings_of(options);
+  // Without a registry: what a new one would get.
+  const bool any = options.encoder || fs::exists(options.registry / registry::kRegistryFile);
+  const encoder::EncoderSettings settings =
+      any ? settings_of(options) : new_registry_encoder(options);
   const encoder::EncoderFolder opened =
       encoder::open_encoder_folder(settings.folder, settings.max_length);
   return {{"folder", settings.folder.string()},

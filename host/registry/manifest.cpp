@@ -21,7 +21,11 @@ namespace {
 // A table that must be there; an absent one reads as empty, so that its first missing key is named.
 Fields required_table(Fields& root, const std::string& key) {
   auto table = root.table(key);
-  if (!table) root.fail(key, "is missing", fmt::format("add a [{}] table", key));
+  const bool by_build = key == "abi" || key == "files";
+  if (!table)
+    root.fail(key, "is missing",
+              by_build ? "moecollab_add_expert() or `moecollab pack` writes it: name what they made"
+                       : fmt::format("add a [{}] table", key));
   return *std::move(table);
 }
 

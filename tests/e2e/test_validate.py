@@ -84,6 +84,32 @@ class Validate(EndToEnd):
         self.assertIn("1.0.1", result["checks"][6]["findings"][0]["expected"])
         self.assertEqual((result["level_reached"], len(result["not_run"])), (0, sum(LEVELS.values()) - LEVELS[1]))
 
+    def test_the_report_says_whose_features_were_used(self):
+        for package, more, expected in ((SAMPLE, (), None), (PLUGINS / "adapter", (), "a stand-in with features of 32 numbers; --encoder"),
+                                        (PLUGINS / "adapter", ("--encoder", ENCODER), f"{ENCODER}, features of 384 numbers")):
+            done, result = self.validate(package, "--level", 1, *more)
+            self.assertEqual(done.returncode, 0)
+            text = run("validate", package, "--level", 1, *more).stdout
+            if expected is None:
+                self.assertIsNone(result["encoder"])
+                self.assertTrue(text.startswith("L1 load"), text)
+            else:
+                self.assertIn(expected, result["encoder"])
+                self.assertIn(expected, text.splitlines()[0])
+
+    def test_quiet_leaves_out_what_passed(self):
+        self.assertRegex(run("validate", SAMPLE, "--level", 2, "--quiet").stdout, r"^\d+ passed, 0 failed, \d+ not applicable: level 2 reached\n$")
+        broken = self.copy(PLUGINS / "adapter")
+        manifest = broken / "expert.toml"
+        manifest.chmod(0o644)
+        manifest.write_text(manifest.read_text().replace('needs = ["pooled"]', 'needs = ["hidden"]'))
+        text = run("validate", broken, "--quiet").stdout
+        self.assertIn("FAIL", text)
+        self.assertNotIn("  ok ", text)
+        # What the library refuses is its own message, and no check's usual cure stands for it.
+        self.assertIn("the message is the library's own", text)
+        self.assertNotIn("write at most struct_size bytes", text)
+
     def test_options(self):
         done, result = self.validate(SAMPLE, "--level", 2)
         self.assertEqual((done.returncode, result["level_reached"], len(result["checks"])), (0, 2, LEVELS[1] + LEVELS[2]))

@@ -134,9 +134,9 @@ typedef struct moec_encoder_info {
 } moec_encoder_info;
 
 /* A batch of texts. Tokens are packed without padding: row r owns tokens row_offsets[r] to
- * row_offsets[r + 1]. Only what the expert asked for is given; the rest is NULL. Any number of rows
- * up to max_batch may come @rule any-batch, with texts of any length, script and content, empty
- * ones too. @rule any-text */
+ * row_offsets[r + 1], two at least: [CLS] first, [SEP] last. Only what the expert asked for is
+ * given; the rest is NULL. Any number of rows up to max_batch may come @rule any-batch, with texts
+ * of any length, script and content, empty ones too. @rule any-text */
 typedef struct moec_batch {
   uint32_t struct_size;
   uint32_t flags; /* 0 */

@@ -104,16 +104,18 @@ class Trainable {
   virtual ~Trainable() = default;
   // The same in all the expert's life.
   virtual const std::vector<ParameterSpec>& parameters() const = 0;
-  // values[i] and grads[i] are parameter i's from now on.
+  // values[i] and grads[i] are parameter i's from now on, whether it is trainable or not; the host
+  // sets gradients to 0 when it begins to add up.
   virtual void bind(const std::vector<float*>& values, const std::vector<float*>& grads) = 0;
   // Writes initial values into the bound storage; equal seeds, equal bits.
   virtual void init(uint64_t seed) = 0;
-  // The host wrote values: drop what was derived from them.
+  // The host wrote values: drop what was derived from them. Follows init(), too.
   virtual void params_changed() {}
   // The same for a class that stands between this one and an expert; called first.
   virtual void before_params_changed() {}
-  // As forward(), and gives what its vjp needs. Until that is gone `in` stays valid and unchanged
-  // and no parameter is written; any number may live. exec.seed seeds the call's randomness.
+  // As forward(), and gives what its vjp needs. Until that is gone `in` and its copies stay valid
+  // and unchanged and no parameter is written; any number may live. exec.seed seeds the call's
+  // randomness.
   virtual std::unique_ptr<Saved> forward_train(const Batch& in, Logits& out,
                                                const moec_exec& exec) = 0;
   // For gy [n × classes], once for each Saved. Adds parameter gradients; writes gx[i] (elements in

@@ -21,7 +21,7 @@
 
 /* One row of a batch; what the expert does not read is 0. */
 typedef struct moec_row {
-  moec_string text;
+  moec_string text;      /* UTF-8, as long as its size says; no NUL ends it */
   int64_t token_count;   /* [CLS] and [SEP] included */
   const int32_t* tokens; /* [token_count] */
   int64_t hidden_width;  /* H */
@@ -44,11 +44,13 @@ typedef struct moec_learning_expert {
   uint32_t inputs; /* one of MOEC_INPUT_… */
   /* How many numbers it sees of a text, at least 1; encoder is NULL if it reads text. */
   int64_t (*width)(const moec_encoder_info* encoder);
-  /* Writes x [width], all 0 when it gets them. Depends on the row alone. */
+  /* Writes x [width], all 0 when it gets them. Depends on the row alone; other experts of the
+   * library may be calling it at the same time. */
   void (*see)(const moec_row* row, float* x);
   /* How many numbers an expert of so many classes and features keeps. */
   uint64_t (*numbers)(int32_t classes, int64_t width);
-  /* Learns one row: x [width], weight > 0. */
+  /* Learns one row: x [width], weight > 0. Labels count from 0 in the order of the manifest, which
+   * for a new domain is alphabetical. */
   void (*learn)(moec_learner* self, const float* x, int32_t label, float weight);
   /* After all rows of an epoch; gives 1 if another epoch may change answers. */
   int32_t (*end_epoch)(moec_learner* self);

@@ -55,7 +55,8 @@ View<T> elements(const moec_tensor& t) {
   return View<T>(static_cast<T*>(t.data), element_count(t));
 }
 
-// A batch of n texts; only what the expert declared as its input may be asked for.
+// A batch of n texts; only what the expert declared as its input may be asked for. A copy sees the
+// same batch, and is valid as long.
 class Batch {
  public:
   explicit Batch(const moec_batch& batch) : batch_(&batch) {}
@@ -64,10 +65,17 @@ class Batch {
   int64_t row_id(int64_t row) const { return batch_->row_ids[row]; }
   // UTF-8, valid in the call.
   std::string_view text(int64_t row) const { return to_view(batch_->texts[row]); }
-  // The row's token ids, [CLS] and [SEP] included.
+  // The row's token ids, two at least: [CLS] first, [SEP] last.
   View<const int32_t> tokens(int64_t row) const {
     return {elements<const int32_t>(*batch_->token_ids).data() + offset(row),
             offset(row + 1) - offset(row)};
+  }
+  // Where the row's tokens begin in the batch: rows of the gradient of hidden, too.
+  int64_t first_token(int64_t row) const { return offset(row); }
+  // H: numbers of a token's state, and of pooled features.
+  int64_t hidden_width(int64_t slot = 0) const {
+    return batch_->hidden != nullptr ? batch_->hidden[slot]->shape[1]
+                                     : batch_->pooled[slot]->shape[1];
   }
   // The row's token states [tokens × H] in the slot-th layer asked for.
   View<const float> hidden(int64_t row, int64_t slot = 0) const {

@@ -14,6 +14,7 @@
 #include "base/files.h"
 #include "base/strings.h"
 #include "conformance/check.h"
+#include "registry/records.h"
 
 namespace moecollab::conformance {
 namespace {
@@ -33,6 +34,22 @@ constexpr const char* kHeaders[] = {"abi.h",
 struct Sentence {
   std::string rule, text;
 };
+
+constexpr const char* kManifest = "expert.toml";  // of the page docs/package.md
+
+// Every key of the manifest: what it may be binds the author, and so does its meaning.
+void append_keys(const std::string& path, const Record& record,
+                 std::vector<Sentence>& all) {
+  for (const Key& key : record.keys) {
+    const bool table = key.record != nullptr && (key.type == KeyType::kTable ||
+                                                 key.type == KeyType::kTables);
+    if (table)
+      append_keys(path + key.name + ".", *key.record, all);
+    else
+      all.push_back({path + key.name, key.meaning});
+  }
+  if (record.each) all.push_back({path + "NAME", record.each->meaning});
+}
 
 std::string in_one_line(const std::string& comment) {
   std::string text = std::regex_replace(comment, std::regex("\n *\\* ?"), " ");
@@ -80,24 +97,34 @@ const std::map<std::string, std::vector<Sentence>>& sentences() {
     for (const char* header : kHeaders)
       by_header[header] =
           sentences_of(read_file(kRoot / "sdk/include/moecollab" / header, "E_TEST"));
+    append_keys("", registry::manifest_record(), by_header[kManifest]);
     return by_header;
   }();
+  return all;
+}
+
+std::vector<Rule> all_rules() {
+  std::vector<Rule> all(contract().begin(), contract().end());
+  all.insert(all.end(), manifest_contract().begin(), manifest_contract().end());
   return all;
 }
 
 std::string page() {
   std::string rows;
   size_t all = 0, partly = 0, never = 0;
-  for (const char* header : kHeaders) {
+  std::vector<const char*> sources(std::begin(kHeaders), std::end(kHeaders));
+  sources.push_back(kManifest);
+  for (const char* header : sources) {
     const std::vector<Sentence>& of_header = sentences().at(header);
     if (of_header.empty()) continue;
     rows += fmt::format(
         "\n## {}\n| rule | binds an author to | checks | what no check sees |\n|---|---|---|---|\n",
         header);
     for (const Sentence& sentence : of_header) {
-      const auto rule = std::ranges::find(contract(), sentence.rule,
+      const std::vector<Rule> rules = all_rules();
+      const auto rule = std::ranges::find(rules, sentence.rule,
                                           [](const Rule& r) { return std::string(r.name); });
-      if (rule == contract().end()) continue;
+      if (rule == rules.end()) continue;
       ++all;
       const bool some = *rule->unchecked != '\0';
       partly += some && *rule->checks != '\0';
@@ -110,13 +137,12 @@ std::string page() {
   }
   return fmt::format(
              "# The contract, rule by rule\n\nEvery sentence of the SDK's headers that binds "
-             "whoever "
-             "writes an expert (`@rule NAME` there), and the checks of `moecollab validate` that "
-             "hold "
-             "a library to it. {} rules: {} with a check, {} of these in part, {} without. "
+             "whoever writes an expert (`@rule NAME` there), every key of the manifest "
+             "([package.md](package.md)), and the checks of `moecollab validate` that hold a "
+             "package to it. {} rules: {} with a check, {} of these in part, {} without. "
              "`validate` names a finding's rules; `moecollab validate --list` has every "
              "check's.\n\n"
-             "This page is made from the headers and from `host/conformance/contract.cpp` by "
+             "This page is made from the headers, the manifest's reader and `host/conformance/contract.cpp` by "
              "`MOECOLLAB_WRITE_PAGES=1 build/bin/test_conformance --gtest_filter='Contract.*'`; a "
              "test fails if it is not up to date.\n",
              all, all - never, partly, never) +
@@ -131,7 +157,7 @@ TEST(Contract, EverySentenceThatBindsHasARowAndEveryRowASentence) {
       EXPECT_GE(sentence.text.size(), 8u) << sentence.rule << ": " << sentence.text;
     }
   }
-  for (const Rule& rule : contract()) {
+  for (const Rule& rule : all_rules()) {
     EXPECT_TRUE(rows.insert(rule.name).second) << rule.name;
     EXPECT_TRUE(*rule.checks != '\0' || *rule.unchecked != '\0') << rule.name;
   }
@@ -140,12 +166,12 @@ TEST(Contract, EverySentenceThatBindsHasARowAndEveryRowASentence) {
 
 TEST(Contract, NamesChecksThatAreThereAndEveryOneThatJudgesTheLibrary) {
   std::set<std::string> named, there;
-  for (const Rule& rule : contract()) {
+  for (const Rule& rule : all_rules()) {
     for (const std::string& check : checks_of(rule)) named.insert(check);
   }
   for (const Check& check : all_checks()) there.insert(check.id);
-  // `package` judges the folder, `latency` nothing; a host's blocks are judged by their answers.
-  for (const char* other : {"package", "latency", "blocks"}) there.erase(other);
+  // `latency` judges nothing; a host's blocks are judged by their answers.
+  for (const char* other : {"latency", "blocks"}) there.erase(other);
   EXPECT_EQ(named, there);
 }
 

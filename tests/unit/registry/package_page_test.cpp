@@ -53,7 +53,8 @@ std::string in_a_cell(const std::string& text) {
   return cell;
 }
 
-void append_table(const std::string& title, const Record& record, std::string& page) {
+// `path`: of the table, as "input."; "" at the top.
+void append_table(const std::string& path, const Record& record, std::string& page) {
   std::vector<const Key*> tables;
   std::string rows;
   const auto row = [&](const Key& key, const std::string& name) {
@@ -70,14 +71,14 @@ void append_table(const std::string& title, const Record& record, std::string& p
   for (const Key& key : record.keys) row(key, key.name);
   if (record.each) row(*record.each, "NAME");
   if (!rows.empty())
-    page += fmt::format("\n{}| key | value | if absent | meaning |\n|---|---|---|---|\n{}", title,
-                        rows);
+    page += fmt::format("\n| key | value | if absent | meaning |\n|---|---|---|---|\n{}", rows);
   for (const Key* table : tables) {
     const std::string name =
-        table->type == KeyType::kTables ? "[[" + table->name + "]]" : "[" + table->name + "]";
+        table->type == KeyType::kTables ? "[[" + path + table->name + "]]"
+                                        : "[" + path + table->name + "]";
     page +=
         fmt::format("\n### {}\n{}{}\n", name, table->meaning, table->required ? " Required." : "");
-    append_table("", *table->record, page);
+    append_table(path + table->name + ".", *table->record, page);
   }
 }
 
