@@ -238,12 +238,17 @@ class Projects(EndToEnd):
                                   input=snippets[0], capture_output=True, text=True)
             self.assertEqual(done.returncode, 0, done.stderr)
 
-    def test_the_first_expert_ends_in_a_collaboration(self):
-        for language in ("cpp", "c"):
-            output, report = self.run_page("first-expert.md", minutes=10, LANGUAGE=language)
-            self.assertTrue((self.folder / f"work/two-sorts/two_sorts.{language}").is_file())
-            self.assertIn('"publisher": "me"', output)
-            self.assertTakesPart(report, "two-sorts")
+    def check_first_expert(self, language):
+        output, report = self.run_page("first-expert.md", minutes=10, LANGUAGE=language)
+        self.assertTrue((self.folder / f"work/two-sorts/two_sorts.{language}").is_file())
+        self.assertIn('"publisher": "me"', output)
+        self.assertTakesPart(report, "two-sorts")
+
+    def test_the_first_expert_in_cpp_ends_in_a_collaboration(self):
+        self.check_first_expert("cpp")
+
+    def test_the_first_expert_in_c_ends_in_a_collaboration(self):
+        self.check_first_expert("c")
 
     def test_an_expert_of_the_torch_tier_ends_in_a_collaboration(self):
         output, report = self.run_page("torch-expert.md", minutes=15)
