@@ -60,6 +60,8 @@ void add_eval(Program& program) {
   verb.add_option("--html", outputs->html, "Write the report as one HTML page")->type_name("FILE");
   verb.add_option("--markdown", outputs->markdown, "Write the report's tables as Markdown")
       ->type_name("FILE");
+  verb.add_flag("--strict", options->strict,
+                "Refuse if an expert is another than the gate was fitted for");
   verb.add_option("--require", outputs->requirements,
                   "A threshold, as in macro_f1>=0.85; exit 6 if missed; repeatable")
       ->type_name("EXPR");

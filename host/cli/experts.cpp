@@ -10,7 +10,6 @@
 #include "cli/verb.h"
 #include "encoder/encoder_folder.h"
 #include "experts/scanner.h"
-#include "registry/layout.h"
 #include "registry/names.h"
 #include "registry/package.h"
 #include "registry/registry_file.h"
@@ -234,14 +233,11 @@ void add_experts(Program& program) {
     print_result(
         program, r,
         fmt::format(
-            "{0} {1} installed, signed by: {3}, probe: {2}; unrouted until the gate knows it: "
-            "moecollab {4}\n",
-            r["name"].get<std::string>(), r["version"].get<std::string>(),
-            r["probe"].get<std::string>(),
+            "{} {} installed, signed by: {}, probe: {}; {}{}\n", r["name"].get<std::string>(),
+            r["version"].get<std::string>(),
             r["publisher"].is_null() ? "nobody" : escaped(r["publisher"].get<std::string>(), 80),
-            fs::exists(options->registry / registry::kGateFolder / "gate.toml")
-                ? "grow " + r["name"].get<std::string>()
-                : "train-gate"));
+            r["probe"].get<std::string>(), r["state"].get<std::string>(),
+            r["next"].is_null() ? "" : "; next: " + r["next"].get<std::string>()));
     return 0;
   });
 

@@ -30,7 +30,9 @@ void add_predict(Program& program) {
           "--unknown-risk", options->unknown_risk,
           "unknown_domain is the gate's entropy above this share of the held-out texts' highest")
       ->capture_default_str();
-  verb.add_flag("--strict", options->strict, "Stop at the first line that cannot be read");
+  verb.add_flag("--strict", options->strict,
+                "Stop at the first line that cannot be read, and at an expert that the gate was "
+                "not fitted for");
   add_reading(verb, options->reading, /*labels=*/false);
   add_common(verb, program, *options);
   verb.callback([&program, options] {

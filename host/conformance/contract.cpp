@@ -100,6 +100,7 @@ constexpr Rule kRules[] = {
     {"bind-touches-nothing", "", "reading rubbish that nothing depends on harms nobody"},
     {"bind-again", "rebind", ""},
     {"init-writes-all", "init", ""},
+    {"init-learns", "learns", ""},
     {"init-same-bits", "init", ""},
     {"values-are-the-hosts", "rebind", ""},
     {"params-changed", "bind init reborn", ""},

@@ -18,7 +18,7 @@ namespace {
 
 // Elements that are compared with differences: of each tensor, and of all if there are many
 // tensors.
-constexpr size_t kElements = 6, kAllElements = 96, kFewestElements = 2;
+constexpr size_t kElements = 6, kAllElements = 80, kFewestElements = 2;
 
 // How gradients are held against central differences. One step that agrees is enough: long ones
 // cross the kinks of a ReLU, short ones drown in rounding. Products of bf16 factors have 8
@@ -183,7 +183,10 @@ void check_input_gradients(Subject& subject, Findings& findings) {
           fmt::format("gx[{}][{}] is {:.5g} (central differences)", t, i, *expected),
           fmt::format("vjp {}", std::abs(gradient[i]) >= 9e8F
                                     ? std::string("did not write it, or added to what was there")
-                                    : fmt::format("says {:.5g}", gradient[i])));
+                                    : fmt::format("says {:.5g}", gradient[i])),
+          std::abs(gradient[i]) >= 9e8F || *expected == 0
+              ? ""
+              : "compare what is written with finite differences of your own forward");
       break;
     }
   }

@@ -10,6 +10,7 @@
 #include "conformance/check.h"
 #include "conformance/distance.h"
 #include "conformance/test_expert.h"
+#include "conformance/toy.h"
 
 namespace moecollab::conformance {
 namespace {
@@ -33,65 +34,6 @@ bool fits(Subject& subject, Findings& findings) {
 
 bool fits_deterministically(Subject& subject, Findings& findings) {
   return fits(subject, findings) && deterministic(subject, findings);
-}
-
-double mean_loss(const std::vector<float>& logits, const std::vector<int32_t>& labels,
-                 size_t classes) {
-  double sum = 0;
-  for (size_t row = 0; row < labels.size(); ++row) {
-    const float* z = &logits[row * classes];
-    const double top = *std::max_element(z, z + classes);
-    double total = 0;
-    for (size_t c = 0; c < classes; ++c) total += std::exp(static_cast<double>(z[c]) - top);
-    sum += top + std::log(total) - z[static_cast<size_t>(labels[row])];
-  }
-  return sum / static_cast<double>(labels.size());
-}
-
-// Rows whose label stands in their text and in their features.
-struct Toy {
-  Toy(Subject& subject, const TestExpert& expert, size_t n) : rows(expert.rows(n, 8)) {
-    const auto classes = static_cast<size_t>(subject.classes());
-    const char* const words[] = {"harbour", "orchard", "lantern", "meadow", "granite"};
-    for (size_t i = 0; i < n; ++i) {
-      const size_t label = i % classes;
-      labels.push_back(static_cast<int32_t>(label));
-      TestBatch::Row& row = rows[i];
-      row.text = fmt::format("{0} and {0}{1} by the {0}", words[label % 5], label);
-      std::fill(row.tokens.begin(), row.tokens.end(), static_cast<int32_t>(10 + label));
-      for (auto* layers : {&row.hidden, &row.pooled}) {
-        for (auto& values : *layers) {
-          for (size_t j = 0; j < values.size(); ++j)
-            values[j] = 0.1F * values[j] + (j % classes == label ? 1.0F : 0.0F);
-        }
-      }
-    }
-  }
-  // A text of its own, in which nothing says its label.
-  void make_unlike_others(size_t row) {
-    TestBatch::Row& own = rows[row];
-    own.text = fmt::format("solitude {0} alone{0} unlike{0}", row);
-    std::ranges::fill(own.tokens, static_cast<int32_t>(50 + row));
-    for (auto* layers : {&own.hidden, &own.pooled}) {
-      for (auto& values : *layers) {
-        for (size_t j = 0; j < values.size(); ++j)
-          values[j] = j % 7 == row % 7 ? -2.0F : 0.1F * static_cast<float>(row);
-      }
-    }
-  }
-  Lessons lessons(int epochs) const { return {.rows = rows, .labels = labels, .epochs = epochs}; }
-  std::vector<TestBatch::Row> rows;
-  std::vector<int32_t> labels;
-};
-
-double chance(const Subject& subject) { return std::log(static_cast<double>(subject.classes())); }
-
-// The loss on the toy's rows.
-double loss_of(Subject& subject, TestExpert& expert, const Toy& toy) {
-  std::vector<float> logits = forward_all(expert, toy.rows);
-  if (subject.manifest().output.kind == "probabilities")
-    std::ranges::transform(logits, logits.begin(), [](float p) { return std::log(p + 1e-9F); });
-  return mean_loss(logits, toy.labels, static_cast<size_t>(subject.classes()));
 }
 
 void check_fit_learns(Subject& subject, Findings& findings) {
@@ -312,7 +254,10 @@ constexpr Check kLearningChecks[] = {
     {"fit-lessons", 4, "it learns from batches of any size, order and weight",
      "gather sums over all batches of an epoch; keep nothing by a row's place", &check_fit_lessons},
     {"fit-rows", 4, "each row counts, and want_more = 0 means that the answers have come to rest",
-     "learn what is left in a buffer in fit_epoch_end(); if in doubt, want more", &check_fit_rows},
+     "learn what is left in a buffer in fit_epoch_end(); epochs may follow want_more = 0, and "
+     "change "
+     "no answer: count each text once, or want more",
+     &check_fit_rows},
     {"fit-answers", 4, "it answers between epochs with what it has learnt",
      "let forward() read what fit_epoch_end() leaves; fit_end() only frees", &check_fit_answers},
     {"fit-forgets", 4, "fit_begin() begins with nothing learnt",

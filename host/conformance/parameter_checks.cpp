@@ -12,6 +12,7 @@
 #include "base/strings.h"
 #include "conformance/check.h"
 #include "conformance/distance.h"
+#include "conformance/rebirth.h"
 #include "conformance/test_expert.h"
 #include "conformance/training_pass.h"
 
@@ -277,32 +278,25 @@ bool learns(Subject& subject, Findings& findings) {
 
 void check_reborn(Subject& subject, Findings& findings) {
   if (!learns(subject, findings)) return;
+  NewProcess elsewhere(subject);
   TestExpert taught(subject, 3);
   teach(subject, taught);
-  const std::vector<TestBatch::Row> rows = taught.rows(taught.at_most(40), 6);
-  const std::vector<float> expected = taught.forward(taught.batch(rows));
+  const std::vector<float> expected = taught.forward(taught.batch(rows_of_reborn(taught)));
   taught.require_same_requirements("after it has learnt", findings);
-  const std::vector<TestExpert::Learnt> tensors = taught.learnt(findings);
-  std::vector<moec_string> names;
-  std::vector<moec_tensor> views;
-  for (const TestExpert::Learnt& each : tensors) {
-    names.push_back({each.name.data(), each.name.size()});
-    views.push_back(each.tensor->view);
-  }
-  subject.alter_info([&](moec_create_info& info) {
-    info.weight_count = views.size();
-    info.weight_names = names.data();
-    info.weights = views.data();
-  });
-  TestExpert reborn(subject, 1, /*ready=*/false);
-  subject.alter_info({});
-  const std::vector<float> seen = reborn.forward(reborn.batch(rows));
-  const double off = distance(expected.data(), seen.data(), seen.size());
-  if (off > kSameAnswers)
-    findings.add(fmt::format("create() with what was learnt as weights makes the same expert (to "
-                             "{:g})",
-                             kSameAnswers),
-                 fmt::format("its logits differ by {:.3g}", off));
+  const std::vector<TestExpert::Learnt> learnt = taught.learnt(findings);
+  const auto require = [&](const std::vector<float>& seen, const char* where, const char* cure) {
+    const double off = distance(expected.data(), seen.data(), seen.size());
+    if (off > kSameAnswers)
+      findings.add(fmt::format("create() with what was learnt as weights makes the same expert{} "
+                               "(to {:g})",
+                               where, kSameAnswers),
+                   fmt::format("its logits differ by {:.3g}", off), cure);
+  };
+  const std::vector<float> there = elsewhere.answers(learnt);  // none: it will die here, too
+  require(answers_of_reborn(subject, learnt), "", "");
+  if (there.size() == expected.size())
+    require(there, " in another process",
+            "keep all that was learnt in state and parameters: static memory is of this process");
 }
 
 void check_state_roundtrip(Subject& subject, Findings& findings) {
@@ -355,9 +349,8 @@ constexpr Check kParameterChecks[] = {
      "params_changed() what is derived from values",
      &check_rebind},
     {"reborn", 4, "what was learnt makes the same expert when create() gets it as weights",
-     "store all that was learnt, in float32, under the names that create() looks for; make again "
-     "in "
-     "params_changed() what is derived from values",
+     "store all that was learnt, in float32, under the names that create() looks for; make what is "
+     "derived from values in create() and again in params_changed()",
      &check_reborn},
     {"state-roundtrip", 4, "state read from one object and written to another gives the same bits",
      "store all that was learnt, in float32, and derive the rest from it in write()",

@@ -286,7 +286,7 @@ std::string cure_of_ending(int status) {
   switch (WTERMSIG(status)) {
     case SIGABRT:
       return "catch every exception before it leaves a callback or a noexcept function; replace "
-             "abort() and assert() by a status";
+             "abort() and assert() by a status; malloc() aborts if memory was written past its end";
     case SIGFPE:
       return "look for an integer division by 0, such as by the length of an empty text";
     case SIGSYS:

@@ -32,7 +32,7 @@ EncoderFacts toy_encoder() {
   facts.config.hidden = 32;
   facts.config.heads = 4;
   facts.config.intermediate = 64;
-  facts.config.vocabulary = 1000;
+  facts.config.vocabulary = 30000;
   facts.config.activation = "gelu";
   return facts;
 }

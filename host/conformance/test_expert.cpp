@@ -80,11 +80,11 @@ size_t TestExpert::at_most(size_t rows) const {
 
 std::vector<TestBatch::Row> TestExpert::rows(size_t count, uint64_t seed) const {
   std::mt19937_64 draw(seed * 7919 + subject_.seed());
-  std::normal_distribution<float> normal;
+  Noise noise(draw());
   const int64_t hidden = subject_.encoder().config.hidden;
   const auto values = [&](size_t n) {
     std::vector<float> result(n);
-    for (float& value : result) value = normal(draw);
+    for (float& value : result) value = noise.next();
     return result;
   };
   std::vector<TestBatch::Row> rows(count);

@@ -9,6 +9,7 @@
 
 #include "base/strings.h"
 #include "conformance/check.h"
+#include "conformance/toy.h"
 #include "conformance/training_pass.h"
 
 namespace moecollab::conformance {
@@ -130,7 +131,105 @@ void check_train_leaks(Subject& subject, Findings& findings) {
                  fmt::format("{} bytes more per pass", grown / kPasses));
 }
 
+// --- by the host's optimiser
+
+// Adam over an expert's bound parameters.
+class Adam {
+ public:
+  Adam(TestExpert& expert, float rate) : expert_(expert), rate_(rate) {
+    for (const Parameter& p : expert.parameters()) moments_.emplace_back(2 * p.grad->count());
+  }
+  void step() {
+    ++steps_;
+    for (size_t t = 0; t < moments_.size(); ++t)
+      if (expert_.parameters()[t].trainable) move(expert_.parameters()[t], moments_[t]);
+    expert_.params_changed();
+  }
+
+ private:
+  void move(Parameter& p, std::vector<float>& moments) const {
+    const float first = 1 - std::pow(0.9F, steps_), second = 1 - std::pow(0.999F, steps_);
+    for (size_t i = 0; i < p.grad->count(); ++i) {
+      const float g = p.grad->floats()[i];
+      float &m = moments[2 * i], &v = moments[2 * i + 1];
+      m = 0.9F * m + 0.1F * g;
+      v = 0.999F * v + 0.001F * g * g;
+      p.value->floats()[i] -= rate_ * (m / first) / (std::sqrt(v / second) + 1e-8F);
+      p.grad->floats()[i] = 0;
+    }
+  }
+  TestExpert& expert_;
+  float rate_, steps_ = 0;
+  std::vector<std::vector<float>> moments_;  // per tensor, two for each element
+};
+
+// d(mean loss)/d(logits or probabilities) of rows with these labels.
+std::vector<float> loss_gradient(const std::vector<float>& answers, const int32_t* labels,
+                                 size_t classes, bool probabilities) {
+  std::vector<float> gy(answers.size(), 0.0F);
+  const size_t n = answers.size() / classes;
+  for (size_t row = 0; row < n; ++row) {
+    const float* z = &answers[row * classes];
+    float* g = &gy[row * classes];
+    const auto label = static_cast<size_t>(labels[row]);
+    const float top = *std::max_element(z, z + classes);
+    float total = 0;
+    for (size_t c = 0; c < classes; ++c) total += std::exp(z[c] - top);
+    for (size_t c = 0; c < classes && !probabilities; ++c) g[c] = std::exp(z[c] - top) / total;
+    g[label] -= probabilities ? 1 / (z[label] + 1e-6F) : 1;
+    for (size_t c = 0; c < classes; ++c) g[c] /= static_cast<float>(n);
+  }
+  return gy;
+}
+
+constexpr size_t kToyRows = 30, kStepRows = 10;
+constexpr int kMostSteps = 60;
+
+// The loss on the toy after at most kMostSteps, or fewer once it is below `enough`.
+double trained_loss(Subject& subject, const Toy& toy, float rate, double enough) {
+  TestExpert expert(subject, 1, /*ready=*/false);
+  expert.bind(1);
+  Adam adam(expert, rate);
+  const bool probabilities = subject.manifest().output.kind == "probabilities";
+  const size_t rows = expert.at_most(kStepRows);
+  double loss = loss_of(subject, expert, toy);
+  for (int step = 0; step < kMostSteps && !(loss < enough); ++step) {
+    const size_t first = static_cast<size_t>(step) * rows % (kToyRows - rows + 1);
+    const auto begin = toy.rows.begin() + static_cast<ptrdiff_t>(first);
+    const TestBatch batch = expert.batch({begin, begin + static_cast<ptrdiff_t>(rows)});
+    TrainingPass pass(subject, expert, batch);
+    pass.vjp(loss_gradient(pass.logits(), &toy.labels[first],
+                           static_cast<size_t>(subject.classes()), probabilities));
+    pass.release();
+    adam.step();
+    if (step % 10 == 9) loss = loss_of(subject, expert, toy);
+  }
+  return loss;
+}
+
+// Gradients may be right where an expert stands, and lead nowhere from where it begins.
+void check_learns(Subject& subject, Findings& findings) {
+  if (!trainable(subject, findings)) return;
+  if (subject.classes() < 2) return findings.not_applicable("it has one class");
+  const Toy toy(subject, TestExpert(subject, 1, false), kToyRows);
+  const double enough = 0.9 * chance(subject);
+  double best = INFINITY;
+  for (const float rate : {1e-2F, 1e-3F, 1e-1F}) {
+    const double loss = trained_loss(subject, toy, rate, enough);
+    if (loss < enough)
+      return findings.note(
+          fmt::format("loss {:.3f} on a separable toy, {:.3f} by chance", loss, chance(subject)));
+    best = std::min(best, loss);
+  }
+  findings.add(
+      fmt::format("the host's optimiser lowers the loss below chance ({:.3f})", chance(subject)),
+      fmt::format("{:.3f} after {} steps of Adam, at the best of three rates", best, kMostSteps));
+}
+
 constexpr Check kTrainingChecks[] = {
+    {"learns", 4, "gradients from where init() begins lead to what the texts say",
+     "let init() draw hidden layers from its seed: units that begin alike, such as at 0, stay so",
+     &check_learns},
     {"train-forward", 4, "what is trained is what answers",
      "compute both by the same code; dropout only if exec.training is 1", &check_train_forward},
     {"saved-contexts", 4, "any number of saved contexts may live",

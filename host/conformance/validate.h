@@ -35,8 +35,8 @@ struct Report {
 Report validate(const ValidateOptions& options,
                 const std::function<void(const registry::Manifest&)>& prepare = {});
 
-// {"schema": "moecollab.validate/1", "encoder", "checks": […], "passed", "failed", "not_applicable",
-// "not_run", "level_reached"}.
+// {"schema": "moecollab.validate/1", "encoder", "checks": […], "passed", "failed",
+// "not_applicable", "not_run", "level_reached"}.
 Json to_json(const Report& report, const ValidateOptions& options);
 // `failures_only`: and the summary.
 std::string to_text(const Report& report, bool failures_only = false);

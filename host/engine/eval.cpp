@@ -76,8 +76,9 @@ Json run_eval(const EvalOptions& options, const RunContext& context) {
   pipeline::Pool pool(pool_options(opening.options, context));
   pool.require_experts();
   const LoadedGate gate = load_gate(options.registry, options.fusion, options.top_k, context.log);
-  pipeline::Collaboration collaboration(
-      pool, pipeline::open_gate(gate.file, pool, {}, opening.other), gate.fusion, gate.top_k);
+  pipeline::RoutedGate routed = pipeline::open_gate(gate.file, pool, {}, opening.other);
+  if (options.strict) pipeline::require_fitted(routed);
+  pipeline::Collaboration collaboration(pool, std::move(routed), gate.fusion, gate.top_k);
   const bool trial = is_trial(options) && gate.file.precision != options.compute.precision;
 
   CollectingLog notes(context.log);

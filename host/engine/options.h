@@ -23,8 +23,7 @@ namespace moecollab::engine {
 struct WhereOptions {
   fs::path registry = "registry";
   std::optional<fs::path> encoder;  // --encoder: overrides the registry's path
-  // Tokens, of a new registry, and of encode and tokenize; none: the encoder's default.
-  std::optional<int> max_length;
+  std::optional<int> max_length;  // of a new registry, encode, tokenize; none: the encoder's default
   std::optional<fs::path> cache_dir;  // none: the user's cache folder
   bool no_cache = false;
 };
@@ -87,21 +86,22 @@ struct SweepOptions : TrainGateOptions {
   std::optional<fs::path> out;             // folder of the results; none: REGISTRY/sweep
 };
 
-struct EvalOptions : CommonOptions {
-  data::DataOptions data;
+struct AnsweringOptions : CommonOptions {
   std::optional<fusion::Mode> fusion;  // none: the gate's own
   std::optional<int64_t> top_k;
+  bool strict = false;  // refuse experts that the gate was not fitted for; predict: bad lines, too
 };
 
-struct PredictOptions : CommonOptions {
+struct EvalOptions : AnsweringOptions {
+  data::DataOptions data;
+};
+
+struct PredictOptions : AnsweringOptions {
   std::vector<fs::path> files;  // none: standard input
   data::Reading reading;
-  std::optional<fusion::Mode> fusion;
-  std::optional<int64_t> top_k;
   int max_latency_ms = 0;  // how long an incomplete batch waits for more texts
   int64_t batch = 256;     // texts answered together at most
   double unknown_risk = 0.05;
-  bool strict = false;  // stop at the first line that cannot be read
 };
 
 struct EncodeOptions : CommonOptions {

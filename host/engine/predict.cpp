@@ -81,8 +81,9 @@ Json run_predict(const PredictOptions& options, const RunContext& context,
   pipeline::Pool pool(opening);
   pool.require_experts();
   const LoadedGate gate = load_gate(options.registry, options.fusion, options.top_k, context.log);
-  pipeline::Collaboration collaboration(
-      pool, pipeline::open_gate(gate.file, pool, {}, precision.other), gate.fusion, gate.top_k);
+  pipeline::RoutedGate routed = pipeline::open_gate(gate.file, pool, {}, precision.other);
+  if (options.strict) pipeline::require_fitted(routed);
+  pipeline::Collaboration collaboration(pool, std::move(routed), gate.fusion, gate.top_k);
   pipeline::Predictor predictor(collaboration, {.batch = options.batch,
                                                 .unknown_entropy = pipeline::unknown_entropy(
                                                     gate.file, options.unknown_risk)});

@@ -10,6 +10,7 @@
 #include "base/measure.h"
 #include "base/version.h"
 #include "evaluation/report.h"
+#include "pipeline/expert_list.h"
 #include "pipeline/targets.h"
 #include "registry/lock.h"
 
@@ -80,18 +81,18 @@ CascadeFigures cascade_layers(pipeline::Collaboration& collaboration) {
 
 std::vector<ExpertFigures> expert_figures(pipeline::Pool& pool) {
   std::vector<ExpertFigures> all;
-  for (const registry::Candidate& candidate : pool.candidates()) {
+  for (const registry::CandidateView& view : pipeline::list_experts(pool)) {
     ExpertFigures figures;
-    figures.name = candidate.name;
-    figures.state = registry::state_name(candidate.state);
+    figures.name = view.name;
+    figures.state = registry::state_name(view.state);
     figures.isolation = "in-process";
-    if (candidate.refusal) figures.code = candidate.refusal->code;
-    if (candidate.package) {
-      figures.version = candidate.package->manifest.expert.version.text();
-      figures.sha256 = candidate.package->manifest_sha256;
+    if (view.refusal) figures.code = view.refusal->code;
+    if (view.package) {
+      figures.version = view.package->manifest.expert.version.text();
+      figures.sha256 = view.package->manifest_sha256;
     }
     for (const pipeline::InstalledExpert& expert : pool.experts()) {
-      if (expert.name != candidate.name) continue;
+      if (expert.name != view.name) continue;
       figures.calls = expert.calls;
       figures.cached = expert.cached;
       figures.faults = expert.faults;

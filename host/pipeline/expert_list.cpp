@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "base/error.h"
-#include "pipeline/gate_file.h"
+#include "pipeline/gate_standing.h"
 
 namespace moecollab::pipeline {
 namespace {
@@ -17,37 +17,58 @@ std::vector<registry::CandidateView> views(const Pool& pool) {
   return list;
 }
 
-std::vector<std::string> routed_experts(const Pool& pool) {
-  std::vector<std::string> names;
+// Without a gate, or with an unreadable one, nobody is routed, and eval says why.
+std::vector<GateRow> rows_of(const fs::path& registry, Log log) {
   try {
-    for (const GateRow& row : read_gate(pool.options().registry, pool.context().log).rows)
-      names.push_back(row.name);
+    return read_gate(registry, log).rows;
   } catch (const Error&) {
-    // No gate, or an unreadable one: then nobody is routed, and eval says why.
+    return {};
   }
-  return names;
+}
+
+registry::Refusal reason_of(std::string rule, std::string hint) {
+  return {.code = {}, .rule = std::move(rule), .expected = {}, .seen = {}, .hint = std::move(hint)};
+}
+
+void show_standing(const std::vector<GateRow>& rows, registry::CandidateView& view) {
+  const auto row = std::ranges::find(rows, view.name, &GateRow::name);
+  if (row == rows.end()) {
+    view.state = registry::State::kUnrouted;
+    view.refusal = reason_of(
+        "it has no row in the gate",
+        rows.empty() ? "fit a gate with `moecollab train-gate`"
+                     : fmt::format("fit its row with `moecollab grow {}`, or all rows with "
+                                   "`moecollab train-gate`",
+                                   view.name));
+    return;
+  }
+  const GateStanding standing = standing_of(*row, *view.package);
+  if (standing.kind == GateStanding::Kind::kFitted) return;
+  const bool probation = standing.kind == GateStanding::Kind::kOnProbation;
+  view.state = probation ? registry::State::kOnProbation : registry::State::kMismatched;
+  view.refusal = reason_of(standing.reason + (probation ? "; it has that one's row until then"
+                                                        : "; it takes no part until then"),
+                           kRefit);
 }
 
 }  // namespace
 
 std::vector<registry::CandidateView> list_experts(const Pool& pool) {
   std::vector<registry::CandidateView> list = views(pool);
-  const std::vector<std::string> routed = routed_experts(pool);
-  for (registry::CandidateView& view : list) {
-    if (view.state != registry::State::kReady ||
-        std::find(routed.begin(), routed.end(), view.name) != routed.end())
-      continue;
-    view.state = registry::State::kUnrouted;
-    view.refusal = registry::Refusal{
-        .code = {},
-        .rule = "it has no row in the gate",
-        .expected = {},
-        .seen = {},
-        .hint = fmt::format(
-            "fit its row with `moecollab grow {}`, or all rows with `moecollab train-gate`",
-            view.name)};
-  }
+  const std::vector<GateRow> rows = rows_of(pool.options().registry, pool.context().log);
+  for (registry::CandidateView& view : list)
+    if (view.state == registry::State::kReady) show_standing(rows, view);
   return list;
+}
+
+registry::CandidateView view_of_installed(const fs::path& registry, const std::string& name,
+                                          const registry::Version& version, Log log) {
+  registry::CandidateView view;
+  view.name = name;
+  view.state = registry::State::kReady;
+  view.package = registry::open_package(registry::version_folder(registry, name, version));
+  show_standing(rows_of(registry, log), view);
+  return view;
 }
 
 std::vector<registry::CandidateView> verified_experts(Pool& pool) {

@@ -9,8 +9,13 @@
 namespace moecollab::pipeline {
 
 // The pool's candidates in their order. One that is ready but has no row of the registry's gate
-// takes no part, and is shown as unrouted; without a gate that can be read, that is every one.
+// takes no part, and is shown as unrouted (without a gate that can be read, that is every one); one
+// whose row was fitted for another package is on probation, or mismatched.
 std::vector<registry::CandidateView> list_experts(const Pool& pool);
+
+// The same for a version that is installed and ready.
+registry::CandidateView view_of_installed(const fs::path& registry, const std::string& name,
+                                          const registry::Version& version, Log log);
 
 // The same without a look at the gate, each with whether the pool ran its probe vectors and they
 // passed.

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/strings.h"
+#include "pipeline/gate_standing.h"
 
 namespace moecollab::pipeline {
 namespace {
@@ -41,17 +42,38 @@ void require_same_precision(const GateFile& file, const Pool& pool) {
               fmt::format("use --precision {}, or {}", name(file.precision), kRefit));
 }
 
-// The row's expert; nullptr if it is not ready.
-InstalledExpert* find_expert(const GateRow& row, Pool& pool) {
+bool is_required(const Pool& pool, const std::string& name) {
+  return std::ranges::any_of(pool.registry().experts, [&](const registry::ExpertEntry& entry) {
+    return entry.name == name && entry.required;
+  });
+}
+
+// The expert that has the row, maybe on probation; nullptr if none can, which is said.
+InstalledExpert* find_expert(const GateRow& row, Pool& pool, RoutedGate& routed) {
+  const Log& log = pool.context().log;
   const auto it = std::find_if(pool.experts().begin(), pool.experts().end(),
                                [&](const InstalledExpert& e) { return e.name == row.name; });
-  if (it == pool.experts().end()) return nullptr;
-  if (it->sha256() == row.sha256) return &*it;
-  throw Error("E_GATE",
-              fmt::format("the gate was fitted for expert {} {} ({}), installed is {} ({})",
-                          row.name, row.version, row.sha256.substr(0, 12),
-                          it->package.manifest.expert.version.text(), it->sha256().substr(0, 12)),
-              kRefit);
+  if (it == pool.experts().end()) {
+    log.warning(
+        fmt::format("expert {} has a row in the gate but is not ready; the others share its weight",
+                    escaped(row.name)));
+    return nullptr;
+  }
+  const GateStanding standing = standing_of(row, it->package);
+  if (standing.kind == GateStanding::Kind::kMismatch) {
+    if (is_required(pool, row.name))
+      throw Error("E_GATE", fmt::format("expert {} is required: {}", row.name, standing.reason),
+                  kRefit);
+    log.warning(fmt::format("expert {} takes no part, the others share its weight: {}; {}",
+                            row.name, standing.reason, kRefit));
+    return nullptr;
+  }
+  if (standing.kind == GateStanding::Kind::kOnProbation) {
+    log.note(fmt::format("expert {} is on probation with the row of the one before: {}; {}",
+                         row.name, standing.reason, kRefit));
+    routed.on_probation.push_back(row.name);
+  }
+  return &*it;
 }
 
 // A gate in two factors names the space of each row.
@@ -93,6 +115,8 @@ void require_one_pool(const std::vector<GateRow>& rows) {
 void find_unrouted(Pool& pool, std::span<const std::string> growing, RoutedGate& routed) {
   for (InstalledExpert& expert : pool.experts()) {
     if (std::find(routed.experts.begin(), routed.experts.end(), &expert) != routed.experts.end() ||
+        std::find(routed.dropped.begin(), routed.dropped.end(), expert.name) !=
+            routed.dropped.end() ||
         std::find(growing.begin(), growing.end(), expert.name) != growing.end())
       continue;
     routed.unrouted.push_back(expert.name);
@@ -126,11 +150,8 @@ RoutedGate open_gate(const GateFile& file, Pool& pool, std::span<const std::stri
   std::vector<int64_t> kept;
   for (size_t i = 0; i < file.rows.size(); ++i) {
     const GateRow& row = file.rows[i];
-    InstalledExpert* expert = find_expert(row, pool);
+    InstalledExpert* expert = find_expert(row, pool, routed);
     if (expert == nullptr) {
-      pool.context().log.warning(fmt::format(
-          "expert {} has a row in the gate but is not ready; the others share its weight",
-          escaped(row.name)));
       routed.dropped.push_back(row.name);
       continue;
     }
@@ -150,6 +171,16 @@ RoutedGate open_gate(const GateFile& file, Pool& pool, std::span<const std::stri
   if (!routed.dropped.empty()) routed.gate = gate::with_experts(file.gate, kept);
   find_unrouted(pool, growing, routed);
   return routed;
+}
+
+void require_fitted(const RoutedGate& routed) {
+  if (routed.on_probation.empty() && routed.dropped.empty()) return;
+  const bool probation = !routed.on_probation.empty();
+  throw Error("E_GATE",
+              fmt::format("expert {} {}", probation ? routed.on_probation[0] : routed.dropped[0],
+                          probation ? "is on probation: the gate was fitted for the one before"
+                                    : "has a row in the gate that cannot be used"),
+              fmt::format("{}, or leave --strict out", kRefit));
 }
 
 }  // namespace moecollab::pipeline

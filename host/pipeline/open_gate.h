@@ -16,18 +16,27 @@ struct RoutedGate {
   std::vector<GateRow> rows;                 // [E] as the file has them
   std::vector<InstalledExpert*> experts;     // [E]
   std::vector<fusion::ExpertLabels> labels;  // [E], at the temperatures of the rows
-  std::vector<std::string> dropped;   // rows whose experts are not ready; the softmax renormalises
-  std::vector<std::string> unrouted;  // experts that are ready, have no row and so take no part
+  // Rows whose experts are not ready, or cannot stand in for those that they were fitted for; the
+  // softmax renormalises.
+  std::vector<std::string> dropped;
+  std::vector<std::string> on_probation;  // experts with the row of the one that they replaced
+  std::vector<std::string> unrouted;      // experts that are ready, have no row and so take no part
 };
 
 // What becomes of a gate that was fitted in another precision than the pool computes in.
 enum class OtherPrecision { kRefused, kPermitted };
 
-// Changes neither. Dropped rows and unrouted experts are warned about, but for those that `growing`
-// names, which are about to get a row. Throws E_GATE for another encoder than the gate's, an expert
-// whose package is another than its row's, another precision unless it is permitted, or if no
-// expert of the gate is ready.
+// Changes neither. A changed expert never stops the others: one that answers as the one before did,
+// in the same labels from the same inputs, has that one's row on probation (a note); any other has
+// none (gate_standing.h). Dropped rows and unrouted experts are warned about, but for those that
+// `growing` names, which are about to get a row. Throws E_GATE for another encoder than the gate's,
+// another precision unless it is permitted, a required expert without its row, or if no expert of
+// the gate is ready.
 RoutedGate open_gate(const GateFile& file, Pool& pool, std::span<const std::string> growing = {},
                      OtherPrecision other = OtherPrecision::kRefused);
+
+// Throws E_GATE naming the first expert that is on probation or whose row cannot be used, for those
+// who ask for the fitted gate and nothing less.
+void require_fitted(const RoutedGate& routed);
 
 }  // namespace moecollab::pipeline

@@ -5,9 +5,9 @@
 namespace moecollab::registry {
 namespace {
 
-constexpr std::array<std::string_view, 11> kNames = {
-    "found", "manifest ok", "trusted",  "scanned", "compatible", "admitted",
-    "ready", "unrouted",    "disabled", "refused", "quarantined"};
+constexpr std::array<std::string_view, 13> kNames = {
+    "found",    "manifest ok",  "trusted",       "scanned",  "compatible", "admitted",   "ready",
+    "unrouted", "on probation", "gate mismatch", "disabled", "refused",    "quarantined"};
 static_assert(kNames.size() == static_cast<size_t>(State::kQuarantined) + 1);
 
 }  // namespace

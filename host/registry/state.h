@@ -9,7 +9,7 @@
 
 namespace moecollab::registry {
 
-// In the order in which they are reached; the last four are ends of their own.
+// In the order in which they are reached; the last six are ends of their own.
 enum class State {
   kFound,
   kManifestOk,
@@ -19,6 +19,8 @@ enum class State {
   kAdmitted,
   kReady,
   kUnrouted,     // no gate row: listed, takes no part
+  kOnProbation,  // has the gate row of the version before
+  kMismatched,   // has a gate row that was fitted for another package: takes no part
   kDisabled,     // by the operator
   kRefused,      // with a code
   kQuarantined,  // with a code and evidence

@@ -107,9 +107,11 @@ class Trainable {
   // values[i] and grads[i] are parameter i's from now on, whether it is trainable or not; the host
   // sets gradients to 0 when it begins to add up.
   virtual void bind(const std::vector<float*>& values, const std::vector<float*>& grads) = 0;
-  // Writes initial values into the bound storage; equal seeds, equal bits.
+  // Writes initial values into the bound storage; equal seeds, equal bits. Units of a hidden layer
+  // that begin alike, as at 0, stay alike.
   virtual void init(uint64_t seed) = 0;
-  // The host wrote values: drop what was derived from them. Follows init(), too.
+  // The host wrote values: drop what was derived from them. Follows init(), too, but not a
+  // constructor that reads weights.
   virtual void params_changed() {}
   // The same for a class that stands between this one and an expert; called first.
   virtual void before_params_changed() {}

@@ -52,7 +52,8 @@ typedef struct moec_learning_expert {
   /* Learns one row: x [width], weight > 0. Labels count from 0 in the order of the manifest, which
    * for a new domain is alphabetical. */
   void (*learn)(moec_learner* self, const float* x, int32_t label, float weight);
-  /* After all rows of an epoch; gives 1 if another epoch may change answers. */
+  /* After all rows of an epoch; gives 1 if another epoch may change answers. Epochs may follow 0
+   * all the same: then a row that is learnt again may not change them. */
   int32_t (*end_epoch)(moec_learner* self);
   /* Writes logits [classes] for x [width]; all 0 when it gets them. Depends on x and numbers. */
   void (*score)(const moec_learner* self, const float* x, float* logits);

@@ -28,7 +28,7 @@ class @CLASS@ final : public Expert, public Trainable {
     values_ = values;
     grads_ = grads;
   }
-  void init(uint64_t) override {  // nothing is known yet
+  void init(uint64_t) override {  // one layer may begin at 0; draw hidden ones from the seed
     for (size_t i = 0; i < parameters_.size(); ++i)
       std::fill_n(values_[i], parameters_[0].shape[0] * (i == 0 ? width_ : 1), 0.0F);
   }

@@ -92,6 +92,7 @@ std::string made_page() {
       "[the contract](contract.md) |\n"
       "| `weights.safetensors` | what was learnt: float32 tensors, finite; absent in a kind |\n"
       "| `labels.txt` | instead of `labels`: one label per line |\n"
+      "| `probe.json` | a few texts and the logits that they must get; `train-expert` writes it |\n"
       "| `routing.safetensors` | features of its training texts, if the contributor ships them |\n"
       "| `expert.toml.minisig` | a signature over the manifest, which vouches for every other file "
       "|\n\n"

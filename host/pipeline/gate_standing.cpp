@@ -1,0 +1,51 @@
+#include "pipeline/gate_standing.h"
+
+#include <fmt/format.h>
+
+#include "base/error.h"
+#include "base/strings.h"
+
+namespace moecollab::pipeline {
+namespace {
+
+// What the gate's weights rest on and another package has otherwise; "": nothing.
+std::string difference(const registry::Manifest& before, const registry::Manifest& now) {
+  const auto differs = [](const char* what, const std::string& a, const std::string& b) {
+    return fmt::format("its {} was {} and is {}", what, escaped(a, 80), escaped(b, 80));
+  };
+  if (before.task.label_space != now.task.label_space)
+    return differs("label space", before.task.label_space, now.task.label_space);
+  if (before.task.labels != now.task.labels)
+    return differs("labels", join(before.task.labels, ", "), join(now.task.labels, ", "));
+  if (before.output.kind != now.output.kind)
+    return differs("output", before.output.kind, now.output.kind);
+  if (before.input.needs != now.input.needs)
+    return differs("input", join(before.input.needs, ", "), join(now.input.needs, ", "));
+  if (before.input.encoder_fingerprint != now.input.encoder_fingerprint)
+    return differs("encoder", before.input.encoder_fingerprint, now.input.encoder_fingerprint);
+  return "";
+}
+
+}  // namespace
+
+GateStanding standing_of(const GateRow& row, const registry::Package& package) {
+  using Kind = GateStanding::Kind;
+  if (row.sha256 == package.manifest_sha256) return {Kind::kFitted, ""};
+  const std::string both =
+      fmt::format("the gate was fitted for {} {} ({}), installed is {} ({})", row.name,
+                  escaped(row.version, 40), row.sha256.substr(0, 12),
+                  package.manifest.expert.version.text(), package.manifest_sha256.substr(0, 12));
+  try {
+    const registry::Package before =
+        registry::open_package(package.folder.parent_path() / row.version);
+    if (before.manifest_sha256 != row.sha256)
+      return {Kind::kMismatch, both + "; the one before is not here to be compared"};
+    const std::string other = difference(before.manifest, package.manifest);
+    if (!other.empty()) return {Kind::kMismatch, both + "; " + other};
+  } catch (const Error&) {
+    return {Kind::kMismatch, both + "; the one before is not here to be compared"};
+  }
+  return {Kind::kOnProbation, both};
+}
+
+}  // namespace moecollab::pipeline

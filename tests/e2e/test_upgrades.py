@@ -1,0 +1,93 @@
+"""A changed expert never stops the others: probation, rows that fit no more, and what every verb says of them."""
+import json
+import shutil
+import unittest
+
+from harness import SAMPLES, EndToEnd, run
+
+
+class Upgrades(EndToEnd):
+    def upgraded(self, *more):
+        """A registry in which news-words was trained again after the gate was fitted."""
+        registry = self.registry()
+        done = run("train-expert", "news-words", "--kind", "lexical", "--domain", "news", "--data-dir", SAMPLES, "--force", *more, *self.options(registry))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(len(list((registry / "experts/news-words").iterdir())), 2, "both versions lie side by side")
+        return registry
+
+    def predict(self, registry, *more):
+        return run("predict", "-", "--registry", registry, *more, stdin="the striker scored twice before half time\n")
+
+    def state(self, registry, name):
+        why = json.loads(run("experts", "why", name, "--registry", registry, "--json").stdout)
+        listed = json.loads(run("experts", "list", "--registry", registry, "--json").stdout)["experts"]
+        report = json.loads(self.eval(registry, "--json").stdout)["experts"]
+        states = {why["state"], *(e["state"] for e in listed + report if e["name"] == name)}
+        self.assertEqual(len(states), 1, "why, list and eval say the same")
+        return states.pop(), why
+
+    def test_an_upgraded_expert_has_the_row_of_the_one_before_on_probation(self):
+        registry = self.upgraded("--seed", 7)
+        done = self.predict(registry)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("expert news-words is on probation", done.stderr)
+        self.assertIn("train-gate", done.stderr)
+        self.assertIn("news-words", json.loads(done.stdout)["experts"])
+        state, why = self.state(registry, "news-words")
+        self.assertEqual(state, "on probation")
+        self.assertRegex(why["reason"], r"fitted for news-words 1\.0\.0 \([0-9a-f]{12}\), installed is 1\.\S+ \([0-9a-f]{12}\)")
+        self.assertEqual(self.state(registry, "news-adapter")[0], "ready")
+        added = run("experts", "add", self.package(registry, "news-words"), "--registry", registry)
+        self.assertIn("on probation; next: fit it again with `moecollab train-gate`", added.stdout, "the same again: installed already")
+        for verb in (self.predict(registry, "--strict"), self.eval(registry, "--strict")):
+            self.assertRefused(verb, 4, "E_GATE", "news-words", "probation", "--strict")
+        self.assertEqual(run("train-gate", *self.data("train"), *self.options(registry)).returncode, 0)
+        self.assertEqual(self.state(registry, "news-words")[0], "ready")
+        self.assertNotIn("probation", self.predict(registry, "--strict").stderr)
+
+    def test_one_that_cannot_be_compared_is_left_out_and_the_others_share_its_weight(self):
+        registry = self.upgraded("--seed", 7)
+        shutil.rmtree(registry / "experts/news-words/1.0.0")
+        done = self.predict(registry)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("warning: expert news-words takes no part, the others share its weight", done.stderr)
+        experts = json.loads(done.stdout)["experts"]
+        self.assertNotIn("news-words", experts)
+        self.assertGreater(sum(experts.values()), 0.99)
+        state, why = self.state(registry, "news-words")
+        self.assertEqual((state, "not here to be compared" in why["reason"]), ("gate mismatch", True))
+        self.assertRefused(self.predict(registry, "--strict"), 4, "E_GATE", "news-words", "cannot be used")
+        settings = registry / "registry.toml"
+        text = settings.read_text()
+        settings.write_text(text.replace('name = "news-words"\n', 'name = "news-words"\nrequired = true\n'))
+        self.assertRefused(self.predict(registry), 4, "E_GATE", "news-words is required")
+
+    def test_other_labels_are_no_probation(self):
+        registry = self.registry()
+        data = self.write("news.jsonl", "".join(json.dumps({"text": f"{word} number {i}", "label": label}) + "\n"
+                                                for i in range(8) for word, label in (("goal", "sports"), ("share", "business"))))
+        shutil.rmtree(registry / "experts/news-words")
+        other = self.folder / "other"
+        done = run("train-expert", "news-words", "--kind", "lexical", "--domain", "news", f"--data=news={data}", "--registry", other,
+                   "--encoder", json.loads(run("doctor", "--registry", registry, "--json").stdout)["encoder"]["folder"], "--quiet")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        shutil.copytree(self.shared / "registry/experts/news-words/1.0.0", registry / "experts/news-words/1.0.0")
+        newer = registry / "experts/news-words/1.1.0"
+        shutil.copytree(other / "experts/news-words/1.0.0", newer)
+        manifest = newer / "expert.toml"
+        manifest.chmod(0o644)
+        text = manifest.read_text()
+        mine, theirs = json.loads(run("experts", "list", "--registry", other, "--json").stdout)["experts"][0]["id"], \
+            json.loads(run("experts", "list", "--registry", self.shared / "registry", "--json").stdout)["experts"]
+        theirs = next(e["id"] for e in theirs if e["name"] == "news-words")
+        head, _, tail = text.partition("[expert]")
+        manifest.write_text(head + "[expert]" + tail.replace(mine, theirs).replace('version = "1.0.0"', 'version = "1.1.0"', 1).replace(
+            '[task]\n', '[task]\npartial = true\n').replace('partial = false\n', ''))
+        state, why = self.state(registry, "news-words")
+        self.assertEqual(state, "gate mismatch", why)
+        self.assertIn("its labels was", why["reason"])
+        self.assertEqual(self.predict(registry).returncode, 0)
+
+
+if __name__ == "__main__":
+    unittest.main()
