@@ -112,7 +112,7 @@ class Cell:
         here = run(self.matrix.host, native, *arguments)
         there = run(WINE, self.matrix.windows_host, library, *arguments, env=self.matrix.wine)
         numbers = [[float(number) for number in text.split()] for text in (here, there)]
-        if not here.strip() or len(numbers[0]) != len(numbers[1]) or any(abs(a - b) > 1e-4 for a, b in zip(*numbers)):
+        if not here.strip() or len(numbers[0]) != len(numbers[1]) or any(not abs(a - b) <= 1e-4 for a, b in zip(*numbers)):
             raise Failed(f"{library} answers otherwise than the same source here:\n{there}\nexpected\n{here}")
 
 

@@ -15,8 +15,6 @@ std::optional<fs::path> installed_encoder() {
   return fs::exists(folder / "config.json", none) ? std::optional(folder) : std::nullopt;
 }
 
-fs::path usual_encoder() {
-  return installed_encoder().value_or(".deps/encoder/all-MiniLM-L6-v2");
-}
+fs::path usual_encoder() { return installed_encoder().value_or(".deps/encoder/all-MiniLM-L6-v2"); }
 
 }  // namespace moecollab

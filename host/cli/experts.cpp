@@ -151,6 +151,15 @@ Json inspect(const fs::path& path, const fs::path& registry) {
       {"provenance", m.provenance}};
 }
 
+// "unrouted; next: …" of an expert that was added.
+std::string way_on(const Json& added) {
+  std::string text = added["state"].get<std::string>();
+  if (added["selected"] != added["version"])
+    text += fmt::format(" is {}, which registry.toml selects", text_of(added["selected"]));
+  if (!added["next"].is_null()) text += "; next: " + added["next"].get<std::string>();
+  return text;
+}
+
 // Exit 5 if an expert that was asked for is refused.
 int verify_status(const Json& result) {
   const auto refused = [](const Json& e) { return e["state"] == "refused"; };
@@ -233,11 +242,10 @@ void add_experts(Program& program) {
     print_result(
         program, r,
         fmt::format(
-            "{} {} installed, signed by: {}, probe: {}; {}{}\n", r["name"].get<std::string>(),
+            "{} {} installed, signed by: {}, probe: {}; {}\n", r["name"].get<std::string>(),
             r["version"].get<std::string>(),
             r["publisher"].is_null() ? "nobody" : escaped(r["publisher"].get<std::string>(), 80),
-            r["probe"].get<std::string>(), r["state"].get<std::string>(),
-            r["next"].is_null() ? "" : "; next: " + r["next"].get<std::string>()));
+            r["probe"].get<std::string>(), way_on(r)));
     return 0;
   });
 

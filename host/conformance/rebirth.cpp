@@ -100,6 +100,7 @@ NewProcess::NewProcess(Subject& subject) {
   if (::pipe2(down, O_CLOEXEC) != 0 || ::pipe2(up, O_CLOEXEC) != 0)
     throw std::runtime_error("no pipe to another process");
   child_ = ::fork();
+  if (child_ < 0) throw std::runtime_error("no other process");
   if (child_ == 0) {
     ::close(down[1]);
     ::close(up[0]);

@@ -55,6 +55,7 @@ int64_t least_growth(int64_t allowed, const std::function<void()>& run);
 struct Parameter {
   std::string name;
   bool trainable;
+  float lr_scale;  // times the host's learning rate
   std::unique_ptr<GuardedTensor> value, grad;
 };
 

@@ -42,8 +42,8 @@ std::set<std::string> unusual_mappings() {
     std::istringstream words(line);
     std::string range, rights, offset, device, inode, path;
     words >> range >> rights >> offset >> device >> inode >> path;
-    const bool writable_code = rights.find('w') != rights.npos && rights.find('x') != rights.npos;
-    if (rights.ends_with('s') || writable_code) all.insert(range + " " + rights + " " + path);
+    if (rights.find('w') != rights.npos && (rights.ends_with('s') || rights[2] == 'x'))
+      all.insert(range + " " + rights + " " + path);
   }
   return all;
 }
@@ -191,7 +191,7 @@ void compare(const Surroundings& before, const Surroundings& after, const char* 
        "threads are the host's choice: no at::set_num_threads()");
   for (const std::string& mapping : after.mappings)
     if (!uses_torch && !before.mappings.contains(mapping))
-      add("maps no memory that others see or that code is written to", escaped(mapping, 120),
+      add("maps no memory to be written that others see or that is code", escaped(mapping, 120),
           "use memory of your own, from the heap");
   if (!std::ranges::includes(after.descriptors, before.descriptors))
     findings.add(fmt::format("{} closes only its own files", when), "another was closed");

@@ -31,7 +31,7 @@ struct Surroundings {
   int nice = 0;
   std::array<char, 17> thread_name{};
   std::set<std::string> descriptors;
-  std::set<std::string> mappings;  // that other processes see, or that code may be written to
+  std::set<std::string> mappings;  // writable, and shared with other processes or code
   void* thread_locale = nullptr;   // of uselocale()
   long drawn = 0,
        drawn48 = 0;  // by random() and lrand48(), of sequences that begin again each time

@@ -144,9 +144,10 @@ std::vector<Parameter> TestExpert::described_parameters(float value) const {
         throw std::runtime_error(fmt::format("two parameters have the name {}", escaped(name)));
     }
     const std::vector<int64_t> shape(info.shape, info.shape + info.ndim);
-    Parameter& p = all.emplace_back(Parameter{
-        name, info.trainable != 0, std::make_unique<GuardedTensor>("parameter " + name, shape),
-        std::make_unique<GuardedTensor>("gradient of " + name, shape)});
+    Parameter& p =
+        all.emplace_back(Parameter{name, info.trainable != 0, info.lr_scale,
+                                   std::make_unique<GuardedTensor>("parameter " + name, shape),
+                                   std::make_unique<GuardedTensor>("gradient of " + name, shape)});
     std::fill_n(p.value->floats(), p.value->count(), value);
     std::fill_n(p.grad->floats(), p.grad->count(), 0.0F);
   }

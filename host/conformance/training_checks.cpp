@@ -154,7 +154,7 @@ class Adam {
       float &m = moments[2 * i], &v = moments[2 * i + 1];
       m = 0.9F * m + 0.1F * g;
       v = 0.999F * v + 0.001F * g * g;
-      p.value->floats()[i] -= rate_ * (m / first) / (std::sqrt(v / second) + 1e-8F);
+      p.value->floats()[i] -= rate_ * p.lr_scale * (m / first) / (std::sqrt(v / second) + 1e-8F);
       p.grad->floats()[i] = 0;
     }
   }
@@ -211,7 +211,13 @@ double trained_loss(Subject& subject, const Toy& toy, float rate, double enough)
 void check_learns(Subject& subject, Findings& findings) {
   if (!trainable(subject, findings)) return;
   if (subject.classes() < 2) return findings.not_applicable("it has one class");
-  const Toy toy(subject, TestExpert(subject, 1, false), kToyRows);
+  if (subject.has_weights())
+    return findings.not_applicable("it has learnt already; its kind is tried");
+  TestExpert begun(subject, 1, /*ready=*/false);
+  begun.bind(1);
+  if (std::ranges::none_of(begun.parameters(), &Parameter::trainable))
+    return findings.not_applicable("it has no trainable parameter");
+  const Toy toy(subject, begun, kToyRows);
   const double enough = 0.9 * chance(subject);
   double best = INFINITY;
   for (const float rate : {1e-2F, 1e-3F, 1e-1F}) {
@@ -228,7 +234,8 @@ void check_learns(Subject& subject, Findings& findings) {
 
 constexpr Check kTrainingChecks[] = {
     {"learns", 4, "gradients from where init() begins lead to what the texts say",
-     "let init() draw hidden layers from its seed: units that begin alike, such as at 0, stay so",
+     "let init() draw hidden layers from its seed: units that begin alike, such as at 0, stay so; "
+     "and let it read what the texts say, not words of its own alone",
      &check_learns},
     {"train-forward", 4, "what is trained is what answers",
      "compute both by the same code; dropout only if exec.training is 1", &check_train_forward},

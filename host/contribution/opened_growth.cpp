@@ -7,6 +7,7 @@
 #include "base/digest.h"
 #include "base/error.h"
 #include "base/strings.h"
+#include "pipeline/gate_standing.h"
 
 namespace moecollab::contribution {
 namespace {
@@ -28,8 +29,11 @@ InstalledExpert& find_newcomer(pipeline::Pool& pool, const pipeline::GateFile& g
                 "`moecollab experts list` shows every one; `experts add` installs another");
   }
   for (const pipeline::GateRow& row : gate.rows) {
-    if (row.name != name || row.sha256 != found->sha256()) continue;
-    throw Error("E_CONFIG", fmt::format("expert {} has a row in the gate already", name),
+    if (row.name != name) continue;
+    const pipeline::GateStanding standing = pipeline::standing_of(row, found->package);
+    throw Error("E_CONFIG",
+                fmt::format("expert {} has a row in the gate already{}{}", name,
+                            standing.reason.empty() ? "" : ": ", standing.reason),
                 "`moecollab train-gate` fits all rows again");
   }
   return *found;
@@ -53,10 +57,11 @@ void require_whole_space(const OpenedGrowth& growth, const std::vector<std::stri
     if (row.space != space || std::ranges::find(dropped, row.name) == dropped.end()) continue;
     throw Error(
         "E_GATE",
-        fmt::format("expert {} of label space {} has a row in the gate but is not ready, and "
+        fmt::format("expert {} of label space {} has a row in the gate but takes no part, and "
                     "the space's shares cannot be fitted without it",
                     escaped(row.name), space),
-        "enable or install it, or fit the gate again with `moecollab train-gate`");
+        "`moecollab experts why` says how it comes back; or fit the gate again with `moecollab "
+        "train-gate`");
   }
 }
 

@@ -87,13 +87,13 @@ Json run_experts_add(const CommonOptions& options, const RunContext& context,
   }
   contribution::install(options.registry, package, name, context.log);
   contribution::refresh_lock(pool_options(options, context, /*cached=*/false));
-  const registry::CandidateView view = pipeline::view_of_installed(
-      options.registry, name, package.manifest.expert.version, context.log);
+  const registry::CandidateView view = pipeline::view_of_one(options.registry, name, context.log);
   return {{"name", name},
           {"version", package.manifest.expert.version.text()},
           {"sha256", package.manifest_sha256},
           {"publisher", signer ? Json(signer->publisher) : Json(nullptr)},
           {"probe", probed ? "passed" : "none"},
+          {"selected", view.package ? Json(view.package->manifest.expert.version.text()) : Json()},
           {"state", registry::state_name(view.state)},
           {"next", view.refusal ? Json(view.refusal->hint) : Json(nullptr)}};
 }

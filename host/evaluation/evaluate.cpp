@@ -86,7 +86,7 @@ std::vector<ExpertFigures> expert_figures(pipeline::Pool& pool) {
     figures.name = view.name;
     figures.state = registry::state_name(view.state);
     figures.isolation = "in-process";
-    if (view.refusal) figures.code = view.refusal->code;
+    if (view.refusal && !view.refusal->code.empty()) figures.code = view.refusal->code;
     if (view.package) {
       figures.version = view.package->manifest.expert.version.text();
       figures.sha256 = view.package->manifest_sha256;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <stdexcept>
 
 #include "base/error.h"
 #include "pipeline/gate_standing.h"
@@ -61,13 +62,17 @@ std::vector<registry::CandidateView> list_experts(const Pool& pool) {
   return list;
 }
 
-registry::CandidateView view_of_installed(const fs::path& registry, const std::string& name,
-                                          const registry::Version& version, Log log) {
-  registry::CandidateView view;
-  view.name = name;
-  view.state = registry::State::kReady;
-  view.package = registry::open_package(registry::version_folder(registry, name, version));
-  show_standing(rows_of(registry, log), view);
+registry::CandidateView view_of_one(const fs::path& registry, const std::string& name, Log log) {
+  const std::vector<registry::Candidate> candidates =
+      registry::resolve(registry, registry::read_registry(registry), registry::read_lock(registry));
+  const auto found = std::ranges::find(candidates, name, &registry::Candidate::name);
+  if (found == candidates.end())
+    throw std::logic_error("view_of_one: an expert that is not in the registry");
+  registry::CandidateView view = registry::view_of(*found);
+  if (view.state == registry::State::kManifestOk) {
+    view.state = registry::State::kReady;
+    show_standing(rows_of(registry, log), view);
+  }
   return view;
 }
 

@@ -13,9 +13,8 @@ namespace moecollab::pipeline {
 // whose row was fitted for another package is on probation, or mismatched.
 std::vector<registry::CandidateView> list_experts(const Pool& pool);
 
-// The same for a version that is installed and ready.
-registry::CandidateView view_of_installed(const fs::path& registry, const std::string& name,
-                                          const registry::Version& version, Log log);
+// The same for one expert, by manifests alone: what is not refused for these counts as ready.
+registry::CandidateView view_of_one(const fs::path& registry, const std::string& name, Log log);
 
 // The same without a look at the gate, each with whether the pool ran its probe vectors and they
 // passed.

@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <set>
 #include <stdexcept>
 
 #include "base/digest.h"
@@ -213,6 +214,15 @@ void remove_kept_files(const fs::path& folder) {
   }
 }
 
+void read_rows(Fields& fields, bool factored, GateFile& file) {
+  for (Fields& row : fields.tables("expert")) file.rows.push_back(read_row(row, factored));
+  if (file.rows.empty()) fields.fail("expert", "is missing: the gate has no row", kRefit);
+  std::set<std::string> names;
+  for (const GateRow& row : file.rows)
+    if (!names.insert(row.name).second)
+      fields.fail("expert", fmt::format("has two rows for {}", escaped(row.name)), kRefit);
+}
+
 }  // namespace
 
 void keep_until_written(const fs::path& file) {
@@ -321,9 +331,7 @@ GateFile read_gate(const fs::path& registry, Log log) {
   file.metrics = fields.any("metrics");
   check_metrics(fields, file.metrics);
   if (Json fit = fields.any("fit"); !fit.is_null()) file.fit = std::move(fit);
-  for (Fields& row : fields.tables("expert"))
-    file.rows.push_back(read_row(row, kind == "factored"));
-  if (file.rows.empty()) fields.fail("expert", "is missing: the gate has no row", kRefit);
+  read_rows(fields, kind == "factored", file);
   if (!file.prior.empty() && file.prior.size() != file.rows.size()) {
     fields.fail("objective.prior",
                 fmt::format("has {} shares for {} experts", file.prior.size(), file.rows.size()),

@@ -1,12 +1,17 @@
 #include "pipeline/gate_standing.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "base/error.h"
 #include "base/strings.h"
 
 namespace moecollab::pipeline {
 namespace {
+
+std::string layers_of(const registry::InputTable& input) {
+  return fmt::format("{} {}", fmt::join(input.layers, ", "), input.pooling);
+}
 
 // What the gate's weights rest on and another package has otherwise; "": nothing.
 std::string difference(const registry::Manifest& before, const registry::Manifest& now) {
@@ -21,6 +26,8 @@ std::string difference(const registry::Manifest& before, const registry::Manifes
     return differs("output", before.output.kind, now.output.kind);
   if (before.input.needs != now.input.needs)
     return differs("input", join(before.input.needs, ", "), join(now.input.needs, ", "));
+  if (before.input.layers != now.input.layers || before.input.pooling != now.input.pooling)
+    return differs("layers and pooling", layers_of(before.input), layers_of(now.input));
   if (before.input.encoder_fingerprint != now.input.encoder_fingerprint)
     return differs("encoder", before.input.encoder_fingerprint, now.input.encoder_fingerprint);
   return "";

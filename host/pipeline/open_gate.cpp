@@ -60,6 +60,8 @@ InstalledExpert* find_expert(const GateRow& row, Pool& pool, RoutedGate& routed)
     return nullptr;
   }
   const GateStanding standing = standing_of(row, it->package);
+  if (standing.kind == GateStanding::Kind::kFitted) return &*it;
+  routed.unfitted.push_back({row.name, standing});
   if (standing.kind == GateStanding::Kind::kMismatch) {
     if (is_required(pool, row.name))
       throw Error("E_GATE", fmt::format("expert {} is required: {}", row.name, standing.reason),
@@ -68,11 +70,8 @@ InstalledExpert* find_expert(const GateRow& row, Pool& pool, RoutedGate& routed)
                             row.name, standing.reason, kRefit));
     return nullptr;
   }
-  if (standing.kind == GateStanding::Kind::kOnProbation) {
-    log.note(fmt::format("expert {} is on probation with the row of the one before: {}; {}",
-                         row.name, standing.reason, kRefit));
-    routed.on_probation.push_back(row.name);
-  }
+  log.note(fmt::format("expert {} is on probation with the row of the one before: {}; {}", row.name,
+                       standing.reason, kRefit));
   return &*it;
 }
 
@@ -128,6 +127,16 @@ void find_unrouted(Pool& pool, std::span<const std::string> growing, RoutedGate&
   }
 }
 
+// What another precision does to the answers was measured with the experts of the fit.
+void require_measured(const RoutedGate& routed, const Pool& pool) {
+  if (routed.unfitted.empty()) return;
+  const auto& [name, standing] = routed.unfitted.front();
+  throw Error("E_GATE",
+              fmt::format("{} was not measured with expert {} as it is: {}",
+                          moecollab::name(pool.options().compute.precision), name, standing.reason),
+              fmt::format("{}, and measure it again with `moecollab eval --precision`", kRefit));
+}
+
 void note_other_device(const GateFile& file, const Pool& pool) {
   const DeviceType device = pool.options().compute.device.type;
   if (device == file.device) return;
@@ -167,6 +176,7 @@ RoutedGate open_gate(const GateFile& file, Pool& pool, std::span<const std::stri
     kept.push_back(static_cast<int64_t>(i));
   }
   if (kept.empty()) throw Error("E_GATE", "no expert of the gate is ready", kRefit);
+  if (pool.options().compute.precision != file.precision) require_measured(routed, pool);
   routed.gate = file.gate;
   if (!routed.dropped.empty()) routed.gate = gate::with_experts(file.gate, kept);
   find_unrouted(pool, growing, routed);
@@ -174,12 +184,12 @@ RoutedGate open_gate(const GateFile& file, Pool& pool, std::span<const std::stri
 }
 
 void require_fitted(const RoutedGate& routed) {
-  if (routed.on_probation.empty() && routed.dropped.empty()) return;
-  const bool probation = !routed.on_probation.empty();
+  if (routed.unfitted.empty()) return;
+  const auto& [name, standing] = routed.unfitted.front();
+  const bool probation = standing.kind == GateStanding::Kind::kOnProbation;
   throw Error("E_GATE",
-              fmt::format("expert {} {}", probation ? routed.on_probation[0] : routed.dropped[0],
-                          probation ? "is on probation: the gate was fitted for the one before"
-                                    : "has a row in the gate that cannot be used"),
+              fmt::format("expert {} is {}: {}", name,
+                          probation ? "on probation" : "left out by the gate", standing.reason),
               fmt::format("{}, or leave --strict out", kRefit));
 }
 

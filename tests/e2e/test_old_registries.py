@@ -24,6 +24,8 @@ PASSED_OVER = re.compile(r"[./](" + "|".join((
     "iterations",                                                 # of a fit until its last bits settle
     "notes", "reason", "hint",                                    # prose
 )) + r")(\.|$)")
+# What the report says otherwise on purpose: of an expert without a row in the gate it says what `experts list` says.
+REWORDED = {("state", "ready"): "unrouted"}
 
 
 def parsed(name, text):
@@ -51,7 +53,7 @@ class OldRegistries(unittest.TestCase):
             self.assertEqual(len(recorded), len(now), path)
             for i, value in enumerate(recorded):
                 self.assertAnswers(value, now[i], f"{path}.{i}")
-        else:
+        elif REWORDED.get((path.rpartition(".")[2], recorded)) != now or now is None:
             self.assertEqual((recorded, type(recorded)), (now, type(now)), path)
 
     def test_every_answer_is_the_recorded_one(self):

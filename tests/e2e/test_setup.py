@@ -89,7 +89,7 @@ class SetUp(unittest.TestCase):
         self.assertIn("CUDA=1 is for the pinned LibTorch", done.stderr)
         done = self.run_setup("cudda")
         self.assertEqual(done.returncode, 1)
-        self.assertIn("there is no 'cudda': setup.sh [test] [cuda]", done.stderr)
+        self.assertIn("there is no 'cudda': setup.sh [test] [windows] [cuda]", done.stderr)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """A changed expert never stops the others: probation, rows that fit no more, and what every verb says of them."""
 import json
+import re
 import shutil
 import unittest
 
@@ -41,6 +42,8 @@ class Upgrades(EndToEnd):
         self.assertIn("on probation; next: fit it again with `moecollab train-gate`", added.stdout, "the same again: installed already")
         for verb in (self.predict(registry, "--strict"), self.eval(registry, "--strict")):
             self.assertRefused(verb, 4, "E_GATE", "news-words", "probation", "--strict")
+        grown = run("grow", "news-words", *self.data("train"), *self.options(registry))
+        self.assertRefused(grown, 2, "E_CONFIG", "news-words has a row in the gate already", "train-gate")
         self.assertEqual(run("train-gate", *self.data("train"), *self.options(registry)).returncode, 0)
         self.assertEqual(self.state(registry, "news-words")[0], "ready")
         self.assertNotIn("probation", self.predict(registry, "--strict").stderr)
@@ -56,11 +59,31 @@ class Upgrades(EndToEnd):
         self.assertGreater(sum(experts.values()), 0.99)
         state, why = self.state(registry, "news-words")
         self.assertEqual((state, "not here to be compared" in why["reason"]), ("gate mismatch", True))
-        self.assertRefused(self.predict(registry, "--strict"), 4, "E_GATE", "news-words", "cannot be used")
+        self.assertRefused(self.predict(registry, "--strict"), 4, "E_GATE", "news-words", "left out", "not here to be compared")
         settings = registry / "registry.toml"
         text = settings.read_text()
         settings.write_text(text.replace('name = "news-words"\n', 'name = "news-words"\nrequired = true\n'))
         self.assertRefused(self.predict(registry), 4, "E_GATE", "news-words is required")
+
+    def test_a_disabled_expert_is_no_upgrade(self):
+        registry = self.registry()
+        settings = registry / "registry.toml"
+        settings.write_text(settings.read_text().replace('name = "news-words"\n', 'name = "news-words"\nenabled = false\n'))
+        done = self.predict(registry, "--strict")
+        self.assertEqual(done.returncode, 0, done.stderr)
+
+    def test_add_says_which_version_is_selected(self):
+        registry = self.upgraded("--seed", 7)
+        settings = registry / "registry.toml"
+        settings.write_text(re.sub(r'(name = "news-words"\nid = "[^"]*"\nversion = )"[^"]*"', r'\1"=1.0.0"', settings.read_text()))
+        added = run("experts", "add", self.package(registry, "news-words"), "--registry", registry)
+        self.assertRegex(added.stdout, r"; ready is 1\.0\.0, which registry.toml selects\n", added.stderr)
+
+    def test_two_rows_of_one_expert_are_refused(self):
+        registry = self.registry()
+        gate = registry / "gate/gate.toml"
+        gate.write_text(gate.read_text().replace('name = "news-words"', 'name = "news-adapter"'))
+        self.assertRefused(self.predict(registry), 4, "E_GATE", "two rows for news-adapter")
 
     def test_other_labels_are_no_probation(self):
         registry = self.registry()

@@ -3,7 +3,6 @@
  * is missing. */
 #include <moecollab/learning_expert.h>
 
-#define ZOO_ID "org.moecollab.zoo"
 static float offsets[64]; /* per label */
 
 static int64_t width(const moec_encoder_info* encoder) { return encoder->hidden; }
@@ -28,5 +27,5 @@ static void score(const moec_learner* self, const float* x, float* logits) {
       logits[c] += self->numbers[c * self->width + i] * x[i] / (1 + offsets[c % 64]);
 }
 
-MOEC_LEARNING_EXPERT(ZOO_ID, "1.0.0", MOEC_INPUT_POOLED, width, see, numbers, learn, end_epoch,
-                     score);
+MOEC_LEARNING_EXPERT("org.moecollab.zoo", "1.0.0", MOEC_INPUT_POOLED, width, see, numbers, learn,
+                     end_epoch, score);

@@ -102,7 +102,8 @@ static inline moec_status moec_learning_restore(moec_learning_object* made,
     memcpy(made->learner.numbers, found->data, (size_t)made->learner.count * sizeof(float));
     return MOEC_OK;
   }
-  return moec_refuse(error, MOEC_INVALID_ARGUMENT, "the weight \"learnt\" is missing or too short");
+  return moec_refuse(error, MOEC_INVALID_ARGUMENT,
+                     "the weight \"learnt\" is missing or has another shape");
 }
 
 static inline void moec_learning_free(moec_expert* expert) {
@@ -134,6 +135,11 @@ static inline moec_status moec_learning_create(const moec_learning_expert* libra
   made->learner.classes = info->classes;
   made->learner.width = library->width(info->encoder);
   made->learner.count = library->numbers(info->classes, made->learner.width);
+  if (made->learner.width < 1 || made->learner.width > INT32_MAX ||
+      made->learner.count > (uint64_t)INT64_MAX / sizeof(float)) {
+    free(made);
+    return moec_refuse(error, MOEC_INTERNAL, "width() or numbers() gives an impossible size");
+  }
   made->shape[0] = (int64_t)made->learner.count;
   made->learner.numbers = (float*)calloc((size_t)made->learner.count + 1, sizeof(float));
   made->x = (float*)calloc((size_t)made->learner.width, sizeof(float));

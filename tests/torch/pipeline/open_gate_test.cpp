@@ -91,13 +91,32 @@ TEST_F(OpenGateTest, AnExpertThatIsAboutToGrowIsNotUnrouted) {
 
 TEST_F(OpenGateTest, WhatTheGateWasNotFittedForIsRefused) {
   EXPECT_EQ(code_of(file), "none");
-  GateFile other_package = file, other_encoder = file, nobody = file;
-  other_package.rows[1].sha256[0] ^= 1;
-  EXPECT_EQ(code_of(other_package), "E_GATE");
+  GateFile other_encoder = file, nobody = file;
   other_encoder.encoder_fingerprint[0] ^= 1;
   EXPECT_EQ(code_of(other_encoder), "E_GATE");
   for (GateRow& row : nobody.rows) row.name = "gone";
   EXPECT_EQ(code_of(nobody), "E_GATE");
+}
+
+TEST_F(OpenGateTest, ARowOfAPackageThatIsNotHereIsLeftOutAndNobodyIsStopped) {
+  file.rows[1].sha256[0] ^= 1;
+  const RoutedGate routed = open_gate(file, pool);
+  EXPECT_THAT(routed.experts, ElementsAre(&pool.experts()[0]));
+  EXPECT_THAT(routed.dropped, ElementsAre(file.rows[1].name));
+  EXPECT_THAT(routed.unrouted, IsEmpty());
+  ASSERT_EQ(routed.unfitted.size(), 1U);
+  EXPECT_EQ(routed.unfitted[0].standing.kind, GateStanding::Kind::kMismatch);
+  EXPECT_THAT(said.texts(), ElementsAre(HasSubstr("takes no part, the others share its weight")));
+  EXPECT_THROW(require_fitted(routed), Error);
+  // What another precision does was measured with the other package.
+  file.precision = Precision::kInt8;
+  try {
+    open_gate(file, pool, {}, OtherPrecision::kPermitted);
+    ADD_FAILURE() << "nothing was thrown";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), "E_GATE");
+    EXPECT_THAT(error.what(), HasSubstr("fp32 was not measured with expert"));
+  }
 }
 
 struct TwoFactorsTest : OpenGateTest {
