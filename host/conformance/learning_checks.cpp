@@ -68,11 +68,11 @@ void check_fit_lessons(Subject& subject, Findings& findings) {
   const Toy toy(subject, TestExpert(subject, 1, false), 30);
   const double usual = loss_of(subject, *taught(toy.lessons(20)), toy);
   if (!(usual < 0.9 * chance(subject))) return;  // fit-learns says so
-  const auto require = [&](const Lessons& lessons, const std::string& what) {
+  const auto require = [&](const Lessons& lessons, const std::string& what, const char* cure = "") {
     const double loss = loss_of(subject, *taught(lessons), toy);
     if (!(loss < std::min(0.9 * chance(subject), usual + kWorse * chance(subject))))
       findings.add(fmt::format("it learns {} (loss {:.3f} otherwise)", what, usual),
-                   fmt::format("loss {:.3f}, {:.3f} by chance", loss, chance(subject)));
+                   fmt::format("loss {:.3f}, {:.3f} by chance", loss, chance(subject)), cure);
   };
   for (const size_t batch : {size_t{1}, size_t{7}}) {
     Lessons lessons = toy.lessons(20);
@@ -83,7 +83,9 @@ void check_fit_lessons(Subject& subject, Findings& findings) {
   for (const float weight : {0.1F, 10.0F}) {
     Lessons lessons = toy.lessons(20);
     lessons.weights.assign(toy.rows.size(), weight);
-    require(lessons, fmt::format("from rows of weight {}", weight));
+    require(lessons, fmt::format("from rows of weight {}", weight),
+            "all weights times ten mean the same: divide by their sum, or let no threshold or rate "
+            "be an absolute number");
   }
   Lessons lessons = toy.lessons(5);
   for (int32_t& label : lessons.labels) label = std::min(label, subject.classes() - 2);

@@ -29,7 +29,8 @@
  * Conduct: a library works on its own memory and leaves the process as it found it: locale, folder,
  * environment, umask, signals, timers, limits, priority, cores, rounding and flushing of floats,
  * the sequence of random(), LibTorch's generator and threads, memory that other processes see,
- * standard output, and descriptors that it did not open. @rule leaves-process It starts no process @rule no-process, and no thread outlives destroy()
+ * standard output, and descriptors that it did not open. @rule leaves-process It starts no process
+ * @rule no-process, and no thread outlives destroy()
  * @rule no-thread. It writes no file, reads none of the user's, and opens no connection: what it
  * needs comes by create(). @rule no-files A call returns: no exception, exit() or endless loop
  * leaves it, whatever a text holds. @rule returns It says when memory runs out, and works again

@@ -131,8 +131,8 @@ class SelfFitting {
   virtual ~SelfFitting() = default;
   // Forgets what was learnt. rows: texts per epoch. Equal seeds and calls, equal bits.
   virtual void fit_begin(int64_t rows, int32_t max_epochs, uint64_t seed) = 0;
-  // labels [n] in [0, classes), weights [n] >= 0; every epoch brings the same rows in another
-  // order.
+  // labels [n] in [0, classes), some perhaps never; weights [n] >= 0, of any scale: all of them
+  // times ten mean the same. Every epoch brings the same rows in another order.
   virtual void fit_batch(const Batch& in, View<const int32_t> labels,
                          View<const float> weights) = 0;
   // False if another epoch would change nothing.

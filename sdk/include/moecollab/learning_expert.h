@@ -55,7 +55,8 @@ typedef struct moec_learning_expert {
   /* After all rows of an epoch; gives 1 if another epoch may change answers. Epochs may follow 0
    * all the same: then a row that is learnt again may not change them. */
   int32_t (*end_epoch)(moec_learner* self);
-  /* Writes logits [classes] for x [width]; all 0 when it gets them. Depends on x and numbers. */
+  /* Writes logits [classes] for x [width]; all 0 when it gets them. Depends on x and numbers. A
+   * label that no row had is one that should not win. */
   void (*score)(const moec_learner* self, const float* x, float* logits);
 } moec_learning_expert;
 
