@@ -74,12 +74,13 @@ Report unreadable(const Error& error) {
 }
 
 // Sizes of the encoder in that folder, and its fingerprint: that one of both readings of special
-// tokens which is `wanted`, if it is one.
+// tokens which is `wanted`, if it is one. A kind wants none, and each costs a look at all weights.
 EncoderFacts facts_of(const encoder::EncoderFolder& folder, const std::string& wanted) {
   EncoderFacts facts;
   facts.config = folder.config;
   facts.max_length = folder.max_length;
   for (const auto reading : {text::SpecialTokens::kLiteral, text::SpecialTokens::kSplit}) {
+    if (wanted.empty() && reading == text::SpecialTokens::kLiteral) continue;
     facts.fingerprint = encoder::fingerprint_of(folder, encoder::open_tokenizer(folder, reading));
     if (facts.fingerprint == wanted) break;
   }
