@@ -3,7 +3,8 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include "base/error.h"
+#include <exception>
+
 #include "base/strings.h"
 
 namespace moecollab::pipeline {
@@ -43,13 +44,13 @@ GateStanding standing_of(const GateRow& row, const registry::Package& package) {
                   escaped(row.version, 40), row.sha256.substr(0, 12),
                   package.manifest.expert.version.text(), package.manifest_sha256.substr(0, 12));
   try {
-    const registry::Package before =
-        registry::open_package(package.folder.parent_path() / row.version);
+    const registry::Package before = registry::open_package(
+        package.folder.parent_path() / registry::Version::parse(row.version).text());
     if (before.manifest_sha256 != row.sha256)
       return {Kind::kMismatch, both + "; the one before is not here to be compared"};
     const std::string other = difference(before.manifest, package.manifest);
     if (!other.empty()) return {Kind::kMismatch, both + "; " + other};
-  } catch (const Error&) {
+  } catch (const std::exception&) {  // also a version that is none
     return {Kind::kMismatch, both + "; the one before is not here to be compared"};
   }
   return {Kind::kOnProbation, both};
