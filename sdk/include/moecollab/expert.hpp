@@ -132,10 +132,12 @@ class SelfFitting {
   // Forgets what was learnt. rows: texts per epoch. Equal seeds and calls, equal bits.
   virtual void fit_begin(int64_t rows, int32_t max_epochs, uint64_t seed) = 0;
   // labels [n] in [0, classes), some perhaps never; weights [n] >= 0, of any scale: all of them
-  // times ten mean the same. Every epoch brings the same rows in another order.
+  // times ten mean the same, up to rounding. Every epoch brings the same rows in another order.
   virtual void fit_batch(const Batch& in, View<const int32_t> labels,
                          View<const float> weights) = 0;
-  // False if another epoch would change nothing.
+  // False if another epoch would change nothing. Epochs may follow all the same, and then change no
+  // answer: count each text in the first epoch only, or want more. Whoever counts on makes sums,
+  // and with them smoothing or priors, mean something else.
   virtual bool fit_epoch_end() = 0;
   // Training is over: free what only training needs.
   virtual void fit_end() {}

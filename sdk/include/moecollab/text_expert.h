@@ -25,7 +25,8 @@ struct moec_expert {
 /* What MOEC_TEXT_EXPERT() makes: the library's identity and its function. */
 typedef struct moec_text_expert {
   moec_library_info info;
-  /* Writes logits [info.classes] for a text; depends on the text alone. [thread-safe] */
+  /* Adds to logits [info.classes], which begin at 0, for a text; depends on the text alone.
+   * [thread-safe] */
   void (*score)(moec_string text, float* logits);
 } moec_text_expert;
 

@@ -2,6 +2,7 @@
 #include <ctype.h>
 #include <moecollab/text_expert.h>
 
+/* In the order of `labels` in expert.toml, which must say the same. */
 static const moec_string kLabels[] = {MOEC_LITERAL("question"), MOEC_LITERAL("statement")};
 
 static const char* const kFirstWords[] = {"who",  "what", "when", "where", "why",  "how",
@@ -16,7 +17,7 @@ static int begins_with(moec_string text, const char* word) {
   return 1;
 }
 
-/* A row's result may depend on its own text alone. */
+/* Adds to logits, one per label, which begin at 0. They may depend on this text alone. */
 static void score(moec_string text, float* logits) {
   for (size_t i = 0; i < sizeof(kFirstWords) / sizeof(kFirstWords[0]); ++i)
     if (begins_with(text, kFirstWords[i])) logits[0] += 1;
