@@ -60,6 +60,8 @@ IGNORED = [
     Ignored("*sweep*.json*", r'("digest": ?)"[0-9a-f]{64}"', "the program's version and the packages are part of it", True),
 ]
 
+# When a registry was changed, and what it had before; what the changes came to is compared.
+CHANGES = re.compile(r"/history/(?:changes|objects)/")
 DIGEST = re.compile(r"\b(?:[0-9a-f]{64}|[0-9a-f]{12})\b")  # whole, or as pages show it
 
 
@@ -67,7 +69,7 @@ class Results:
     """The files of a folder and of the packed packages in it, by name."""
 
     def __init__(self, folder):
-        files = {str(path.relative_to(folder)): path for path in folder.rglob("*") if path.is_file()}
+        files = {str(path.relative_to(folder)): path for path in folder.rglob("*") if path.is_file() and not CHANGES.search(str(path))}
         for name in [name for name in files if name.endswith(".moec")]:
             files |= {f"{name}/{member}": data for member, data in unpacked(files[name]).items()}
         self._named = {}  # SHA-256, or its first 12 digits -> name of a file that has it

@@ -193,6 +193,7 @@ void add_verbs(Program& program) {
   add_sweep(program);
   add_data_verbs(program);
   add_experts(program);
+  add_registry(program);
   add_new(program);
   add_validate(program);
   add_pack(program);
@@ -267,10 +268,30 @@ Command program_command() {
   return to_command(program, program.app);
 }
 
+// A command that a shell reads as these arguments.
+std::string as_typed(const std::vector<std::string>& arguments) {
+  std::string command = "moecollab";
+  for (const std::string& argument : arguments) {
+    const bool plain =
+        !argument.empty() && argument.find_first_not_of(
+                                 "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                 "0123456789-_=+./:,@%^") == std::string::npos;
+    command += ' ';
+    if (plain) {
+      command += argument;
+      continue;
+    }
+    command += '\'';
+    for (const char c : argument) command += c == '\'' ? std::string("'\\''") : std::string(1, c);
+    command += '\'';
+  }
+  return command;
+}
+
 int run(const std::vector<std::string>& arguments) {
   occupy_standard_descriptors();
   Program program;
-  program.command = "moecollab " + join(arguments, " ");
+  program.command = as_typed(arguments);
   try {
     add_verbs(program);
     const int status = parse_and_run(program, arguments);

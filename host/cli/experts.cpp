@@ -1,4 +1,4 @@
-// The verbs experts list, inspect, why, add and verify.
+// The verbs experts list, inspect, why, add, upgrade and verify.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -54,6 +54,15 @@ const Json& find_expert(const Json& result, const std::string& name) {
       "`moecollab experts list` shows every one");
 }
 
+// The newer version that a pin, or the lock, holds back.
+std::string held_back_text(const Json& e) {
+  const bool pinned = e["pinned"].get<bool>();
+  return fmt::format("  {} is installed and not taken: {} {}\n  next: `moecollab experts {} {}`\n",
+                     text_of(e["newer"]), text_of(e["version"]),
+                     pinned ? "is pinned in registry.toml" : "is selected in registry.lock.toml",
+                     pinned ? "unpin" : "upgrade", text_of(e["name"]));
+}
+
 std::string why_text(const Json& e) {
   std::string out = fmt::format("{} is {}\n", text_of(e["name"]), text_of(e["state"]));
   if (!e["code"].is_null()) out += fmt::format("  rule: {}\n", text_of(e["code"]));
@@ -61,6 +70,7 @@ std::string why_text(const Json& e) {
     out += fmt::format("  {}\n", escaped(e["reason"].get<std::string>(), 600));
   if (e["hint"].is_string() && !e["hint"].get<std::string>().empty())
     out += fmt::format("  next: {}\n", e["hint"].get<std::string>());
+  if (!e["newer"].is_null()) out += held_back_text(e);
   return out;
 }
 
@@ -153,11 +163,20 @@ Json inspect(const fs::path& path, const fs::path& registry) {
 
 // "unrouted; next: …" of an expert that was added.
 std::string way_on(const Json& added) {
+  if (added["dry_run"].get<bool>()) return "nothing is written: a dry run";
   std::string text = added["state"].get<std::string>();
   if (added["selected"] != added["version"])
     text += fmt::format(" is {}, which registry.toml selects", text_of(added["selected"]));
   if (!added["next"].is_null()) text += "; next: " + added["next"].get<std::string>();
   return text;
+}
+
+std::string added_text(const Json& r) {
+  return fmt::format("{} {} {}, signed by: {}, probe: {}; {}\n", r["name"].get<std::string>(),
+                     r["version"].get<std::string>(),
+                     r["dry_run"].get<bool>() ? "can be installed" : "installed",
+                     r["publisher"].is_null() ? "nobody" : text_of(r["publisher"]),
+                     r["probe"].get<std::string>(), way_on(r));
 }
 
 // Exit 5 if an expert that was asked for is refused.
@@ -226,28 +245,36 @@ void add_experts(Program& program) {
     return 0;
   });
 
-  CLI::App& add =
-      add_verb(program, verb, "add", "Checks a package and installs it",
-               "moecollab experts add ./legal-clauses.package --registry build/demo/registry");
-  options = std::make_shared<engine::CommonOptions>();
-  add.add_option("package", *package, "Package folder, or FILE.moec")
-      ->type_name("PATH")
-      ->required();
-  add.add_option("--name", *name, "Name in this registry (default: the package's)");
-  add.add_option("--max-length", options->max_length, "Tokens per text, of a new registry")
-      ->default_str(std::to_string(encoder::kDefaultMaxLength));
-  add_common(add, program, *options);
-  action(add, [&program, options, package, name] {
-    const Json r = open_engine().experts_add(*options, program.context(), *package, *name);
-    print_result(
-        program, r,
-        fmt::format(
-            "{} {} installed, signed by: {}, probe: {}; {}\n", r["name"].get<std::string>(),
-            r["version"].get<std::string>(),
-            r["publisher"].is_null() ? "nobody" : escaped(r["publisher"].get<std::string>(), 80),
-            r["probe"].get<std::string>(), way_on(r)));
-    return 0;
-  });
+  for (const bool upgrade : {false, true}) {
+    CLI::App& add = add_verb(
+        program, verb, upgrade ? "upgrade" : "add",
+        upgrade ? "Takes a higher version of an expert that is installed"
+                : "Checks a package and installs it",
+        upgrade ? "moecollab experts upgrade ./legal-clauses.package --registry build/demo/registry"
+                : "moecollab experts add ./legal-clauses.package --registry build/demo/registry");
+    auto install = std::make_shared<contribution::InstallOptions>();
+    options = std::make_shared<engine::CommonOptions>();
+    install->upgrade = upgrade;
+    add.add_option("package", install->package,
+                   upgrade
+                       ? "Package folder, FILE.moec, or the name of an expert: its newest version"
+                       : "Package folder, or FILE.moec")
+        ->type_name("PATH")
+        ->required();
+    add.add_option("--name", install->name, "Name in this registry (default: the package's)");
+    if (!upgrade) {
+      add.add_option("--max-length", options->max_length, "Tokens per text, of a new registry")
+          ->default_str(std::to_string(encoder::kDefaultMaxLength));
+    }
+    add_change(add, install->reason, install->dry_run);
+    add_common(add, program, *options);
+    action(add, [&program, options, install] {
+      options->command = program.command;
+      const Json r = open_engine().experts_add(*options, *install, program.context());
+      print_result(program, r, added_text(r));
+      return 0;
+    });
+  }
 
   CLI::App& verify =
       add_verb(program, verb, "verify", "Runs every check and all probe vectors again",
@@ -256,6 +283,7 @@ void add_experts(Program& program) {
   verify.add_option("name", *name, "One expert (default: all)");
   add_common(verify, program, *options);
   action(verify, [&program, options, name] {
+    options->command = program.command;
     const Json result = open_engine().experts_verify(*options, program.context(), *name);
     std::string text;
     for (const Json& e : result["experts"])
@@ -265,6 +293,7 @@ void add_experts(Program& program) {
     print_result(program, result, text);
     return verify_status(result);
   });
+  add_operations(program, verb);
 }
 
 }  // namespace moecollab::cli

@@ -23,8 +23,8 @@ struct Program {
   CLI::App app{"Puts text classifiers made by different people behind one answer."};
   bool json = false;
   bool quiet = false;
-  std::string command;             // as typed
-  std::vector<std::string> notes;  // of options, said when it is known whether to say them
+  std::string command;                  // as typed
+  std::vector<std::string> notes;       // of options, said when it is known whether to say them
   std::function<void()> before_action;  // what an option needs the engine for, or empty
   std::function<int()> action;
   std::map<const CLI::App*, std::string> examples;  // what help begins with
@@ -43,6 +43,8 @@ void add_common(CLI::App& verb, Program& program, engine::CommonOptions& options
 // Only --json, --quiet and --config, which every verb takes.
 void add_output(CLI::App& verb, Program& program);
 void add_seed(CLI::App& verb, engine::RunOptions& options);
+// --reason and --dry-run of a verb that changes a registry.
+void add_change(CLI::App& verb, std::string& reason, bool& dry_run);
 void add_cache(CLI::App& verb, engine::WhereOptions& options);
 void add_data(CLI::App& verb, data::DataOptions& options);
 // --format, --quoting, and the columns of texts; with `labels` those of labels too.
@@ -116,6 +118,8 @@ void add_tokenize(Program& program);
 void add_data_verbs(Program& program);
 void add_domains(Program& program, CLI::App& parent);  // data domains
 void add_experts(Program& program);
+void add_registry(Program& program);
+void add_operations(Program& program, CLI::App& parent);  // experts enable, pin, rollback, …
 void add_new(Program& program);
 void add_validate(Program& program);
 void add_pack(Program& program);

@@ -70,8 +70,7 @@ std::vector<Pupil> pupils_of_gate(const std::vector<data::Dataset>& datasets,
                                   const AlternationOptions& options) {
   std::vector<Pupil> pupils;
   pipeline::Pool pool(open);
-  const pipeline::RoutedGate routed =
-      pipeline::open_gate(pipeline::read_gate(open.registry, open.context.log), pool);
+  const pipeline::RoutedGate routed = pipeline::open_gate(pipeline::read_gate(pool), pool);
   for (size_t row = 0; row < routed.experts.size(); ++row) {
     const pipeline::InstalledExpert& expert = *routed.experts[row];
     const std::optional<ExpertOptions> asked =
@@ -149,12 +148,12 @@ Round train_round(const AlternationOptions& options, const std::vector<data::Dat
     }
     round.held_out_loss = held_out_loss(fit_gate());
   } catch (const Error& error) {
-    before.restore();
+    before.restore(open.note);
     if (error.code() != "E_INTERRUPTED") throw;
     throw Error(error.code(), "the round was interrupted; the registry is as it was before it",
                 "continue with the same command and --resume");
   } catch (...) {
-    before.restore();
+    before.restore(open.note);
     throw;
   }
   return round;
@@ -171,14 +170,16 @@ bool is_over(const std::vector<Round>& rounds, const AlternationOptions& options
 }
 
 // Keeps the round if it helped, else undoes it.
-void judge(Round& round, const std::vector<Round>& rounds, RegistrySnapshot& before, Log log) {
+void judge(Round& round, const std::vector<Round>& rounds, RegistrySnapshot& before,
+           const pipeline::PoolOptions& open) {
+  const Log log = open.context.log;
   if (rounds.empty()) return;
   const double least = best_of(rounds).held_out_loss;
   round.kept = round.held_out_loss < least;
   log.note(fmt::format("round {}: held-out loss {:.4f}, before {:.4f}: {}", round.number,
                        round.held_out_loss, least,
                        round.kept ? "kept" : "undone, and this is the end"));
-  if (!round.kept) before.restore();
+  if (!round.kept) before.restore(open.note);
 }
 
 }  // namespace
@@ -230,7 +231,7 @@ Alternation alternate(const AlternationOptions& options, const std::vector<data:
     while (!is_over(run.rounds(), options)) {
       RegistrySnapshot& before = run.begin_round();
       Round round = train_round(options, datasets, open, fit_gate, run, before);
-      judge(round, run.rounds(), before, open.context.log);
+      judge(round, run.rounds(), before, open);
       run.end_round(std::move(round));
     }
     run.end();

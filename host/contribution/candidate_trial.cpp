@@ -39,7 +39,7 @@ InstalledExpert load_candidate(pipeline::Pool& pool, const registry::Package& pa
 
 void open_gate(pipeline::Pool& pool, Trial& trial, Log notes) {
   try {
-    pipeline::GateFile file = pipeline::read_gate(pool.options().registry, pool.context().log);
+    pipeline::GateFile file = pipeline::read_gate(pool);
     trial.gate = pipeline::open_gate(file, pool);
     trial.gate_file = std::move(file);
   } catch (const Error& error) {

@@ -4,8 +4,8 @@
 
 #include "base/error.h"
 #include "base/measure.h"
-#include "contribution/install.h"
 #include "pipeline/collaboration.h"
+#include "registry/change.h"
 #include "training/gate_history.h"
 #include "training/gate_inputs.h"
 #include "training/replay_file.h"
@@ -100,12 +100,11 @@ training::TopKChoice choose_top_k(pipeline::Pool& pool, const training::GateInpu
 
 // What `grow` needs of these domains when their data is gone. Returns the file's SHA-256, or ""
 // if nothing is kept; rows kept of an earlier gate go.
-std::string keep_replay(pipeline::Pool& pool, const training::GateInputs& inputs) {
-  const fs::path& registry = pool.options().registry;
-  const fs::path path = registry::replay_file(registry);
+std::string keep_replay(pipeline::Pool& pool, const training::GateInputs& inputs,
+                        registry::Change& change) {
   if (inputs.options.keep_replay == 0) {
-    pipeline::keep_until_written(path);
-    if (fs::remove(path))
+    change.remove(registry::replay_file({}));
+    if (fs::exists(registry::replay_file(pool.options().registry)))
       pool.context().log.note("the rows kept for `grow` were of the old gate: removed");
     return "";
   }
@@ -115,8 +114,8 @@ std::string keep_replay(pipeline::Pool& pool, const training::GateInputs& inputs
   std::vector<pipeline::InstalledExpert*> experts;
   for (pipeline::InstalledExpert& expert : pool.experts()) experts.push_back(&expert);
   return training::write_replay(
-      registry, training::to_replay(held_out.select(order), pool, experts, inputs.features,
-                                    inputs.options.keep_replay));
+      change.staging(), training::to_replay(held_out.select(order), pool, experts, inputs.features,
+                                            inputs.options.keep_replay));
 }
 
 }  // namespace
@@ -143,12 +142,13 @@ FittedGate fit_and_write_gate(pipeline::Pool& pool, const std::vector<data::Data
                                             guard);
   fitted.calibration = inputs.calibration;
   for (const data::Dataset& dataset : datasets) data::require_unchanged(dataset);
-  const FileLock lock = lock_registry(registry, context.log);
-  // History and kept rows before the gate, so that a gate always has them.
-  training::write_history(registry, fit.history, inputs.domains(), inputs.experts);
-  fitted.record.replay_sha256 = keep_replay(pool, inputs);
+  const FileLock lock = registry::lock_registry(registry, context.log);
+  registry::Change change(registry, lock, context.log);
+  training::write_history(change.staging(), fit.history, inputs.domains(), inputs.experts);
+  fitted.record.replay_sha256 = keep_replay(pool, inputs, change);
   training::write_record(fitted.record, fitted.file);
-  pipeline::write_gate(registry, fitted.file);
+  pipeline::write_gate(change.staging(), fitted.file);
+  change.commit(pool.options().note);
   fitted.history = std::move(fit.history);
   return fitted;
 }

@@ -10,7 +10,8 @@
 #include "base/measure.h"
 #include "base/strings.h"
 #include "contribution/growth_texts.h"
-#include "contribution/install.h"
+#include "registry/change.h"
+#include "registry/registry_state.h"
 #include "training/gate_fit_record.h"
 #include "training/growth_guard.h"
 #include "training/replay_file.h"
@@ -195,31 +196,32 @@ pipeline::GateFile grown_file(const OpenedGrowth& growth, const training::NewRow
 
 // If rows were kept before, the new domain's are kept too.
 void keep_replay(const OpenedGrowth& growth, const pipeline::Pool& pool, const GrowthTexts& texts,
-                 pipeline::GateFile& file) {
+                 const registry::Change& change, pipeline::GateFile& file) {
   if (texts.source != "data") return;
-  const fs::path& registry = pool.options().registry;
-  const auto kept = training::read_replay(
-      registry, file.metrics.value("replay_sha256", std::string()), pool.context().log);
+  const auto kept = training::read_replay(pool.options().registry,
+                                          file.metrics.value("replay_sha256", std::string()));
   if (!kept) return;
   const auto& features = growth.setting.gate.features;
   const training::AnsweredTexts old =
       training::kept_texts(*kept, pool, growth.experts, features, {growth.domain});
   file.metrics["replay_sha256"] = training::write_replay(
-      registry, training::to_replay(joined(old, texts.fresh), pool, growth.experts, features,
-                                    std::numeric_limits<int64_t>::max()));
+      change.staging(), training::to_replay(joined(old, texts.fresh), pool, growth.experts,
+                                            features, std::numeric_limits<int64_t>::max()));
 }
 
 void write_grown(const OpenedGrowth& growth, const pipeline::Pool& pool, const GrowthTexts& texts,
                  pipeline::GateFile& file) {
   const fs::path& registry = pool.options().registry;
-  const FileLock lock = lock_registry(registry, pool.context().log);
-  if (gate_digest(registry) != growth.stored.digest) {
+  const FileLock lock = registry::lock_registry(registry, pool.context().log);
+  registry::Change change(registry, lock, pool.context().log);
+  if (registry::read_state(registry).gate != pool.state().gate) {
     throw Error("E_GATE",
                 "the gate was changed while the new rows were fitted; it is left as it is",
                 "run `grow` again");
   }
-  keep_replay(growth, pool, texts, file);
-  pipeline::write_gate(registry, file);
+  keep_replay(growth, pool, texts, change, file);
+  pipeline::write_gate(change.staging(), file);
+  change.commit(pool.options().note);
 }
 
 // Before and after, on texts that nothing was fitted on: those of a known domain are replayed.

@@ -158,8 +158,7 @@ void Collector::collect_replay() {
 void Collector::add_kept(std::set<std::string>& covered) {
   const pipeline::GateFile& stored = growth_.stored.file;
   const auto replay = training::read_replay(pool_.options().registry,
-                                            stored.metrics.value("replay_sha256", std::string()),
-                                            pool_.context().log);
+                                            stored.metrics.value("replay_sha256", std::string()));
   if (!replay) return;
   std::set<std::string> left_out = covered;
   for (const auto& [domain, sha256] : stored.data) {

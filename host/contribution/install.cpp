@@ -6,6 +6,9 @@
 
 #include "base/error.h"
 #include "base/strings.h"
+#include "pipeline/instantiate.h"
+#include "pipeline/probe.h"
+#include "registry/change.h"
 #include "registry/registry_edit.h"
 
 namespace moecollab::contribution {
@@ -53,23 +56,6 @@ void place_locked(const registry::Package& package, const fs::path& target) {
   }
 }
 
-// The encoder's folder as registry.toml names it. A registry and an encoder below the folder that
-// holds the registry move together, so the path counts from the registry; any other encoder stays
-// where it is if the registry is moved or copied, so its path is absolute.
-std::string path_for_registry(const fs::path& encoder, const fs::path& registry) {
-  const fs::path absolute = fs::absolute(encoder / "").lexically_normal().parent_path();
-  std::error_code error;
-  // The system resolves `..` from where the registry really lies; a link to the encoder is kept.
-  const fs::path base = fs::canonical(registry, error);
-  const fs::path above = error ? fs::path() : fs::canonical(absolute.parent_path(), error);
-  if (error) return absolute.string();
-  const fs::path relative = (above / absolute.filename()).lexically_relative(base);
-  const auto ups = std::ranges::count(relative, fs::path(".."));
-  // Below the root lies everything.
-  const int most = base.parent_path() == base.root_path() ? 0 : 1;
-  return ups <= most ? relative.string() : absolute.string();
-}
-
 // Whether a package lies there, with every file as its manifest says.
 bool is_whole(const fs::path& folder) {
   try {
@@ -80,11 +66,44 @@ bool is_whole(const fs::path& folder) {
   }
 }
 
-}  // namespace
-
-FileLock lock_registry(const fs::path& folder, Log log) {
-  return FileLock::wait(registry::change_lock(folder), log);
+// Refuses another package of a version that is installed.
+void require_same(const registry::Package& package, const fs::path& target,
+                  const std::string& name) {
+  if (!fs::exists(target)) return;
+  const std::string there = registry::open_package(target).manifest_sha256;
+  if (there == package.manifest_sha256) return;
+  throw Error("E_REG_EXISTS",
+              fmt::format("{} {} is installed already with another package ({}, the new one is {})",
+                          name, package.manifest.expert.version.text(), there.substr(0, 12),
+                          package.manifest_sha256.substr(0, 12)),
+              "give the new package a higher version");
 }
+
+// The state with an entry for the package, and its version in the lock if it is to be selected.
+registry::RegistryState with_package(registry::RegistryState state, const fs::path& folder,
+                                     const registry::Package& package, const std::string& name) {
+  const std::string file = shown(registry::registry_path(folder));
+  const registry::ExpertTable& expert = package.manifest.expert;
+  const registry::RegistryFile registry = registry::parse_registry(state.registry, file);
+  const auto entry = std::ranges::find(registry.experts, name, &registry::ExpertEntry::name);
+  if (entry == registry.experts.end()) {
+    registry::ExpertEntry added;
+    added.name = name;
+    added.id = expert.id;
+    added.version = registry::VersionRange::parse("^" + expert.version.text());
+    state.registry = registry::with_expert(state.registry, added, file);
+    return state;
+  }
+  if (entry->pin || !entry->version.contains(expert.version)) return state;
+  registry::Lock lock = registry::parse_lock(state.lock, shown(folder / registry::kLockFile));
+  for (registry::LockEntry& locked : lock.entries) {
+    if (locked.name == name && locked.version < expert.version) locked.version = expert.version;
+  }
+  state.lock = registry::lock_text(lock);
+  return state;
+}
+
+}  // namespace
 
 void ensure_registry(const fs::path& folder, const encoder::EncoderSettings& encoder, Log log) {
   if (fs::exists(registry::registry_path(folder))) return;
@@ -97,13 +116,13 @@ void ensure_registry(const fs::path& folder, const encoder::EncoderSettings& enc
                 ".deps/encoder of the source tree");
   }
   make_folder(folder);
-  const FileLock lock = lock_registry(folder, log);
+  const FileLock lock = registry::lock_registry(folder, log);
   if (fs::exists(folder / registry::kRegistryFile)) return;  // meanwhile
   registry::EncoderEntry entry;
   const encoder::EncoderFolder opened =
       encoder::open_encoder_folder(encoder.folder, encoder.max_length);
   for (const std::string& note : opened.notes) log.note(note);
-  entry.path = path_for_registry(encoder.folder, folder);
+  entry.path = registry::encoder_path(encoder.folder, folder);
   entry.max_length = opened.max_length;
   entry.special_tokens =
       encoder.special_tokens == text::SpecialTokens::kLiteral ? "literal" : "split";
@@ -113,70 +132,62 @@ void ensure_registry(const fs::path& folder, const encoder::EncoderSettings& enc
 
 void place_package(const fs::path& registry_folder, const registry::Package& package,
                    const fs::path& target, Log log) {
-  const FileLock lock = lock_registry(registry_folder, log);
+  const FileLock lock = registry::lock_registry(registry_folder, log);
   remove_staging(target.parent_path());
   place_locked(package, target);
 }
 
-void install(const fs::path& registry_folder, const registry::Package& package,
-             const std::string& name, Log log) {
-  const FileLock lock = lock_registry(registry_folder, log);
-  const registry::RegistryFile registry = registry::read_registry(registry_folder);
-  const std::string version = package.manifest.expert.version.text();
-  const fs::path target =
-      registry::version_folder(registry_folder, name, package.manifest.expert.version);
+int64_t install(const pipeline::PoolOptions& open, const registry::Package& package,
+                const std::string& name) {
+  const Log log = open.context.log;
+  const FileLock held = registry::lock_registry(open.registry, log);
+  registry::Change change(open.registry, held, log);
+  const registry::Version& version = package.manifest.expert.version;
+  const fs::path target = registry::version_folder(open.registry, name, version);
   remove_staging(target.parent_path());
-  if (fs::exists(target)) {
-    const std::string there = registry::open_package(target).manifest_sha256;
-    if (there != package.manifest_sha256) {
-      throw Error(
-          "E_REG_EXISTS",
-          fmt::format("{} {} is installed already with another package ({}, the new one is {})",
-                      name, version, there.substr(0, 12), package.manifest_sha256.substr(0, 12)),
-          "give the new package a higher version");
-    }
-  }
+  require_same(package, target, name);
   if (!is_whole(target)) place_locked(package, target);
-  for (const registry::ExpertEntry& entry : registry.experts) {
-    if (entry.name == name) return;
-  }
-  registry::ExpertEntry entry;
-  entry.name = name;
-  entry.id = package.manifest.expert.id;
-  entry.version = registry::VersionRange::parse("^" + version);
-  registry::append_expert(registry_folder, entry);
+  pipeline::PoolOptions proposal = open;
+  proposal.cache = nullptr;
+  proposal.tolerate_refused = true;
+  proposal.proposed =
+      with_package(registry::read_state(open.registry), open.registry, package, name);
+  pipeline::Pool pool(proposal);
+  change.put(registry::kRegistryFile, pool.state().registry);
+  change.put(registry::kLockFile, registry::lock_text(lock_of(pool)));
+  return change.commit(open.note);
 }
 
-void update_lock(const pipeline::Pool& pool, std::vector<pipeline::InstalledExpert>& experts) {
+bool check_package(pipeline::PoolOptions open, const registry::Package& package) {
+  open.tolerate_refused = true;
+  pipeline::Pool pool(open);
+  const std::vector<registry::Refusal> reasons =
+      registry::check(package.manifest, pipeline::host_facts(pool.encoder()));
+  if (!reasons.empty())
+    throw Error(reasons.front().code, reasons.front().rule, reasons.front().hint);
+  fusion::LabelUnion labels = pool.labels();
+  labels.add({package.manifest.task.label_space, package.manifest.task.labels},
+             package.manifest.task.partial, "the package");
+  const auto expert = pipeline::instantiate(package, pool.encoder(), open.compute, open.context);
+  return pipeline::check_probe(package, *expert, pool.probe_encoder());
+}
+
+registry::Lock lock_of(pipeline::Pool& pool) {
   registry::Lock lock;
   for (const registry::Candidate& candidate : pool.candidates()) {
-    if (!candidate.package || !candidate.entry) continue;
-    const registry::Manifest& manifest = candidate.package->manifest;
-    registry::LockEntry entry;
-    entry.name = candidate.name;
-    entry.id = manifest.expert.id;
-    entry.version = manifest.expert.version;
-    entry.manifest_sha256 = candidate.package->manifest_sha256;
-    entry.library_sha256 = manifest.files.at(registry::library_file(manifest));
-    entry.state = candidate.state;
-    if (candidate.refusal) {
-      entry.code = candidate.refusal->code;
-      entry.reason = candidate.refusal->rule;
+    if (!candidate.entry) continue;
+    if (!candidate.package) {  // what is known of it stays known
+      if (const registry::LockEntry* before = pool.lock().find(candidate.name))
+        lock.entries.push_back(*before);
+      continue;
     }
-    for (const pipeline::InstalledExpert& expert : experts) {
+    registry::LockEntry entry = registry::lock_entry(candidate);
+    for (const pipeline::InstalledExpert& expert : pool.experts()) {
       if (expert.name == candidate.name) entry.probe = expert.probe;
     }
     lock.entries.push_back(std::move(entry));
   }
-  registry::write_lock(pool.options().registry, lock);
-}
-
-void refresh_lock(pipeline::PoolOptions open) {
-  const FileLock lock = lock_registry(open.registry, open.context.log);
-  open.cache = nullptr;
-  open.tolerate_refused = true;
-  pipeline::Pool pool(open);
-  update_lock(pool, pool.experts());
+  return lock;
 }
 
 }  // namespace moecollab::contribution

@@ -3,15 +3,12 @@
 
 #include <string>
 
-#include "base/file_lock.h"
 #include "pipeline/pool.h"
 #include "registry/package.h"
 
 namespace moecollab::contribution {
 
-// Changes of a registry take turns: whoever reads it to write it has this lock meanwhile. The
-// functions below take it themselves, but for update_lock().
-FileLock lock_registry(const fs::path& folder, Log log);
+// The functions below take the registry's lock (registry/change.h) themselves, but for lock_of().
 
 // Makes FOLDER a registry of 0 experts on this encoder, unless it is one. The encoder's path is
 // written relative to FOLDER if both lie below one folder (`../encoder`), so that they may be moved
@@ -24,18 +21,23 @@ void ensure_registry(const fs::path& folder, const encoder::EncoderSettings& enc
 void place_package(const fs::path& registry_folder, const registry::Package& package,
                    const fs::path& target, Log log);
 
-// Copies the package to experts/<name>/<version>/ and, if registry.toml has no entry of that
-// name, appends one for versions compatible with this one. A version that is there already is
-// E_REG_EXISTS, unless its package is the very same (copied again if its files are damaged); a
-// failure leaves the registry as it was.
-void install(const fs::path& registry_folder, const registry::Package& package,
-             const std::string& name, Log log);
+// Copies the package to experts/<name>/<version>/ and, as one change of the registry `open`:
+// appends an entry to registry.toml for versions compatible with this one, unless it has one of
+// that name; selects this version in the lock if the entry's range holds it, no pin forbids it and
+// it is not lower than the one selected now; and records in the lock what a pool that is opened
+// over this finds, run probe vectors included. A version that is there already is E_REG_EXISTS,
+// unless its package is the very same (copied again if its files are damaged). A failure leaves the
+// registry as it was.
+// Returns the change's number; 0 if there was nothing to change.
+int64_t install(const pipeline::PoolOptions& open, const registry::Package& package,
+                const std::string& name);
 
-// Writes what the pool found into registry.lock.toml: versions, digests, states, probe records. The
-// caller has the lock since before the pool was opened.
-void update_lock(const pipeline::Pool& pool, std::vector<pipeline::InstalledExpert>& experts);
+// Refuses a package that could not be installed in this registry: by what its manifest says, by
+// labels that contradict the others', by a library that cannot be loaded or makes no expert, by
+// probe vectors. Returns whether it has any. Writes nothing.
+bool check_package(pipeline::PoolOptions open, const registry::Package& package);
 
-// Opens the registry again, without its cache, and writes what it finds into the lock.
-void refresh_lock(pipeline::PoolOptions open);
+// What the pool found, as registry.lock.toml has it: versions, digests, states, probe records.
+registry::Lock lock_of(pipeline::Pool& pool);
 
 }  // namespace moecollab::contribution

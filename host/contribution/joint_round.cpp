@@ -117,7 +117,7 @@ registry::Version install_learner(pipeline::Pool& pool, Learner& learner,
       write_trained(staging.path(), manifest, old, learner.recipe.weights, trained, pool, texts);
   const fs::path& registry = pool.options().registry;
   training::write_held_out(registry::held_out_file(registry, package.manifest_sha256), held_out);
-  install(registry, package, learner.installed->name, pool.context().log);
+  install(pool.options(), package, learner.installed->name);
   return manifest.expert.version;
 }
 
@@ -149,7 +149,7 @@ JointRound train_jointly(const AlternationOptions& options,
   joint.epochs = options.epochs;
   joint.seed = options.seed;
   pipeline::Pool pool(open);
-  const pipeline::GateFile gate = pipeline::read_gate(open.registry, context.log);
+  const pipeline::GateFile gate = pipeline::read_gate(pool);
   joint.objective = gate.objective;
   std::vector<Learner> learners =
       make_learners(options.seed, pool, pipeline::open_gate(gate, pool), datasets);
@@ -175,7 +175,6 @@ JointRound train_jointly(const AlternationOptions& options,
         install_learner(pool, learners[e], own, fit.held_out_logits[e], fit.epochs);
     round.experts.push_back({name, version.text(), std::nullopt});
   }
-  refresh_lock(open);
   return round;
 }
 

@@ -67,11 +67,6 @@ void require_whole_space(const OpenedGrowth& growth, const std::vector<std::stri
 
 }  // namespace
 
-std::string gate_digest(const fs::path& registry) {
-  const fs::path file = registry::gate_file(registry);
-  return fs::exists(file) ? file_sha256_hex(file, "E_GATE") : "";
-}
-
 OpenedGrowth open_growth(pipeline::Pool& pool, StoredGate stored,
                          std::span<const std::string> newcomers) {
   OpenedGrowth growth;

@@ -10,12 +10,8 @@
 
 namespace moecollab::contribution {
 
-// SHA-256 of the registry's gate.toml; empty if there is none.
-std::string gate_digest(const fs::path& registry);
-
 // A gate as it lies on disk and as it will be read.
 struct StoredGate {
-  std::string digest;       // gate_digest() from before it was read
   pipeline::GateFile file;  // all rows
   fusion::Mode fusion = {};
   int64_t top_k = 0;  // 0: all

@@ -5,7 +5,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "base/strings.h"
-#include "contribution/install.h"
+#include "registry/change.h"
 #include "registry/layout.h"
 #include "registry/lock.h"
 
@@ -16,13 +16,11 @@ namespace {
 constexpr const char* kVersions = "versions.json";
 constexpr const char* kChanged = "changed.json";
 
-// registry.lock.toml and the gate's files, relative to the folder.
+// The files of the registry's state but registry.toml, which is the operator's.
 std::vector<fs::path> shared_files(const fs::path& folder) {
   std::vector<fs::path> found;
-  if (fs::exists(folder / registry::kLockFile)) found.push_back(registry::kLockFile);
-  std::error_code none;
-  for (const auto& entry : fs::directory_iterator(registry::gate_folder(folder), none))
-    found.push_back(fs::relative(entry.path(), folder));
+  for (const std::string file : registry::kStateFiles)
+    if (file != registry::kRegistryFile && fs::exists(folder / file)) found.push_back(file);
   return found;
 }
 
@@ -47,8 +45,10 @@ RegistrySnapshot RegistrySnapshot::take(const fs::path& registry, const fs::path
   make_folder(folder);
   for (const fs::path& file : shared_files(registry)) snapshot.keep(file);
   std::error_code none;
-  for (const auto& entry : fs::directory_iterator(registry / registry::kHistoryFolder, none))
-    snapshot.keep(fs::path(registry::kHistoryFolder) / entry.path().filename());
+  for (const auto& entry : fs::directory_iterator(registry / registry::kHistoryFolder, none)) {
+    if (entry.path().extension() == ".jsonl")
+      snapshot.keep(fs::path(registry::kHistoryFolder) / entry.path().filename());
+  }
   for (const auto& expert : fs::directory_iterator(registry / registry::kExpertsFolder, none)) {
     for (const fs::path& version : snapshot.newer_versions(expert.path().filename()))
       snapshot.versions_.insert(expert.path().filename() / version.filename());
@@ -70,15 +70,19 @@ void RegistrySnapshot::will_change(const std::string& expert) {
   if (changed_.insert(expert).second) write_changed();
 }
 
-void RegistrySnapshot::restore() {
-  const FileLock lock = lock_registry(registry_, log_);
+void RegistrySnapshot::restore(const registry::ChangeNote& note) {
+  const FileLock lock = registry::lock_registry(registry_, log_);
+  registry::Change change(registry_, lock, log_);
   for (const fs::path& file : shared_files(registry_)) {
-    if (!fs::exists(folder_ / file)) fs::remove(registry_ / file);
+    if (!fs::exists(folder_ / file)) change.remove(file);
   }
-  for (const fs::path& file : shared_files(folder_)) put_back(file);
+  for (const fs::path& file : shared_files(folder_))
+    change.put(file, read_file(folder_ / file, "E_REG_IO"));
+  change.commit(note);
   for (const std::string& expert : changed_) {
     const fs::path history = registry::expert_history({}, expert);
-    if (fs::exists(folder_ / history)) put_back(history);
+    if (fs::exists(folder_ / history))
+      write_file_atomic(registry_ / history, read_file(folder_ / history, "E_REG_IO"));
     remove_newer_versions(expert);
   }
   changed_.clear();
@@ -88,10 +92,6 @@ void RegistrySnapshot::restore() {
 void RegistrySnapshot::keep(const fs::path& file) const {
   make_folder((folder_ / file).parent_path());
   fs::copy_file(registry_ / file, folder_ / file);
-}
-
-void RegistrySnapshot::put_back(const fs::path& file) const {
-  write_file_atomic(registry_ / file, read_file(folder_ / file, "E_REG_IO"));
 }
 
 std::vector<fs::path> RegistrySnapshot::newer_versions(const std::string& expert) const {

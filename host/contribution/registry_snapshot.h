@@ -7,6 +7,7 @@
 
 #include "base/files.h"
 #include "base/run_context.h"
+#include "registry/history.h"
 
 namespace moecollab::contribution {
 
@@ -27,7 +28,7 @@ class RegistrySnapshot {
   // Puts it back: gate and lock, and of the experts that were changed the history and the versions;
   // then none counts as changed. A version that cannot be removed is warned about. Throws E_REG_IO
   // and E_WRITE.
-  void restore();
+  void restore(const registry::ChangeNote& note);
 
   const fs::path& folder() const { return folder_; }
   const std::set<std::string>& changed() const { return changed_; }
@@ -37,7 +38,6 @@ class RegistrySnapshot {
  private:
   RegistrySnapshot(fs::path registry, fs::path folder, Log log);
   void keep(const fs::path& file) const;
-  void put_back(const fs::path& file) const;
   void remove_newer_versions(const std::string& expert) const;
   void write_changed() const;
 

@@ -136,8 +136,7 @@ ExpertTrained result_of(const ExpertPlan& plan, const registry::Package& package
 // The last steps of a run, of which each may be done twice.
 void finish(const pipeline::PoolOptions& open, const registry::Package& package,
             const std::string& name, training::Checkpoints& checkpoints) {
-  install(open.registry, package, name, open.context.log);
-  refresh_lock(open);
+  install(open, package, name);
   checkpoints.finish();
 }
 

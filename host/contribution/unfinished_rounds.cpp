@@ -122,7 +122,7 @@ void UnfinishedRounds::save() {
 
 RegistrySnapshot& UnfinishedRounds::begin_round() {
   if (std::exchange(resumed_, false)) {
-    before_->restore();
+    before_->restore(open_.note);
     return *before_;
   }
   take_over();
@@ -176,9 +176,8 @@ std::optional<ExpertTrained> UnfinishedRounds::reinstall(const std::string& name
       !fs::exists(registry::held_out_file(open_.registry, trained.sha256))) {
     return std::nullopt;
   }
-  install(open_.registry, package, name, open_.context.log);
+  install(open_, package, name);
   write_history(open_.registry, name, trained.history);
-  refresh_lock(open_);
   return trained;
 }
 

@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "encoder/machine_peak.h"
+#include "engine/loaded_gate.h"
 #include "engine/precision.h"
 #include "engine/session.h"
 #include "engine/verbs.h"
@@ -57,10 +58,9 @@ Json expert_rates(pipeline::Pool& pool, const SpeedTexts& texts) {
 }
 
 // A registry without a gate that fits it is measured all the same, but for gate and fusion.
-Json routing_rates(const BenchOptions& options, const RunContext& context, pipeline::Pool& pool,
-                   const SpeedTexts& texts) {
+Json routing_rates(const RunContext& context, pipeline::Pool& pool, const SpeedTexts& texts) {
   try {
-    const LoadedGate gate = load_gate(options.registry, {}, {}, context.log);
+    const LoadedGate gate = load_gate(pool, {}, {}, context.log);
     pipeline::Collaboration collaboration(pool, pipeline::open_gate(gate.file, pool), gate.fusion,
                                           gate.top_k);
     const evaluation::RoutingSpeed speed = evaluation::routing_speed(collaboration, texts);
@@ -109,8 +109,7 @@ Json run_bench(const BenchOptions& options, const RunContext& context) {
     result["encode"] = rates(evaluation::encoding_speed(encoder, texts), texts);
   }
   if (options.stage != BenchStage::kEncode) result["experts"] = expert_rates(pool, texts);
-  if (options.stage == BenchStage::kAll)
-    result.update(routing_rates(options, context, pool, texts));
+  if (options.stage == BenchStage::kAll) result.update(routing_rates(context, pool, texts));
   peak.measure();
   result["peak"] = to_json(peak);
   add_shares(peak, compute, result);

@@ -89,13 +89,16 @@ class TorchEngine final : public Engine {
   Json experts_list(const CommonOptions& options, const RunContext& context) override {
     return run_experts_list(options, context);
   }
-  Json experts_add(const CommonOptions& options, const RunContext& context, const fs::path& package,
-                   const std::string& name) override {
-    return run_experts_add(options, context, package, name);
+  Json experts_add(const CommonOptions& options, const contribution::InstallOptions& install,
+                   const RunContext& context) override {
+    return run_experts_add(options, install, context);
   }
   Json experts_verify(const CommonOptions& options, const RunContext& context,
                       const std::string& name) override {
     return run_experts_verify(options, context, name);
+  }
+  Json registry_check(const CommonOptions& options, const RunContext& context) override {
+    return run_registry_check(options, context);
   }
   Json facts(const RunOptions& options) override { return run_facts(options); }
   Json cuda_facts() override { return run_cuda_facts(); }

@@ -7,6 +7,7 @@
 #include <functional>
 
 #include "base/run_context.h"
+#include "contribution/install_options.h"
 #include "engine/options.h"
 
 namespace moecollab::engine {
@@ -72,16 +73,24 @@ class Engine {
 
   // Returns every candidate with its state and refusal; writes nothing, the lock included.
   virtual Json experts_list(const CommonOptions& options, const RunContext& context) = 0;
-  // Checks the package (signature, manifest, library, probe vectors) and installs it as `name`, or
-  // under its own if that is empty. Makes the registry if there is none. A refused package
-  // throws its code and is not installed.
-  virtual Json experts_add(const CommonOptions& options, const RunContext& context,
-                           const fs::path& package, const std::string& name) = 0;
+  // Checks the package (signature, manifest, library, probe vectors) and installs it: as a new
+  // expert, as a further version, or as the next one of an expert that is there. Makes the registry
+  // if there is none. A refused package throws its code and is not installed; an upgrade throws
+  // E_CONFIG if the expert is not there, is pinned, its range does not hold the version, or there
+  // is no higher one.
+  virtual Json experts_add(const CommonOptions& options,
+                           const contribution::InstallOptions& install,
+                           const RunContext& context) = 0;
   // Runs every check and all probe vectors of all experts, writes the lock, and returns those of
   // one expert, or of all if `name` is empty. A refused expert does not throw; an unknown name is
   // E_CONFIG.
   virtual Json experts_verify(const CommonOptions& options, const RunContext& context,
                               const std::string& name) = 0;
+
+  // Returns everything that `eval` would refuse of the registry, at once, and the exit status that
+  // stands for it: 0, 4 (registry or gate) or 5 (an expert). Runs all probe vectors; writes
+  // nothing.
+  virtual Json registry_check(const CommonOptions& options, const RunContext& context) = 0;
 
   // Returns versions, CPU capability, its precisions, threads and device, for doctor.
   virtual Json facts(const RunOptions& options) = 0;

@@ -1,4 +1,5 @@
 #include "contribution/deep_baseline.h"
+#include "engine/loaded_gate.h"
 #include "engine/precision.h"
 #include "engine/precision_trial.h"
 #include "engine/session.h"
@@ -75,7 +76,7 @@ Json run_eval(const EvalOptions& options, const RunContext& context) {
   const Opening opening = opening_of(options, context.log);
   pipeline::Pool pool(pool_options(opening.options, context));
   pool.require_experts();
-  const LoadedGate gate = load_gate(options.registry, options.fusion, options.top_k, context.log);
+  const LoadedGate gate = load_gate(pool, options.fusion, options.top_k, context.log);
   pipeline::RoutedGate routed = pipeline::open_gate(gate.file, pool, {}, opening.other);
   if (options.strict) pipeline::require_fitted(routed);
   pipeline::Collaboration collaboration(pool, std::move(routed), gate.fusion, gate.top_k);

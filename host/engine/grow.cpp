@@ -1,4 +1,5 @@
 #include "contribution/gate_growth.h"
+#include "engine/loaded_gate.h"
 #include "engine/precision.h"
 #include "engine/session.h"
 #include "engine/verbs.h"
@@ -11,10 +12,9 @@ Json run_grow(const GrowOptions& options, const RunContext& context) {
   contribution::check(options.growth);
   pipeline::Pool pool(pool_options(options, context));
   pool.require_experts();
-  const std::string digest = contribution::gate_digest(options.registry);
-  LoadedGate gate = load_gate(options.registry, std::nullopt, std::nullopt, context.log);
+  LoadedGate gate = load_gate(pool, std::nullopt, std::nullopt, context.log);
   const contribution::OpenedGrowth growth = contribution::open_growth(
-      pool, {digest, std::move(gate.file), gate.fusion, gate.top_k}, options.growth.names);
+      pool, {std::move(gate.file), gate.fusion, gate.top_k}, options.growth.names);
   require_writable_parts(options.registry, {registry::kGateFolder});
   std::vector<data::Dataset> datasets;
   if (!options.data.dir.empty() || !options.data.files.empty())

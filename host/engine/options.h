@@ -22,8 +22,8 @@ namespace moecollab::engine {
 // Where a verb finds and leaves things.
 struct WhereOptions {
   fs::path registry = "registry";
-  std::optional<fs::path> encoder;  // --encoder: overrides the registry's path
-  std::optional<int> max_length;  // of a new registry, encode, tokenize; none: the encoder's default
+  std::optional<fs::path> encoder;    // --encoder: overrides the registry's path
+  std::optional<int> max_length;      // of a new registry, encode, tokenize; none: the encoder's
   std::optional<fs::path> cache_dir;  // none: the user's cache folder
   bool no_cache = false;
 };

@@ -1,6 +1,7 @@
 // In which precision a verb computes.
 #pragma once
 
+#include "engine/loaded_gate.h"
 #include "engine/session.h"
 #include "pipeline/open_gate.h"
 #include "registry/precision_record.h"

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "engine/loaded_gate.h"
 #include "engine/precision.h"
 #include "engine/session.h"
 #include "engine/verbs.h"
@@ -80,7 +81,7 @@ Json run_predict(const PredictOptions& options, const RunContext& context,
   opening.compute.precision = precision.precision;
   pipeline::Pool pool(opening);
   pool.require_experts();
-  const LoadedGate gate = load_gate(options.registry, options.fusion, options.top_k, context.log);
+  const LoadedGate gate = load_gate(pool, options.fusion, options.top_k, context.log);
   pipeline::RoutedGate routed = pipeline::open_gate(gate.file, pool, {}, precision.other);
   if (options.strict) pipeline::require_fitted(routed);
   pipeline::Collaboration collaboration(pool, std::move(routed), gate.fusion, gate.top_k);

@@ -51,6 +51,7 @@ pipeline::PoolOptions pool_options(const CommonOptions& options, const RunContex
   pool.compute = options.compute;
   pool.batch_tokens = batch_tokens(options);
   pool.context = context;
+  pool.note.command = options.command;
   if (cached && !options.no_cache) pool.cache = open_cache(options, options.compute, context.log);
   return pool;
 }
@@ -84,20 +85,6 @@ std::vector<data::Dataset> read_datasets(const data::DataOptions& options,
     datasets.push_back(data::read_dataset(file.domain, file.path, file.reading, log));
   }
   return datasets;
-}
-
-LoadedGate load_gate(const fs::path& registry, std::optional<fusion::Mode> fusion,
-                     std::optional<int64_t> top_k, Log log) {
-  LoadedGate gate{pipeline::read_gate(registry, log), {}, 0};
-  const registry::GateEntry entry = registry::read_registry(registry).gate;
-  if (!fusion && entry.fusion) fusion = fusion::parse_mode(*entry.fusion);
-  gate.fusion = fusion.value_or(gate.file.fusion);
-  gate.top_k = top_k.value_or(entry.top_k.value_or(gate.file.top_k));
-  if (gate.fusion != gate.file.fusion) {
-    log.note(fmt::format("the gate was fitted through {} fusion and is used through {}",
-                         fusion::name(gate.file.fusion), fusion::name(gate.fusion)));
-  }
-  return gate;
 }
 
 void check_top_k(const fs::path& registry, int64_t top_k) {

@@ -7,7 +7,6 @@
 #include "base/run_context.h"
 #include "data/dataset.h"
 #include "engine/options.h"
-#include "pipeline/gate_file.h"
 #include "pipeline/pool.h"
 
 namespace moecollab::engine {
@@ -37,16 +36,6 @@ data::DataOptions with_registry(data::DataOptions options, const fs::path& regis
 // A training file for each domain, read whole.
 std::vector<data::Dataset> read_datasets(const data::DataOptions& options,
                                          const std::string& default_split, Log log);
-
-// The fitted gate and how it is read: fusion and top_k of the options win over registry.toml's
-// [gate], and that over the gate's own.
-struct LoadedGate {
-  pipeline::GateFile file;
-  fusion::Mode fusion;
-  int64_t top_k;
-};
-LoadedGate load_gate(const fs::path& registry, std::optional<fusion::Mode> fusion,
-                     std::optional<int64_t> top_k, Log log);
 
 // Refuses --top-k above the number of [[expert]] entries: known once registry.toml is read, before
 // any library.

@@ -16,7 +16,7 @@ training::GateTrainingOptions gate_settings(const TrainRoundsOptions& options,
                                             const fs::path& begun, Log log) {
   training::GateTrainingOptions settings;
   if (fs::exists(registry::gate_file(begun))) {
-    settings = training::settings_of(pipeline::read_gate(begun, log), log);
+    settings = training::settings_of(pipeline::read_gate(begun), log);
   } else {
     training::settle_for(options.compute.device, settings, log);
   }

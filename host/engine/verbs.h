@@ -4,6 +4,7 @@
 #include <functional>
 
 #include "base/run_context.h"
+#include "contribution/install_options.h"
 #include "engine/options.h"
 
 namespace moecollab::engine {
@@ -21,10 +22,11 @@ Json run_predict(const PredictOptions& options, const RunContext& context,
 Json run_encode(const EncodeOptions& options, const RunContext& context);
 Json run_bench(const BenchOptions& options, const RunContext& context);
 Json run_experts_list(const CommonOptions& options, const RunContext& context);
-Json run_experts_add(const CommonOptions& options, const RunContext& context,
-                     const fs::path& package, const std::string& name);
+Json run_experts_add(const CommonOptions& options, const contribution::InstallOptions& install,
+                     const RunContext& context);
 Json run_experts_verify(const CommonOptions& options, const RunContext& context,
                         const std::string& name);
+Json run_registry_check(const CommonOptions& options, const RunContext& context);
 Json run_facts(const RunOptions& options);
 Json run_cuda_facts();
 Json run_encoder_facts(const WhereOptions& options);

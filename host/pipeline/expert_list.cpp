@@ -19,9 +19,10 @@ std::vector<registry::CandidateView> views(const Pool& pool) {
 }
 
 // Without a gate, or with an unreadable one, nobody is routed, and eval says why.
-std::vector<GateRow> rows_of(const fs::path& registry, Log log) {
+template <typename Source>
+std::vector<GateRow> rows_of(const Source& source) {
   try {
-    return read_gate(registry, log).rows;
+    return read_gate(source).rows;
   } catch (const Error&) {
     return {};
   }
@@ -56,13 +57,13 @@ void show_standing(const std::vector<GateRow>& rows, registry::CandidateView& vi
 
 std::vector<registry::CandidateView> list_experts(const Pool& pool) {
   std::vector<registry::CandidateView> list = views(pool);
-  const std::vector<GateRow> rows = rows_of(pool.options().registry, pool.context().log);
+  const std::vector<GateRow> rows = rows_of(pool);
   for (registry::CandidateView& view : list)
     if (view.state == registry::State::kReady) show_standing(rows, view);
   return list;
 }
 
-registry::CandidateView view_of_one(const fs::path& registry, const std::string& name, Log log) {
+registry::CandidateView view_of_one(const fs::path& registry, const std::string& name) {
   const std::vector<registry::Candidate> candidates =
       registry::resolve(registry, registry::read_registry(registry), registry::read_lock(registry));
   const auto found = std::ranges::find(candidates, name, &registry::Candidate::name);
@@ -71,7 +72,7 @@ registry::CandidateView view_of_one(const fs::path& registry, const std::string&
   registry::CandidateView view = registry::view_of(*found);
   if (view.state == registry::State::kManifestOk) {
     view.state = registry::State::kReady;
-    show_standing(rows_of(registry, log), view);
+    show_standing(rows_of(registry), view);
   }
   return view;
 }

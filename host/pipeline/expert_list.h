@@ -14,7 +14,7 @@ namespace moecollab::pipeline {
 std::vector<registry::CandidateView> list_experts(const Pool& pool);
 
 // The same for one expert, by manifests alone: what is not refused for these counts as ready.
-registry::CandidateView view_of_one(const fs::path& registry, const std::string& name, Log log);
+registry::CandidateView view_of_one(const fs::path& registry, const std::string& name);
 
 // The same without a look at the gate, each with whether the pool ran its probe vectors and they
 // passed.

@@ -13,6 +13,8 @@
 #include "base/strings.h"
 #include "base/toml.h"
 #include "encoder/tensor_io.h"
+#include "registry/history.h"
+#include "registry/registry_state.h"
 
 namespace moecollab::pipeline {
 namespace {
@@ -201,19 +203,6 @@ const char* kind_of(const gate::Gate& gate) {
   return gate.is_mlp() ? "mlp" : "linear";
 }
 
-fs::path kept_file(const fs::path& folder, const std::string& digest) {
-  return folder / (digest + ".safetensors");
-}
-
-void remove_kept_files(const fs::path& folder) {
-  constexpr size_t kDigits = 64;
-  for (const auto& entry : fs::directory_iterator(folder)) {
-    const fs::path& path = entry.path();
-    if (path.extension() == ".safetensors" && path.stem().string().size() == kDigits)
-      fs::remove(path);
-  }
-}
-
 void read_rows(Fields& fields, bool factored, GateFile& file) {
   for (Fields& row : fields.tables("expert")) file.rows.push_back(read_row(row, factored));
   if (file.rows.empty()) fields.fail("expert", "is missing: the gate has no row", kRefit);
@@ -225,30 +214,21 @@ void read_rows(Fields& fields, bool factored, GateFile& file) {
 
 }  // namespace
 
-void keep_until_written(const fs::path& file) {
-  if (!fs::exists(file)) return;
-  const std::string bytes = read_file(file, "E_GATE");
-  write_file_atomic(kept_file(file.parent_path(), sha256_hex(bytes)), bytes);
-}
-
-fs::path with_digest(const fs::path& file, const std::string& sha256, Log log) {
+fs::path tensor_file(const fs::path& registry, const fs::path& file, const std::string& sha256) {
   const std::string seen = fs::exists(file) ? file_sha256_hex(file, "E_GATE") : "missing";
   if (seen == sha256) return file;
-  const fs::path kept = kept_file(file.parent_path(), sha256);
-  if (fs::exists(kept) && file_sha256_hex(kept, "E_GATE") == sha256) {
-    log.note("the last change of the gate was cut short: the gate before it counts");
-    return kept;
-  }
+  // What the history knows is whole, and of another state: the gate is being changed.
+  const bool other_state = seen == "missing" || fs::exists(registry::object_file(registry, seen));
+  const fs::path kept = registry::object_file(registry, sha256);
+  if (other_state && fs::exists(kept) && file_sha256_hex(kept, "E_GATE") == sha256) return kept;
   throw Error("E_GATE",
               fmt::format("{}: SHA-256 is {}, gate.toml says {}", escaped(file.string()), seen,
                           sha256.empty() ? "nothing of it" : sha256),
               kRefit);
 }
 
-void write_gate(const fs::path& registry, const GateFile& file) {
-  const fs::path folder = registry::gate_folder(registry);
-  make_folder(folder);
-  keep_until_written(registry::gate_tensors(registry));
+void write_gate(const fs::path& folder, const GateFile& file) {
+  make_folder(registry::gate_folder(folder));
   const gate::Gate& g = file.gate;
   std::vector<weights::TensorSource> tensors = {
       encoder::source_of("mean", g.mean), encoder::source_of("std", g.std),
@@ -263,7 +243,7 @@ void write_gate(const fs::path& registry, const GateFile& file) {
     tensors.push_back(encoder::source_of("space.weight", g.space_weight));
     tensors.push_back(encoder::source_of("space.bias", g.space_bias));
   }
-  weights::write_safetensors(registry::gate_tensors(registry), tensors);
+  weights::write_safetensors(registry::gate_tensors(folder), tensors);
   Json rows = Json::array(), features = Json::array();
   for (const GateRow& row : file.rows) rows.push_back(row_to_json(row, g.is_factored()));
   for (const encoder::PooledKey& key : g.features)
@@ -275,7 +255,7 @@ void write_gate(const fs::path& registry, const GateFile& file) {
                    {"fusion", fusion::name(file.fusion)},
                    {"top_k", file.top_k},
                    {"seed", file.seed},
-                   {"tensors_sha256", file_sha256_hex(registry::gate_tensors(registry), "E_GATE")},
+                   {"tensors_sha256", file_sha256_hex(registry::gate_tensors(folder), "E_GATE")},
                    {"feature", features},
                    {"objective", objective_to_json(file)},
                    {"data", file.data},
@@ -284,21 +264,20 @@ void write_gate(const fs::path& registry, const GateFile& file) {
                    {"expert", rows}};
   if (file.device != DeviceType::kCpu) document["device"] = name(file.device);
   if (file.layer_was_chosen) document["gate_layer"] = g.layer();
-  write_file_atomic(registry::gate_file(registry),
+  write_file_atomic(registry::gate_file(folder),
                     "# Written by `moecollab train-gate`.\n" + to_toml(document));
-  remove_kept_files(folder);
 }
 
-GateFile read_gate(const fs::path& registry, Log log) {
-  if (!fs::exists(registry::gate_file(registry))) {
-    throw Error(
-        "E_GATE",
-        fmt::format("{}: there is no fitted gate", escaped(registry::gate_file(registry).string())),
-        "fit one with `moecollab train-gate`");
+namespace {
+
+GateFile parse_gate(const std::optional<std::string>& text, const fs::path& registry) {
+  const std::string shown_name = shown(registry::gate_file(registry));
+  if (!text) {
+    throw Error("E_GATE", fmt::format("{}: there is no fitted gate", shown_name),
+                "fit one with `moecollab train-gate`");
   }
-  const TomlDocument document = read_toml(registry::gate_file(registry), "E_GATE", 8 << 20);
-  Fields fields(document.root,
-                {escaped(registry::gate_file(registry).string()), "E_GATE", &document.lines});
+  const TomlDocument document = parse_toml(*text, shown_name, "E_GATE", 8 << 20);
+  Fields fields(document.root, {shown_name, "E_GATE", &document.lines});
   if (fields.required<int64_t>("schema") != 1)
     fields.fail("schema", "is not 1, the one that this version reads", kRefit);
   GateFile file;
@@ -340,9 +319,19 @@ GateFile read_gate(const fs::path& registry, Log log) {
   fields.finish();
 
   load_tensors(
-      weights::Safetensors::open(with_digest(registry::gate_tensors(registry), digest, log)), kind,
-      file.rows, file.gate);
+      weights::Safetensors::open(tensor_file(registry, registry::gate_tensors(registry), digest)),
+      kind, file.rows, file.gate);
   return file;
+}
+
+}  // namespace
+
+GateFile read_gate(const fs::path& registry) {
+  return parse_gate(registry::read_state_file(registry, "gate/gate.toml"), registry);
+}
+
+GateFile read_gate(const Pool& pool) {
+  return parse_gate(pool.state().gate, pool.options().registry);
 }
 
 }  // namespace moecollab::pipeline

@@ -48,21 +48,19 @@ struct GateFile {
   Json fit = Json::object();                // its further settings; empty in older files
 };
 
-// Both files, as one change: gate.toml, which holds the tensors' digest, counts, and until it is
-// replaced the old tensors stay under their digest's name. The caller has the registry's lock.
-// Throws E_WRITE.
-void write_gate(const fs::path& registry, const GateFile& gate);
+// Both files into `folder`, which is laid out as a registry: that of a change (registry/change.h),
+// which makes them the registry's at once. Throws E_WRITE.
+void write_gate(const fs::path& folder, const GateFile& gate);
 
-// A tensor file of the gate's folder that gate.toml names by its digest: what it holds stays under
-// that digest's name until the next write_gate() is done.
-void keep_until_written(const fs::path& file);
-// The file with that digest: `file`, or what it was before a change of the gate that was cut short
-// (said). Throws E_GATE if it is neither.
-fs::path with_digest(const fs::path& file, const std::string& sha256, Log log);
+// Where a tensor file of this digest is, which gate.toml names: the gate's folder, or, while the
+// gate is being changed, the history. Throws E_GATE if it is at neither place, or damaged.
+fs::path tensor_file(const fs::path& registry, const fs::path& file, const std::string& sha256);
 
 // Throws E_GATE naming the file for a missing, damaged or contradictory gate, and E_ST_… for
 // tensors that are no safetensors. Whether the gate fits the installed experts is open_gate()'s to
 // say.
-GateFile read_gate(const fs::path& registry, Log log);
+GateFile read_gate(const fs::path& registry);
+// The gate of the state that the pool was opened with.
+GateFile read_gate(const Pool& pool);
 
 }  // namespace moecollab::pipeline

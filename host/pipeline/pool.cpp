@@ -43,8 +43,10 @@ encoder::EncoderSettings encoder_settings(const registry::EncoderEntry& entry,
 
 Pool::Pool(const PoolOptions& options)
     : options_(options),
-      registry_(registry::read_registry(options.registry)),
-      lock_(registry::read_lock(options.registry)) {
+      state_(options.proposed ? *options.proposed : registry::read_state(options.registry)),
+      registry_(registry::parse_registry(state_.registry,
+                                         shown(options.registry / registry::kRegistryFile))),
+      lock_(registry::parse_lock(state_.lock, shown(options.registry / registry::kLockFile))) {
   open_encoder();
   std::future<void> loading = start_loading();
   check_fingerprint();

@@ -13,8 +13,10 @@
 #include "experts/expert.h"
 #include "fusion/fusion.h"
 #include "registry/compatibility.h"
+#include "registry/history.h"
 #include "registry/lock.h"
 #include "registry/registry_file.h"
+#include "registry/registry_state.h"
 #include "registry/resolution.h"
 
 namespace moecollab::pipeline {
@@ -32,6 +34,9 @@ struct PoolOptions {
   bool run_probes = false;  // `experts verify`: probe vectors whatever the lock records
   // `experts list` and `inspect`: keep refused experts as candidates instead of throwing.
   bool tolerate_refused = false;
+  // What the registry is to say instead of what it says: for a change that is not made yet.
+  std::optional<registry::RegistryState> proposed;
+  registry::ChangeNote note;  // what changes of the registry are recorded with
   RunContext
       context;  // of the run that the pool is opened for; its encoder and experts have it too
 };
@@ -66,6 +71,8 @@ class Pool {
   // E_INTERRUPTED.
   explicit Pool(const PoolOptions& options);
 
+  // The registry as it was when the pool was opened, whatever others change meanwhile.
+  const registry::RegistryState& state() const { return state_; }
   const registry::RegistryFile& registry() const { return registry_; }
   const registry::Lock& lock() const { return lock_; }
   // Every expert asked for or lying there, with its state and refusal.
@@ -97,6 +104,7 @@ class Pool {
   void apply_policy() const;
 
   PoolOptions options_;
+  registry::RegistryState state_;
   registry::RegistryFile registry_;
   registry::Lock lock_;
   std::unique_ptr<encoder::Encoder> encoder_;

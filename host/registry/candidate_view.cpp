@@ -10,6 +10,8 @@ CandidateView view_of(const Candidate& candidate) {
                      candidate.refusal,
                      candidate.package,
                      candidate.entry.has_value(),
+                     candidate.entry && candidate.entry->pin,
+                     candidate.newer,
                      std::nullopt};
   if (view.refusal && view.refusal->hint.empty() && view.package) {
     view.refusal->hint = fmt::format("`moecollab validate {}` shows what is wrong with it",
@@ -24,7 +26,9 @@ Json CandidateView::to_json() const {
                {"hint", nullptr},        {"version", nullptr},
                {"id", nullptr},          {"domain", nullptr},
                {"label_space", nullptr}, {"sha256", nullptr},
-               {"entry", entry}};
+               {"entry", entry},         {"pinned", pinned},
+               {"newer", nullptr}};
+  if (newer) json["newer"] = newer->text();
   if (refusal) {
     json["reason"] = refusal->rule;
     json["hint"] = refusal->hint;

@@ -15,7 +15,9 @@ struct CandidateView {
   std::optional<Refusal> refusal;  // why it takes no part; no code: it breaks no rule
   std::optional<Package> package;  // none if it could not be read
   bool entry = false;              // whether registry.toml has it
-  std::optional<bool> probed;      // if asked for: whether its probe vectors passed, or it has none
+  bool pinned = false;
+  std::optional<Version> newer;  // installed and in its range; the pin or the lock holds it back
+  std::optional<bool> probed;    // if asked for: whether its probe vectors passed, or it has none
 
   Json to_json() const;
 };

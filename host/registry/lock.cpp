@@ -10,6 +10,7 @@
 #include "base/strings.h"
 #include "base/toml.h"
 #include "registry/names.h"
+#include "registry/registry_state.h"
 
 namespace moecollab::registry {
 namespace {
@@ -72,12 +73,10 @@ const LockEntry* Lock::find(const std::string& name) const {
   return it == entries.end() ? nullptr : &*it;
 }
 
-Lock read_lock(const fs::path& folder) {
-  const fs::path path = folder / kLockFile;
-  std::error_code ignored;
-  if (fs::symlink_status(path, ignored).type() == fs::file_type::not_found) return {};
-  const TomlDocument document = read_toml(path, "E_REG", kMaxLock);
-  Fields root(document.root, {escaped(path.string()), kSchemaCode, &document.lines});
+Lock parse_lock(const std::optional<std::string>& text, const std::string& file) {
+  if (!text) return {};
+  const TomlDocument document = parse_toml(*text, file, "E_REG", kMaxLock);
+  Fields root(document.root, {file, kSchemaCode, &document.lines});
   check_schema(root);
   Lock lock;
   std::set<std::string> names;
@@ -89,13 +88,21 @@ Lock read_lock(const fs::path& folder) {
   return lock;
 }
 
-void write_lock(const fs::path& folder, const Lock& lock) {
+Lock read_lock(const fs::path& folder) {
+  return parse_lock(read_state_file(folder, kLockFile), shown(folder / kLockFile));
+}
+
+std::string lock_text(const Lock& lock) {
   std::vector<LockEntry> sorted = lock.entries;
   std::sort(sorted.begin(), sorted.end(),
             [](const LockEntry& a, const LockEntry& b) { return a.name < b.name; });
   Json root = {{"schema", 1}};
   for (const LockEntry& entry : sorted) root["expert"].push_back(entry_json(entry));
-  write_file_atomic(folder / kLockFile, "# Written by moecollab; do not edit.\n" + to_toml(root));
+  return "# Written by moecollab; do not edit.\n" + to_toml(root);
+}
+
+void write_lock(const fs::path& folder, const Lock& lock) {
+  write_file_atomic(folder / kLockFile, lock_text(lock));
 }
 
 }  // namespace moecollab::registry

@@ -1,6 +1,7 @@
 // registry.lock.toml: what the host resolved and found, written by the host alone.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -39,7 +40,13 @@ struct Lock {
 // The folder's lock; empty if there is none. Throws E_REG_IO, _SIZE, _BYTES, _SYNTAX, _SCHEMA.
 Lock read_lock(const fs::path& folder);
 
-// Replaces it atomically, sorted by name: equal locks give equal bytes. Throws E_WRITE.
+// The lock of a text; empty if there is none. `file` is named. Throws as read_lock(), but not _IO.
+Lock parse_lock(const std::optional<std::string>& text, const std::string& file);
+
+// Sorted by name: equal locks give equal bytes.
+std::string lock_text(const Lock& lock);
+
+// Replaces the folder's lock atomically. Throws E_WRITE.
 void write_lock(const fs::path& folder, const Lock& lock);
 
 }  // namespace moecollab::registry

@@ -15,6 +15,7 @@
 #include "registry/minisign.h"
 #include "registry/names.h"
 #include "registry/records.h"
+#include "registry/registry_state.h"
 #include "registry/shapes.h"
 
 namespace moecollab::registry {
@@ -127,6 +128,20 @@ TrustEntry read_trust(Fields table) {
   return entry;
 }
 
+std::optional<Version> read_pin(Fields& table, const VersionRange& range) {
+  const auto text = table.optional<std::string>("pin");
+  if (!text) return std::nullopt;
+  Version pin;
+  try {
+    pin = Version::parse(*text);
+  } catch (const std::invalid_argument& error) {
+    table.fail("pin", error.what());
+  }
+  if (range.contains(pin)) return pin;
+  table.fail("pin", fmt::format("is {}, which is not in the range of `version`, {}", pin.text(),
+                                range.text()));
+}
+
 VersionRange read_range(Fields& table) {
   try {
     return VersionRange::parse(table.value_or<std::string>("version", "*"));
@@ -140,6 +155,7 @@ ExpertEntry read_expert_entry(Fields table) {
   entry.name = required_name(table, "name");
   entry.id = required_id(table, "id");
   entry.version = read_range(table);
+  entry.pin = read_pin(table, entry.version);
   entry.enabled = table.value_or("enabled", true);
   entry.required = table.value_or("required", false);
   entry.weight_cap = table.optional<double>("weight_cap");
@@ -241,7 +257,7 @@ std::string registry_text(const fs::path& folder) {
 }
 
 RegistryFile read_registry(const fs::path& folder) {
-  return parse_registry(registry_text(folder), escaped((folder / kRegistryFile).string()));
+  return parse_registry(*read_state_file(folder, kRegistryFile), shown(folder / kRegistryFile));
 }
 
 }  // namespace moecollab::registry

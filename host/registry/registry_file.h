@@ -43,6 +43,7 @@ struct ExpertEntry {
   std::string name;  // also the folder experts/<name>/
   std::string id;    // that the package must have
   VersionRange version;
+  std::optional<Version> pin;  // of these, the one that is taken whatever else is installed
   bool enabled = true;
   bool required = false;             // overrides on_missing = "skip"
   std::optional<double> weight_cap;  // in (0, 1]: the most that the gate may give it

@@ -145,9 +145,14 @@ const Record& wanted_expert_record() {
            .required = true,
            .shape = &kIdShape},
           {.name = "version",
-           .meaning = "Range of versions; the highest installed one in it is taken.",
+           .meaning = "Range of versions. The one in registry.lock.toml is taken if it is "
+                      "installed and in the range, else the highest installed one in it.",
            .fallback = "\"*\"",
            .shape = &kRangeShape},
+          {.name = "pin",
+           .meaning = "The version of this range that is taken, whatever else is installed or "
+                      "locked; `moecollab experts pin` writes it.",
+           .shape = &kVersionShape},
           {.name = "enabled",
            .type = KeyType::kBoolean,
            .meaning = "false: the expert stays installed and takes no part.",

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <set>
 #include <stdexcept>
+#include <tuple>
 
 #include "base/error.h"
 #include "base/files.h"
@@ -82,13 +83,8 @@ bool holds_no_version(const fs::path& folder) {
                   : "change the version range, or install such a version");
 }
 
-Version highest(const fs::path& folder, const VersionRange& range) {
-  require_real_folder(folder);
-  const std::vector<Version> versions = versions_in(folder);
-  const auto found = std::find_if(versions.rbegin(), versions.rend(),
-                                  [&](const Version& version) { return range.contains(version); });
-  if (found == versions.rend()) fail_missing(folder, range, versions);
-  return *found;
+bool is_among(const std::vector<Version>& versions, const Version& version) {
+  return std::ranges::find(versions, version) != versions.end();
 }
 
 void check_rollback(const LockEntry& locked, const std::string& name, const Version& found) {
@@ -96,7 +92,34 @@ void check_rollback(const LockEntry& locked, const std::string& name, const Vers
   throw Error("E_PLUG_ROLLBACK",
               fmt::format("{}: version {} is lower than {}, which the lock records", name,
                           found.text(), locked.version.text()),
-              "install the newer version again, or take the older one with --allow-downgrade");
+              fmt::format("install the newer version again, or take the older one with `moecollab "
+                          "experts pin {} --to {} --allow-downgrade`",
+                          name, found.text()));
+}
+
+struct Selected {
+  Version version, highest;  // of the range
+};
+
+// `entry` and `locked` may be null.
+Selected select(const fs::path& folder, const ExpertEntry* entry, const LockEntry* locked) {
+  require_real_folder(folder);
+  const VersionRange range = entry != nullptr ? entry->version : VersionRange();
+  const std::vector<Version> there = versions_in(folder);
+  const auto highest = std::find_if(there.rbegin(), there.rend(), [&](const Version& version) {
+    return range.contains(version);
+  });
+  if (highest == there.rend()) fail_missing(folder, range, there);
+  if (entry != nullptr && entry->pin) {
+    if (!is_among(there, *entry->pin))
+      fail_missing(folder, VersionRange::parse("=" + entry->pin->text()), there);
+    return {*entry->pin, *highest};
+  }
+  if (locked == nullptr) return {*highest, *highest};
+  if (range.contains(locked->version) && is_among(there, locked->version))
+    return {locked->version, *highest};
+  check_rollback(*locked, entry->name, *highest);
+  return {*highest, *highest};
 }
 
 void check_identity(const Package& package, const Version& version, const ExpertEntry* entry) {
@@ -119,11 +142,10 @@ void check_identity(const Package& package, const Version& version, const Expert
 void find_package(Candidate& candidate, const fs::path& experts, const Lock& lock) {
   const fs::path folder = experts / candidate.name;
   const ExpertEntry* entry = candidate.entry ? &*candidate.entry : nullptr;
-  const Version version = highest(folder, entry != nullptr ? entry->version : VersionRange());
   const LockEntry* locked = entry != nullptr ? lock.find(entry->name) : nullptr;
-  if (locked != nullptr && locked->id == entry->id) {
-    check_rollback(*locked, entry->name, version);
-  }
+  if (locked != nullptr && locked->id != entry->id) locked = nullptr;  // of another expert
+  const auto [version, highest] = select(folder, entry, locked);
+  if (entry != nullptr && version < highest) candidate.newer = highest;
   const fs::path package_folder = folder / version.text();
   require_real_folder(package_folder);
   Package package = open_package(package_folder);
@@ -163,6 +185,44 @@ std::vector<Candidate> resolve(const fs::path& registry_folder, const RegistryFi
     }
   }
   return candidates;
+}
+
+LockEntry lock_entry(const Candidate& candidate) {
+  const Manifest& manifest = candidate.package->manifest;
+  LockEntry entry;
+  entry.name = candidate.name;
+  entry.id = manifest.expert.id;
+  entry.version = manifest.expert.version;
+  entry.manifest_sha256 = candidate.package->manifest_sha256;
+  entry.library_sha256 = manifest.files.at(library_file(manifest));
+  entry.state = candidate.state;
+  if (candidate.refusal) {
+    entry.code = candidate.refusal->code;
+    entry.reason = candidate.refusal->rule;
+  }
+  return entry;
+}
+
+Lock resolved_lock(const fs::path& registry_folder, const RegistryFile& registry, const Lock& old) {
+  Lock lock;
+  for (const Candidate& candidate : resolve(registry_folder, registry, old)) {
+    if (!candidate.entry) continue;
+    const LockEntry* before = old.find(candidate.name);
+    if (!candidate.package) {
+      if (before != nullptr) lock.entries.push_back(*before);
+      continue;
+    }
+    LockEntry entry = lock_entry(candidate);
+    if (before != nullptr && before->manifest_sha256 == entry.manifest_sha256) {
+      entry.probe = before->probe;
+      const bool known = candidate.state == State::kManifestOk && before->state != State::kDisabled;
+      if (known)
+        std::tie(entry.state, entry.code, entry.reason) =
+            std::tie(before->state, before->code, before->reason);
+    }
+    lock.entries.push_back(std::move(entry));
+  }
+  return lock;
 }
 
 fs::path version_folder(const fs::path& registry_folder, const std::string& name,

@@ -21,18 +21,30 @@ struct Candidate {
   std::optional<Package> package;    // none if it could not be read
   State state = State::kFound;       // found, manifest ok, disabled or refused
   std::optional<Refusal> refusal;    // set if refused; a disabled one may have it too
+  // The highest installed version of the entry's range, if it is higher than the package's: the pin
+  // or the lock holds it back.
+  std::optional<Version> newer;
 };
 
 // Every [[expert]] in the order of the file, then the folders of experts/ that no entry names, by
 // name; of these a folder without any version is none, and neither is a desktop's file. For an
-// entry the highest version in its range is taken from experts/<name>/<version>/. Refusals:
-// E_REG_MISSING (no such folder or version; names what is there), E_PLUG_ROLLBACK (lower than the
-// lock's), E_PLUG_PATH (a link on the way), E_DESC_MISMATCH (the manifest has another id, or
-// another version than its folder), and those of open_package. What one expert does wrong never
-// throws; an experts/ that cannot be listed does (E_REG_IO). No file but the manifests (and labels
-// files) is read: check_files() is the caller's.
+// entry the pinned version is taken from experts/<name>/<version>/, else the lock's if it is
+// installed and in the entry's range, else the highest in that range. Refusals:
+// E_REG_MISSING (no such folder or version; names what is there), E_PLUG_ROLLBACK (not pinned, and
+// lower than the lock's), E_PLUG_PATH (a link on the way), E_DESC_MISMATCH (the manifest has
+// another id, or another version than its folder), and those of open_package. What one expert does
+// wrong never throws; an experts/ that cannot be listed does (E_REG_IO). No file but the manifests
+// (and labels files) is read: check_files() is the caller's.
 std::vector<Candidate> resolve(const fs::path& registry_folder, const RegistryFile& registry,
                                const Lock& lock);
+
+// The lock of what these files select now: versions and digests by what is installed; states and
+// probe records of `old` as long as the package is the same. An expert whose package cannot be
+// read keeps its entry of `old`.
+Lock resolved_lock(const fs::path& registry_folder, const RegistryFile& registry, const Lock& old);
+
+// The entry of a candidate that has an entry and a package; without a probe record.
+LockEntry lock_entry(const Candidate& candidate);
 
 // experts/<name>/<version>/ of the registry.
 fs::path version_folder(const fs::path& registry_folder, const std::string& name,

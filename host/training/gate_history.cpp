@@ -67,12 +67,12 @@ Json to_json(const GateEpoch& epoch, const std::vector<std::string>& domains,
   return json;
 }
 
-void write_history(const fs::path& registry, const std::vector<GateEpoch>& history,
+void write_history(const fs::path& folder, const std::vector<GateEpoch>& history,
                    const std::vector<std::string>& domains,
                    const std::vector<std::string>& experts) {
   std::string lines;
   for (const GateEpoch& epoch : history) lines += to_line(to_json(epoch, domains, experts)) + "\n";
-  const fs::path file = registry::gate_history(registry);
+  const fs::path file = registry::gate_history(folder);
   make_folder(file.parent_path());
   write_file_atomic(file, lines);
 }

@@ -21,8 +21,8 @@ Json to_json(const GateJudgement& judged, const std::vector<std::string>& domain
 Json to_json(const GateEpoch& epoch, const std::vector<std::string>& domains,
              const std::vector<std::string>& experts);
 
-// gate/history.jsonl of the registry: a line per epoch.
-void write_history(const fs::path& registry, const std::vector<GateEpoch>& history,
+// gate/history.jsonl of a folder that is laid out as a registry: a line per epoch.
+void write_history(const fs::path& folder, const std::vector<GateEpoch>& history,
                    const std::vector<std::string>& domains,
                    const std::vector<std::string>& experts);
 

@@ -12,8 +12,7 @@ namespace {
 // What the gate reads, so that both learn from the same features.
 std::vector<encoder::PooledKey> features_of_gate(const pipeline::Pool& pool) {
   const fs::path& registry = pool.options().registry;
-  if (fs::exists(registry::gate_file(registry)))
-    return pipeline::read_gate(registry, pool.context().log).gate.features;
+  if (fs::exists(registry::gate_file(registry))) return pipeline::read_gate(pool).gate.features;
   pool.context().log.note("no gate is fitted yet; the head reads what a gate reads by default");
   return gate::default_features(pool.encoder()->config().layers);
 }

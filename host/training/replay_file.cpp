@@ -98,10 +98,9 @@ int64_t kept_target(const std::pair<std::string, std::string>& kept,
 
 }  // namespace
 
-std::string write_replay(const fs::path& registry, const KeptReplay& replay) {
-  const fs::path path = registry::replay_file(registry);
+std::string write_replay(const fs::path& folder, const KeptReplay& replay) {
+  const fs::path path = registry::replay_file(folder);
   make_folder(path.parent_path());
-  pipeline::keep_until_written(path);
   const AnsweredTexts& texts = replay.texts;
   const std::vector<int64_t> domain_of(texts.domain_of.begin(), texts.domain_of.end());
   const std::vector<int64_t> label_of(texts.targets.const_data_ptr<int64_t>(),
@@ -126,10 +125,9 @@ std::string write_replay(const fs::path& registry, const KeptReplay& replay) {
   return file_sha256_hex(path, "E_GATE");
 }
 
-std::optional<KeptReplay> read_replay(const fs::path& registry, const std::string& sha256,
-                                      Log log) {
+std::optional<KeptReplay> read_replay(const fs::path& registry, const std::string& sha256) {
   if (sha256.empty() && !fs::exists(registry::replay_file(registry))) return std::nullopt;
-  const fs::path path = pipeline::with_digest(registry::replay_file(registry), sha256, log);
+  const fs::path path = pipeline::tensor_file(registry, registry::replay_file(registry), sha256);
   const auto file = weights::Safetensors::open(path);
   KeptReplay replay;
   read_names(file, replay);

@@ -28,12 +28,12 @@ struct KeptReplay {
   AnsweredTexts texts;  // targets are indices into `labels`; spaces are undefined
 };
 
-// Replaces the file atomically; returns its SHA-256.
-std::string write_replay(const fs::path& registry, const KeptReplay& replay);
+// Writes the file into `folder`, which is laid out as a registry; returns its SHA-256.
+std::string write_replay(const fs::path& folder, const KeptReplay& replay);
 
 // nullopt if there is no such file. Throws E_GATE naming the file for a damaged one: other bytes
 // than `sha256`, tensors that contradict each other.
-std::optional<KeptReplay> read_replay(const fs::path& registry, const std::string& sha256, Log log);
+std::optional<KeptReplay> read_replay(const fs::path& registry, const std::string& sha256);
 
 // The kept texts of domains that `covered` does not name, for these experts. Throws E_GATE for
 // texts of another encoder or other features, or of labels that the pool's union does not hold.

@@ -51,7 +51,7 @@ int run(const char* registry, const char* file, int threads) {
   options.registry = registry;
   options.compute.threads = threads;
   pipeline::Pool pool(options);
-  const pipeline::GateFile file_of_gate = pipeline::read_gate(registry, {});
+  const pipeline::GateFile file_of_gate = pipeline::read_gate(registry);
   pipeline::Collaboration collaboration(pool, pipeline::open_gate(file_of_gate, pool),
                                         fusion::Mode::kMixture, 0);
   const auto view = [&](size_t i) { return std::vector<std::string_view>{texts[i]}; };

@@ -22,7 +22,7 @@ class Subject {
  public:
   Subject(const char* registry, int threads, int64_t top_k)
       : pool_(options(registry, threads)),
-        collaboration_(pool_, pipeline::open_gate(pipeline::read_gate(registry, {}), pool_),
+        collaboration_(pool_, pipeline::open_gate(pipeline::read_gate(pool_), pool_),
                        fusion::Mode::kMixture, top_k) {
     const gate::Gate& gate = collaboration_.gate();
     encoder_alone_.pooled.insert(gate.features.begin(), gate.features.end());

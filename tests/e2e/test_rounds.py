@@ -16,10 +16,15 @@ def lines(path):
     return [{k: v for k, v in json.loads(line).items() if k not in ("seconds", "peak_rss_bytes")} for line in path.read_text().splitlines()]
 
 
+def is_change(path):
+    """Whether a path in a registry is one that says what was changed."""
+    return path.parts[:2] in (("history", "changes"), ("history", "objects"))
+
+
 def files(registry):
-    """What is in the registry, by path, without locks and what a process that was killed had not yet renamed."""
+    """What is in the registry, by path, without locks, its changes, and what a process that was killed had not yet renamed."""
     return {str(p.relative_to(registry)): lines(p) if p.suffix == ".jsonl" else hashlib.sha256(p.read_bytes()).hexdigest()
-            for p in registry.rglob("*") if p.is_file() and p.name not in ("lock", ".lock") and not re.search(r"\.\d+-\d+$", p.name)}
+            for p in registry.rglob("*") if p.is_file() and p.name not in ("lock", ".lock") and not is_change(p.relative_to(registry)) and not re.search(r"\.\d+-\d+$", p.name)}
 
 
 class Rounds(EndToEnd):

@@ -74,8 +74,7 @@ class Upgrades(EndToEnd):
 
     def test_add_says_which_version_is_selected(self):
         registry = self.upgraded("--seed", 7)
-        settings = registry / "registry.toml"
-        settings.write_text(re.sub(r'(name = "news-words"\nid = "[^"]*"\nversion = )"[^"]*"', r'\1"=1.0.0"', settings.read_text()))
+        self.assertEqual(run("experts", "pin", "news-words", "--to", "1.0.0", "--allow-downgrade", "--registry", registry).returncode, 0)
         added = run("experts", "add", self.package(registry, "news-words"), "--registry", registry)
         self.assertRegex(added.stdout, r"; ready is 1\.0\.0, which registry.toml selects\n", added.stderr)
 
@@ -106,6 +105,7 @@ class Upgrades(EndToEnd):
         head, _, tail = text.partition("[expert]")
         manifest.write_text(head + "[expert]" + tail.replace(mine, theirs).replace('version = "1.0.0"', 'version = "1.1.0"', 1).replace(
             '[task]\n', '[task]\npartial = true\n').replace('partial = false\n', ''))
+        (registry / "registry.lock.toml").unlink()  # which selects the version before
         state, why = self.state(registry, "news-words")
         self.assertEqual(state, "gate mismatch", why)
         self.assertIn("its labels was", why["reason"])

@@ -31,11 +31,11 @@ class ToyRegistry {
       weights.push_back(expert->learnt());
       make_folder(packages_.path() / domain);
       contribution::install(
-          folder(),
+          options(),
           contribution::write_package(
               packages_.path() / domain,
               {manifest(domain), kind_folder() / "libadapter.so", weights.back(), false, {}}),
-          domain, Log());
+          domain);
     }
   }
 

@@ -25,7 +25,7 @@ struct GateFitTest : ::testing::Test {
     return data::read_dataset(domain,
                               folder.path() / "data" / domain / (std::string(split) + ".jsonl"));
   }
-  pipeline::GateFile read() const { return pipeline::read_gate(options().registry, Log()); }
+  pipeline::GateFile read() const { return pipeline::read_gate(options().registry); }
   std::vector<std::pair<std::string, registry::State>> states() const {
     std::vector<std::pair<std::string, registry::State>> states;
     for (const auto& view : pipeline::list_experts(pipeline::Pool(options())))

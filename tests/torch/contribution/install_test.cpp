@@ -26,6 +26,12 @@ struct InstallTest : ::testing::Test {
       names.push_back(entry.path().filename().string());
     return names;
   }
+  pipeline::PoolOptions options() {
+    pipeline::PoolOptions options;
+    options.registry = registry;
+    options.note = {"moecollab experts add legal.moec", ""};
+    return options;
+  }
   size_t entries() { return registry::read_registry(registry).experts.size(); }
 
   TemporaryFolder root, packages;
@@ -84,7 +90,7 @@ TEST_F(NewRegistryTest, LinksToTheRegistryAreSeenThrough) {
 }
 
 TEST_F(InstallTest, CopiesThePackageAndAppendsAnEntry) {
-  install(registry, package(), "legal", Log());
+  install(options(), package(), "legal");
   EXPECT_EQ(registry::open_package(legal / "2.1.0").manifest_sha256, package().manifest_sha256);
   EXPECT_EQ(read_file(legal / "2.1.0" / "libclauses.so", "E_TEST"), "library");
   EXPECT_EQ(entries(), 1u);
@@ -95,20 +101,20 @@ TEST_F(InstallTest, TheSamePackageAgainAddsTheEntryThatIsMissing) {
   place_package(registry, package(), legal / "2.1.0", Log());
   EXPECT_EQ(entries(), 0u);
   for (int i = 0; i < 2; ++i) {
-    install(registry, package(), "legal", Log());
+    install(options(), package(), "legal");
     EXPECT_EQ(entries(), 1u);
   }
   registry::write_package(packages.path() / "other",
                           registry::replaced(registry::manifest_text(sha256_hex("library")),
                                              "contract clauses", "other clauses"));
   registry::expect_error(
-      [&] { install(registry, registry::open_package(packages.path() / "other"), "legal", Log()); },
+      [&] { install(options(), registry::open_package(packages.path() / "other"), "legal"); },
       "E_REG_EXISTS", "installed already");
 }
 
 TEST_F(InstallTest, WhatAKilledInstallLeftIsRemoved) {
   write(legal / ".new.Q6otyg" / "package" / "libclauses.so", "libr");
-  install(registry, package(), "legal", Log());
+  install(options(), package(), "legal");
   EXPECT_THAT(names_in(legal), ::testing::ElementsAre("2.1.0"));
 }
 
@@ -116,15 +122,15 @@ TEST_F(InstallTest, WhatAKilledInstallLeftIsRemoved) {
 TEST_F(InstallTest, AnEmptyStagingFolderBesideThePackageIsRemoved) {
   place_package(registry, package(), legal / "2.1.0", Log());
   fs::create_directories(legal / ".new.Q6otyg");
-  install(registry, package(), "legal", Log());
+  install(options(), package(), "legal");
   EXPECT_THAT(names_in(legal), ::testing::ElementsAre("2.1.0"));
 }
 
 // A power cut before the files reached the disk.
 TEST_F(InstallTest, ThePackageIsCopiedAgainWhereItsFilesAreDamaged) {
-  install(registry, package(), "legal", Log());
+  install(options(), package(), "legal");
   write_file_atomic(legal / "2.1.0" / "libclauses.so", "");
-  install(registry, package(), "legal", Log());
+  install(options(), package(), "legal");
   EXPECT_EQ(read_file(legal / "2.1.0" / "libclauses.so", "E_TEST"), "library");
   EXPECT_THAT(names_in(legal), ::testing::ElementsAre("2.1.0"));
 }
@@ -134,8 +140,7 @@ TEST_F(InstallTest, InstallsAtTheSameTimeAllGetTheirEntry) {
   for (int i = 0; i < 8; ++i) all.push_back(package("2." + std::to_string(i) + ".0"));
   std::vector<std::thread> installing;
   for (size_t i = 0; i < all.size(); ++i) {
-    installing.emplace_back(
-        [&, i] { install(registry, all[i], "legal-" + std::to_string(i), Log()); });
+    installing.emplace_back([&, i] { install(options(), all[i], "legal-" + std::to_string(i)); });
   }
   for (std::thread& thread : installing) thread.join();
   EXPECT_EQ(entries(), all.size());

@@ -11,6 +11,8 @@ namespace {
 
 using registry::write;
 
+const registry::ChangeNote kNote{"moecollab train --rounds 2", ""};
+
 struct RegistrySnapshotTest : ::testing::Test {
   RegistrySnapshotTest() {
     for (const char* file :
@@ -18,12 +20,14 @@ struct RegistrySnapshotTest : ::testing::Test {
           "experts/legal/1.0.0/expert.toml", "experts/news/1.0.0/expert.toml"})
       write(root.path() / file, std::string("old ") + file);
   }
-  // Path -> content of every file but the lock's own.
+  // Path -> content of every file but the lock's own and those of history/ that record changes.
   std::map<std::string, std::string> files() const {
     std::map<std::string, std::string> found;
     for (const auto& entry : fs::recursive_directory_iterator(root.path())) {
       const std::string name = fs::relative(entry.path(), root.path()).string();
-      if (entry.is_regular_file() && name != ".lock") found[name] = read_file(entry.path(), "E");
+      const bool record = name == ".lock" || name.starts_with("history/changes") ||
+                          name.starts_with("history/objects");
+      if (entry.is_regular_file() && !record) found[name] = read_file(entry.path(), "E");
     }
     return found;
   }
@@ -43,7 +47,7 @@ TEST_F(RegistrySnapshotTest, PutsBackGateLockAndTheExpertsThatWereChanged) {
   fs::remove(root.path() / "registry.lock.toml");
   snapshot.will_change("legal");
   change("legal");
-  snapshot.restore();
+  snapshot.restore(kNote);
   EXPECT_EQ(files(), before);
 }
 
@@ -52,7 +56,7 @@ TEST_F(RegistrySnapshotTest, LeavesOtherExpertsAsTheyAre) {
   RegistrySnapshot snapshot = RegistrySnapshot::take(root.path(), kept.path() / "before", Log());
   snapshot.will_change("legal");
   change("news");
-  snapshot.restore();
+  snapshot.restore(kNote);
   EXPECT_EQ(files().at("history/news.jsonl"), "new");
   EXPECT_EQ(files().at("experts/news/1.0.1/expert.toml"), "new");
 }
@@ -71,11 +75,11 @@ TEST_F(RegistrySnapshotTest, IsOpenedAgainAndKnowsWhatWasChanged) {
   EXPECT_EQ(again.newer_versions("legal"),
             std::vector<fs::path>{root.path() / "experts" / "legal" / "1.0.1"});
   EXPECT_TRUE(again.newer_versions("news").empty());
-  again.restore();
+  again.restore(kNote);
   EXPECT_EQ(files(), before);
   // What is made after that is somebody else's.
   change("legal");
-  RegistrySnapshot::open(root.path(), kept.path() / "before", Log()).restore();
+  RegistrySnapshot::open(root.path(), kept.path() / "before", Log()).restore(kNote);
   EXPECT_EQ(files().at("experts/legal/1.0.1/expert.toml"), "new");
 }
 

@@ -32,7 +32,7 @@ TEST(GateFile, AReloadedGateGivesTheSameProbabilities) {
   const TemporaryFolder folder;
   const GateFile written = sample_gate();
   write_gate(folder.path(), written);
-  const GateFile read = read_gate(folder.path(), Log());
+  const GateFile read = read_gate(folder.path());
   const at::Tensor z = at::sin(at::arange(20, at::kFloat).mul(0.7)).view({5, 4});
   const at::Tensor before = gate::routing_weights(written.gate.router_logits(z), 2);
   EXPECT_TRUE(gate::routing_weights(read.gate.router_logits(z), 2).equal(before));
@@ -51,7 +51,7 @@ TEST(GateFile, AHiddenLayerIsStoredAndRead) {
   gate::add_hidden_layer(written.gate, 5, 7);
   written.gate.weight = at::cos(at::arange(15, at::kFloat)).view({3, 5});
   write_gate(folder.path(), written);
-  const GateFile read = read_gate(folder.path(), Log());
+  const GateFile read = read_gate(folder.path());
   EXPECT_TRUE(read.gate.is_mlp());
   const at::Tensor z = at::sin(at::arange(20, at::kFloat).mul(0.7)).view({5, 4});
   EXPECT_TRUE(read.gate.router_logits(z).equal(written.gate.router_logits(z)));
@@ -71,7 +71,7 @@ TEST(GateFile, TwoFactorsAreStoredAndRead) {
   const TemporaryFolder folder;
   const GateFile written = two_factors();
   write_gate(folder.path(), written);
-  const GateFile read = read_gate(folder.path(), Log());
+  const GateFile read = read_gate(folder.path());
   const at::Tensor z = at::sin(at::arange(20, at::kFloat).mul(0.7)).view({5, 4});
   EXPECT_TRUE(read.gate.router_logits(z).equal(written.gate.router_logits(z)));
   EXPECT_EQ(read.rows[2].space, "a/1");
@@ -88,28 +88,28 @@ void edit_toml(const fs::path& registry, const std::string& from, const std::str
   write_file_atomic(file, text.replace(at, from.size(), to));
 }
 
-// Killed between its two files, a change of the gate has not happened.
-TEST(GateFile, AChangeThatWasCutShortLeavesTheOldGate) {
+// While another process changes the gate, gate.toml may be the old one and the tensors the new.
+TEST(GateFile, TensorsThatWereReplacedMeanwhileAreReadFromTheHistory) {
   const TemporaryFolder folder;
   GateFile file = sample_gate();
   write_gate(folder.path(), file);
-  const fs::path toml = registry::gate_file(folder.path());
-  const std::string old_toml = read_file(toml, "E_TEST");
-  const at::Tensor old_weight = file.gate.weight.clone();
-  fs::remove(toml);
-  fs::create_directory(toml);  // which a file cannot be renamed over
-  file.gate.weight = old_weight + 1;
-  EXPECT_THROW(write_gate(folder.path(), file), Error);
-  fs::remove(toml);
-  write_file_atomic(toml, old_toml);
-  EXPECT_TRUE(read_gate(folder.path(), Log()).gate.weight.equal(old_weight));
-  write_gate(folder.path(), file);
-  EXPECT_TRUE(read_gate(folder.path(), Log()).gate.weight.equal(old_weight + 1));
-  int64_t files = 0;
-  for ([[maybe_unused]] const auto& entry :
-       fs::directory_iterator(registry::gate_folder(folder.path())))
-    ++files;
-  EXPECT_EQ(files, 2) << "nothing is left beside the two";
+  const fs::path tensors = registry::gate_tensors(folder.path());
+  const std::string bytes = read_file(tensors, "E_TEST"), other = "of another gate";
+  const auto keep = [&](const std::string& content) {
+    const fs::path object = registry::object_file(folder.path(), sha256_hex(content));
+    fs::create_directories(object.parent_path());
+    write_file_atomic(object, content);
+    return object;
+  };
+  const fs::path kept = keep(bytes);
+  write_file_atomic(tensors, other);
+  EXPECT_THROW(read_gate(folder.path()), Error) << "damaged, for all that the history knows";
+  keep(other);
+  EXPECT_TRUE(read_gate(folder.path()).gate.weight.equal(file.gate.weight));
+  fs::remove(tensors);
+  EXPECT_TRUE(read_gate(folder.path()).gate.weight.equal(file.gate.weight));
+  write_file_atomic(kept, "damaged");
+  EXPECT_THROW(read_gate(folder.path()), Error);
 }
 
 TEST(GateFile, TheSettingsOfTheFitAreRead) {
@@ -117,23 +117,23 @@ TEST(GateFile, TheSettingsOfTheFitAreRead) {
   GateFile written = sample_gate();
   written.fit = {{"calibrate", true}, {"keep_replay", 64}, {"prior", "data"}};
   write_gate(folder.path(), written);
-  EXPECT_EQ(read_gate(folder.path(), Log()).fit, written.fit);
+  EXPECT_EQ(read_gate(folder.path()).fit, written.fit);
 }
 
 TEST(GateFile, AFileOfTheFirstVersionIsReadAsLinear) {
   const TemporaryFolder folder;
   write_gate(folder.path(), sample_gate());
   edit_toml(folder.path(), "gate = \"linear\"\n", "");
-  EXPECT_FALSE(read_gate(folder.path(), Log()).gate.is_mlp());
+  EXPECT_FALSE(read_gate(folder.path()).gate.is_mlp());
 }
 
 TEST(GateFile, AKindThatContradictsTheTensorsIsRefused) {
   const TemporaryFolder folder;
   write_gate(folder.path(), sample_gate());
   edit_toml(folder.path(), "gate = \"linear\"", "gate = \"mlp\"");
-  EXPECT_THROW(read_gate(folder.path(), Log()), Error);
+  EXPECT_THROW(read_gate(folder.path()), Error);
   edit_toml(folder.path(), "gate = \"mlp\"", "gate = \"deep\"");
-  EXPECT_THROW(read_gate(folder.path(), Log()), Error);
+  EXPECT_THROW(read_gate(folder.path()), Error);
 }
 
 TEST(GateFile, EveryTermOfTheObjectiveIsRecorded) {
@@ -147,7 +147,7 @@ TEST(GateFile, EveryTermOfTheObjectiveIsRecorded) {
   written.objective.z_loss = 1e-3;
   written.prior = {0.5, 0.25, 0.25};
   write_gate(folder.path(), written);
-  const GateFile read = read_gate(folder.path(), Log());
+  const GateFile read = read_gate(folder.path());
   EXPECT_EQ(read.objective.entropy_sign, gate::EntropySign::kExplore);
   EXPECT_EQ(read.objective.balance_window, 8);
   EXPECT_EQ(read.objective.free_bits, 0.25);
@@ -157,7 +157,7 @@ TEST(GateFile, EveryTermOfTheObjectiveIsRecorded) {
   EXPECT_EQ(read.prior, written.prior);
   written.prior.pop_back();
   write_gate(folder.path(), written);
-  EXPECT_THROW(read_gate(folder.path(), Log()), Error) << "two shares for three experts";
+  EXPECT_THROW(read_gate(folder.path()), Error) << "two shares for three experts";
 }
 
 TEST(GateFile, TwoFactorsThatDoNotFitAreRefused) {
@@ -166,7 +166,7 @@ TEST(GateFile, TwoFactorsThatDoNotFitAreRefused) {
     write_gate(folder.path(), two_factors());
     edit_toml(folder.path(), from, to);
     try {
-      read_gate(folder.path(), Log());
+      read_gate(folder.path());
     } catch (const Error& error) {
       return error.code() + ": " + error.what();
     }
@@ -187,16 +187,16 @@ TEST(GateFile, TheLayerAtWhichTextsMayStopIsTheDeepestThatItReads) {
   EXPECT_THAT(read_file(toml, "E_TEST"), ::testing::Not(::testing::HasSubstr("gate_layer")));
   written.layer_was_chosen = true;
   write_gate(folder.path(), written);
-  EXPECT_TRUE(read_gate(folder.path(), Log()).layer_was_chosen);
+  EXPECT_TRUE(read_gate(folder.path()).layer_was_chosen);
   const std::string text = read_file(toml, "E_TEST");
   const std::string line = fmt::format("gate_layer = {}\n", layer);
   const size_t at = text.find(line);
   ASSERT_NE(at, std::string::npos);
   write_file_atomic(toml, text.substr(0, at) + text.substr(at + line.size()));
-  EXPECT_EQ(read_gate(folder.path(), Log()).gate.layer(), layer) << "an older file";
+  EXPECT_EQ(read_gate(folder.path()).gate.layer(), layer) << "an older file";
   write_file_atomic(toml, text.substr(0, at) + "gate_layer = 77\n" + text.substr(at + line.size()));
   try {
-    read_gate(folder.path(), Log());
+    read_gate(folder.path());
     FAIL() << "no refusal";
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), "E_GATE");
@@ -209,7 +209,7 @@ TEST(GateFile, MissingDamagedAndContradictoryGatesAreRefused) {
   const TemporaryFolder folder;
   const auto code = [&] {
     try {
-      read_gate(folder.path(), Log());
+      read_gate(folder.path());
     } catch (const Error& error) {
       return error.code();
     }
@@ -249,7 +249,7 @@ TEST(GateFile, AValueOfAnotherTypeOrAnUnknownWordIsTheFilesFault) {
     ASSERT_NE(at, std::string::npos) << from << " is not in\n" << good;
     write_file_atomic(toml, text.replace(at, std::string_view(from).size(), to));
     try {
-      read_gate(folder.path(), Log());
+      read_gate(folder.path());
       ADD_FAILURE() << to << " was read";
     } catch (const Error& error) {
       EXPECT_EQ(error.code(), "E_GATE") << to << ": " << error.what();

@@ -57,7 +57,7 @@ TEST(GateFitRecord, ComesBackFromTheFile) {
   pipeline::GateFile file = gate_of_two();
   write_record(written, file);
   pipeline::write_gate(folder.path(), file);
-  const GateFitRecord read = read_record(pipeline::read_gate(folder.path(), Log()));
+  const GateFitRecord read = read_record(pipeline::read_gate(folder.path()));
   const GateTrainingOptions& s = read.settings;
   EXPECT_EQ(s.objective.lambda1, 0.25);
   EXPECT_EQ(s.objective.entropy_sign, gate::EntropySign::kExplore);
@@ -99,7 +99,7 @@ TEST(GateFitRecord, AChosenTopKIsTheFilesAndIsChosenAgainByTheNextFit) {
     pipeline::GateFile file = gate_of_two();
     write_record(record, file);
     pipeline::write_gate(folder.path(), file);
-    file = pipeline::read_gate(folder.path(), Log());
+    file = pipeline::read_gate(folder.path());
     EXPECT_EQ(file.top_k, k == 2 ? 0 : 1) << "0: both";
     const GateFitRecord read = read_record(file);
     EXPECT_TRUE(read.settings.choose_top_k);

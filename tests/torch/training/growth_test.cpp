@@ -319,9 +319,9 @@ TEST(ReplayFile, RoundTripsWithUnknownRowsAndRefusesDamage) {
   kept.texts.targets = at::tensor({1, 0, 1}, at::kLong);
   kept.texts.z = at::arange(12, at::kFloat).view({3, 4});
   kept.texts.logits = {at::tensor({1.0F, 2.0F, kUnknown, kUnknown, 5.0F, 6.0F}).view({3, 2})};
-  EXPECT_FALSE(read_replay(folder.path(), "", Log())) << "nothing kept";
+  EXPECT_FALSE(read_replay(folder.path(), "")) << "nothing kept";
   const std::string sha256 = write_replay(folder.path(), kept);
-  const auto read = read_replay(folder.path(), sha256, Log());
+  const auto read = read_replay(folder.path(), sha256);
   ASSERT_TRUE(read);
   EXPECT_EQ(read->texts.domains, kept.texts.domains);
   EXPECT_EQ(read->labels, kept.labels);
@@ -334,11 +334,11 @@ TEST(ReplayFile, RoundTripsWithUnknownRowsAndRefusesDamage) {
   EXPECT_EQ(logits[2][1].item<float>(), 6.0F);
   EXPECT_TRUE(std::isnan(logits[1][0].item<float>()));
 
-  EXPECT_THROW(read_replay(folder.path(), std::string(64, '0'), Log()), Error) << "another digest";
+  EXPECT_THROW(read_replay(folder.path(), std::string(64, '0')), Error) << "another digest";
   std::string bytes = read_file(registry::replay_file(folder.path()), "E_TEST");
   bytes.back() ^= 1;
   write_file_atomic(registry::replay_file(folder.path()), bytes);
-  EXPECT_THROW(read_replay(folder.path(), sha256, Log()), Error) << "one bit";
+  EXPECT_THROW(read_replay(folder.path(), sha256), Error) << "one bit";
 }
 
 }  // namespace

@@ -1,0 +1,325 @@
+#include "registry/operations.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/digest.h"
+#include "base/error.h"
+#include "base/strings.h"
+#include "registry/registry_edit.h"
+#include "registry/registry_state.h"
+#include "registry/resolution.h"
+
+namespace moecollab::registry {
+namespace {
+
+// What a registry says at one moment, read.
+struct Opened {
+  RegistryState state;
+  RegistryFile registry;
+  Lock lock;
+};
+
+std::string file_name(const fs::path& folder) { return shown(folder / kRegistryFile); }
+
+Opened parsed(const fs::path& folder, RegistryState state) {
+  RegistryFile registry = parse_registry(state.registry, file_name(folder));
+  Lock lock = parse_lock(state.lock, shown(folder / kLockFile));
+  return {std::move(state), std::move(registry), std::move(lock)};
+}
+
+Opened open(const fs::path& folder) { return parsed(folder, read_state(folder)); }
+
+const ExpertEntry& find_entry(const RegistryFile& registry, const std::string& name) {
+  std::vector<std::string> names;
+  for (const ExpertEntry& entry : registry.experts) {
+    if (entry.name == name) return entry;
+    names.push_back(entry.name);
+  }
+  throw Error("E_CONFIG",
+              fmt::format("registry.toml has no expert \"{}\"{}", escaped(name, 80),
+                          did_you_mean(name, names)),
+              "`moecollab experts list` shows every one");
+}
+
+Selection selection_of(const Opened& opened, const std::string& name) {
+  Selection selection;
+  for (const ExpertEntry& entry : opened.registry.experts)
+    if (entry.name == name) selection.entry = entry;
+  if (const LockEntry* locked = opened.lock.find(name); locked != nullptr && selection.entry)
+    selection.version = locked->version.text();
+  return selection;
+}
+
+Json to_json(const Selection& selection) {
+  if (!selection.entry) return nullptr;
+  const ExpertEntry& entry = *selection.entry;
+  return {{"version", selection.version.empty() ? Json(nullptr) : Json(selection.version)},
+          {"enabled", entry.enabled},
+          {"pin", entry.pin ? Json(entry.pin->text()) : Json(nullptr)},
+          {"range", entry.version.text()}};
+}
+
+// The lock's version of an expert gives way to this one.
+void move_lock(Lock& lock, const std::string& name, const Version& version) {
+  for (LockEntry& entry : lock.entries)
+    if (entry.name == name) entry.version = version;
+}
+
+using EditText = std::function<std::string(const std::string& text, const std::string& file)>;
+
+// Changes registry.toml and, with what it then selects, the lock. `selected`: the version that the
+// lock shall move to, if any.
+OperationResult change_entry(const Operation& operation, const std::string& name,
+                             const EditText& edit, const std::optional<Version>& selected = {}) {
+  std::optional<FileLock> held;
+  std::optional<Change> change;
+  if (!operation.dry_run) {
+    held.emplace(lock_registry(operation.registry, operation.log));
+    change.emplace(operation.registry, *held, operation.log);
+  }
+  const Opened before = open(operation.registry);
+  find_entry(before.registry, name);
+  RegistryState state = before.state;
+  state.registry = edit(state.registry, file_name(operation.registry));
+  Opened after = parsed(operation.registry, std::move(state));
+  if (selected) move_lock(after.lock, name, *selected);
+  after.lock = resolved_lock(operation.registry, after.registry, after.lock);
+  OperationResult result{.name = name,
+                         .before = selection_of(before, name),
+                         .after = selection_of(after, name),
+                         .change = std::nullopt,
+                         .differs = after.state.registry != before.state.registry};
+  if (!change) return result;
+  change->put(kRegistryFile, after.state.registry);
+  change->put(kLockFile, lock_text(after.lock));
+  if (const int64_t number = change->commit(operation.note); number != 0) result.change = number;
+  return result;
+}
+
+Version version_to_pin(const Opened& opened, const fs::path& folder, const ExpertEntry& entry,
+                       const std::string& text) {
+  const std::vector<Version> there = installed_versions(folder, entry.name);
+  std::vector<std::string> texts;
+  for (const Version& version : there) texts.push_back(version.text());
+  std::string wanted = text;
+  if (wanted.empty()) {
+    for (const Candidate& candidate : resolve(folder, opened.registry, opened.lock))
+      if (candidate.name == entry.name && candidate.package)
+        wanted = candidate.package->manifest.expert.version.text();
+  }
+  if (std::ranges::find(texts, wanted) == texts.end()) {
+    throw Error("E_REG_MISSING",
+                fmt::format("{}: version {} is not installed; there is {}", entry.name,
+                            wanted.empty() ? "none" : escaped(wanted, 80),
+                            texts.empty() ? "no version at all" : join(texts, ", ")),
+                "install it with `moecollab experts add PACKAGE`, or name another version");
+  }
+  const Version version = Version::parse(wanted);
+  if (!entry.version.contains(version)) {
+    throw Error("E_CONFIG",
+                fmt::format("{}: version {} is not in {}, the range that registry.toml asks for",
+                            entry.name, wanted, entry.version.text()),
+                "change `version` in registry.toml first");
+  }
+  return version;
+}
+
+void require_permission(const Opened& opened, const std::string& name, const Version& version,
+                        bool allow_downgrade) {
+  const LockEntry* locked = opened.lock.find(name);
+  if (locked == nullptr || version >= locked->version || allow_downgrade) return;
+  throw Error("E_PLUG_ROLLBACK",
+              fmt::format("{}: version {} is lower than {}, which the lock records", name,
+                          version.text(), locked->version.text()),
+              "to take the older one all the same, add --allow-downgrade");
+}
+
+// The experts' packages of a state, "news 1.0.0", that are not installed as they were.
+std::vector<std::string> missing_packages(const fs::path& folder, const Lock& lock) {
+  std::vector<std::string> missing;
+  for (const LockEntry& entry : lock.entries) {
+    const fs::path package = version_folder(folder, entry.name, entry.version);
+    try {
+      if (open_package(package).manifest_sha256 == entry.manifest_sha256) continue;
+    } catch (const Error&) {
+    }
+    missing.push_back(fmt::format("{} {}", entry.name, entry.version.text()));
+  }
+  return missing;
+}
+
+const HistoryEntry& find_change(const std::vector<HistoryEntry>& entries,
+                                std::optional<int64_t> number) {
+  if (entries.empty()) throw Error("E_CONFIG", "nothing was changed in this registry yet");
+  if (!number) return entries.back();
+  const auto found = std::ranges::find(entries, *number, &HistoryEntry::number);
+  if (found != entries.end()) return *found;
+  throw Error("E_CONFIG",
+              fmt::format("there is no change {}; the history has {} to {}", *number,
+                          entries.front().number, entries.back().number),
+              "`moecollab experts history` shows every one");
+}
+
+std::vector<std::string> version_changes(const Lock& before, const Lock& after) {
+  std::vector<std::string> changes;
+  const auto version = [](const LockEntry* entry) {
+    return entry == nullptr ? std::string("none") : entry->version.text();
+  };
+  for (const LockEntry& entry : before.entries) {
+    const std::string now = version(after.find(entry.name));
+    if (now != entry.version.text())
+      changes.push_back(fmt::format("{} {} -> {}", entry.name, entry.version.text(), now));
+  }
+  for (const LockEntry& entry : after.entries)
+    if (before.find(entry.name) == nullptr)
+      changes.push_back(fmt::format("{} none -> {}", entry.name, entry.version.text()));
+  return changes;
+}
+
+}  // namespace
+
+Json OperationResult::to_json() const {
+  return {{"name", name},
+          {"before", registry::to_json(before)},
+          {"after", registry::to_json(after)},
+          {"differs", differs},
+          {"change", change ? Json(*change) : Json(nullptr)}};
+}
+
+OperationResult enable(const Operation& operation, const std::string& name, bool enabled) {
+  return change_entry(operation, name, [&](const std::string& text, const std::string& file) {
+    return with_enabled(text, name, enabled, file);
+  });
+}
+
+OperationResult pin(const Operation& operation, const std::string& name, const std::string& version,
+                    bool allow_downgrade) {
+  const Opened opened = open(operation.registry);
+  const Version wanted =
+      version_to_pin(opened, operation.registry, find_entry(opened.registry, name), version);
+  require_permission(opened, name, wanted, allow_downgrade);
+  return change_entry(
+      operation, name,
+      [&](const std::string& text, const std::string& file) {
+        return with_pin(text, name, wanted, file);
+      },
+      wanted);
+}
+
+OperationResult unpin(const Operation& operation, const std::string& name) {
+  return change_entry(operation, name, [&](const std::string& text, const std::string& file) {
+    return with_pin(text, name, std::nullopt, file);
+  });
+}
+
+OperationResult remove_expert(const Operation& operation, const std::string& name) {
+  return change_entry(operation, name, [&](const std::string& text, const std::string& file) {
+    return without_expert(text, name, file);
+  });
+}
+
+void require_upgrade(const fs::path& registry, const Package& package, const std::string& name) {
+  const Opened opened = open(registry);
+  const ExpertEntry& entry = find_entry(opened.registry, name);
+  const Version& version = package.manifest.expert.version;
+  const auto refuse = [&](const std::string& what, const std::string& hint) {
+    throw Error("E_CONFIG", fmt::format("{}: version {} {}", name, version.text(), what), hint);
+  };
+  if (!entry.version.contains(version)) {
+    refuse(fmt::format("is not in {}, the range that registry.toml asks for", entry.version.text()),
+           "change `version` of it in registry.toml first");
+  }
+  if (entry.pin) {
+    refuse(fmt::format("is not taken: {} is pinned", entry.pin->text()),
+           fmt::format("`moecollab experts unpin {}` first", name));
+  }
+  const LockEntry* locked = opened.lock.find(name);
+  if (locked == nullptr || locked->version < version) return;
+  refuse(fmt::format("is not higher than {}, which is selected", locked->version.text()),
+         fmt::format("to go back, `moecollab experts rollback`, or `moecollab experts pin {} --to {} "
+                     "--allow-downgrade`",
+                     name, version.text()));
+}
+
+fs::path newest_of_range(const fs::path& registry, const std::string& name) {
+  const ExpertEntry entry = find_entry(open(registry).registry, name);
+  const std::vector<Version> versions = installed_versions(registry, name);
+  const auto newest = std::find_if(versions.rbegin(), versions.rend(), [&](const Version& version) {
+    return entry.version.contains(version);
+  });
+  if (newest != versions.rend()) return version_folder(registry, name, *newest);
+  throw Error("E_REG_MISSING",
+              fmt::format("{}: no version in {} is installed", name, entry.version.text()),
+              "install one with `moecollab experts add PACKAGE`");
+}
+
+std::vector<std::string> lock_differences(const fs::path& registry) {
+  const Opened opened = open(registry);
+  const Lock wanted = resolved_lock(registry, opened.registry, opened.lock);
+  std::vector<std::string> differences = version_changes(opened.lock, wanted);
+  for (const LockEntry& entry : wanted.entries) {
+    const LockEntry* locked = opened.lock.find(entry.name);
+    if (locked == nullptr || locked->version != entry.version) continue;
+    const std::string what = fmt::format("{} {}", entry.name, entry.version.text());
+    if (locked->manifest_sha256 != entry.manifest_sha256) {
+      differences.push_back(fmt::format("{}: the package is {}, the lock says {}", what,
+                                        entry.manifest_sha256.substr(0, 12),
+                                        locked->manifest_sha256.substr(0, 12)));
+    } else if (*locked != entry) {
+      differences.push_back(fmt::format("{} is {}, the lock says {}", what, state_name(entry.state),
+                                        state_name(locked->state)));
+    }
+  }
+  return differences;
+}
+
+int64_t write_lock_again(const Operation& operation) {
+  if (operation.dry_run) return 0;
+  const FileLock held = lock_registry(operation.registry, operation.log);
+  Change change(operation.registry, held, operation.log);
+  const Opened opened = open(operation.registry);
+  change.put(kLockFile, lock_text(resolved_lock(operation.registry, opened.registry, opened.lock)));
+  return change.commit(operation.note);
+}
+
+RollbackResult rollback(const Operation& operation, std::optional<int64_t> number) {
+  const fs::path& folder = operation.registry;
+  const FileLock held = lock_registry(folder, operation.log);
+  Change change(folder, held, operation.log);
+  const std::vector<HistoryEntry> entries = read_history(folder);
+  const StateDigests& wanted = find_change(entries, number).before;
+  RollbackResult result;
+  result.files = changed_files(present_state(folder), wanted);
+  RegistryState state;
+  for (const std::string& file : result.files) {
+    const auto there = wanted.find(file);
+    if (there == wanted.end())
+      change.remove(file);
+    else
+      change.put(file, read_object(folder, there->second));
+  }
+  const auto lock_of = [&](const StateDigests& digests) {
+    const auto found = digests.find(kLockFile);
+    return found == digests.end() ? Lock{}
+                                  : parse_lock(read_file(fs::exists(change.staging() / kLockFile)
+                                                             ? change.staging() / kLockFile
+                                                             : folder / kLockFile,
+                                                         "E_REG_IO", kMaxLock),
+                                               kLockFile);
+  };
+  const Lock before = open(folder).lock, after = lock_of(wanted);
+  result.versions = version_changes(before, after);
+  if (const auto missing = missing_packages(folder, after); !missing.empty()) {
+    throw Error("E_REG_MISSING",
+                fmt::format("the state before that change needs packages that are not installed as "
+                            "they were: {}",
+                            join(missing, ", ")),
+                "install them again with `moecollab experts add`, or roll back to a later state");
+  }
+  if (!operation.dry_run) result.change = change.commit(operation.note);
+  return result;
+}
+
+}  // namespace moecollab::registry

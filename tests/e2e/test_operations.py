@@ -1,0 +1,207 @@
+"""What an operator does to a registry that runs: each verb is one change, which is there or is not, and can be put back."""
+import hashlib
+import json
+import os
+import pathlib
+import random
+import shutil
+import signal
+import subprocess
+import unittest
+
+from harness import SAMPLES, EndToEnd, run
+
+STATE = ("registry.toml", "registry.lock.toml", "gate/gate.toml", "gate/gate.safetensors", "gate/history.jsonl", "gate/replay.safetensors")
+TEXT = "the striker scored twice before half time\n"
+
+
+class Operated(EndToEnd):
+    @classmethod
+    def build_shared(cls, folder):
+        """As the others have it, and news-words 1.0.1 beside 1.0.0, which is the one selected."""
+        super().build_shared(folder)
+        done = run("train-expert", "news-words", "--kind", "lexical", "--domain", "news", "--data-dir", SAMPLES, "--force", "--seed", 7,
+                   "--registry", folder / "registry", "--cache-dir", folder / "cache", "--quiet")
+        assert done.returncode == 0, done.stderr
+        done = run("experts", "rollback", "--registry", folder / "registry")
+        assert done.returncode == 0, done.stderr
+
+    def experts(self, verb, registry, *more, **options):
+        return run("experts", verb, *more, "--registry", registry, **options)
+
+    def changed(self, verb, registry, *more):
+        """The result of a verb that changed the registry."""
+        done = self.experts(verb, registry, *more, "--json")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        result = json.loads(done.stdout)
+        self.assertIsInstance(result["change"], int)
+        return result
+
+    def state(self, registry):
+        return {f: hashlib.sha256((registry / f).read_bytes()).hexdigest() for f in STATE if (registry / f).exists()}
+
+    def listed(self, registry):
+        return {e["name"]: (e["version"], e["state"]) for e in json.loads(self.experts("list", registry, "--json").stdout)["experts"]}
+
+    def history(self, registry):
+        return json.loads(self.experts("history", registry, "--json").stdout)["changes"]
+
+    def predict(self, registry, *more):
+        done = run("predict", "-", "--registry", registry, *more, stdin=TEXT)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return json.loads(done.stdout)
+
+
+class Operations(Operated):
+    def test_a_day_of_an_operator(self):
+        registry = self.registry()
+        before, answer = self.state(registry), self.predict(registry)
+        self.assertEqual(self.listed(registry)["news-words"], ("1.0.0", "ready"))
+        why = self.experts("why", registry, "news-words").stdout
+        self.assertIn("1.0.1 is installed and not taken: 1.0.0 is selected in registry.lock.toml", why)
+        self.assertIn("`moecollab experts upgrade news-words`", why)
+
+        off = self.changed("disable", registry, "news-words", "--reason", "it's too slow")
+        self.assertEqual((off["before"]["enabled"], off["after"]["enabled"]), (True, False))
+        self.assertNotIn("news-words", self.predict(registry)["experts"])
+        self.assertEqual(self.listed(registry)["news-words"][1], "disabled")
+        self.changed("enable", registry, "news-words")
+        self.assertEqual(self.predict(registry), answer)
+
+        upgraded = self.changed("upgrade", registry, "news-words")
+        self.assertEqual((upgraded["version"], upgraded["selected"], upgraded["state"]), ("1.0.1", "1.0.1", "on probation"))
+        self.assertRefused(self.experts("upgrade", registry, "news-words"), 2, "E_CONFIG", "not higher than 1.0.1")
+        self.assertRefused(self.experts("pin", registry, "news-words", "--to", "1.0.0"), 5, "E_PLUG_ROLLBACK", "--allow-downgrade")
+        self.changed("pin", registry, "news-words", "--to", "1.0.0", "--allow-downgrade")
+        self.assertEqual(self.predict(registry), answer)
+        why = self.experts("why", registry, "news-words").stdout
+        self.assertIn("1.0.0 is pinned in registry.toml", why)
+        self.assertRefused(self.experts("upgrade", registry, "news-words"), 2, "E_CONFIG", "1.0.0 is pinned", "experts unpin news-words")
+
+        self.changed("remove", registry, "news-words")
+        self.assertEqual(self.listed(registry)["news-words"][1], "found")
+        self.assertRefused(self.experts("disable", registry, "news-wrods"), 2, "E_CONFIG", 'no expert "news-wrods"')
+
+        history = self.history(registry)
+        self.assertEqual([c["command"].split()[2] for c in history[-6:]], ["rollback", "disable", "enable", "upgrade", "pin", "remove"])
+        self.assertIn("--reason 'it'\\''s too slow'", history[-5]["command"])
+        self.assertEqual(history[-5]["reason"], "it's too slow")
+        self.assertIn("it's too slow", self.experts("history", registry).stdout)
+
+        back = self.changed("rollback", registry, history[-5]["number"])
+        self.assertEqual(self.state(registry), before, "bit for bit")
+        self.assertEqual(back["versions"], ["news-words none -> 1.0.0"])
+        self.assertEqual(self.predict(registry), answer)
+        lock = self.experts("lock", registry, "--check")
+        self.assertEqual((lock.returncode, lock.stdout), (0, "registry.lock.toml is right\n"))
+
+    def test_a_dry_run_writes_nothing(self):
+        registry = self.registry()
+        before = {p: p.read_bytes() for p in sorted(registry.rglob("*")) if p.is_file()}
+        for verb, *more in (("disable", "news-words"), ("pin", "news-words", "--to", "1.0.1"), ("remove", "feelings"), ("upgrade", "news-words"), ("rollback",),
+                            ("lock",), ("gc",), ("add", self.package(registry, "feelings"), "--name", "moods")):
+            done = self.experts(verb, registry, *more, "--dry-run", "--json")
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertIsNone(json.loads(done.stdout).get("change"))
+            after = {p: p.read_bytes() for p in sorted(registry.rglob("*")) if p.is_file()}
+            self.assertEqual(after.keys() - {registry / ".lock"}, before.keys() - {registry / ".lock"}, verb)
+            self.assertTrue(all(after[p] == before[p] for p in before), verb)
+
+    def test_a_stale_lock_is_named(self):
+        registry = self.registry()
+        shutil.rmtree(registry / "experts/news-words/1.0.0")
+        done = self.experts("lock", registry, "--check")
+        self.assertEqual((done.returncode, done.stdout), (4, "news-words 1.0.0 -> 1.0.1\n"))
+        self.assertEqual(self.changed("lock", registry)["differences"], ["news-words 1.0.0 -> 1.0.1"])
+        self.assertEqual(self.experts("lock", registry, "--check").returncode, 0)
+
+    def test_a_rollback_restores_the_gate_too(self):
+        registry = self.registry()
+        before, answer = self.state(registry), self.predict(registry)
+        done = run("train-gate", *self.data("train"), *self.options(registry), "--lambda2", 0.05, "--keep-replay", 20)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertNotEqual(self.predict(registry), answer)
+        self.assertIn("gate/replay.safetensors", self.changed("rollback", registry)["files"])
+        self.assertEqual(self.state(registry), before)
+        self.assertEqual(self.predict(registry), answer)
+
+    def test_a_read_only_registry_answers_and_is_not_changed(self):
+        registry = self.registry()
+        if os.geteuid() == 0:
+            self.skipTest("root writes everywhere")
+        registry.chmod(0o555)
+        self.addCleanup(registry.chmod, 0o755)
+        self.predict(registry)
+        self.assertRefused(self.experts("disable", registry, "feelings"), 7, "E_WRITE")
+
+
+class Kills(Operated):
+    """kill -9 before each call that changes a file: the old state or the new one, and the next change goes through."""
+    verbs = {"disable": ["news-words"], "pin": ["news-words", "--to", "1.0.1"], "remove": ["news-words"], "upgrade": ["news-words"], "rollback": [],
+             "lock": [], "gc": []}
+
+    def killer(self):
+        library = self.folder / "kill.so"
+        source = pathlib.Path(__file__).parent / "kill_at_change.c"
+        subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-Wno-unused-result", "-o", library, source], check=True)
+        return {"LD_PRELOAD": str(library)}
+
+    def prepared(self, verb, name):
+        """A registry in which this verb has something to do, and what it comes to."""
+        registry = self.folder / name
+        shutil.copytree(self.shared / "registry", registry)
+        if verb == "lock":
+            settings = registry / "registry.toml"
+            settings.write_text(settings.read_text().replace('name = "news-words"\n', 'name = "news-words"\npin = "1.0.1"\n'))
+        if verb == "gc":
+            for n in range(5):
+                self.changed("disable" if n % 2 == 0 else "enable", registry, "feelings")
+                gate = (registry / "gate/gate.toml").read_text()
+                (registry / "gate/gate.toml").write_text(gate + f"# {n}\n")
+            self.changed("upgrade", registry, "news-words")
+            for n in range(4):
+                self.changed("disable" if n % 2 == 1 else "enable", registry, "feelings")
+                gate = (registry / "gate/gate.toml").read_text()
+                (registry / "gate/gate.toml").write_text(gate + f"# again {n}\n")
+        return registry
+
+    def test_every_point(self):
+        killer = self.killer()
+        points, expected = [], {}
+        for verb, more in self.verbs.items():
+            model = self.prepared(verb, f"{verb}-model")
+            old = self.listed(model)
+            count = self.folder / f"{verb}.count"
+            done = self.experts(verb, model, *more, env={**killer, "KILL_UNDER": str(model), "KILL_COUNT": str(count)})
+            self.assertEqual(done.returncode, 0, done.stderr)
+            expected[verb] = (old, self.listed(model), self.state(model))
+            calls = int(count.read_text())
+            self.assertGreater(calls, 5, verb)
+            points += [(verb, n) for n in range(1, calls + 1)]
+        if not os.environ.get("MOECOLLAB_SOAK"):
+            points = random.Random(20).sample(points, 40)
+        for verb, n in points:
+            with self.subTest(verb=verb, call=n):
+                registry = self.prepared(verb, f"{verb}-{n}")
+                before = self.state(registry)
+                done = self.experts(verb, registry, *self.verbs[verb], env={**killer, "KILL_UNDER": str(registry), "KILL_NTH": str(n)})
+                self.assertEqual(done.returncode, -signal.SIGKILL, done.stderr)
+                old, new, after = expected[verb]
+                seen = self.listed(registry)
+                self.assertIn(seen, (old, new))
+                if n % 4 == 0:
+                    self.predict(registry)
+                # The next change finishes what was decided, and what was not is as if it had never been.
+                done = self.experts("disable", registry, "news-adapter")
+                self.assertEqual(done.returncode, 0, done.stderr)
+                self.assertEqual(self.experts("rollback", registry).returncode, 0)
+                self.assertIn(self.state(registry), (before, after))
+                if old != new:
+                    self.assertEqual(self.state(registry), after if seen == new else before, "what readers saw is what is there")
+                self.assertFalse((registry / "history/pending.json").exists())
+                self.assertEqual(list((registry / "history").glob(".new*")), [])
+                shutil.rmtree(registry)
+
+
+if __name__ == "__main__":
+    unittest.main()
