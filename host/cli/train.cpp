@@ -20,9 +20,10 @@ std::string expert_text(const Json& r) {
   const auto cross_fitted = r["cross_fitted"].get<int64_t>();
   const auto teachers = r["teachers"].get<std::vector<std::string>>();
   return fmt::format(
-      "{} {} trained on {} ({}): {} epochs, {}{}{}\n", r["name"].get<std::string>(),
+      "{} {} trained on {} ({}): {} epoch{}, {}{}{}\n", r["name"].get<std::string>(),
       r["version"].get<std::string>(), r["domain"].get<std::string>(),
-      r["label_space"].get<std::string>(), r["epochs"].get<int>(), accuracy,
+      r["label_space"].get<std::string>(), r["epochs"].get<int>(), r["epochs"] == 1 ? "" : "s",
+      accuracy,
       cross_fitted == 0 ? "" : fmt::format(", {} more answered by other folds", cross_fitted),
       teachers.empty() ? "" : ", distilled from " + join(teachers, ", "));
 }
@@ -38,10 +39,11 @@ std::string choice_text(const Json& choice) {
 
 std::string gate_text(const Json& r) {
   const std::string fitted = fmt::format(
-      "gate over {} experts fitted on {} held-out texts in {:.1f} s ({} fusion): task loss {:.4f}; "
+      "gate over {} expert{} fitted on {} held-out texts in {:.1f} s ({} fusion): task loss "
+      "{:.4f}; "
       "{} encoder passes, {} cached\n",
-      r["experts"].get<int64_t>(), r["texts"].get<int64_t>(), r["fit_seconds"].get<double>(),
-      r["fusion"].get<std::string>(), r["task_loss"].get<double>(),
+      r["experts"].get<int64_t>(), r["experts"] == 1 ? "" : "s", r["texts"].get<int64_t>(),
+      r["fit_seconds"].get<double>(), r["fusion"].get<std::string>(), r["task_loss"].get<double>(),
       r["encoder_forwards"].get<int64_t>(), r["cache_hits"].get<int64_t>());
   return fitted + choice_text(r["top_k_auto"]);
 }

@@ -4,12 +4,27 @@ import json
 import pathlib
 import subprocess
 import sys
+import time
 import unittest
 
 from harness import ROOT, EndToEnd, run
 
 PEERS = ROOT / "tests" / "bench" / "peers.py"
 PRECISIONS = ("fp32", "bf16", "int8")
+
+
+class StartUp(unittest.TestCase):
+    def test_start_up_without_the_engine_is_quick(self):
+        def best(*arguments):
+            times = []
+            for _ in range(7):
+                start = time.perf_counter()
+                run(*arguments)
+                times.append(time.perf_counter() - start)
+            return min(times)
+        engine = best("doctor")
+        self.assertLess(best("--help"), engine / 2, "--help must not load the engine")
+        self.assertLess(best("evla"), engine / 2)
 
 
 class Bench(EndToEnd):

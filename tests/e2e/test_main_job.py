@@ -202,7 +202,7 @@ class MainJob(EndToEnd):
         for sent, status in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
             process = self.live("--max-latency-ms", 60000)
             self.say(process, "a late goal", "the market fell")
-            time.sleep(1)  # read, but held back
+            time.sleep(3)  # read, but held back
             process.send_signal(sent)
             answers, errors = process.stdout.read(), process.stderr.read()
             self.assertEqual(process.wait(), status, errors)
@@ -348,15 +348,3 @@ class MainJob(EndToEnd):
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertEqual(run("train-gate", self.data("train")[0], *self.options(words)).returncode, 0)
         self.assertRefused(run("train", "--joint", self.data("train")[0], *self.options(words)), 5, "E_TRAIN_UNSUPPORTED", "train/1")
-
-    def test_start_up_without_the_engine_is_quick(self):
-        def best(*arguments):
-            times = []
-            for _ in range(7):
-                start = time.perf_counter()
-                run(*arguments)
-                times.append(time.perf_counter() - start)
-            return min(times)
-        engine = best("doctor")
-        self.assertLess(best("--help"), engine / 2, "--help must not load the engine")
-        self.assertLess(best("evla"), engine / 2)

@@ -125,7 +125,9 @@ class Trainable {
   virtual void vjp(Saved& saved, const Matrix<const float>& gy, const std::vector<float*>& gx) = 0;
 };
 
-// moecollab.fit/1: the expert trains itself.
+// moecollab.fit/1: the expert trains itself. Calls come as fit_begin, then for each epoch fit_batch
+// … and fit_epoch_end, at last fit_end; between epochs and afterwards forward() answers with what
+// was learnt so far. ext/fit.h has the rules.
 class SelfFitting {
  public:
   virtual ~SelfFitting() = default;
@@ -135,9 +137,8 @@ class SelfFitting {
   // times ten mean the same, up to rounding. Every epoch brings the same rows in another order.
   virtual void fit_batch(const Batch& in, View<const int32_t> labels,
                          View<const float> weights) = 0;
-  // False if another epoch would change nothing. Epochs may follow all the same, and then change no
-  // answer: count each text in the first epoch only, or want more. Whoever counts on makes sums,
-  // and with them smoothing or priors, mean something else.
+  // False if the answers stay as they are whatever epochs follow, since some may: count each text
+  // in the first epoch only, or want more.
   virtual bool fit_epoch_end() = 0;
   // Training is over: free what only training needs.
   virtual void fit_end() {}
