@@ -178,7 +178,8 @@ class Converter {
     if (const auto* v = node.as_floating_point()) return v->get();
     throw Error(family_ + "_SCHEMA",
                 fmt::format("{}:{}: `{}` is a date or time; nothing here takes one", file_,
-                            node.source().begin.line, path));
+                            node.source().begin.line, path),
+                "write it in quotes");
   }
 
  private:

@@ -87,7 +87,7 @@ Json signature_json(const fs::path& package, const fs::path& registry) {
     const bool known = fs::exists(registry / registry::kRegistryFile);
     const std::vector<registry::TrustEntry> trust =
         known ? registry::read_registry(registry).trust : std::vector<registry::TrustEntry>();
-    json["publisher"] = registry::check_signature(package, trust)->publisher;
+    json["publisher"] = registry::check_signature(package, trust, registry::today_utc())->publisher;
   } catch (const Error& error) {
     json["reason"] = fmt::format("{}: {}", error.code(), error.what());
   }
@@ -185,6 +185,32 @@ int verify_status(const Json& result) {
   return std::any_of(result["experts"].begin(), result["experts"].end(), refused) ? 5 : 0;
 }
 
+std::string claim_text(const Json& claim) {
+  const std::string figure = claim["seen"].is_null()
+                                 ? text_of(claim["reason"])
+                                 : fmt::format("{:.4f} on {} texts", claim["seen"].get<double>(),
+                                               claim["texts"].get<int64_t>());
+  return fmt::format("  {} {} of {:.4f} (- {:.4f}) on {}: {}\n", text_of(claim["verdict"]) + ":",
+                     text_of(claim["metric"]), claim["value"].get<double>(),
+                     claim["tolerance"].get<double>(), text_of(claim["split"]), figure);
+}
+
+// Exit 6 if a claim is not held.
+int verify_claims(Program& program, const engine::EvalOptions& options, const std::string& name) {
+  const Json result = open_engine().experts_claims(options, program.context(), name);
+  std::string text;
+  int status = 0;
+  for (const Json& expert : result["experts"]) {
+    text += text_of(expert["name"]) + (expert["claims"].empty() ? ": claims nothing\n" : "\n");
+    for (const Json& claim : expert["claims"]) {
+      text += claim_text(claim);
+      if (claim["verdict"] == "not held") status = 6;
+    }
+  }
+  print_result(program, result, text);
+  return status;
+}
+
 }  // namespace
 
 void add_experts(Program& program) {
@@ -277,14 +303,23 @@ void add_experts(Program& program) {
   }
 
   CLI::App& verify =
-      add_verb(program, verb, "verify", "Runs every check and all probe vectors again",
+      add_verb(program, verb, "verify",
+               "Runs every check and all probe vectors again; with --claims, the authors' figures",
                "moecollab experts verify --registry build/demo/registry");
-  options = std::make_shared<engine::CommonOptions>();
+  auto evaluation = std::make_shared<engine::EvalOptions>();
+  auto claims = std::make_shared<bool>(false);
   verify.add_option("name", *name, "One expert (default: all)");
-  add_common(verify, program, *options);
-  action(verify, [&program, options, name] {
-    options->command = program.command;
-    const Json result = open_engine().experts_verify(*options, program.context(), *name);
+  verify.add_flag(
+      "--claims", *claims,
+      "Take the figures that the experts' manifests claim, on the files given that have "
+      "the claimed digests");
+  add_data(verify, evaluation->data);
+  add_common(verify, program, *evaluation);
+  add_cache(verify, *evaluation);
+  action(verify, [&program, evaluation, claims, name] {
+    evaluation->command = program.command;
+    if (*claims) return verify_claims(program, *evaluation, *name);
+    const Json result = open_engine().experts_verify(*evaluation, program.context(), *name);
     std::string text;
     for (const Json& e : result["experts"])
       text += fmt::format("{}: {}, probe: {}\n", text_of(e["name"]), text_of(e["state"]),

@@ -170,11 +170,16 @@ constexpr Rule kKeys[] = {
     {"config", "package", "what the library makes of a setting"},
     {"files.NAME", "package", ""},
     {"provenance", "package", "whether it is true"},
-    {"claim.dataset", "package", "whether the figure holds: this version does not check claims"},
-    {"claim.split", "package", "whether the figure holds: this version does not check claims"},
-    {"claim.metric", "package", "whether the figure holds: this version does not check claims"},
-    {"claim.value", "package", "whether the figure holds: this version does not check claims"},
-    {"claim.tolerance", "package", "whether the figure holds: this version does not check claims"},
+    {"claim.dataset", "package",
+     "whether the figure holds: `experts verify --claims` takes it again"},
+    {"claim.split", "package",
+     "whether the figure holds: `experts verify --claims` takes it again"},
+    {"claim.metric", "package",
+     "whether the figure holds: `experts verify --claims` takes it again"},
+    {"claim.value", "package",
+     "whether the figure holds: `experts verify --claims` takes it again"},
+    {"claim.tolerance", "package",
+     "whether the figure holds: `experts verify --claims` takes it again"},
 };
 
 }  // namespace

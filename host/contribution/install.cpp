@@ -79,12 +79,25 @@ void require_same(const registry::Package& package, const fs::path& target,
               "give the new package a higher version");
 }
 
+// The version that the lock shall select from now on, if the package's is to be that.
+void select_version(const registry::Package& package, const registry::ExpertEntry& entry,
+                    registry::Lock& lock) {
+  const registry::Version& version = package.manifest.expert.version;
+  if (entry.pin || !entry.version.contains(version)) return;
+  for (registry::LockEntry& locked : lock.entries) {
+    if (locked.name == entry.name && locked.version < version) locked.version = version;
+  }
+}
+
 // The state with an entry for the package, and its version in the lock if it is to be selected.
 registry::RegistryState with_package(registry::RegistryState state, const fs::path& folder,
-                                     const registry::Package& package, const std::string& name) {
+                                     const registry::Package& package, const std::string& name,
+                                     Origin origin) {
   const std::string file = shown(registry::registry_path(folder));
   const registry::ExpertTable& expert = package.manifest.expert;
   const registry::RegistryFile registry = registry::parse_registry(state.registry, file);
+  registry::Lock lock = registry::parse_lock(state.lock, shown(folder / registry::kLockFile));
+  if (origin == Origin::kTrainedHere) lock.made_here.insert(package.manifest_sha256);
   const auto entry = std::ranges::find(registry.experts, name, &registry::ExpertEntry::name);
   if (entry == registry.experts.end()) {
     registry::ExpertEntry added;
@@ -92,12 +105,8 @@ registry::RegistryState with_package(registry::RegistryState state, const fs::pa
     added.id = expert.id;
     added.version = registry::VersionRange::parse("^" + expert.version.text());
     state.registry = registry::with_expert(state.registry, added, file);
-    return state;
-  }
-  if (entry->pin || !entry->version.contains(expert.version)) return state;
-  registry::Lock lock = registry::parse_lock(state.lock, shown(folder / registry::kLockFile));
-  for (registry::LockEntry& locked : lock.entries) {
-    if (locked.name == name && locked.version < expert.version) locked.version = expert.version;
+  } else {
+    select_version(package, *entry, lock);
   }
   state.lock = registry::lock_text(lock);
   return state;
@@ -138,7 +147,7 @@ void place_package(const fs::path& registry_folder, const registry::Package& pac
 }
 
 int64_t install(const pipeline::PoolOptions& open, const registry::Package& package,
-                const std::string& name) {
+                const std::string& name, Origin origin) {
   const Log log = open.context.log;
   const FileLock held = registry::lock_registry(open.registry, log);
   registry::Change change(open.registry, held, log);
@@ -151,7 +160,7 @@ int64_t install(const pipeline::PoolOptions& open, const registry::Package& pack
   proposal.cache = nullptr;
   proposal.tolerate_refused = true;
   proposal.proposed =
-      with_package(registry::read_state(open.registry), open.registry, package, name);
+      with_package(registry::read_state(open.registry), open.registry, package, name, origin);
   pipeline::Pool pool(proposal);
   change.put(registry::kRegistryFile, pool.state().registry);
   change.put(registry::kLockFile, registry::lock_text(lock_of(pool)));
@@ -173,7 +182,7 @@ bool check_package(pipeline::PoolOptions open, const registry::Package& package)
 }
 
 registry::Lock lock_of(pipeline::Pool& pool) {
-  registry::Lock lock;
+  registry::Lock lock{{}, pool.lock().made_here};
   for (const registry::Candidate& candidate : pool.candidates()) {
     if (!candidate.entry) continue;
     if (!candidate.package) {  // what is known of it stays known

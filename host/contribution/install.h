@@ -28,9 +28,11 @@ void place_package(const fs::path& registry_folder, const registry::Package& pac
 // over this finds, run probe vectors included. A version that is there already is E_REG_EXISTS,
 // unless its package is the very same (copied again if its files are damaged). A failure leaves the
 // registry as it was.
-// Returns the change's number; 0 if there was nothing to change.
+// Returns the change's number; 0 if there was nothing to change. What was trained here needs no
+// signature, and the lock remembers it by digest.
+enum class Origin { kElsewhere, kTrainedHere };
 int64_t install(const pipeline::PoolOptions& open, const registry::Package& package,
-                const std::string& name);
+                const std::string& name, Origin origin = Origin::kElsewhere);
 
 // Refuses a package that could not be installed in this registry: by what its manifest says, by
 // labels that contradict the others', by a library that cannot be loaded or makes no expert, by

@@ -117,7 +117,7 @@ registry::Version install_learner(pipeline::Pool& pool, Learner& learner,
       write_trained(staging.path(), manifest, old, learner.recipe.weights, trained, pool, texts);
   const fs::path& registry = pool.options().registry;
   training::write_held_out(registry::held_out_file(registry, package.manifest_sha256), held_out);
-  install(pool.options(), package, learner.installed->name);
+  install(pool.options(), package, learner.installed->name, Origin::kTrainedHere);
   return manifest.expert.version;
 }
 

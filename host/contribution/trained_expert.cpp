@@ -136,7 +136,7 @@ ExpertTrained result_of(const ExpertPlan& plan, const registry::Package& package
 // The last steps of a run, of which each may be done twice.
 void finish(const pipeline::PoolOptions& open, const registry::Package& package,
             const std::string& name, training::Checkpoints& checkpoints) {
-  install(open, package, name);
+  install(open, package, name, Origin::kTrainedHere);
   checkpoints.finish();
 }
 

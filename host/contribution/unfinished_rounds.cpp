@@ -176,7 +176,7 @@ std::optional<ExpertTrained> UnfinishedRounds::reinstall(const std::string& name
       !fs::exists(registry::held_out_file(open_.registry, trained.sha256))) {
     return std::nullopt;
   }
-  install(open_, package, name);
+  install(open_, package, name, Origin::kTrainedHere);
   write_history(open_.registry, name, trained.history);
   return trained;
 }

@@ -97,6 +97,10 @@ class TorchEngine final : public Engine {
                       const std::string& name) override {
     return run_experts_verify(options, context, name);
   }
+  Json experts_claims(const EvalOptions& options, const RunContext& context,
+                      const std::string& name) override {
+    return run_experts_claims(options, context, name);
+  }
   Json registry_check(const CommonOptions& options, const RunContext& context) override {
     return run_registry_check(options, context);
   }

@@ -86,6 +86,10 @@ class Engine {
   // E_CONFIG.
   virtual Json experts_verify(const CommonOptions& options, const RunContext& context,
                               const std::string& name) = 0;
+  // Takes the figures that the manifests of one expert, or of all, claim, on those of the files
+  // that have the claimed digests. Writes nothing but the cache. An unknown name is E_CONFIG.
+  virtual Json experts_claims(const EvalOptions& options, const RunContext& context,
+                              const std::string& name) = 0;
 
   // Returns everything that `eval` would refuse of the registry, at once, and the exit status that
   // stands for it: 0, 4 (registry or gate) or 5 (an expert). Runs all probe vectors; writes

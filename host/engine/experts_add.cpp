@@ -21,6 +21,17 @@ fs::path package_path(const fs::path& registry, const contribution::InstallOptio
   return registry::newest_of_range(registry, name);
 }
 
+std::optional<registry::Signer> trusted_signer(const registry::Package& package,
+                                               const fs::path& folder) {
+  const registry::RegistryFile registry = registry::read_registry(folder);
+  const registry::Lock lock = registry::read_lock(folder);
+  return registry::check_trust(package,
+                               {.registry = registry,
+                                .made_here = lock.made_here.contains(package.manifest_sha256),
+                                .is_new = true,
+                                .today = registry::today_utc()});
+}
+
 void refuse_kind(const registry::Package& package, const fs::path& path) {
   if (!package.manifest.is_kind()) return;
   throw Error("E_DESC_LABELS",
@@ -42,8 +53,7 @@ Json run_experts_add(const CommonOptions& options, const contribution::InstallOp
   if (!install.upgrade && !install.dry_run)
     contribution::ensure_registry(options.registry, new_registry_encoder(options), context.log);
   if (!install.dry_run) require_writable_parts(options.registry, {registry::kExpertsFolder});
-  const std::optional<registry::Signer> signer =
-      registry::check_signature(folder.path(), registry::read_registry(options.registry).trust);
+  const std::optional<registry::Signer> signer = trusted_signer(package, options.registry);
   pipeline::PoolOptions open = pool_options(options, context, /*cached=*/false);
   open.note.reason = install.reason;
   if (install.upgrade) registry::require_upgrade(options.registry, package, name);

@@ -26,6 +26,8 @@ Json run_experts_add(const CommonOptions& options, const contribution::InstallOp
                      const RunContext& context);
 Json run_experts_verify(const CommonOptions& options, const RunContext& context,
                         const std::string& name);
+Json run_experts_claims(const EvalOptions& options, const RunContext& context,
+                        const std::string& name);
 Json run_registry_check(const CommonOptions& options, const RunContext& context);
 Json run_facts(const RunOptions& options);
 Json run_cuda_facts();

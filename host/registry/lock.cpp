@@ -84,6 +84,10 @@ Lock parse_lock(const std::optional<std::string>& text, const std::string& file)
     lock.entries.push_back(read_entry(table));
     if (!names.insert(lock.entries.back().name).second) table.fail("name", "stands twice");
   }
+  for (const std::string& sha256 : root.value_or("made_here", std::vector<std::string>())) {
+    if (!is_digest(sha256)) root.fail("made_here", "must hold SHA-256 digests");
+    lock.made_here.insert(sha256);
+  }
   root.finish();
   return lock;
 }
@@ -97,6 +101,7 @@ std::string lock_text(const Lock& lock) {
   std::sort(sorted.begin(), sorted.end(),
             [](const LockEntry& a, const LockEntry& b) { return a.name < b.name; });
   Json root = {{"schema", 1}};
+  if (!lock.made_here.empty()) root["made_here"] = lock.made_here;
   for (const LockEntry& entry : sorted) root["expert"].push_back(entry_json(entry));
   return "# Written by moecollab; do not edit.\n" + to_toml(root);
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -33,6 +34,8 @@ struct LockEntry {
 
 struct Lock {
   std::vector<LockEntry> entries;  // no name twice
+  // Packages that were trained in this registry, by SHA-256 of expert.toml: they need no signature.
+  std::set<std::string> made_here = {};
   // nullptr if there is none; valid until `entries` changes.
   const LockEntry* find(const std::string& name) const;
 };

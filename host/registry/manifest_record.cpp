@@ -209,11 +209,13 @@ const Record& claim_record() {
            .required = true,
            .shape = &kDigestShape},
           {.name = "split", .meaning = "Which part of the data.", .required = true},
-          {.name = "metric", .meaning = "What is measured.", .required = true},
+          {.name = "metric",
+           .meaning = "What is measured: accuracy or macro_f1, of the expert alone.",
+           .required = true},
           {.name = "value", .type = KeyType::kNumber, .meaning = "The figure.", .required = true},
           {.name = "tolerance",
            .type = KeyType::kNumber,
-           .meaning = "How far a repetition may be from it.",
+           .meaning = "How far below it a repetition may be.",
            .required = true,
            .least = 0}}};
   return record;

@@ -105,27 +105,49 @@ Policy read_policy(Fields table) {
     table.fail("nan", "= \"quarantine\" is not in this version", "use \"fail\" or \"mask\"");
   if (choice(table, "on_expert_failure", "stop") == "drop")
     table.fail("on_expert_failure", "= \"drop\" is not in this version", "use \"stop\"");
-  if (table.value_or("require_signature", false)) {
-    table.fail(
-        "require_signature", "is not in this version",
-        "a signature that is there is checked, but none can be required yet: remove the key, "
-        "or set it to false");
-  }
+  policy.require_signature = table.value_or("require_signature", policy.require_signature);
   refuse_later_keys(table);
   table.finish();
   return policy;
 }
 
 TrustEntry read_trust(Fields table) {
-  TrustEntry entry{table.required<std::string>("publisher"), table.required<std::string>("key")};
+  TrustEntry entry;
+  entry.publisher = table.required<std::string>("publisher");
+  entry.key = table.required<std::string>("key");
   try {
     PublicKey::parse(entry.key);
   } catch (const Error& error) {
     table.fail("key", error.what());
   }
-  refuse_later_keys(table);
+  if (const auto scope = table.optional<std::vector<std::string>>("scope")) {
+    if (scope->empty()) table.fail("scope", "is empty: nothing could be signed");
+    if (const auto fault = find_fault(*scope))
+      table.fail("scope", fmt::format("item {}: {}", fault->index + 1, fault->what));
+    entry.scope = *scope;
+  }
+  if (const auto expires = table.optional<std::string>("expires")) {
+    if (!kDateShape.fits(*expires)) table.fail("expires", "must be a day, as in \"2027-12-31\"");
+    entry.expires = *expires;
+  }
   table.finish();
   return entry;
+}
+
+RevokedEntry read_revoked(Fields table) {
+  RevokedEntry revoked;
+  revoked.keys = table.value_or("keys", revoked.keys);
+  revoked.packages = table.value_or("packages", revoked.packages);
+  table.finish();
+  for (const std::string& key : revoked.keys)
+    if (!kPublicKeyShape.fits(key)) table.fail("keys", "must hold minisign public keys");
+  for (const std::string& package : revoked.packages)
+    if (!is_digest(package)) table.fail("packages", "must hold SHA-256 digests of expert.toml");
+  for (const auto& [name, list] :
+       {std::pair("keys", &revoked.keys), std::pair("packages", &revoked.packages)})
+    if (const auto fault = find_fault(*list))
+      table.fail(name, fmt::format("item {}: {}", fault->index + 1, fault->what));
+  return revoked;
 }
 
 std::optional<Version> read_pin(Fields& table, const VersionRange& range) {
@@ -215,6 +237,7 @@ RegistryFile parse_registry(std::string_view bytes, const std::string& file) {
   registry.experts = read_named(root, "expert", read_expert_entry);
   if (auto table = root.table("gate")) registry.gate = read_gate(*std::move(table));
   for (Fields& table : root.tables("trust")) registry.trust.push_back(read_trust(std::move(table)));
+  if (auto table = root.table("revoked")) registry.revoked = read_revoked(*std::move(table));
   root.finish();
   return registry;
 }

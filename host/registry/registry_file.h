@@ -36,6 +36,7 @@ struct LabelSpace {
 struct Policy {
   std::string on_missing = "fail";  // fail | skip
   std::string nan = "fail";         // fail | mask
+  bool require_signature = false;   // packages that were trained here need none
   bool operator==(const Policy&) const = default;
 };
 
@@ -60,9 +61,18 @@ struct GateEntry {
 
 // Whose signatures count.
 struct TrustEntry {
-  std::string publisher;  // for people
-  std::string key;        // minisign public key, one line of base64
+  std::string publisher;           // for people
+  std::string key;                 // minisign public key, one line of base64
+  std::vector<std::string> scope;  // ids that it may sign, `*` for any characters; empty: all
+  std::string expires;             // its last day, "2027-12-31", UTC; empty: it does not expire
   bool operator==(const TrustEntry&) const = default;
+};
+
+// What counts no more, whatever else registry.toml says.
+struct RevokedEntry {
+  std::vector<std::string> keys;      // minisign public keys
+  std::vector<std::string> packages;  // SHA-256 of their expert.toml
+  bool operator==(const RevokedEntry&) const = default;
 };
 
 // How the files of one domain are read; docs/data.md.
@@ -84,6 +94,7 @@ struct RegistryFile {
   std::vector<ExpertEntry> experts;  // in the order of the file
   GateEntry gate;
   std::vector<TrustEntry> trust;
+  RevokedEntry revoked;
   bool operator==(const RegistryFile&) const = default;
 };
 
@@ -94,7 +105,7 @@ inline constexpr const char* kHowToNameOne =
 
 // Reads `bytes` strictly; `file` is named in refusals. E_REG_SIZE, _BYTES, _SYNTAX, _SCHEMA. A file
 // without a single key is a registry of 0 experts. Keys that this version knows of and does not act
-// on (required signatures, scope and expiry of trust, isolation, admission, limits, quarantine,
+// on (isolation, admission, limits, quarantine,
 // dropping experts that fail) are refused, never passed over.
 RegistryFile parse_registry(std::string_view bytes, const std::string& file);
 

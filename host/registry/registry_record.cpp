@@ -122,10 +122,10 @@ const Record& policy_record() {
                 .later_words = {"drop"}},
                {.name = "require_signature",
                 .type = KeyType::kBoolean,
-                .meaning = "Whether every package needs a signature; none can be required in this "
-                           "version.",
-                .fallback = "false",
-                .later_words = {"true"}},
+                .meaning = "Whether every package needs a signature by a key of [[trust]] that may "
+                           "sign its id today. Packages that were trained in this registry need "
+                           "none.",
+                .fallback = "false"},
                {.name = "isolation", .later = true},
                {.name = "admission", .later = true},
                {.name = "deadlines", .later = true},
@@ -189,14 +189,39 @@ const Record& gate_record() {
 
 const Record& trust_record() {
   static const Record record{
-      .keys = {{.name = "publisher", .meaning = "Who it is, for people.", .required = true},
-               {.name = "key",
-                .meaning = "The publisher's minisign public key: the line of 56 base64 characters "
-                           "from the .pub file.",
-                .required = true,
-                .shape = &kPublicKeyShape},
-               {.name = "scope", .later = true},
-               {.name = "expiry", .later = true}}};
+      .keys = {
+          {.name = "publisher", .meaning = "Who it is, for people.", .required = true},
+          {.name = "key",
+           .meaning = "The publisher's minisign public key: the line of 56 base64 characters "
+                      "from the .pub file.",
+           .required = true,
+           .shape = &kPublicKeyShape},
+          {.name = "scope",
+           .type = KeyType::kStrings,
+           .meaning = "Ids that the key may sign; * stands for any characters. Absent: all.",
+           .shape = &kPrintableShape,
+           .min_items = 1,
+           .distinct = true},
+          {.name = "expires",
+           .meaning = "The last day (UTC) on which the key counts. Absent: it does not expire.",
+           .shape = &kDateShape}}};
+  return record;
+}
+
+const Record& revoked_record() {
+  static const Record record{
+      .keys = {{.name = "keys",
+                .type = KeyType::kStrings,
+                .meaning = "Minisign public keys whose signatures count no more.",
+                .fallback = "[]",
+                .shape = &kPublicKeyShape,
+                .distinct = true},
+               {.name = "packages",
+                .type = KeyType::kStrings,
+                .meaning = "Packages that are refused, each by the SHA-256 of its expert.toml.",
+                .fallback = "[]",
+                .shape = &kDigestShape,
+                .distinct = true}}};
   return record;
 }
 
@@ -241,7 +266,11 @@ const Record& registry_record() {
                {.name = "trust",
                 .type = KeyType::kTables,
                 .meaning = "A publisher whose signatures count; one table per publisher.",
-                .record = &trust_record()}},
+                .record = &trust_record()},
+               {.name = "revoked",
+                .type = KeyType::kTable,
+                .meaning = "What counts no more, whatever else is said here.",
+                .record = &revoked_record()}},
       .may_be_empty = true};
   return record;
 }

@@ -12,6 +12,7 @@
 #include "base/strings.h"
 #include "registry/desktop_files.h"
 #include "registry/names.h"
+#include "registry/trust.h"
 
 namespace moecollab::registry {
 namespace {
@@ -139,7 +140,8 @@ void check_identity(const Package& package, const Version& version, const Expert
 }
 
 // Fills package and state; throws what makes it refused.
-void find_package(Candidate& candidate, const fs::path& experts, const Lock& lock) {
+void find_package(Candidate& candidate, const fs::path& experts, const RegistryFile& registry,
+                  const Lock& lock) {
   const fs::path folder = experts / candidate.name;
   const ExpertEntry* entry = candidate.entry ? &*candidate.entry : nullptr;
   const LockEntry* locked = entry != nullptr ? lock.find(entry->name) : nullptr;
@@ -151,16 +153,23 @@ void find_package(Candidate& candidate, const fs::path& experts, const Lock& loc
   Package package = open_package(package_folder);
   check_identity(package, version, entry);
   candidate.package = std::move(package);
+  if (entry != nullptr) {
+    check_trust(*candidate.package,
+                {.registry = registry,
+                 .made_here = lock.made_here.contains(candidate.package->manifest_sha256),
+                 .is_new = false,
+                 .today = today_utc()});
+  }
   candidate.state = entry != nullptr ? State::kManifestOk : State::kFound;
 }
 
 Candidate resolve_one(std::string name, std::optional<ExpertEntry> entry, const fs::path& experts,
-                      const Lock& lock) {
+                      const RegistryFile& registry, const Lock& lock) {
   Candidate candidate;
   candidate.name = std::move(name);
   candidate.entry = std::move(entry);
   try {
-    find_package(candidate, experts, lock);
+    find_package(candidate, experts, registry, lock);
   } catch (const Error& error) {
     refuse(candidate, refusal_of(error));
   }
@@ -177,11 +186,11 @@ std::vector<Candidate> resolve(const fs::path& registry_folder, const RegistryFi
   std::set<std::string> asked;
   for (const ExpertEntry& entry : registry.experts) {
     asked.insert(entry.name);
-    candidates.push_back(resolve_one(entry.name, entry, experts, lock));
+    candidates.push_back(resolve_one(entry.name, entry, experts, registry, lock));
   }
   for (const std::string& name : names_in(experts)) {
     if (!asked.contains(name) && !holds_no_version(experts / name)) {
-      candidates.push_back(resolve_one(name, std::nullopt, experts, lock));
+      candidates.push_back(resolve_one(name, std::nullopt, experts, registry, lock));
     }
   }
   return candidates;
@@ -204,7 +213,7 @@ LockEntry lock_entry(const Candidate& candidate) {
 }
 
 Lock resolved_lock(const fs::path& registry_folder, const RegistryFile& registry, const Lock& old) {
-  Lock lock;
+  Lock lock{{}, old.made_here};
   for (const Candidate& candidate : resolve(registry_folder, registry, old)) {
     if (!candidate.entry) continue;
     const LockEntry* before = old.find(candidate.name);

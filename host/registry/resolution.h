@@ -32,9 +32,9 @@ struct Candidate {
 // installed and in the entry's range, else the highest in that range. Refusals:
 // E_REG_MISSING (no such folder or version; names what is there), E_PLUG_ROLLBACK (not pinned, and
 // lower than the lock's), E_PLUG_PATH (a link on the way), E_DESC_MISMATCH (the manifest has
-// another id, or another version than its folder), and those of open_package. What one expert does
-// wrong never throws; an experts/ that cannot be listed does (E_REG_IO). No file but the manifests
-// (and labels files) is read: check_files() is the caller's.
+// another id, or another version than its folder), and those of open_package and check_trust. What
+// one expert does wrong never throws; an experts/ that cannot be listed does (E_REG_IO). No file
+// but the manifests (and labels files) is read: check_files() is the caller's.
 std::vector<Candidate> resolve(const fs::path& registry_folder, const RegistryFile& registry,
                                const Lock& lock);
 

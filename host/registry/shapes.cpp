@@ -51,6 +51,15 @@ bool is_public_key(std::string_view text) {
   return takes([&] { PublicKey::parse(text); });
 }
 
+bool is_date(std::string_view text) {
+  if (text.size() != 10 || text[4] != '-' || text[7] != '-') return false;
+  for (const size_t at : {0, 1, 2, 3, 5, 6, 8, 9})
+    if (text[at] < '0' || text[at] > '9') return false;
+  const int month = (text[5] - '0') * 10 + text[6] - '0',
+            day = (text[8] - '0') * 10 + text[9] - '0';
+  return month >= 1 && month <= 12 && day >= 1 && day <= 31;
+}
+
 // Pieces of the patterns, which use no look-ahead: not every validator has it.
 const std::string kName = "[a-z0-9_-]{1,64}";
 const std::string kNumber = "(0|[1-9][0-9]{0,19})";
@@ -77,6 +86,7 @@ const Shape kRangeShape = {
     is_range, "^(\\*|=?" + kThree + "|(\\^|~|>=)(" + kNumber + "|" + kTwo + "|" + kThree + "))$"};
 const Shape kAbiShape = {is_abi_version, "^(0|[1-9][0-9]{0,9})\\.(0|[1-9][0-9]{0,9})$"};
 const Shape kPathShape = {is_path, "^" + kComponent + "(/" + kComponent + ")*$"};
+const Shape kDateShape = {is_date, "^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$"};
 // The line, or a whole .pub file that ends in it.
 const Shape kPublicKeyShape = {is_public_key, "(^|\n)RW[Q-T][A-Za-z0-9+/]{53}\r?\n?$"};
 

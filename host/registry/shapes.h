@@ -16,5 +16,6 @@ extern const Shape kRangeShape;       // VersionRange::parse()
 extern const Shape kAbiShape;         // parse_abi_version()
 extern const Shape kPathShape;        // check_relative()
 extern const Shape kPublicKeyShape;   // PublicKey::parse()
+extern const Shape kDateShape;        // a day of the calendar, "2027-12-31"
 
 }  // namespace moecollab::registry

@@ -8,6 +8,7 @@
 
 #include "base/files.h"
 #include "registry/minisign.h"
+#include "registry/package.h"
 #include "registry/registry_file.h"
 
 namespace moecollab::registry {
@@ -31,8 +32,27 @@ struct Signer {
 };
 
 // Who signed the package's manifest; nullopt for a package without a signature. One that is there
-// must hold: it throws E_PLUG_SIG_UNKNOWN if no key of `trust` made it, and as verify().
-std::optional<Signer> check_signature(const fs::path& package,
-                                      const std::vector<TrustEntry>& trust);
+// must hold: it throws E_PLUG_SIG_UNKNOWN if no key of `trust` made it, E_PLUG_SIG_EXPIRED if that
+// key's last day was before `today`, E_PLUG_SIG_SCOPE if it may not sign this id, and as verify().
+std::optional<Signer> check_signature(const fs::path& package, const std::vector<TrustEntry>& trust,
+                                      const std::string& today);
+
+// Whether a registry may use a package that is installed in it, or is about to be.
+struct TrustRules {
+  const RegistryFile& registry;
+  bool made_here = false;  // trained in this registry: needs no signature
+  // A signature that is there must hold even if none is required: of a package that is new here.
+  // Else one by a key that is unknown, or counts no more, is none.
+  bool is_new = false;
+  std::string today;  // "2026-11-29", UTC
+};
+
+// Throws E_PLUG_REVOKED for a package, and E_PLUG_SIG_REVOKED for a key, that is revoked;
+// E_PLUG_SIG_MISSING if a signature is required and there is none; and as check_signature() where
+// it must hold.
+std::optional<Signer> check_trust(const Package& package, const TrustRules& rules);
+
+// This day in UTC.
+std::string today_utc();
 
 }  // namespace moecollab::registry

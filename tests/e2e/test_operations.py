@@ -4,12 +4,14 @@ import json
 import os
 import pathlib
 import random
+import re
 import shutil
 import signal
 import subprocess
+import threading
 import unittest
 
-from harness import SAMPLES, EndToEnd, run
+from harness import PROGRAM, SAMPLES, EndToEnd, clean_environment, run
 
 STATE = ("registry.toml", "registry.lock.toml", "gate/gate.toml", "gate/gate.safetensors", "gate/history.jsonl", "gate/replay.safetensors")
 TEXT = "the striker scored twice before half time\n"
@@ -125,6 +127,31 @@ class Operations(Operated):
         self.assertEqual(self.state(registry), before)
         self.assertEqual(self.predict(registry), answer)
 
+    def test_claims_are_taken_again_on_the_data_that_they_name(self):
+        registry = self.registry()
+        dev = SAMPLES / "news/dev.jsonl"
+        digest = hashlib.sha256(dev.read_bytes()).hexdigest()
+        alone = json.loads(run("eval", f"--data=news={dev}", "--registry", registry, "--json").stdout)["domains"]["news"]["expert"]
+        name = alone["name"]
+        claim = '\n[[claim]]\ndataset = "{}"\nsplit = "dev"\nmetric = "{}"\nvalue = {}\ntolerance = {}\n'.format
+        manifest = registry / "experts" / name / "1.0.0" / "expert.toml"
+        manifest.write_text(manifest.read_text() + claim(digest, "accuracy", alone["accuracy"], 0.0) + claim(digest, "macro_f1", alone["macro_f1"] + 0.1, 0.05)
+                            + claim("0" * 64, "accuracy", 0.9, 0.0) + claim(digest, "mood", 1.0, 0.0))
+        done = run("experts", "verify", name, "--claims", f"--data=news={dev}", "--registry", registry, "--json")
+        self.assertEqual(done.returncode, 6, done.stderr)
+        claims = json.loads(done.stdout)["experts"][0]["claims"]
+        self.assertEqual([c["verdict"] for c in claims], ["held", "not held", "no data", "no data"])
+        self.assertEqual([c["seen"] is None for c in claims], [False, False, True, True])
+        self.assertAlmostEqual(claims[0]["seen"], alone["accuracy"])
+        self.assertAlmostEqual(claims[1]["seen"], alone["macro_f1"])
+        self.assertIn("0" * 64, claims[2]["reason"])
+        self.assertIn("mood", claims[3]["reason"])
+        text = run("experts", "verify", "--claims", f"--data=news={dev}", "--registry", registry).stdout
+        self.assertIn(f"{name}\n  held: accuracy of", text)
+        self.assertIn("feelings: claims nothing", text)
+        without = run("experts", "verify", name, "--claims", "--registry", registry, "--json")
+        self.assertEqual((without.returncode, {c["verdict"] for c in json.loads(without.stdout)["experts"][0]["claims"]}), (0, {"no data"}))
+
     def test_a_read_only_registry_answers_and_is_not_changed(self):
         registry = self.registry()
         if os.geteuid() == 0:
@@ -133,6 +160,76 @@ class Operations(Operated):
         self.addCleanup(registry.chmod, 0o755)
         self.predict(registry)
         self.assertRefused(self.experts("disable", registry, "feelings"), 7, "E_WRITE")
+
+
+class Beside(Operated):
+    def facts(self, process):
+        """Resident memory in bytes and open descriptors of a process."""
+        status = pathlib.Path(f"/proc/{process.pid}/status").read_text()
+        return int(re.search(r"VmRSS:\s+(\d+) kB", status)[1]) * 1024, len(os.listdir(f"/proc/{process.pid}/fd"))
+
+    def ask(self, process):
+        process.stdin.write(TEXT)
+        process.stdin.flush()
+        return {k: v for k, v in json.loads(process.stdout.readline()).items() if k not in ("text_id", "line")}
+
+    def test_upgrades_and_rollbacks_fail_no_answer(self):
+        """Somebody changes versions again and again; every predict that starts meanwhile answers as one of the two, and one that runs as it began."""
+        times = 500 if os.environ.get("MOECOLLAB_SOAK") else 8
+        registry = self.registry()
+        old = self.predict(registry)
+        self.changed("upgrade", registry, "news-words")
+        new = self.predict(registry)
+        self.assertNotEqual(old, new)
+        self.changed("rollback", registry)
+        running = subprocess.Popen([str(PROGRAM), "predict", "-", "--quiet", "--registry", str(registry)], stdin=subprocess.PIPE,
+                                   stdout=subprocess.PIPE, text=True, env=clean_environment())
+        first = self.ask(running)
+        for _ in range(50):
+            self.ask(running)
+        memory, descriptors = self.facts(running)
+        seen, failed, done = [], [], threading.Event()
+
+        def change():
+            try:
+                for _ in range(times):
+                    self.changed("upgrade", registry, "news-words")
+                    self.changed("rollback", registry)
+            except Exception as error:  # shown by the main thread
+                failed.append(error)
+            finally:
+                done.set()
+
+        changing = threading.Thread(target=change)
+        changing.start()
+        while not done.is_set() or len(seen) < times:
+            seen.append(self.predict(registry))
+            self.assertEqual(self.ask(running), first, "it keeps the registry that it opened")
+        changing.join()
+        self.assertEqual(failed, [])
+        self.assertTrue(all(answer in (old, new) for answer in seen))
+        self.assertEqual(self.predict(registry), old)
+        self.assertEqual(len(self.history(registry)), len(self.history(self.shared / "registry")) + 2 + 2 * times)
+        now, descriptors_now = self.facts(running)
+        self.assertLess(now - memory, 4 << 20)
+        self.assertEqual(descriptors_now, descriptors)
+        running.stdin.close()
+        self.assertEqual(running.wait(), 0)
+        running.stdout.close()
+
+    def test_two_that_change_at_once_take_turns(self):
+        registry = self.registry()
+        before = len(self.history(registry))
+        command = [str(PROGRAM), "experts", "disable", "news-words", "--registry", str(registry)]
+        both = [subprocess.Popen([*command[:2], verb, *command[3:]], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=clean_environment())
+                for _ in range(10) for verb in ("disable", "enable")]
+        for process in both:
+            _, errors = process.communicate()
+            self.assertEqual(process.returncode, 0, errors)
+        numbers = [c["number"] for c in self.history(registry)]
+        self.assertEqual(numbers, list(range(1, len(numbers) + 1)))
+        self.assertGreater(len(numbers), before)
+        self.assertEqual(self.experts("lock", registry, "--check").returncode, 0)
 
 
 class Kills(Operated):

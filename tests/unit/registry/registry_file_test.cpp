@@ -197,9 +197,29 @@ TEST(Registry, R18_NamesHoldNoPathAndNoTerminalCodes) {
   expect_refused("name = \"news\"", "name = \"a\\nb\"", "a\\x0ab");
 }
 
+TEST(Registry, TrustHasItsScopeAndItsLastDay) {
+  const std::string key = "RWTDx1GfJjsTMIsCu62pcPc7H/x2gDPHOdzzHTsxBOBvqVL4sag2viC3";
+  const std::string entry = "[[trust]]\npublisher = \"x\"\nkey = \"" + key + "\"\n";
+  const RegistryFile r = parse_registry(
+      replaced(registry_toml(), "[gate]",
+               entry +
+                   "scope = [\"com.example.*\"]\nexpires = \"2027-12-31\"\n[revoked]\nkeys = [\"" +
+                   key + "\"]\n[gate]"),
+      "r");
+  EXPECT_THAT(r.trust.at(0).scope, testing::ElementsAre("com.example.*"));
+  EXPECT_EQ(r.trust.at(0).expires, "2027-12-31");
+  EXPECT_THAT(r.revoked.keys, testing::ElementsAre(key));
+  expect_refused("[gate]", entry + "expires = \"2027-13-31\"\n[gate]", "must be a day");
+  expect_refused("[gate]", entry + "expires = 2027-12-31\n[gate]", "write it in quotes");
+  expect_refused("[gate]", entry + "scope = []\n[gate]", "is empty");
+  expect_refused("[gate]", "[revoked]\npackages = [\"abc\"]\n[gate]", "SHA-256");
+  expect_refused("[gate]", "[revoked]\nkeys = [\"RWTD\"]\n[gate]", "minisign");
+  expect_refused("[gate]", "[[trust]]\npublisher = \"x\"\nkey = \"RWTD\"\n[gate]",
+                 "no minisign public key");
+}
+
 // A key that guards something must not look as if it did.
 TEST(Registry, KeysOfLaterVersionsAreRefused) {
-  expect_refused("require_signature = false", "require_signature = true", "not in this version");
   expect_refused("nan = \"mask\"", "nan = \"quarantine\"", "not in this version");
   expect_refused("\"stop\"", "\"drop\"", "`policy.on_expert_failure`");
   for (const char* line :
@@ -207,13 +227,6 @@ TEST(Registry, KeysOfLaterVersionsAreRefused) {
         "deadlines = { call = 1 }", "limits = { rows = 1 }"}) {
     expect_refused("nan = \"mask\"", std::string("nan = \"mask\"\n") + line, "not in this version");
   }
-  expect_refused("[gate]",
-                 "[[trust]]\npublisher = \"x\"\nkey = "
-                 "\"RWTDx1GfJjsTMIsCu62pcPc7H/x2gDPHOdzzHTsxBOBvqVL4sag2viC3\"\nscope = "
-                 "[\"com.example.*\"]\n[gate]",
-                 "`trust[0].scope` is not in this version");
-  expect_refused("[gate]", "[[trust]]\npublisher = \"x\"\nkey = \"RWTD\"\n[gate]",
-                 "no minisign public key");
   expect_refused("weight_cap = 0.5", "device = \"cuda\"",
                  "`expert[0].device` is not in this version");
 }

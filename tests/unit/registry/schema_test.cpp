@@ -341,7 +341,7 @@ std::map<const Shape*, std::string> shapes() {
 }
 
 TEST(Shapes, PatternsTakeWhatTheReadersTake) {
-  EXPECT_EQ(shapes().size(), 11u);
+  EXPECT_EQ(shapes().size(), 12u);
   for (const auto& [shape, name] : shapes()) {
     const std::wregex pattern(wide(shape->pattern));
     size_t taken = 0;
