@@ -172,11 +172,14 @@ std::string way_on(const Json& added) {
 }
 
 std::string added_text(const Json& r) {
-  return fmt::format("{} {} {}, signed by: {}, probe: {}; {}\n", r["name"].get<std::string>(),
-                     r["version"].get<std::string>(),
-                     r["dry_run"].get<bool>() ? "can be installed" : "installed",
-                     r["publisher"].is_null() ? "nobody" : text_of(r["publisher"]),
-                     r["probe"].get<std::string>(), way_on(r));
+  const Json& judged = r["conformance"];
+  return fmt::format(
+      "{} {} {}, signed by: {}, probe: {}{}; {}\n", r["name"].get<std::string>(),
+      r["version"].get<std::string>(), r["dry_run"].get<bool>() ? "can be installed" : "installed",
+      r["publisher"].is_null() ? "nobody" : text_of(r["publisher"]), r["probe"].get<std::string>(),
+      judged.is_null() ? ""
+                       : fmt::format(", conformance: level {}", judged["level"].get<int64_t>()),
+      way_on(r));
 }
 
 // Exit 5 if an expert that was asked for is refused.
@@ -296,7 +299,8 @@ void add_experts(Program& program) {
     add_common(add, program, *options);
     action(add, [&program, options, install] {
       options->command = program.command;
-      const Json r = open_engine().experts_add(*options, *install, program.context());
+      const Json r =
+          open_engine().experts_add(*options, *install, check_conformance, program.context());
       print_result(program, r, added_text(r));
       return 0;
     });

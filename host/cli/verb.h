@@ -135,6 +135,10 @@ CLI::App& find_verb(CLI::App& app, const std::vector<std::string>& words, size_t
 // What VERB --help prints.
 std::string help_text(const Program& program, const CLI::App& verb);
 
+// The conformance of a package up to that level, {"level", "passed"}. Throws E_PLUG_CONFORMANCE
+// naming the first check that fails, and what `validate` throws. An empty encoder is none.
+Json check_conformance(const fs::path& package, int64_t level, const fs::path& encoder);
+
 // The engine, opened at the first call. Throws E_INTERNAL with the loader's text and the way on.
 engine::Engine& open_engine();
 

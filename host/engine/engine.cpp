@@ -90,8 +90,8 @@ class TorchEngine final : public Engine {
     return run_experts_list(options, context);
   }
   Json experts_add(const CommonOptions& options, const contribution::InstallOptions& install,
-                   const RunContext& context) override {
-    return run_experts_add(options, install, context);
+                   const ConformanceCheck& conformance, const RunContext& context) override {
+    return run_experts_add(options, install, conformance, context);
   }
   Json experts_verify(const CommonOptions& options, const RunContext& context,
                       const std::string& name) override {

@@ -12,6 +12,12 @@
 
 namespace moecollab::engine {
 
+// Judges a package, a folder or FILE.moec, up to a level of `validate`, with this encoder's folder
+// if it reads one (else it is empty). Throws what refuses it. The caller gives it, since the checks
+// fork and so need a process without threads.
+using ConformanceCheck =
+    std::function<Json(const fs::path& package, int64_t level, const fs::path& encoder)>;
+
 // The verbs, as docs/README.md's pages describe them. Each returns what `--json` prints and keeps
 // nothing of it. One verb at a time: a verb sets the thread count of the process. All throw
 // moecollab::Error, whose codes and families docs/operating.md lists: among them E_CONFIG for
@@ -73,14 +79,15 @@ class Engine {
 
   // Returns every candidate with its state and refusal; writes nothing, the lock included.
   virtual Json experts_list(const CommonOptions& options, const RunContext& context) = 0;
-  // Checks the package (signature, manifest, library, probe vectors) and installs it: as a new
+  // Checks the package (signature, manifest, library, probe vectors, and conformance if it is new
+  // here, as the registry's policy says) and installs it: as a new
   // expert, as a further version, or as the next one of an expert that is there. Makes the registry
   // if there is none. A refused package throws its code and is not installed; an upgrade throws
   // E_CONFIG if the expert is not there, is pinned, its range does not hold the version, or there
   // is no higher one.
   virtual Json experts_add(const CommonOptions& options,
                            const contribution::InstallOptions& install,
-                           const RunContext& context) = 0;
+                           const ConformanceCheck& conformance, const RunContext& context) = 0;
   // Runs every check and all probe vectors of all experts, writes the lock, and returns those of
   // one expert, or of all if `name` is empty. A refused expert does not throw; an unknown name is
   // E_CONFIG.

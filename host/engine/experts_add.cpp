@@ -32,6 +32,22 @@ std::optional<registry::Signer> trusted_signer(const registry::Package& package,
                                 .today = registry::today_utc()});
 }
 
+// Null for what is installed already or was trained here: it was judged then, or by its training.
+Json judge(const registry::Package& package, const CommonOptions& options,
+           const contribution::InstallOptions& install, const std::string& name,
+           const ConformanceCheck& conformance) {
+  const registry::RegistryFile registry = registry::read_registry(options.registry);
+  const registry::Manifest& manifest = package.manifest;
+  const bool known =
+      registry::read_lock(options.registry).made_here.contains(package.manifest_sha256) ||
+      fs::exists(registry::version_folder(options.registry, name, manifest.expert.version));
+  if (registry.policy.conformance == 0 || known) return nullptr;
+  const fs::path encoder = options.encoder.value_or(
+      pipeline::encoder_settings(registry.encoder, options.registry).folder);
+  return conformance(install.package, registry.policy.conformance,
+                     manifest.input.needs_encoder() ? encoder : fs::path());
+}
+
 void refuse_kind(const registry::Package& package, const fs::path& path) {
   if (!package.manifest.is_kind()) return;
   throw Error("E_DESC_LABELS",
@@ -44,7 +60,7 @@ void refuse_kind(const registry::Package& package, const fs::path& path) {
 }  // namespace
 
 Json run_experts_add(const CommonOptions& options, const contribution::InstallOptions& install,
-                     const RunContext& context) {
+                     const ConformanceCheck& conformance, const RunContext& context) {
   prepare(options);
   const registry::PackageFolder folder(package_path(options.registry, install));
   const registry::Package package = registry::open_package(folder.path());
@@ -58,11 +74,13 @@ Json run_experts_add(const CommonOptions& options, const contribution::InstallOp
   open.note.reason = install.reason;
   if (install.upgrade) registry::require_upgrade(options.registry, package, name);
   const bool probed = contribution::check_package(open, package);
+  const Json judged = judge(package, options, install, name, conformance);
   Json result = {{"name", name},
                  {"version", package.manifest.expert.version.text()},
                  {"sha256", package.manifest_sha256},
                  {"publisher", signer ? Json(signer->publisher) : Json(nullptr)},
                  {"probe", probed ? "passed" : "none"},
+                 {"conformance", judged},
                  {"dry_run", install.dry_run},
                  {"change", nullptr}};
   if (install.dry_run) return result;

@@ -5,6 +5,7 @@
 
 #include "base/run_context.h"
 #include "contribution/install_options.h"
+#include "engine/engine.h"
 #include "engine/options.h"
 
 namespace moecollab::engine {
@@ -23,7 +24,7 @@ Json run_encode(const EncodeOptions& options, const RunContext& context);
 Json run_bench(const BenchOptions& options, const RunContext& context);
 Json run_experts_list(const CommonOptions& options, const RunContext& context);
 Json run_experts_add(const CommonOptions& options, const contribution::InstallOptions& install,
-                     const RunContext& context);
+                     const ConformanceCheck& conformance, const RunContext& context);
 Json run_experts_verify(const CommonOptions& options, const RunContext& context,
                         const std::string& name);
 Json run_experts_claims(const EvalOptions& options, const RunContext& context,

@@ -105,6 +105,9 @@ Policy read_policy(Fields table) {
     table.fail("nan", "= \"quarantine\" is not in this version", "use \"fail\" or \"mask\"");
   if (choice(table, "on_expert_failure", "stop") == "drop")
     table.fail("on_expert_failure", "= \"drop\" is not in this version", "use \"stop\"");
+  policy.conformance = table.value_or("conformance", policy.conformance);
+  if (!table.in_bounds("conformance", static_cast<double>(policy.conformance)))
+    table.fail("conformance", fmt::format("must be 0 to 5, not {}", policy.conformance));
   policy.require_signature = table.value_or("require_signature", policy.require_signature);
   refuse_later_keys(table);
   table.finish();

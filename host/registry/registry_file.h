@@ -36,6 +36,7 @@ struct LabelSpace {
 struct Policy {
   std::string on_missing = "fail";  // fail | skip
   std::string nan = "fail";         // fail | mask
+  int64_t conformance = 3;          // the level that a package must reach to be added; 0: none
   bool require_signature = false;   // packages that were trained here need none
   bool operator==(const Policy&) const = default;
 };

@@ -120,6 +120,13 @@ const Record& policy_record() {
                 .fallback = "\"stop\"",
                 .words = {"stop"},
                 .later_words = {"drop"}},
+               {.name = "conformance",
+                .type = KeyType::kInteger,
+                .meaning = "The level of `moecollab validate` that a package must reach before "
+                           "`experts add` installs it; 0: none.",
+                .fallback = "3",
+                .least = 0,
+                .most = 5},
                {.name = "require_signature",
                 .type = KeyType::kBoolean,
                 .meaning = "Whether every package needs a signature by a key of [[trust]] that may "

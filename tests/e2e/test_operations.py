@@ -8,10 +8,11 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import threading
 import unittest
 
-from harness import PROGRAM, SAMPLES, EndToEnd, clean_environment, run
+from harness import ENCODER, PROGRAM, ROOT, SAMPLES, EndToEnd, clean_environment, run
 
 STATE = ("registry.toml", "registry.lock.toml", "gate/gate.toml", "gate/gate.safetensors", "gate/history.jsonl", "gate/replay.safetensors")
 TEXT = "the striker scored twice before half time\n"
@@ -152,14 +153,25 @@ class Operations(Operated):
         without = run("experts", "verify", name, "--claims", "--registry", registry, "--json")
         self.assertEqual((without.returncode, {c["verdict"] for c in json.loads(without.stdout)["experts"][0]["claims"]}), (0, {"no data"}))
 
-    def test_a_read_only_registry_answers_and_is_not_changed(self):
+    def test_a_package_must_keep_the_contract_to_be_added(self):
         registry = self.registry()
-        if os.geteuid() == 0:
-            self.skipTest("root writes everywhere")
-        registry.chmod(0o555)
-        self.addCleanup(registry.chmod, 0o755)
-        self.predict(registry)
-        self.assertRefused(self.experts("disable", registry, "feelings"), 7, "E_WRITE")
+        before = self.state(registry)
+        subprocess.run([sys.executable, ROOT / "tests/zoo/build_zoo.py", "--sdk", ROOT / "sdk", "--out", self.folder, "draws_at_random"], check=True)
+        package = self.folder / "draws_at_random"
+        self.assertRefused(self.experts("add", registry, package), 5, "E_PLUG_CONFORMANCE", "`deterministic`", f"moecollab validate {package} --level 3")
+        self.assertEqual(self.state(registry), before)
+        settings = registry / "registry.toml"
+        text = settings.read_text()
+        settings.write_text(text + "\n[policy]\nconformance = 6\n")
+        self.assertRefused(self.experts("add", registry, package), 4, "E_REG_SCHEMA", "must be 0 to 5, not 6")
+        settings.write_text(text + "\n[policy]\nconformance = 0\n")
+        self.assertIsNone(self.changed("add", registry, package)["conformance"])
+        settings.write_text(text)
+        good = self.folder / "good.moec"
+        self.assertEqual(run("pack", registry / "experts/feelings/1.0.0", "--output", good).returncode, 0)
+        other = self.folder / "other"
+        done = run("experts", "add", good, "--registry", other, "--encoder", ENCODER, "--json")
+        self.assertEqual(json.loads(done.stdout)["conformance"]["level"], 3, done.stderr)
 
 
 class Beside(Operated):
