@@ -8,10 +8,10 @@ SECONDS := 60
 BUILD := build
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test build demo table1 test soak fuzz install sdk-matrix reference bench bench-peers format lint clean
+.PHONY: help setup setup-test build demo table1 test soak fuzz install sdk-matrix reliability-table reference bench bench-peers format lint clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup:  ## install packages and unpack LibTorch and the encoder into .deps/; CUDA=1: what a GPU needs too (docs/gpu.md)
 	@tools/setup.sh $(if $(CUDA),cuda)
@@ -46,6 +46,9 @@ install: build  ## install program, plugins, LibTorch, encoder and SDK; PREFIX=/
 sdk-matrix: build  ## build experts by each compiler, standard and way to consume the SDK, and for Windows, where they answer under Wine
 	@tools/setup.sh test windows
 	@tools/sdk_matrix.py --jobs $(JOBS) --wine
+
+reliability-table:  ## write docs/reliability.md: what bad input gets, and the tests; fails as long as a row lacks one
+	@tools/reliability_table.py --write
 
 reference: setup-test  ## the SDK's reference into build/docs/reference
 	@mkdir -p $(BUILD)/docs/reference

@@ -90,7 +90,12 @@ void append_file(archive* out, const ArchiveFile& source, const fs::path& output
                 fmt::format("{} cannot be packed: a path is relative and of at most {} bytes",
                             escaped(source.path, 300), kLongestPath));
   }
-  const uint64_t size = fs::file_size(source.file);
+  std::error_code error;
+  const uint64_t size = fs::file_size(source.file, error);
+  if (error) {
+    throw Error("E_REG_IO",
+                fmt::format("{} cannot be read: {}", shown(source.file), error.message()));
+  }
   if (::archive_write_header(out, plain_entry(source.path, size).get()) != ARCHIVE_OK)
     fail_write(output, reason_of(out));
   uint64_t written = 0;
@@ -108,6 +113,15 @@ void append_file(archive* out, const ArchiveFile& source, const fs::path& output
 [[noreturn]] void refuse_export(const fs::path& file, const std::string& what) {
   throw Error("E_REG_ARCHIVE", fmt::format("{}: {}", shown(file), what),
               "get it again, or make it with `moecollab registry export`");
+}
+
+bool lies_below_a_file(const fs::path& folder, const fs::path& path) {
+  fs::path above = folder;
+  for (const fs::path& part : path.parent_path()) {
+    above /= part;
+    if (fs::is_regular_file(above)) return true;
+  }
+  return false;
 }
 
 void extract_entry(archive* in, archive_entry* entry, const fs::path& to, const fs::path& file) {
@@ -175,7 +189,8 @@ std::map<std::string, std::string> from_archive(std::string_view bytes, const st
   return files;
 }
 
-void write_archive(const fs::path& output, const std::vector<ArchiveFile>& files) {
+void write_archive(const fs::path& output, const std::vector<ArchiveFile>& files,
+                   const std::function<void()>& before_replacing) {
   require_writable(output);
   const TemporaryFolder beside(fs::absolute(output).parent_path(), ".export");
   const fs::path part = beside.path() / "part";
@@ -186,6 +201,7 @@ void write_archive(const fs::path& output, const std::vector<ArchiveFile>& files
   for (const ArchiveFile& file : files) append_file(out.get(), file, output);
   if (::archive_write_close(out.get()) != ARCHIVE_OK) fail_write(output, reason_of(out.get()));
   sync_folder(beside.path());
+  if (before_replacing) before_replacing();
   std::error_code error;
   fs::rename(part, output, error);
   if (error) fail_write(output, error.message().c_str());
@@ -201,6 +217,7 @@ void extract_archive(const fs::path& file, const fs::path& folder) {
     refuse_export(file, reason_of(in.get()));
   archive_entry* entry = nullptr;
   size_t files = 0;
+  uint64_t total = 0;
   int status;
   while ((status = ::archive_read_next_header(in.get(), &entry)) == ARCHIVE_OK) {
     const char* name = ::archive_entry_pathname(entry);
@@ -210,8 +227,11 @@ void extract_archive(const fs::path& file, const fs::path& folder) {
     if (!plain || !is_safe_path(path, kLongestPath))
       refuse_export(file, fmt::format("\"{}\" is no plain file inside it", escaped(path, 120)));
     if (++files > kMaxArchiveFiles) refuse_export(file, "it has too many files");
-    if (static_cast<uint64_t>(::archive_entry_size(entry)) > size)
+    total += static_cast<uint64_t>(::archive_entry_size(entry));
+    if (total > size)
       refuse_export(file, fmt::format("{} is larger than the archive", escaped(path)));
+    if (lies_below_a_file(folder, path))
+      refuse_export(file, fmt::format("\"{}\" lies below a file", escaped(path, 120)));
     make_folder((folder / path).parent_path());
     if (fs::exists(folder / path))
       refuse_export(file, fmt::format("{} is in it twice", escaped(path)));

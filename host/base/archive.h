@@ -1,6 +1,7 @@
 // A package as one file, FILE.moec: a ustar archive whose bytes its contents decide.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <string>
 #include <string_view>
@@ -26,12 +27,14 @@ struct ArchiveFile {
 // Writes a ustar archive of these files, atomically. Throws E_WRITE, E_REG_IO for a file that
 // cannot be read or that changes meanwhile, E_PLUG_PATH for a path that is not relative or too
 // long.
-void write_archive(const fs::path& output, const std::vector<ArchiveFile>& files);
+// `before_replacing` is called when all is written; if it throws, `output` is as before.
+void write_archive(const fs::path& output, const std::vector<ArchiveFile>& files,
+                   const std::function<void()>& before_replacing = {});
 
 // Extracts plain files of a ustar archive into the empty folder. Throws E_REG_ARCHIVE for anything
-// else in it (a link, a folder, a device, a path that leaves the folder, one that is there twice, a
-// file larger than the archive), for a damaged one and for more than kMaxArchiveFiles; E_REG_IO and
-// E_WRITE. What is there is then for the caller to remove.
+// else in it (a link, a folder, a device, a path that leaves the folder, one that is there twice,
+// files larger than the archive), for a damaged one and for more than kMaxArchiveFiles; E_REG_IO
+// and E_WRITE. What is there is then for the caller to remove.
 inline constexpr size_t kMaxArchiveFiles = 100000;
 void extract_archive(const fs::path& file, const fs::path& folder);
 

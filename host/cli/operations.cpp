@@ -58,7 +58,7 @@ int run_lock(Program& program, const Options& options) {
   const int64_t change =
       options.check ? 0 : registry::write_lock_again(operation_of(program, options));
   const bool written = change != 0;
-  std::string text = differences.empty() ? "registry.lock.toml is right\n" : "";
+  std::string text = differences.empty() && !written ? "registry.lock.toml is right\n" : "";
   for (const std::string& difference : differences) text += difference + "\n";
   if (written) text += fmt::format("registry.lock.toml is written; change {}\n", change);
   print_result(program,

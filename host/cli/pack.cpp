@@ -15,7 +15,7 @@
 #include "base/strings.h"
 #include "base/toml.h"
 #include "cli/verb.h"
-#include "conformance/elf_facts.h"
+#include "experts/elf_facts.h"
 #include "experts/scanner.h"
 #include "registry/archive.h"
 #include "registry/desktop_files.h"
@@ -47,7 +47,7 @@ Json abi_table(const fs::path& folder, const std::map<std::string, std::string>&
   const auto& [name, bytes] = *library;
   const std::string file = (folder / name).string();
   const experts::LibraryNote note = experts::scan_library(bytes, file);
-  for (const std::string& needed : conformance::read_elf(bytes, file).needed) {
+  for (const std::string& needed : experts::read_elf(bytes, file).needed) {
     if (!needed.starts_with("libtorch") && !needed.starts_with("libc10")) continue;
     throw Error("E_DESC",
                 fmt::format("{} needs {}, and its manifest has no [abi]", escaped(file), needed),

@@ -8,23 +8,18 @@
 #include "base/measure.h"
 #include "base/strings.h"
 #include "conformance/check.h"
-#include "conformance/elf_facts.h"
 #include "conformance/subject.h"
+#include "experts/elf_facts.h"
 
 namespace moecollab::conformance {
 namespace {
 
-constexpr std::array kLibraries = {"libc.so.6",     "libm.so.6",           "libstdc++.so.6",
-                                   "libgcc_s.so.1", "libpthread.so.0",     "libdl.so.2",
-                                   "librt.so.1",    "ld-linux-x86-64.so.2"};
-constexpr std::array kTorchLibraries = {"libtorch_cpu.so", "libc10.so", "libtorch.so",
-                                        "libgomp.so.1"};
 const std::vector<int> kGlibc = {2, 36};  // of Debian 12
 constexpr double kScanSeconds = 0.1;
 
-ElfFacts facts_of(const Subject& subject) {
+experts::ElfFacts facts_of(const Subject& subject) {
   experts::scan_library(subject.library_bytes(), subject.library_path());  // refuses what is no ELF
-  return read_elf(subject.library_bytes(), subject.library_path());
+  return experts::read_elf(subject.library_bytes(), subject.library_path());
 }
 
 std::string version_text(const std::vector<int>& numbers) {
@@ -43,7 +38,7 @@ void check_package(Subject& subject, Findings& findings) {
 }
 
 void check_exports(Subject& subject, Findings& findings) {
-  const ElfFacts facts = facts_of(subject);
+  const experts::ElfFacts facts = facts_of(subject);
   std::vector<std::string> others = facts.exports;
   std::erase(others, "moec_plugin_entry");
   if (others.size() == facts.exports.size())
@@ -68,7 +63,8 @@ void check_libraries(Subject& subject, Findings& findings) {
     return std::find(list.begin(), list.end(), name) != list.end();
   };
   for (const std::string& name : facts_of(subject).needed) {
-    if (known(kLibraries, name) || (torch && known(kTorchLibraries, name))) continue;
+    if (known(experts::kRuntimeLibraries, name) || (torch && known(experts::kTorchLibraries, name)))
+      continue;
     findings.add(torch ? "it needs the C and C++ runtimes and LibTorch only"
                        : "it needs the C and C++ runtimes only",
                  fmt::format("it needs {}", escaped(name, 120)));
@@ -76,7 +72,7 @@ void check_libraries(Subject& subject, Findings& findings) {
 }
 
 void check_elf_flags(Subject& subject, Findings& findings) {
-  const ElfFacts facts = facts_of(subject);
+  const experts::ElfFacts facts = facts_of(subject);
   if (facts.executable_stack) findings.add("its stack is not executable", "PT_GNU_STACK says RWE");
   if (!facts.run_path.empty())
     findings.add("it has no RPATH or RUNPATH", escaped(facts.run_path, 200));
@@ -86,9 +82,9 @@ void check_elf_flags(Subject& subject, Findings& findings) {
 }
 
 void check_glibc(Subject& subject, Findings& findings) {
-  const ElfFacts facts = facts_of(subject);
-  const std::vector<int> glibc = greatest_version(facts.versions, "GLIBC_"),
-                         glibcxx = greatest_version(facts.versions, "GLIBCXX_");
+  const experts::ElfFacts facts = facts_of(subject);
+  const std::vector<int> glibc = experts::greatest_version(facts.versions, "GLIBC_"),
+                         glibcxx = experts::greatest_version(facts.versions, "GLIBCXX_");
   findings.note(
       fmt::format("needs glibc {}{}", glibc.empty() ? "of any version" : version_text(glibc),
                   glibcxx.empty() ? "" : ", libstdc++ with GLIBCXX_" + version_text(glibcxx)));
@@ -98,7 +94,7 @@ void check_glibc(Subject& subject, Findings& findings) {
 }
 
 void check_loads(Subject& subject, Findings& findings) {
-  const ElfFacts facts = facts_of(subject);
+  const experts::ElfFacts facts = facts_of(subject);
   try {
     subject.library();
   } catch (const Error& error) {

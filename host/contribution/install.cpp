@@ -106,10 +106,28 @@ registry::RegistryState with_package(registry::RegistryState state, const fs::pa
     added.version = registry::VersionRange::parse("^" + expert.version.text());
     state.registry = registry::with_expert(state.registry, added, file);
   } else {
+    if (entry->id != expert.id) {
+      throw Error("E_DESC_MISMATCH",
+                  fmt::format("{}: registry.toml asks for id {}, the package is {}", name,
+                              entry->id, expert.id),
+                  "install it under another name with --name");
+    }
     select_version(package, *entry, lock);
   }
   state.lock = registry::lock_text(lock);
   return state;
+}
+
+// Refuses a package that is refused in the place of another one, which may work.
+void require_not_refused(const pipeline::Pool& pool, const registry::Package& package,
+                         const std::string& name, const registry::Lock& before) {
+  const registry::LockEntry* replaced = before.find(name);
+  if (replaced == nullptr || replaced->manifest_sha256 == package.manifest_sha256) return;
+  for (const registry::Candidate& candidate : pool.candidates()) {
+    if (candidate.name != name || candidate.state != registry::State::kRefused) continue;
+    if (candidate.package && candidate.package->manifest_sha256 == package.manifest_sha256)
+      throw Error(candidate.refusal->code, candidate.refusal->rule, candidate.refusal->hint);
+  }
 }
 
 }  // namespace
@@ -146,22 +164,31 @@ void place_package(const fs::path& registry_folder, const registry::Package& pac
   place_locked(package, target);
 }
 
+void require_installable(const fs::path& registry, const registry::Package& package,
+                         const std::string& name) {
+  require_same(package, registry::version_folder(registry, name, package.manifest.expert.version),
+               name);
+  with_package(registry::read_state(registry), registry, package, name, Origin::kElsewhere);
+}
+
 int64_t install(const pipeline::PoolOptions& open, const registry::Package& package,
                 const std::string& name, Origin origin) {
   const Log log = open.context.log;
   const FileLock held = registry::lock_registry(open.registry, log);
   registry::Change change(open.registry, held, log);
-  const registry::Version& version = package.manifest.expert.version;
-  const fs::path target = registry::version_folder(open.registry, name, version);
+  const fs::path target =
+      registry::version_folder(open.registry, name, package.manifest.expert.version);
   remove_staging(target.parent_path());
   require_same(package, target, name);
-  if (!is_whole(target)) place_locked(package, target);
   pipeline::PoolOptions proposal = open;
   proposal.cache = nullptr;
   proposal.tolerate_refused = true;
   proposal.proposed =
       with_package(registry::read_state(open.registry), open.registry, package, name, origin);
+  if (!is_whole(target)) place_locked(package, target);
   pipeline::Pool pool(proposal);
+  if (origin == Origin::kElsewhere)
+    require_not_refused(pool, package, name, registry::read_lock(open.registry));
   change.put(registry::kRegistryFile, pool.state().registry);
   change.put(registry::kLockFile, registry::lock_text(lock_of(pool)));
   return change.commit(open.note);

@@ -34,6 +34,10 @@ enum class Origin { kElsewhere, kTrainedHere };
 int64_t install(const pipeline::PoolOptions& open, const registry::Package& package,
                 const std::string& name, Origin origin = Origin::kElsewhere);
 
+// Throws what install() would, before it copies anything: E_REG_EXISTS, E_DESC_MISMATCH, E_REG_*.
+void require_installable(const fs::path& registry, const registry::Package& package,
+                         const std::string& name);
+
 // Refuses a package that could not be installed in this registry: by what its manifest says, by
 // labels that contradict the others', by a library that cannot be loaded or makes no expert, by
 // probe vectors. Returns whether it has any. Writes nothing.

@@ -40,6 +40,8 @@ RegistrySnapshot::RegistrySnapshot(fs::path registry, fs::path folder, Log log)
     : registry_(std::move(registry)), folder_(std::move(folder)), log_(log) {}
 
 RegistrySnapshot RegistrySnapshot::take(const fs::path& registry, const fs::path& folder, Log log) {
+  const FileLock lock = registry::lock_registry(registry, log);
+  const registry::Change settled(registry, lock, log);  // what another process had decided
   RegistrySnapshot snapshot(registry, folder, log);
   fs::remove_all(folder);
   make_folder(folder);

@@ -14,47 +14,52 @@ namespace moecollab::engine {
 namespace {
 
 // A name of an upgrade stands for its newest installed version.
-fs::path package_path(const fs::path& registry, const contribution::InstallOptions& install) {
-  const std::string name = install.package.string();
-  if (!install.upgrade || fs::exists(install.package) || !registry::is_name(name))
-    return install.package;
-  return registry::newest_of_range(registry, name);
+bool names_expert(const contribution::InstallOptions& install) {
+  return install.upgrade && !fs::exists(install.package) &&
+         registry::is_name(install.package.string());
 }
 
-std::optional<registry::Signer> trusted_signer(const registry::Package& package,
-                                               const fs::path& folder) {
-  const registry::RegistryFile registry = registry::read_registry(folder);
-  const registry::Lock lock = registry::read_lock(folder);
-  return registry::check_trust(package,
-                               {.registry = registry,
-                                .made_here = lock.made_here.contains(package.manifest_sha256),
-                                .is_new = true,
-                                .today = registry::today_utc()});
-}
+// The package that is asked for, and what it is called here.
+struct Arrival {
+  Arrival(const CommonOptions& options, const contribution::InstallOptions& install)
+      : path(names_expert(install)
+                 ? registry::newest_of_range(options.registry, install.package.string())
+                 : install.package),
+        folder(path),
+        package(registry::open_package(folder.path())),
+        name(names_expert(install)  ? install.package.string()
+             : install.name.empty() ? package.manifest.expert.name
+                                    : install.name) {}
 
-// Null for what is installed already or was trained here: it was judged then, or by its training.
-Json judge(const registry::Package& package, const CommonOptions& options,
-           const contribution::InstallOptions& install, const std::string& name,
-           const ConformanceCheck& conformance) {
-  const registry::RegistryFile registry = registry::read_registry(options.registry);
-  const registry::Manifest& manifest = package.manifest;
-  const bool known =
-      registry::read_lock(options.registry).made_here.contains(package.manifest_sha256) ||
-      fs::exists(registry::version_folder(options.registry, name, manifest.expert.version));
-  if (registry.policy.conformance == 0 || known) return nullptr;
-  const fs::path encoder = options.encoder.value_or(
-      pipeline::encoder_settings(registry.encoder, options.registry).folder);
-  return conformance(install.package, registry.policy.conformance,
-                     manifest.input.needs_encoder() ? encoder : fs::path());
-}
+  fs::path path;  // a folder, or FILE.moec
+  registry::PackageFolder folder;
+  registry::Package package;
+  std::string name;
+  bool made_here = false;
+};
 
-void refuse_kind(const registry::Package& package, const fs::path& path) {
-  if (!package.manifest.is_kind()) return;
+void refuse_kind(const Arrival& arrival) {
+  if (!arrival.package.manifest.is_kind()) return;
   throw Error("E_DESC_LABELS",
               fmt::format("{} has no labels: it is a kind to be trained, not an expert",
-                          escaped(path.string())),
+                          escaped(arrival.path.string())),
               fmt::format("train one with `moecollab train-expert NAME --kind {} --domain D`",
-                          escaped(path.string())));
+                          escaped(arrival.path.string())));
+}
+
+// Null for what is selected already or was trained here: it was judged then, or by its training.
+Json judge(const Arrival& arrival, const CommonOptions& options,
+           const ConformanceCheck& conformance) {
+  const registry::RegistryFile registry = registry::read_registry(options.registry);
+  const registry::Lock lock = registry::read_lock(options.registry);
+  const registry::LockEntry* locked = lock.find(arrival.name);
+  const bool selected =
+      locked != nullptr && locked->manifest_sha256 == arrival.package.manifest_sha256;
+  if (registry.policy.conformance == 0 || selected || arrival.made_here) return nullptr;
+  const fs::path encoder = options.encoder.value_or(
+      pipeline::encoder_settings(registry.encoder, options.registry).folder);
+  return conformance(arrival.path, registry.policy.conformance,
+                     arrival.package.manifest.input.needs_encoder() ? encoder : fs::path());
 }
 
 }  // namespace
@@ -62,29 +67,38 @@ void refuse_kind(const registry::Package& package, const fs::path& path) {
 Json run_experts_add(const CommonOptions& options, const contribution::InstallOptions& install,
                      const ConformanceCheck& conformance, const RunContext& context) {
   prepare(options);
-  const registry::PackageFolder folder(package_path(options.registry, install));
-  const registry::Package package = registry::open_package(folder.path());
-  const std::string name = install.name.empty() ? package.manifest.expert.name : install.name;
-  refuse_kind(package, install.package);
+  Arrival arrival(options, install);
+  const registry::Package& package = arrival.package;
+  const std::string& name = arrival.name;
+  refuse_kind(arrival);
   if (!install.upgrade && !install.dry_run)
     contribution::ensure_registry(options.registry, new_registry_encoder(options), context.log);
   if (!install.dry_run) require_writable_parts(options.registry, {registry::kExpertsFolder});
-  const std::optional<registry::Signer> signer = trusted_signer(package, options.registry);
+  arrival.made_here = registry::was_made_here(options.registry, package.manifest_sha256);
+  const registry::RegistryFile registry = registry::read_registry(options.registry);
+  const std::optional<registry::Signer> signer =
+      registry::check_trust(package, {.registry = registry,
+                                      .made_here = arrival.made_here,
+                                      .is_new = true,
+                                      .today = registry::today_utc()});
   pipeline::PoolOptions open = pool_options(options, context, /*cached=*/false);
   open.note.reason = install.reason;
   if (install.upgrade) registry::require_upgrade(options.registry, package, name);
+  contribution::require_installable(options.registry, package, name);
   const bool probed = contribution::check_package(open, package);
-  const Json judged = judge(package, options, install, name, conformance);
   Json result = {{"name", name},
                  {"version", package.manifest.expert.version.text()},
                  {"sha256", package.manifest_sha256},
                  {"publisher", signer ? Json(signer->publisher) : Json(nullptr)},
                  {"probe", probed ? "passed" : "none"},
-                 {"conformance", judged},
+                 {"conformance", judge(arrival, options, conformance)},
                  {"dry_run", install.dry_run},
                  {"change", nullptr}};
   if (install.dry_run) return result;
-  if (const int64_t change = contribution::install(open, package, name)) result["change"] = change;
+  const auto origin =
+      arrival.made_here ? contribution::Origin::kTrainedHere : contribution::Origin::kElsewhere;
+  if (const int64_t change = contribution::install(open, package, name, origin))
+    result["change"] = change;
   const registry::CandidateView view = pipeline::view_of_one(options.registry, name);
   result["selected"] = view.package ? Json(view.package->manifest.expert.version.text()) : Json();
   result["state"] = registry::state_name(view.state);

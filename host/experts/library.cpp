@@ -14,6 +14,7 @@
 
 #include "base/error.h"
 #include "base/strings.h"
+#include "experts/elf_facts.h"
 
 namespace moecollab::experts {
 namespace {
@@ -66,6 +67,7 @@ const Library& Library::load(std::string_view bytes, const std::string& sha256,
 Library::Library(std::string_view bytes, const std::string& file)
     : note_(scan_library(bytes, file)) {
   require_abi(note_, file);
+  require_plain(read_elf(bytes, file), file);
   namespace dll = boost::dll;
   const std::string path = fmt::format("/proc/self/fd/{}", sealed_copy(bytes, file));
   // RTLD_NOW: a missing symbol is a refusal here, not the host's death at the first call.

@@ -216,11 +216,14 @@ void read_rows(Fields& fields, bool factored, GateFile& file) {
 
 fs::path tensor_file(const fs::path& registry, const fs::path& file, const std::string& sha256) {
   const std::string seen = fs::exists(file) ? file_sha256_hex(file, "E_GATE") : "missing";
-  if (seen == sha256) return file;
+  const fs::path kept = registry::object_file(registry, sha256);
+  const bool is_kept =
+      !sha256.empty() && fs::exists(kept) && file_sha256_hex(kept, "E_GATE") == sha256;
+  // What the history has never changes; the file may be replaced before it is opened.
+  if (seen == sha256) return is_kept ? kept : file;
   // What the history knows is whole, and of another state: the gate is being changed.
   const bool other_state = seen == "missing" || fs::exists(registry::object_file(registry, seen));
-  const fs::path kept = registry::object_file(registry, sha256);
-  if (other_state && fs::exists(kept) && file_sha256_hex(kept, "E_GATE") == sha256) return kept;
+  if (other_state && is_kept) return kept;
   throw Error("E_GATE",
               fmt::format("{}: SHA-256 is {}, gate.toml says {}", escaped(file.string()), seen,
                           sha256.empty() ? "nothing of it" : sha256),

@@ -63,6 +63,19 @@ void move_into_place(const fs::path& from, const fs::path& to) {
     throw Error("E_WRITE", fmt::format("{} cannot be written: {}", shown(to), error.message()));
 }
 
+[[noreturn]] void fail_edited(const fs::path& file) {
+  throw Error(
+      "E_REG_EDITED",
+      fmt::format("{} was edited while the change was prepared; nothing is changed", shown(file)),
+      "give the command again");
+}
+
+// A change that could not be carried out must not be decided.
+void require_replaceable(const fs::path& file) {
+  const fs::path folder = file.parent_path();
+  fs::exists(folder) ? require_writable(file) : require_writable_folder(folder);
+}
+
 }  // namespace
 
 FileLock lock_registry(const fs::path& folder, Log log) {
@@ -73,11 +86,12 @@ Change::Change(fs::path folder, const FileLock& /*held*/, Log log)
     : folder_(std::move(folder)),
       log_(log),
       staging_((remove_staging(folder_ / kHistoryFolder), history_folder(folder_)), kStaging) {
-  const std::optional<HistoryEntry> pending = pending_change(folder_);
-  if (!pending) return;
-  carry_out(*pending);
-  log_.note(fmt::format("change {} of another process, which did not end, is finished: {}",
-                        pending->number, pending->note.command));
+  if (const std::optional<HistoryEntry> pending = pending_change(folder_)) {
+    carry_out(*pending);
+    log_.note(fmt::format("change {} of another process, which did not end, is finished: {}",
+                          pending->number, pending->note.command));
+  }
+  base_ = present_state(folder_);
 }
 
 void Change::put(const std::string& file, std::string_view bytes) {
@@ -102,22 +116,28 @@ StateDigests Change::staged(StateDigests state) const {
 
 // Every content of both states lies in history/objects/ before the change is decided.
 void Change::keep_contents(const HistoryEntry& entry) const {
-  for (const auto& [file, sha256] : entry.before) {
-    const fs::path object = object_file(folder_, sha256);
-    if (fs::exists(object)) continue;
-    write_file_atomic(object, read_file(state_path(folder_, file), "E_REG_IO"));
-  }
-  for (const auto& [file, sha256] : entry.after) {
-    const fs::path object = object_file(folder_, sha256);
-    if (!fs::exists(object)) write_file_atomic(object, read_file(staging() / file, "E_REG_IO"));
-  }
+  for (const auto& [file, sha256] : entry.before) keep(state_path(folder_, file), sha256);
+  for (const auto& [file, sha256] : entry.after)
+    if (fs::exists(staging() / file)) keep(staging() / file, sha256);
+}
+
+void Change::keep(const fs::path& file, const std::string& sha256) const {
+  const fs::path object = object_file(folder_, sha256);
+  if (fs::exists(object) && file_sha256_hex(object, "E_REG_HISTORY") == sha256) return;
+  const std::string bytes = read_file(file, "E_REG_IO");
+  if (sha256_hex(bytes) != sha256) fail_edited(file);
+  write_file_atomic(object, bytes);
 }
 
 int64_t Change::commit(const ChangeNote& note) {
   HistoryEntry entry;
-  entry.before = present_state(folder_);
-  entry.after = staged(entry.before);
-  if (changed_files(entry.before, entry.after).empty()) return 0;
+  entry.before = base_;
+  entry.after = staged(base_);
+  const std::vector<std::string> changed = changed_files(entry.before, entry.after);
+  const std::vector<std::string> edited = changed_files(base_, present_state(folder_));
+  if (!edited.empty()) fail_edited(state_path(folder_, edited.front()));
+  if (changed.empty()) return 0;
+  for (const std::string& file : changed) require_replaceable(state_path(folder_, file));
   entry.number = newest_change(folder_) + 1;
   entry.time = now();
   entry.who = user();

@@ -33,18 +33,22 @@ class Change {
   // The registry will not have this state file.
   void remove(const std::string& file);
 
-  // Returns the change's number; 0, and nothing is written, if nothing differs. Throws E_WRITE:
-  // the registry is as before, or, if the change was decided already, the next one finishes it.
+  // Returns the change's number; 0, and nothing is written, if nothing differs. Throws E_REG_EDITED
+  // if a state file was edited since the object was made, and E_WRITE if one cannot be replaced:
+  // the registry is as before. A disk that fails after that leaves a decided change, which the next
+  // one finishes.
   int64_t commit(const ChangeNote& note);
 
  private:
   StateDigests staged(StateDigests state) const;
   void keep_contents(const HistoryEntry& entry) const;
+  void keep(const fs::path& file, const std::string& sha256) const;
   void carry_out(const HistoryEntry& entry) const;
 
   fs::path folder_;
   Log log_;
   TemporaryFolder staging_;
+  StateDigests base_;  // what the new contents were made from
   std::set<std::string> removed_;
 };
 

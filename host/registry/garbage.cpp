@@ -80,25 +80,39 @@ uint64_t size_of(const fs::path& path) {
   return bytes;
 }
 
-// Renamed first, so that a package is never half there under its name; install() removes what a
-// killed process left.
-void remove_package(const fs::path& registry, const fs::path& package) {
+std::string digest_of(const fs::path& package) {
+  try {
+    return open_package(package).manifest_sha256;
+  } catch (const Error&) {
+    return "";
+  }
+}
+
+// Digests of all packages that are installed.
+std::multiset<std::string> installed_digests(const fs::path& registry) {
+  std::multiset<std::string> digests;
   std::error_code none;
-  const std::string sha256 = [&] {
-    try {
-      return open_package(package).manifest_sha256;
-    } catch (const Error&) {
-      return std::string();
-    }
-  }();
+  for (const auto& expert : fs::directory_iterator(registry / kExpertsFolder, none))
+    for (const auto& version : fs::directory_iterator(expert.path(), none))
+      digests.insert(digest_of(version.path()));
+  return digests;
+}
+
+// Its held-out logits and verdict first, unless it is installed under another name too; then the
+// package, renamed before it is removed, so that it is never half there under its name. install()
+// removes what a killed process left.
+void remove_package(const fs::path& registry, const fs::path& package) {
+  const std::string sha256 = digest_of(package);
+  std::error_code none;
+  if (!sha256.empty() && installed_digests(registry).count(sha256) == 1) {
+    fs::remove(held_out_file(registry, sha256), none);
+    fs::remove(admission_file(registry, sha256), none);
+  }
   const fs::path aside = package.parent_path() / ".new.removed";
   fs::remove_all(aside, none);
   fs::rename(package, aside);
   fs::remove_all(aside);
   fs::remove(package.parent_path(), none);  // if it was the last
-  if (sha256.empty()) return;
-  fs::remove(held_out_file(registry, sha256), none);
-  fs::remove(admission_file(registry, sha256), none);
 }
 
 // Contents of gates that no kept state needs; the texts of registry.toml and lock are small and
@@ -138,8 +152,11 @@ std::set<PackageName> packages_of(const fs::path& folder, const RegistryState& s
 
 Garbage collect_garbage(const Operation& operation) try {
   const fs::path& folder = operation.registry;
-  const FileLock held = lock_registry(folder, operation.log);
-  const Change finished(folder, held, operation.log);
+  std::optional<FileLock> held;
+  if (!operation.dry_run) {
+    held.emplace(lock_registry(folder, operation.log));
+    const Change finished(folder, *held, operation.log);  // what another process had decided
+  }
   const std::vector<HistoryEntry> entries = read_history(folder);
   Garbage garbage;
   const std::vector<StateDigests> kept =

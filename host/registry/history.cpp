@@ -21,7 +21,20 @@ constexpr size_t kDigits = 6;                  // of a change's file name, at le
 
 [[noreturn]] void fail(const std::string& file, const std::string& what) {
   throw Error(kCode, fmt::format("{}: {}", file, what),
-              "the registry itself is as it was; move this file away to continue without it");
+              "take it from a back-up of the registry; without history/ the registry is what its "
+              "files say, and nothing can be rolled back");
+}
+
+[[noreturn]] void fail_read(const fs::path& path, const std::error_code& error) {
+  throw Error("E_REG_IO", fmt::format("{} cannot be read: {}", shown(path), error.message()));
+}
+
+bool is_there(const fs::path& path) {
+  std::error_code error;
+  const fs::file_type type = fs::status(path, error).type();
+  if (type == fs::file_type::not_found) return false;
+  if (type == fs::file_type::none) fail_read(path, error);
+  return true;
 }
 
 fs::path changes_folder(const fs::path& registry) { return registry / kHistoryFolder / "changes"; }
@@ -38,9 +51,13 @@ std::optional<int64_t> number_of(const fs::path& file) {
 // Ascending.
 std::vector<int64_t> numbers(const fs::path& registry) {
   std::vector<int64_t> found;
-  std::error_code none;
-  for (const auto& entry : fs::directory_iterator(changes_folder(registry), none))
-    if (const auto number = number_of(entry.path())) found.push_back(*number);
+  const fs::path folder = changes_folder(registry);
+  if (!is_there(folder)) return found;
+  std::error_code error;
+  for (fs::directory_iterator entry(folder, error), end; !error && entry != end;
+       entry.increment(error))
+    if (const auto number = number_of(entry->path())) found.push_back(*number);
+  if (error) fail_read(folder, error);
   std::ranges::sort(found);
   return found;
 }
@@ -94,7 +111,7 @@ StateDigests present_state(const fs::path& registry) {
   StateDigests digests;
   for (const char* file : kStateFiles) {
     const fs::path path = state_path(registry, file);
-    if (fs::exists(path)) digests[file] = file_sha256_hex(path, "E_REG_IO");
+    if (is_there(path)) digests[file] = file_sha256_hex(path, "E_REG_IO");
   }
   return digests;
 }
@@ -118,9 +135,9 @@ std::vector<HistoryEntry> read_history(const fs::path& registry) {
 std::optional<HistoryEntry> pending_change(const fs::path& registry) {
   const fs::path path = pending_file(registry);
   try {
-    return fs::exists(path) ? std::optional(read_entry(path)) : std::nullopt;
+    return is_there(path) ? std::optional(read_entry(path)) : std::nullopt;
   } catch (const Error&) {
-    if (fs::exists(path)) throw;
+    if (is_there(path)) throw;
     return std::nullopt;  // it was finished meanwhile
   }
 }
@@ -139,7 +156,7 @@ fs::path object_file(const fs::path& registry, const std::string& sha256) {
 
 std::string read_object(const fs::path& registry, const std::string& sha256) {
   const fs::path path = object_file(registry, sha256);
-  if (!fs::exists(path))
+  if (!is_there(path))
     fail(shown(path),
          "the content of this state is no longer kept (`experts gc` removes old ones)");
   std::string bytes = read_file(path, kCode);
@@ -164,6 +181,7 @@ HistoryEntry parse_entry(const std::string& bytes, const std::string& file) {
   entry.note.reason = member(json, "reason", &Json::is_string, file).get<std::string>();
   entry.before = digests(member(json, "before", &Json::is_object, file), file);
   entry.after = digests(member(json, "after", &Json::is_object, file), file);
+  if (!entry.after.contains(kRegistryFile)) fail(file, "it leaves no registry.toml");
   return entry;
 }
 

@@ -2,7 +2,8 @@
 //
 // The state of a registry is a few small files. history/changes/NNNNNN.json names them by digest
 // for each change, and history/objects/ holds each content once, so that any state can be put back
-// bit for bit. Packages are no part of it: they never change, and stay until `experts gc`.
+// bit for bit. Packages are no part of it: they never change, and stay until `experts gc`
+// (those of a round of `train` that is undone go with it).
 #pragma once
 
 #include <array>

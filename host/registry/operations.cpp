@@ -67,12 +67,17 @@ void move_lock(Lock& lock, const std::string& name, const Version& version) {
     if (entry.name == name) entry.version = version;
 }
 
-using EditText = std::function<std::string(const std::string& text, const std::string& file)>;
+// What an edit makes of the registry: the text of registry.toml and, if the lock shall move, the
+// version that it shall select.
+struct Edited {
+  std::string text;
+  std::optional<Version> selected = {};
+};
+using Edit = std::function<Edited(const Opened& before, const std::string& file)>;
 
-// Changes registry.toml and, with what it then selects, the lock. `selected`: the version that the
-// lock shall move to, if any.
+// Changes registry.toml and, with what it then selects, the lock.
 OperationResult change_entry(const Operation& operation, const std::string& name,
-                             const EditText& edit, const std::optional<Version>& selected = {}) {
+                             const Edit& edit) {
   std::optional<FileLock> held;
   std::optional<Change> change;
   if (!operation.dry_run) {
@@ -81,19 +86,22 @@ OperationResult change_entry(const Operation& operation, const std::string& name
   }
   const Opened before = open(operation.registry);
   find_entry(before.registry, name);
+  Edited edited = edit(before, file_name(operation.registry));
   RegistryState state = before.state;
-  state.registry = edit(state.registry, file_name(operation.registry));
+  state.registry = std::move(edited.text);
   Opened after = parsed(operation.registry, std::move(state));
-  if (selected) move_lock(after.lock, name, *selected);
+  if (edited.selected) move_lock(after.lock, name, *edited.selected);
   after.lock = resolved_lock(operation.registry, after.registry, after.lock);
-  OperationResult result{.name = name,
-                         .before = selection_of(before, name),
-                         .after = selection_of(after, name),
-                         .change = std::nullopt,
-                         .differs = after.state.registry != before.state.registry};
+  const std::string lock = lock_text(after.lock);
+  OperationResult result{
+      .name = name,
+      .before = selection_of(before, name),
+      .after = selection_of(after, name),
+      .change = std::nullopt,
+      .differs = after.state.registry != before.state.registry || before.state.lock != lock};
   if (!change) return result;
   change->put(kRegistryFile, after.state.registry);
-  change->put(kLockFile, lock_text(after.lock));
+  change->put(kLockFile, lock);
   if (const int64_t number = change->commit(operation.note); number != 0) result.change = number;
   return result;
 }
@@ -136,6 +144,13 @@ void require_permission(const Opened& opened, const std::string& name, const Ver
               "to take the older one all the same, add --allow-downgrade");
 }
 
+[[noreturn]] void fail_other_id(const Package& package, const ExpertEntry& entry) {
+  throw Error("E_DESC_MISMATCH",
+              fmt::format("{}: registry.toml asks for id {}, the package is {}", entry.name,
+                          entry.id, package.manifest.expert.id),
+              "install it under another name with --name");
+}
+
 // The experts' packages of a state, "news 1.0.0", that are not installed as they were.
 std::vector<std::string> missing_packages(const fs::path& folder, const Lock& lock) {
   std::vector<std::string> missing;
@@ -160,6 +175,29 @@ const HistoryEntry& find_change(const std::vector<HistoryEntry>& entries,
               fmt::format("there is no change {}; the history has {} to {}", *number,
                           entries.front().number, entries.back().number),
               "`moecollab experts history` shows every one");
+}
+
+// The lock of a state that the history keeps.
+Lock kept_lock(const fs::path& folder, const StateDigests& state) {
+  const auto found = state.find(kLockFile);
+  return found == state.end() ? Lock{} : parse_lock(read_object(folder, found->second), kLockFile);
+}
+
+// Only to say what changes: a registry that cannot be read is rolled back all the same.
+Lock present_lock(const fs::path& folder) {
+  try {
+    return read_lock(folder);
+  } catch (const Error&) {
+    return {};
+  }
+}
+
+void warn_of_edits(const HistoryEntry& last, const StateDigests& present, Log log) {
+  for (const std::string& file : changed_files(last.after, present)) {
+    log.warning(
+        fmt::format("{} was edited by hand since change {}", file, last.number),
+        "the history keeps it as it was before this rollback, which can be rolled back too");
+  }
 }
 
 std::vector<std::string> version_changes(const Lock& before, const Lock& after) {
@@ -189,34 +227,30 @@ Json OperationResult::to_json() const {
 }
 
 OperationResult enable(const Operation& operation, const std::string& name, bool enabled) {
-  return change_entry(operation, name, [&](const std::string& text, const std::string& file) {
-    return with_enabled(text, name, enabled, file);
+  return change_entry(operation, name, [&](const Opened& before, const std::string& file) {
+    return Edited{with_enabled(before.state.registry, name, enabled, file)};
   });
 }
 
 OperationResult pin(const Operation& operation, const std::string& name, const std::string& version,
                     bool allow_downgrade) {
-  const Opened opened = open(operation.registry);
-  const Version wanted =
-      version_to_pin(opened, operation.registry, find_entry(opened.registry, name), version);
-  require_permission(opened, name, wanted, allow_downgrade);
-  return change_entry(
-      operation, name,
-      [&](const std::string& text, const std::string& file) {
-        return with_pin(text, name, wanted, file);
-      },
-      wanted);
+  return change_entry(operation, name, [&](const Opened& before, const std::string& file) {
+    const Version wanted =
+        version_to_pin(before, operation.registry, find_entry(before.registry, name), version);
+    require_permission(before, name, wanted, allow_downgrade);
+    return Edited{with_pin(before.state.registry, name, wanted, file), wanted};
+  });
 }
 
 OperationResult unpin(const Operation& operation, const std::string& name) {
-  return change_entry(operation, name, [&](const std::string& text, const std::string& file) {
-    return with_pin(text, name, std::nullopt, file);
+  return change_entry(operation, name, [&](const Opened& before, const std::string& file) {
+    return Edited{with_pin(before.state.registry, name, std::nullopt, file)};
   });
 }
 
 OperationResult remove_expert(const Operation& operation, const std::string& name) {
-  return change_entry(operation, name, [&](const std::string& text, const std::string& file) {
-    return without_expert(text, name, file);
+  return change_entry(operation, name, [&](const Opened& before, const std::string& file) {
+    return Edited{without_expert(before.state.registry, name, file)};
   });
 }
 
@@ -227,6 +261,7 @@ void require_upgrade(const fs::path& registry, const Package& package, const std
   const auto refuse = [&](const std::string& what, const std::string& hint) {
     throw Error("E_CONFIG", fmt::format("{}: version {} {}", name, version.text(), what), hint);
   };
+  if (package.manifest.expert.id != entry.id) fail_other_id(package, entry);
   if (!entry.version.contains(version)) {
     refuse(fmt::format("is not in {}, the range that registry.toml asks for", entry.version.text()),
            "change `version` of it in registry.toml first");
@@ -237,10 +272,11 @@ void require_upgrade(const fs::path& registry, const Package& package, const std
   }
   const LockEntry* locked = opened.lock.find(name);
   if (locked == nullptr || locked->version < version) return;
-  refuse(fmt::format("is not higher than {}, which is selected", locked->version.text()),
-         fmt::format("to go back, `moecollab experts rollback`, or `moecollab experts pin {} --to {} "
-                     "--allow-downgrade`",
-                     name, version.text()));
+  refuse(
+      fmt::format("is not higher than {}, which is selected", locked->version.text()),
+      fmt::format("to go back, `moecollab experts rollback`, or `moecollab experts pin {} --to {} "
+                  "--allow-downgrade`",
+                  name, version.text()));
 }
 
 fs::path newest_of_range(const fs::path& registry, const std::string& name) {
@@ -284,33 +320,44 @@ int64_t write_lock_again(const Operation& operation) {
   return change.commit(operation.note);
 }
 
+bool was_made_here(const fs::path& registry, const std::string& sha256) {
+  if (read_lock(registry).made_here.contains(sha256)) return true;
+  for (const HistoryEntry& entry : read_history(registry)) {
+    for (const StateDigests* state : {&entry.before, &entry.after}) {
+      const auto lock = state->find(kLockFile);
+      if (lock == state->end() || !fs::exists(object_file(registry, lock->second))) continue;
+      if (parse_lock(read_object(registry, lock->second), kLockFile).made_here.contains(sha256))
+        return true;
+    }
+  }
+  return false;
+}
+
 RollbackResult rollback(const Operation& operation, std::optional<int64_t> number) {
   const fs::path& folder = operation.registry;
-  const FileLock held = lock_registry(folder, operation.log);
-  Change change(folder, held, operation.log);
+  std::optional<FileLock> held;
+  std::optional<Change> change;
+  if (!operation.dry_run) {
+    held.emplace(lock_registry(folder, operation.log));
+    change.emplace(folder, *held, operation.log);
+  }
   const std::vector<HistoryEntry> entries = read_history(folder);
   const StateDigests& wanted = find_change(entries, number).before;
+  if (!wanted.contains(kRegistryFile))
+    throw Error("E_CONFIG", "there was no registry.toml before that change",
+                "name another one with `moecollab experts rollback CHANGE`");
+  const StateDigests present = present_state(folder);
   RollbackResult result;
-  result.files = changed_files(present_state(folder), wanted);
-  RegistryState state;
+  result.files = changed_files(present, wanted);
+  const Lock after = kept_lock(folder, wanted);
+  result.versions = version_changes(present_lock(folder), after);
   for (const std::string& file : result.files) {
     const auto there = wanted.find(file);
-    if (there == wanted.end())
-      change.remove(file);
-    else
-      change.put(file, read_object(folder, there->second));
+    const std::string content =
+        there == wanted.end() ? std::string() : read_object(folder, there->second);
+    if (!change) continue;
+    there == wanted.end() ? change->remove(file) : change->put(file, content);
   }
-  const auto lock_of = [&](const StateDigests& digests) {
-    const auto found = digests.find(kLockFile);
-    return found == digests.end() ? Lock{}
-                                  : parse_lock(read_file(fs::exists(change.staging() / kLockFile)
-                                                             ? change.staging() / kLockFile
-                                                             : folder / kLockFile,
-                                                         "E_REG_IO", kMaxLock),
-                                               kLockFile);
-  };
-  const Lock before = open(folder).lock, after = lock_of(wanted);
-  result.versions = version_changes(before, after);
   if (const auto missing = missing_packages(folder, after); !missing.empty()) {
     throw Error("E_REG_MISSING",
                 fmt::format("the state before that change needs packages that are not installed as "
@@ -318,7 +365,8 @@ RollbackResult rollback(const Operation& operation, std::optional<int64_t> numbe
                             join(missing, ", ")),
                 "install them again with `moecollab experts add`, or roll back to a later state");
   }
-  if (!operation.dry_run) result.change = change.commit(operation.note);
+  warn_of_edits(entries.back(), present, operation.log);
+  if (change) result.change = change->commit(operation.note);
   return result;
 }
 

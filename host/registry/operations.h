@@ -52,7 +52,7 @@ OperationResult unpin(const Operation& operation, const std::string& name);
 OperationResult remove_expert(const Operation& operation, const std::string& name);
 
 // Throws E_CONFIG unless the registry has the expert, unpinned, with a range that holds the
-// package's version, and at a lower one.
+// package's version, and at a lower one; E_DESC_MISMATCH for a package of another id.
 void require_upgrade(const fs::path& registry, const Package& package, const std::string& name);
 
 // The folder of the highest installed version in the range of the expert's entry. Throws E_CONFIG
@@ -64,10 +64,14 @@ std::vector<std::string> lock_differences(const fs::path& registry);
 // Writes the lock again; returns the change's number, 0 if it was right.
 int64_t write_lock_again(const Operation& operation);
 
+// Whether the package was trained in this registry, by its lock or one that the history keeps.
+bool was_made_here(const fs::path& registry, const std::string& sha256);
+
 // Puts back the state before that change, bit for bit, and records this as a change of its own.
 // Returns its number, 0 if nothing differs. Throws E_CONFIG for a number that is none,
 // E_REG_MISSING naming the packages of that state that are not installed any more, E_REG_HISTORY
-// for contents that are gone or damaged: nothing is changed then.
+// for contents that are gone or damaged: nothing is changed then. What was edited by hand since the
+// last change is warned about. The present state need not be readable.
 struct RollbackResult {
   int64_t change = 0;
   std::vector<std::string> files;     // that differ

@@ -87,6 +87,8 @@ class ExpertText {
       const auto at = static_cast<size_t>(there->second - 1);
       if (value)
         replace_value(lines_[at], *value);
+      else if (const size_t comment = lines_[at].find('#'); comment != std::string::npos)
+        lines_[at].erase(0, comment);  // an operator's words stay
       else
         lines_.erase(lines_.begin() + static_cast<ptrdiff_t>(at));
     } else if (value) {

@@ -69,8 +69,12 @@ template <typename Read>
 auto at_one_moment(const fs::path& folder, Read read) {
   while (true) {
     const Moment before = moment_of(folder);
-    auto result = read(before.pending);
-    if (moment_of(folder).same(before)) return result;
+    try {
+      auto result = read(before.pending);
+      if (moment_of(folder).same(before)) return result;
+    } catch (const Error&) {
+      if (moment_of(folder).same(before)) throw;
+    }
   }
 }
 

@@ -37,18 +37,19 @@ void add_folder(const fs::path& registry, const fs::path& folder, Contents& cont
   std::error_code none;
   for (const auto& entry : fs::recursive_directory_iterator(registry / folder, none)) {
     if (entry.is_regular_file(none) && !entry.is_symlink(none))
-      contents[fs::relative(entry.path(), registry).generic_string()] = entry.path();
+      contents[entry.path().lexically_relative(registry).generic_string()] = entry.path();
   }
 }
 
 void add_if_there(const fs::path& registry, const fs::path& file, Contents& contents) {
-  if (fs::is_regular_file(file)) contents[fs::relative(file, registry).generic_string()] = file;
+  if (fs::is_regular_file(file))
+    contents[file.lexically_relative(registry).generic_string()] = file;
 }
 
 void add_package(const fs::path& registry, const fs::path& folder, Contents& contents) {
   const Package package = open_package(folder);
   check_files(package);
-  add_folder(registry, fs::relative(folder, registry), contents);
+  add_folder(registry, folder.lexically_relative(registry), contents);
   add_if_there(registry, held_out_file(registry, package.manifest_sha256), contents);
   add_if_there(registry, admission_file(registry, package.manifest_sha256), contents);
 }
@@ -93,7 +94,8 @@ size_t check_digests(const fs::path& folder, const Json& listed, const fs::path&
     if (!entry.is_regular_file()) continue;
     const std::string path = fs::relative(entry.path(), folder).generic_string();
     const std::string top = path.substr(0, path.find('/'));
-    if (std::ranges::find(kTop, top) == kTop.end())
+    const bool curve = top != kHistoryFolder || path.ends_with(".jsonl");
+    if (std::ranges::find(kTop, top) == kTop.end() || !curve)
       refuse(file, fmt::format("{} is nothing of a registry", escaped(path, 200)));
     if (path == kExportFile) continue;
     const Json stated = listed.value(path, Json());
@@ -113,10 +115,11 @@ void require_free(const fs::path& registry) {
 }
 
 // The version folders below experts/, each a whole package.
-std::vector<std::string> checked_packages(const fs::path& registry) {
+std::vector<std::string> checked_packages(const fs::path& registry, const fs::path& file) {
   std::vector<std::string> packages;
   std::error_code none;
   for (const auto& expert : fs::directory_iterator(registry / kExpertsFolder, none)) {
+    if (!expert.is_directory()) refuse(file, shown(expert.path().filename()) + " is no expert");
     for (const auto& version : fs::directory_iterator(expert.path())) {
       check_files(open_package(version.path()));
       packages.push_back(fmt::format("{} {}", expert.path().filename().string(),
@@ -158,8 +161,7 @@ Transfer export_registry(const fs::path& registry, const fs::path& output) {
   std::vector<ArchiveFile> files = {{kExportFile, made.path() / kExportFile}};
   for (const auto& [path, source] : contents) files.push_back({path, source});
   require_settled(registry, state);
-  write_archive(output, files);
-  require_settled(registry, state);
+  write_archive(output, files, [&] { require_settled(registry, state); });
   transfer.files = contents.size();
   transfer.bytes = fs::file_size(output);
   return transfer;
@@ -178,7 +180,7 @@ Transfer import_registry(const fs::path& file, const fs::path& registry, const f
   transfer.files = check_digests(folder, json["files"], file);
   transfer.bytes = fs::file_size(file);
   if (!fs::exists(folder / kRegistryFile)) refuse(file, "it has no registry.toml");
-  transfer.packages = checked_packages(folder);
+  transfer.packages = checked_packages(folder, file);
   fs::remove(folder / kExportFile);
   const std::string text = read_file(folder / kRegistryFile, "E_REG_IO", kMaxRegistry);
   transfer.fingerprint = parse_registry(text, kRegistryFile).encoder.fingerprint;

@@ -100,15 +100,43 @@ class Operations(Operated):
 
     def test_a_dry_run_writes_nothing(self):
         registry = self.registry()
-        before = {p: p.read_bytes() for p in sorted(registry.rglob("*")) if p.is_file()}
-        for verb, *more in (("disable", "news-words"), ("pin", "news-words", "--to", "1.0.1"), ("remove", "feelings"), ("upgrade", "news-words"), ("rollback",),
+        settings = registry / "registry.toml"
+        for n in range(4):  # gates, of which the first are no longer kept
+            (registry / "gate/gate.toml").write_text((registry / "gate/gate.toml").read_text() + f"# {n}\n")
+            self.changed("disable" if n % 2 == 0 else "enable", registry, "feelings")
+        settings.write_text(settings.read_text().replace('name = "news-words"\n', 'name = "news-words"\npin = "1.0.1"\n'))  # which the lock does not say
+        before = {p: p.read_bytes() if p.is_file() else None for p in sorted(registry.rglob("*"))}
+        for verb, *more in (("disable", "news-words"), ("pin", "news-words", "--to", "1.0.1"), ("remove", "feelings"), ("rollback",),
                             ("lock",), ("gc",), ("add", self.package(registry, "feelings"), "--name", "moods")):
             done = self.experts(verb, registry, *more, "--dry-run", "--json")
             self.assertEqual(done.returncode, 0, done.stderr)
             self.assertIsNone(json.loads(done.stdout).get("change"))
-            after = {p: p.read_bytes() for p in sorted(registry.rglob("*")) if p.is_file()}
-            self.assertEqual(after.keys() - {registry / ".lock"}, before.keys() - {registry / ".lock"}, verb)
-            self.assertTrue(all(after[p] == before[p] for p in before), verb)
+            after = {p: p.read_bytes() if p.is_file() else None for p in sorted(registry.rglob("*"))}
+            self.assertEqual(after, before, verb)
+        self.assertIsInstance(self.changed("lock", registry)["change"], int)
+        self.assertGreater(json.loads(self.experts("gc", registry, "--json").stdout)["contents"], 0)
+        upgraded = self.experts("upgrade", self.registry_beside(), "news-words", "--dry-run")
+        self.assertIn("news-words 1.0.1 can be installed", upgraded.stdout, upgraded.stderr)
+        exists = self.experts("add", registry, self.damaged_copy(registry), "--dry-run")
+        self.assertRefused(exists, 4, "E_REG_EXISTS", "give the new package a higher version")
+
+    def registry_beside(self):
+        return shutil.copytree(self.shared / "registry", self.folder / "beside")
+
+    def damaged_copy(self, registry):
+        """Another package of a version that is installed."""
+        copy = shutil.copytree(registry / "experts/feelings/1.0.0", self.folder / "copy")
+        with open(copy / "expert.toml", "a") as manifest:
+            manifest.write("\n# another\n")
+        return copy
+
+    def test_an_upgrade_by_name_is_of_the_name_in_this_registry(self):
+        registry = self.registry()
+        self.changed("add", registry, registry / "experts/news-words/1.0.0", "--name", "headlines")
+        shutil.copytree(registry / "experts/news-words/1.0.1", registry / "experts/headlines/1.0.1")
+        upgraded = self.changed("upgrade", registry, "headlines")
+        self.assertEqual((upgraded["name"], upgraded["selected"]), ("headlines", "1.0.1"))
+        self.assertEqual(self.listed(registry)["news-words"][0], "1.0.0")
 
     def test_a_stale_lock_is_named(self):
         registry = self.registry()
@@ -246,7 +274,7 @@ class Beside(Operated):
 
 class Kills(Operated):
     """kill -9 before each call that changes a file: the old state or the new one, and the next change goes through."""
-    verbs = {"disable": ["news-words"], "pin": ["news-words", "--to", "1.0.1"], "remove": ["news-words"], "upgrade": ["news-words"], "rollback": [],
+    verbs = {"add": ["good.moec", "--name", "moods"], "disable": ["news-words"], "pin": ["news-words", "--to", "1.0.1"], "remove": ["news-words"], "upgrade": ["news-words"], "rollback": [],
              "lock": [], "gc": []}
 
     def killer(self):
@@ -259,6 +287,8 @@ class Kills(Operated):
         """A registry in which this verb has something to do, and what it comes to."""
         registry = self.folder / name
         shutil.copytree(self.shared / "registry", registry)
+        if verb == "add" and not (self.folder / "good.moec").exists():
+            self.assertEqual(run("pack", registry / "experts/feelings/1.0.0", "--output", self.folder / "good.moec").returncode, 0)
         if verb == "lock":
             settings = registry / "registry.toml"
             settings.write_text(settings.read_text().replace('name = "news-words"\n', 'name = "news-words"\npin = "1.0.1"\n'))
@@ -274,16 +304,25 @@ class Kills(Operated):
                 (registry / "gate/gate.toml").write_text(gate + f"# again {n}\n")
         return registry
 
+    def asked_for(self, registry):
+        """What registry.toml and lock select: a package that merely lies there changes nothing."""
+        return {name: expert for name, expert in self.listed(registry).items() if expert[1] != "found"}
+
+    @staticmethod
+    def packages(registry):
+        """Every file of every package, but for those that are being copied or removed."""
+        return {str(p.relative_to(registry)): hashlib.sha256(p.read_bytes()).hexdigest() for p in registry.glob("experts/*/[0-9]*/**/*") if p.is_file()}
+
     def test_every_point(self):
         killer = self.killer()
         points, expected = [], {}
         for verb, more in self.verbs.items():
             model = self.prepared(verb, f"{verb}-model")
-            old = self.listed(model)
+            old = self.asked_for(model)
             count = self.folder / f"{verb}.count"
-            done = self.experts(verb, model, *more, env={**killer, "KILL_UNDER": str(model), "KILL_COUNT": str(count)})
+            done = self.experts(verb, model, *more, cwd=self.folder, env={**killer, "KILL_UNDER": str(model), "KILL_COUNT": str(count)})
             self.assertEqual(done.returncode, 0, done.stderr)
-            expected[verb] = (old, self.listed(model), self.state(model))
+            expected[verb] = (old, self.asked_for(model), self.state(model), self.packages(model))
             calls = int(count.read_text())
             self.assertGreater(calls, 5, verb)
             points += [(verb, n) for n in range(1, calls + 1)]
@@ -292,11 +331,12 @@ class Kills(Operated):
         for verb, n in points:
             with self.subTest(verb=verb, call=n):
                 registry = self.prepared(verb, f"{verb}-{n}")
-                before = self.state(registry)
-                done = self.experts(verb, registry, *self.verbs[verb], env={**killer, "KILL_UNDER": str(registry), "KILL_NTH": str(n)})
+                before, packages = self.state(registry), self.packages(registry)
+                done = self.experts(verb, registry, *self.verbs[verb], cwd=self.folder, env={**killer, "KILL_UNDER": str(registry), "KILL_NTH": str(n)})
                 self.assertEqual(done.returncode, -signal.SIGKILL, done.stderr)
-                old, new, after = expected[verb]
-                seen = self.listed(registry)
+                old, new, after, packages_after = expected[verb]
+                self.assertIn(self.packages(registry), (packages, packages_after), "a package is whole, or not there")
+                seen = self.asked_for(registry)
                 self.assertIn(seen, (old, new))
                 if n % 4 == 0:
                     self.predict(registry)

@@ -135,6 +135,21 @@ TEST_F(InstallTest, ThePackageIsCopiedAgainWhereItsFilesAreDamaged) {
   EXPECT_THAT(names_in(legal), ::testing::ElementsAre("2.1.0"));
 }
 
+// It would take the place of an expert that works.
+TEST_F(InstallTest, APackageOfAnotherIdIsRefusedAndLeavesNothing) {
+  install(options(), package(), "legal");
+  const std::string lock = read_file(registry / "registry.lock.toml", "E_TEST");
+  const fs::path other = packages.path() / "other";
+  std::string text = registry::manifest_text(sha256_hex("library"));
+  text = registry::replaced(text, "version = \"2.1.0\"", "version = \"2.2.0\"");
+  registry::write_package(other,
+                          registry::replaced(text, "com.example.clauses.legal", "org.other"));
+  registry::expect_error([&] { install(options(), registry::open_package(other), "legal"); },
+                         "E_DESC_MISMATCH", "org.other");
+  EXPECT_FALSE(fs::exists(legal / "2.2.0"));
+  EXPECT_EQ(read_file(registry / "registry.lock.toml", "E_TEST"), lock);
+}
+
 TEST_F(InstallTest, InstallsAtTheSameTimeAllGetTheirEntry) {
   std::vector<registry::Package> all;
   for (int i = 0; i < 8; ++i) all.push_back(package("2." + std::to_string(i) + ".0"));

@@ -93,6 +93,45 @@ TEST_F(ChangeTest, ALinkedRegistryFileStaysALink) {
   EXPECT_EQ(content("elsewhere.toml"), "schema = 1\n# edited\n");
 }
 
+TEST_F(ChangeTest, WhatIsEditedMeanwhileIsNotOverwritten) {
+  expect_error(
+      [&] {
+        commit([&](Change& change) {
+          change.put("gate/gate.toml", "new gate");
+          write(folder / "registry.toml", "schema = 1\n# by hand\n");
+        });
+      },
+      "E_REG_EDITED", "registry.toml was edited");
+  EXPECT_EQ(content("registry.toml"), "schema = 1\n# by hand\n");
+  EXPECT_EQ(content("gate/gate.toml"), "old gate");
+  EXPECT_TRUE(read_history(folder).empty());
+}
+
+// A file that cannot be replaced is found before the change is decided, not after.
+TEST_F(ChangeTest, WhatCannotBeCarriedOutIsNotDecided) {
+  fs::rename(folder / "gate/gate.toml", folder / "elsewhere.toml");
+  fs::create_symlink("../elsewhere.toml", folder / "gate/gate.toml");
+  expect_error(
+      [&] {
+        commit([](Change& change) {
+          change.put("registry.toml", "schema = 1\n# new\n");
+          change.put("gate/gate.toml", "new gate");
+        });
+      },
+      "E_WRITE", "gate.toml");
+  EXPECT_FALSE(fs::exists(pending_file(folder)));
+  EXPECT_EQ(content("registry.toml"), "schema = 1\n");
+  EXPECT_EQ(commit([](Change& change) { change.put("registry.toml", "schema = 1\n# new\n"); }), 1);
+}
+
+TEST_F(ChangeTest, ADamagedContentIsWrittenAgain) {
+  commit([](Change& change) { change.put("gate/gate.toml", "new gate"); });
+  write(object_file(folder, sha256_hex("old gate")), "damaged");
+  EXPECT_EQ(commit([](Change& change) { change.put("gate/gate.toml", "old gate"); }), 2);
+  EXPECT_EQ(content("gate/gate.toml"), "old gate");
+  EXPECT_EQ(read_object(folder, sha256_hex("old gate")), "old gate");
+}
+
 // A change of three files, decided, of which `done` are in place when its process is killed.
 struct DecidedChange : ChangeTest {
   void decide(const std::vector<std::string>& done) {

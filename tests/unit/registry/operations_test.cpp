@@ -186,8 +186,9 @@ TEST_F(OperationsTest, APinHoldsAVersionWhateverIsInstalled) {
   expect_error([&] { require_upgrade(folder, next, "legal"); }, "E_CONFIG", "unpin legal");
   pin(operation(), "legal", "1.1.0", false);
   EXPECT_THAT(text(), HasSubstr("pin = \"1.1.0\"\n"));
+  write(folder / "registry.toml", replaced(text(), "pin = \"1.1.0\"", "pin = \"1.1.0\"  # Ann's"));
   unpin(operation(), "legal");
-  EXPECT_EQ(text(), kRegistry);
+  EXPECT_EQ(text(), replaced(kRegistry, "version = \"^1.0\"\n", "version = \"^1.0\"\n# Ann's\n"));
   EXPECT_EQ(selected("legal"), "1.1.0");
   expect_error([&] { pin(operation(), "legal", "3.0.0", false); }, "E_REG_MISSING",
                "there is 1.0.0, 1.1.0");
@@ -270,6 +271,59 @@ TEST_F(OperationsTest, ARollbackThatCannotBeWholeChangesNothing) {
   write(object_file(folder, lock), "damaged");
   expect_error([&] { rollback(operation(), 2); }, "E_REG_HISTORY", "damaged");
   EXPECT_EQ(present_state(folder), last);
+}
+
+TEST_F(OperationsTest, ARegistryThatCannotBeReadIsRolledBack) {
+  enable(operation(), "news", false);  // change 2
+  write(folder / "registry.toml", "schema = [");
+  CollectingLog log{Log()};
+  Operation noisy = operation();
+  noisy.log = log.log();
+  EXPECT_EQ(rollback(noisy, 2).change, 3);
+  EXPECT_EQ(text(), kRegistry);
+  EXPECT_THAT(log.texts(), testing::Contains(HasSubstr("edited by hand since change 2")));
+  fs::remove(folder / "registry.toml");
+  EXPECT_EQ(rollback(operation(), 2).change, 4);
+  EXPECT_EQ(text(), kRegistry);
+}
+
+TEST_F(OperationsTest, WhatAnotherNameNeedsIsNoGarbage) {
+  const std::string sha256 = open_package(folder / "experts" / "legal" / "1.0.0").manifest_sha256;
+  fs::create_directories(folder / "experts" / "twin");
+  fs::copy(folder / "experts" / "legal" / "1.0.0", folder / "experts" / "twin" / "1.0.0",
+           fs::copy_options::recursive);
+  write(held_out_file(folder, sha256), "logits");
+  remove_expert(operation(), "legal");
+  for (int n = 1; n <= 4; ++n) set_gate("schema = 1\n# " + std::to_string(n) + "\n");
+  EXPECT_THAT(collect_garbage(operation()).packages, ElementsAre("legal 1.0.0"));
+  EXPECT_TRUE(fs::exists(held_out_file(folder, sha256)));
+}
+
+TEST_F(OperationsTest, APackageOfAnotherIdIsNoUpgrade) {
+  std::string text = manifest_text(sha256_hex("library"));
+  text = replaced(text, "version = \"2.1.0\"", "version = \"1.1.0\"");
+  write_package(folder / "experts" / "legal" / "1.1.0", text);
+  expect_error(
+      [&] {
+        require_upgrade(folder, open_package(folder / "experts" / "legal" / "1.1.0"), "legal");
+      },
+      "E_DESC_MISMATCH", "asks for id com.example.legal");
+}
+
+TEST_F(OperationsTest, WhatWasTrainedHereIsKnownAfterARollback) {
+  const std::string digest(64, 'a');
+  Lock lock = read_lock(folder);
+  lock.made_here.insert(digest);
+  {
+    const FileLock held = lock_registry(folder, Log());
+    Change change(folder, held, Log());
+    change.put("registry.lock.toml", lock_text(lock));
+    change.commit({"moecollab train-expert", ""});
+  }
+  rollback(operation(), std::nullopt);
+  EXPECT_FALSE(read_lock(folder).made_here.contains(digest));
+  EXPECT_TRUE(was_made_here(folder, digest));
+  EXPECT_FALSE(was_made_here(folder, std::string(64, 'b')));
 }
 
 TEST_F(OperationsTest, GarbageIsWhatThreeGatesDoNotNeed) {

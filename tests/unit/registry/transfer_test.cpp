@@ -85,6 +85,18 @@ TEST_F(TransferTest, AnUnfinishedChangeIsNotExported) {
   EXPECT_FALSE(fs::exists(file));
 }
 
+// An archive of yesterday stays if today's cannot be made.
+TEST_F(TransferTest, AFailedExportLeavesTheFileThatWasThere) {
+  write(file, "yesterday's");
+  const auto changed = [] { throw Error("E_REG_IO", "it was changed meanwhile"); };
+  expect_error(
+      [&] {
+        write_archive(file, {{"x", here / "registry.toml"}}, changed);
+      },
+      "E_REG_IO", "meanwhile");
+  EXPECT_EQ(read_file(file, "E_TEST"), "yesterday's");
+}
+
 TEST_F(TransferTest, ADamagedPackageIsNotExported) {
   write(here / "experts" / "legal" / "2.1.0" / "libclauses.so", "another");
   expect_error([&] { export_registry(here, file); }, "E_PLUG_DIGEST", "libclauses.so");
@@ -139,6 +151,13 @@ TEST_F(TransferTest, WhatNoExportHasIsRefused) {
   refused({{"export.json", root.path() / "list"}}, "no registry.toml");
   write(root.path() / "list", R"({"schema": 1, "files": {"registry.toml": ""}})");
   refused({{"export.json", root.path() / "list"}}, "files are missing");
+  write(root.path() / "list", R"({"schema": 1, "files": {}})");
+  refused({{"export.json", root.path() / "list"}, {"history/pending.json", root.path() / "x"}},
+          "history/pending.json is nothing of a registry");
+  refused({{"export.json", root.path() / "list"},
+           {"experts", root.path() / "x"},
+           {"experts/x", root.path() / "x"}},
+          "lies below a file");
   write(root.path() / "list", R"({"schema": 2, "files": {}})");
   refused({{"export.json", root.path() / "list"}}, "not of this version");
   expect_error([&] { write_archive(file, {{"../x", root.path() / "x"}}); }, "E_PLUG_PATH", "../x");

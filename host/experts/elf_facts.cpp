@@ -1,4 +1,4 @@
-#include "conformance/elf_facts.h"
+#include "experts/elf_facts.h"
 
 #include <elf.h>
 #include <fmt/format.h>
@@ -8,8 +8,9 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "base/strings.h"
 
-namespace moecollab::conformance {
+namespace moecollab::experts {
 namespace {
 
 constexpr size_t kMostVersions = 1000;  // a table that names more is no linker's
@@ -64,8 +65,8 @@ class Image {
 
 struct Dynamic {
   uint64_t strings = 0, symbols = 0, version_needs = 0, version_need_count = 0;
-  uint64_t gnu_hash = 0, hash = 0, run_path = 0;
-  bool has_run_path = false;
+  uint64_t gnu_hash = 0, hash = 0, run_path = 0, audit = 0;
+  bool has_run_path = false, has_audit = false;
   std::vector<uint64_t> needed;
   bool text_relocations = false;
 };
@@ -105,6 +106,11 @@ Dynamic read_dynamic(const Image& image) {
         case DT_RUNPATH:
           d.run_path = value;
           d.has_run_path = true;
+          break;
+        case DT_AUDIT:
+        case DT_DEPAUDIT:
+          d.audit = value;
+          d.has_audit = true;
           break;
         case DT_TEXTREL:
           d.text_relocations = true;
@@ -179,13 +185,40 @@ ElfFacts read_elf(std::string_view bytes, const std::string& file) {
   for (const uint64_t name : dynamic.needed)
     facts.needed.push_back(image.text(dynamic.strings + name));
   if (dynamic.has_run_path) facts.run_path = image.text(dynamic.strings + dynamic.run_path);
+  if (dynamic.has_audit) facts.audit = image.text(dynamic.strings + dynamic.audit);
   facts.text_relocations = dynamic.text_relocations;
   for (const Elf64_Phdr& segment : image.segments()) {
-    if (segment.p_type == PT_GNU_STACK) facts.executable_stack = (segment.p_flags & PF_X) != 0;
+    const bool executable = (segment.p_flags & PF_X) != 0;
+    if (segment.p_type == PT_GNU_STACK) facts.executable_stack = executable;
+    if (segment.p_type == PT_LOAD && executable && (segment.p_flags & PF_W) != 0)
+      facts.writable_code = true;
   }
   read_symbols(image, dynamic, facts);
   read_versions(image, dynamic, facts);
   return facts;
+}
+
+void require_plain(const ElfFacts& facts, const std::string& file) {
+  const auto refuse = [&](const std::string& what) {
+    throw Error("E_ELF_POLICY", fmt::format("{}: {}", file, what),
+                "build it with moecollab_add_expert(), which asks the loader for nothing but the "
+                "C and C++ runtimes and LibTorch");
+  };
+  if (!facts.run_path.empty())
+    refuse(fmt::format("it has a search path of its own (RPATH or RUNPATH): {}",
+                       escaped(facts.run_path, 200)));
+  if (!facts.audit.empty())
+    refuse(fmt::format("it asks for an auditor (DT_AUDIT): {}", escaped(facts.audit, 200)));
+  if (facts.text_relocations) refuse("its code is relocated while it is loaded (DT_TEXTREL)");
+  if (facts.executable_stack) refuse("its stack is executable (PT_GNU_STACK)");
+  if (facts.writable_code) refuse("it has a segment that is writable and executable");
+  const auto listed = [](const auto& list, const std::string& name) {
+    return std::find(list.begin(), list.end(), name) != list.end();
+  };
+  for (const std::string& name : facts.needed) {
+    if (!listed(kRuntimeLibraries, name) && !listed(kTorchLibraries, name))
+      refuse(fmt::format("it needs {} (DT_NEEDED)", escaped(name, 120)));
+  }
 }
 
 std::vector<int> greatest_version(const std::vector<std::string>& versions,
@@ -207,4 +240,4 @@ std::vector<int> greatest_version(const std::vector<std::string>& versions,
   return greatest;
 }
 
-}  // namespace moecollab::conformance
+}  // namespace moecollab::experts
