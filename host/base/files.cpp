@@ -200,7 +200,8 @@ void write_file_atomic(const fs::path& path, std::span<const std::string_view> p
     fail_write(path, reason);
   }
   const Descriptor folder(::open(folder_of(path).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (folder.get() >= 0) ::fsync(folder.get());
+  // Some file systems know no such thing of folders.
+  if (folder.get() >= 0 && ::fsync(folder.get()) != 0 && errno != EINVAL) fail_write(path, errno);
 }
 
 void write_file_atomic(const fs::path& path, std::string_view bytes) {

@@ -27,7 +27,8 @@ void for_each_chunk(const fs::path& path, const std::string& code,
 // folder (if the file system has none: a temporary one), fsync, rename, fsync of the folder. A
 // process that is killed while it writes leaves nothing (in the instant before the rename: the
 // whole new file under a name of its own beside the old one). On failure, and if `path` is no file
-// (a device such as /dev/null), throws E_WRITE, and `path` is as before.
+// (a device such as /dev/null), throws E_WRITE, and `path` is as before (if only the folder's fsync
+// fails, it is the new one, and a power cut may bring the old one back).
 void write_file_atomic(const fs::path& path, std::span<const std::string_view> parts);
 void write_file_atomic(const fs::path& path, std::string_view bytes);
 

@@ -29,7 +29,7 @@ std::string table(const Json& experts) {
   for (const Json& e : experts) {
     out += fmt::format("{:<24} {:<10} {:<14} {:<12} {:<18} {}\n", text_of(e["name"]),
                        text_of(e["version"]), text_of(e["state"]), text_of(e["domain"]),
-                       text_of(e["label_space"]), e["reason"].is_null() ? "" : text_of(e["code"]));
+                       text_of(e["label_space"]), e["code"].is_null() ? "" : text_of(e["code"]));
   }
   return out;
 }

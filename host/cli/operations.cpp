@@ -72,10 +72,7 @@ Json history_json(const fs::path& folder) {
   for (const registry::HistoryEntry& entry : registry::read_history(folder)) {
     Json json = entry.to_json();
     json["files"] = registry::changed_files(entry.before, entry.after);
-    bool kept = true;
-    for (const auto& [file, sha256] : entry.before)
-      kept = kept && fs::exists(registry::object_file(folder, sha256));
-    json["can_be_rolled_back"] = kept;
+    json["can_be_rolled_back"] = registry::can_roll_back(folder, entry);
     changes.push_back(std::move(json));
   }
   return {{"registry", folder.string()}, {"changes", changes}};

@@ -84,8 +84,8 @@ Json run_experts_add(const CommonOptions& options, const contribution::InstallOp
   pipeline::PoolOptions open = pool_options(options, context, /*cached=*/false);
   open.note.reason = install.reason;
   if (install.upgrade) registry::require_upgrade(options.registry, package, name);
-  contribution::require_installable(options.registry, package, name);
   const bool probed = contribution::check_package(open, package);
+  contribution::require_installable(options.registry, package, name);
   Json result = {{"name", name},
                  {"version", package.manifest.expert.version.text()},
                  {"sha256", package.manifest_sha256},

@@ -84,7 +84,7 @@ registry::PrecisionUse precision_use(const fs::path& registry, const LoadedGate&
   const registry::RegistryFile file = registry::read_registry(registry);
   registry::PrecisionUse use;
   use.encoder = gate.file.encoder_fingerprint;
-  use.gate = file_sha256_hex(registry::gate_file(registry), "E_GATE");
+  use.gate = gate.file.sha256;
   for (const pipeline::GateRow& row : gate.file.rows)
     if (is_enabled(file, row.name)) use.experts.push_back(row.name);
   use.fusion = fusion::name(gate.fusion);

@@ -103,7 +103,6 @@ std::vector<ExpertFigures> expert_figures(pipeline::Pool& pool) {
 }
 
 ProvenanceFigures provenance_figures(const pipeline::Pool& pool, const EvaluationContext& context) {
-  const fs::path lock = pool.options().registry / registry::kLockFile;
   const Compute& compute = pool.options().compute;
   ProvenanceFigures figures;
   figures.version = kVersion;
@@ -113,7 +112,7 @@ ProvenanceFigures provenance_figures(const pipeline::Pool& pool, const Evaluatio
   figures.threads = at::get_num_threads();
   figures.seed = context.seed;
   figures.encoder_sha256 = pool.encoder()->fingerprint();
-  if (fs::exists(lock)) figures.registry_lock_sha256 = file_sha256_hex(lock, "E_REG_IO");
+  if (pool.state().lock) figures.registry_lock_sha256 = sha256_hex(*pool.state().lock);
   figures.command = context.command;
   return figures;
 }

@@ -67,12 +67,16 @@ void mask_nonfinite(at::Tensor& logits, at::Tensor& weights, int64_t expert,
 }  // namespace
 
 at::Tensor weight_caps(const registry::RegistryFile& registry,
-                       const std::vector<std::string>& experts) {
+                       const std::vector<std::string>& experts,
+                       std::span<const RoutedGate::Unfitted> unfitted) {
   std::vector<float> caps(experts.size(), 1.0F);
+  const auto probation = static_cast<float>(registry.policy.probation_weight_cap.value_or(1));
   for (size_t e = 0; e < experts.size(); ++e) {
     for (const registry::ExpertEntry& entry : registry.experts) {
       if (entry.name == experts[e]) caps[e] = static_cast<float>(entry.weight_cap.value_or(1));
     }
+    if (std::ranges::find(unfitted, experts[e], &RoutedGate::Unfitted::name) != unfitted.end())
+      caps[e] = std::min(caps[e], probation);
   }
   const bool any = std::any_of(caps.begin(), caps.end(), [](float cap) { return cap < 1; });
   return any ? at::tensor(caps) : at::Tensor();
@@ -87,7 +91,7 @@ Collaboration::Collaboration(Pool& pool, RoutedGate routed, fusion::Mode fusion,
   }
   std::vector<std::string> names;
   for (const InstalledExpert* expert : experts()) names.push_back(expert->name);
-  caps_ = weight_caps(pool.registry(), names);
+  caps_ = weight_caps(pool.registry(), names, routed_.unfitted);
 }
 
 std::vector<Outputs> Collaboration::recall_outputs(std::span<const std::string_view> texts) const {

@@ -284,6 +284,7 @@ GateFile parse_gate(const std::optional<std::string>& text, const fs::path& regi
   if (fields.required<int64_t>("schema") != 1)
     fields.fail("schema", "is not 1, the one that this version reads", kRefit);
   GateFile file;
+  file.sha256 = sha256_hex(*text);
   file.encoder_fingerprint = fields.required<std::string>("encoder");
   // Gates written before there was a choice were fitted in fp32, and are linear.
   if (const auto word = fields.optional<std::string>("precision")) {

@@ -31,6 +31,7 @@ struct GateRow {
 
 // What both files hold, as a value. E rows, one for each row of `gate` and in the same order.
 struct GateFile {
+  std::string sha256;  // of gate.toml as it was read; empty if it was not
   gate::Gate gate;
   std::vector<GateRow> rows;
   std::string encoder_fingerprint;

@@ -4,6 +4,7 @@
 #include <torch/headeronly/version.h>
 
 #include <algorithm>
+#include <array>
 
 #include "base/error.h"
 #include "base/strings.h"
@@ -18,6 +19,7 @@ namespace moecollab::pipeline {
 namespace {
 
 constexpr uint64_t kMaxLibrary = uint64_t{256} << 20;  // bytes
+constexpr uint64_t kMaxWeights = uint64_t{4} << 30;    // bytes
 constexpr const char* kWeightsFile = "weights.safetensors";
 
 [[noreturn]] void mismatch(const registry::Package& package, const std::string& what,
@@ -36,16 +38,9 @@ const experts::Library& load_library(const registry::Package& package) {
                 fmt::format("{}: {}", escaped(package.folder.string()), refusal->rule),
                 refusal->hint);
   const std::string name = registry::library_file(manifest);
-  const fs::path path = package.folder / name;
-  const std::string bytes = read_file(path, "E_PLUG_IO", kMaxLibrary);
-  const std::string seen = sha256_hex(bytes), stated = manifest.files.at(name);
-  if (seen != stated) {
-    throw Error(
-        "E_PLUG_DIGEST",
-        fmt::format("{}: SHA-256 is {}, expert.toml says {}", escaped(path.string()), seen, stated),
-        "get the package again");
-  }
-  const experts::Library& library = experts::Library::load(bytes, seen, escaped(path.string()));
+  const std::string bytes = registry::read_checked(package, name, kMaxLibrary);
+  const experts::Library& library = experts::Library::load(
+      bytes, manifest.files.at(name), escaped((package.folder / name).string()));
   if (library.note().id != manifest.library.id)
     mismatch(package, "library.id", manifest.library.id, library.note().id);
   if (library.note().version != manifest.library.version.text()) {
@@ -107,13 +102,21 @@ experts::ExpertSetup setup_of(const registry::Package& package, const encoder::E
   return setup;
 }
 
+// All but what load_library() and read_weights() check where they read it.
+void check_other_files(const registry::Package& package) {
+  registry::check_files(
+      package, std::array<std::string, 2>{registry::library_file(package.manifest), kWeightsFile});
+}
+
 std::vector<std::pair<std::string, at::Tensor>> read_weights(const registry::Package& package) {
   std::vector<std::pair<std::string, at::Tensor>> result;
   if (!package.manifest.files.contains(kWeightsFile)) return result;
   weights::ReadLimits limits;
   limits.max_header = uint64_t{16} << 20;
   limits.require_finite = true;
-  const auto file = weights::Safetensors::open(package.folder / kWeightsFile, limits);
+  const auto file =
+      weights::Safetensors::from_bytes(registry::read_checked(package, kWeightsFile, kMaxWeights),
+                                       (package.folder / kWeightsFile).string(), limits);
   for (const weights::TensorView& view : file.tensors()) {
     result.emplace_back(std::string(view.name), encoder::to_tensor(view));
   }
@@ -126,7 +129,7 @@ std::unique_ptr<experts::Expert> instantiate(const registry::Package& package,
                                              const encoder::Encoder* encoder,
                                              const Compute& compute, const RunContext& context,
                                              const Json& config) {
-  registry::check_files(package);
+  check_other_files(package);
   const experts::Library& library = load_library(package);
   const auto classes = static_cast<int32_t>(package.manifest.task.labels.size());
   check_fixed_labels(package, library, classes);

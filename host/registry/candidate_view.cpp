@@ -4,10 +4,34 @@
 
 namespace moecollab::registry {
 
+namespace {
+
+// Why an expert takes no part that breaks no rule, and the way on.
+std::optional<Refusal> reason_of(const Candidate& candidate) {
+  if (candidate.state == State::kDisabled) {
+    return Refusal{.code = {},
+                   .rule = "registry.toml has enabled = false for it",
+                   .expected = {},
+                   .seen = {},
+                   .hint = fmt::format("`moecollab experts enable {}`", candidate.name)};
+  }
+  if (candidate.state == State::kFound && candidate.package) {
+    return Refusal{.code = {},
+                   .rule = "it lies in experts/, and registry.toml has no entry for it",
+                   .expected = {},
+                   .seen = {},
+                   .hint = fmt::format("`moecollab experts add {}` lets it take part",
+                                       shown(candidate.package->folder))};
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
 CandidateView view_of(const Candidate& candidate) {
   CandidateView view{candidate.name,
                      candidate.state,
-                     candidate.refusal,
+                     candidate.refusal ? candidate.refusal : reason_of(candidate),
                      candidate.package,
                      candidate.entry.has_value(),
                      candidate.entry && candidate.entry->pin,

@@ -143,8 +143,16 @@ int64_t Change::commit(const ChangeNote& note) {
   entry.who = user();
   entry.note = note;
   keep_contents(entry);
-  write_file_atomic(pending_file(folder_), to_text(entry.to_json()));  // decided
-  carry_out(entry);
+  try {
+    write_file_atomic(pending_file(folder_), to_text(entry.to_json()));  // decided
+    carry_out(entry);
+  } catch (const Error& error) {
+    if (!fs::exists(pending_file(folder_))) throw;
+    throw Error(
+        error.code(),
+        fmt::format("change {} counts, but is not finished: {}", entry.number, error.what()),
+        "when that is fixed, `moecollab experts lock` finishes it");
+  }
   return entry.number;
 }
 

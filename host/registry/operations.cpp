@@ -320,6 +320,13 @@ int64_t write_lock_again(const Operation& operation) {
   return change.commit(operation.note);
 }
 
+bool can_roll_back(const fs::path& registry, const HistoryEntry& entry) {
+  for (const auto& [file, sha256] : entry.before)
+    if (!fs::exists(object_file(registry, sha256))) return false;
+  return entry.before.contains(kRegistryFile) &&
+         missing_packages(registry, kept_lock(registry, entry.before)).empty();
+}
+
 bool was_made_here(const fs::path& registry, const std::string& sha256) {
   if (read_lock(registry).made_here.contains(sha256)) return true;
   for (const HistoryEntry& entry : read_history(registry)) {

@@ -64,6 +64,9 @@ std::vector<std::string> lock_differences(const fs::path& registry);
 // Writes the lock again; returns the change's number, 0 if it was right.
 int64_t write_lock_again(const Operation& operation);
 
+// Whether the state before that change can be put back: its contents and packages are there.
+bool can_roll_back(const fs::path& registry, const HistoryEntry& entry);
+
 // Whether the package was trained in this registry, by its lock or one that the history keeps.
 bool was_made_here(const fs::path& registry, const std::string& sha256);
 

@@ -36,6 +36,15 @@ void refuse_unlisted(const Package& package) {
   }
 }
 
+void require_digest(const Package& package, const std::string& path, const std::string& seen) {
+  const std::string& stated = package.manifest.files.at(path);
+  if (seen == stated) return;
+  throw Error("E_PLUG_DIGEST",
+              fmt::format("{}: SHA-256 is {}, the manifest says {}", shown(package.folder / path),
+                          seen, stated),
+              "the file is damaged or was changed: add the package again from its source");
+}
+
 }  // namespace
 
 bool is_library_name(std::string_view path) {
@@ -101,18 +110,20 @@ std::string library_file(const Manifest& manifest) {
   return library;
 }
 
-void check_files(const Package& package) {
+void check_files(const Package& package, std::span<const std::string> read_later) {
   library_file(package.manifest);
   refuse_unlisted(package);
-  for (const auto& [path, expected] : package.manifest.files) {
-    const std::string seen = PackageFile(package.folder, path).sha256_hex();
-    if (seen != expected) {
-      throw Error("E_PLUG_DIGEST",
-                  fmt::format("{}: SHA-256 is {}, the manifest says {}",
-                              shown(package.folder / path), seen, expected),
-                  "the file is damaged or was changed: add the package again from its source");
-    }
+  for (const auto& [path, stated] : package.manifest.files) {
+    const PackageFile file(package.folder, path);
+    if (std::ranges::find(read_later, path) == read_later.end())
+      require_digest(package, path, file.sha256_hex());
   }
+}
+
+std::string read_checked(const Package& package, const std::string& path, uint64_t limit) {
+  std::string bytes = PackageFile(package.folder, path).read(limit);
+  require_digest(package, path, sha256_hex(bytes));
+  return bytes;
 }
 
 }  // namespace moecollab::registry

@@ -1,6 +1,7 @@
 // A package folder: the manifest, and the files that it vouches for.
 #pragma once
 
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -37,6 +38,12 @@ std::string library_file(const Manifest& manifest);
 // Every file of [files] is there, is a regular file reached over no symbolic link (E_PLUG_PATH) and
 // has the SHA-256 written there (E_PLUG_DIGEST with both); nothing else lies in the folder but
 // expert.toml and its signature (E_PLUG_PATH). Reads every byte of the package.
-void check_files(const Package& package);
+// The digests of `read_later` are left to whoever reads these files (read_checked()).
+void check_files(const Package& package, std::span<const std::string> read_later = {});
+
+// The bytes of a file of [files], read once and held against its digest: what is used is what was
+// checked, whatever becomes of the file. Throws E_PLUG_PATH, E_PLUG_DIGEST, E_REG_IO, and
+// E_REG_SIZE above the limit.
+std::string read_checked(const Package& package, const std::string& path, uint64_t limit);
 
 }  // namespace moecollab::registry

@@ -108,6 +108,11 @@ Policy read_policy(Fields table) {
   policy.conformance = table.value_or("conformance", policy.conformance);
   if (!table.in_bounds("conformance", static_cast<double>(policy.conformance)))
     table.fail("conformance", fmt::format("must be 0 to 5, not {}", policy.conformance));
+  policy.probation_weight_cap = table.optional<double>("probation_weight_cap");
+  if (policy.probation_weight_cap &&
+      !table.in_bounds("probation_weight_cap", *policy.probation_weight_cap))
+    table.fail("probation_weight_cap",
+               fmt::format("must be above 0 and at most 1, not {}", *policy.probation_weight_cap));
   policy.require_signature = table.value_or("require_signature", policy.require_signature);
   refuse_later_keys(table);
   table.finish();

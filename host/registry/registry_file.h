@@ -37,7 +37,8 @@ struct Policy {
   std::string on_missing = "fail";  // fail | skip
   std::string nan = "fail";         // fail | mask
   int64_t conformance = 3;          // the level that a package must reach to be added; 0: none
-  bool require_signature = false;   // packages that were trained here need none
+  std::optional<double> probation_weight_cap;  // in (0, 1]: of experts with another's gate row
+  bool require_signature = false;              // packages that were trained here need none
   bool operator==(const Policy&) const = default;
 };
 

@@ -127,6 +127,12 @@ const Record& policy_record() {
                 .fallback = "3",
                 .least = 0,
                 .most = 5},
+               {.name = "probation_weight_cap",
+                .type = KeyType::kNumber,
+                .meaning = "The most weight that an expert on probation gets, as a share of 1, "
+                           "until the gate is fitted for it. Absent: no cap of its own.",
+                .above = 0,
+                .most = 1},
                {.name = "require_signature",
                 .type = KeyType::kBoolean,
                 .meaning = "Whether every package needs a signature by a key of [[trust]] that may "

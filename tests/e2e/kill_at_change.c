@@ -2,6 +2,7 @@
  * KILL_COUNT=FILE it only counts them, into that file. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
@@ -48,66 +49,72 @@ static void count(void) {
   syscall(SYS_close, fd);
 }
 
-static void changes(int below) {
-  if (!below) return;
+/* Whether this call is to fail, with errno set to that. */
+static int fails(int below, int error) {
+  if (!below) return 0;
   ++seen;
   count();
-  const char* nth = getenv("KILL_NTH");
-  if (nth && seen == atol(nth)) raise(SIGKILL);
+  const char *kill_nth = getenv("KILL_NTH"), *fail_nth = getenv("FAIL_NTH");
+  if (kill_nth && seen == atol(kill_nth)) raise(SIGKILL);
+  if (!fail_nth || seen < atol(fail_nth) || (seen > atol(fail_nth) && !getenv("FAIL_ON"))) return 0;
+  errno = error;
+  return 1;
 }
 
 #define NEXT(type, name) ((type)dlsym(RTLD_NEXT, name))
 
-#define OPEN(name)                                                                                \
-  int name(const char* path, int flags, ...) {                                                    \
-    va_list rest;                                                                                 \
-    va_start(rest, flags);                                                                        \
-    mode_t mode = flags & (O_CREAT | O_TMPFILE) ? va_arg(rest, mode_t) : 0;                       \
-    va_end(rest);                                                                                 \
-    if (flags & (O_CREAT | O_TRUNC) || (flags & O_TMPFILE) == O_TMPFILE) changes(is_below(path)); \
-    return NEXT(int (*)(const char*, int, ...), #name)(path, flags, mode);                        \
+#define OPEN(name)                                                           \
+  int name(const char* path, int flags, ...) {                               \
+    va_list rest;                                                            \
+    va_start(rest, flags);                                                   \
+    mode_t mode = flags & (O_CREAT | O_TMPFILE) ? va_arg(rest, mode_t) : 0;  \
+    va_end(rest);                                                            \
+    if ((flags & (O_CREAT | O_TRUNC) || (flags & O_TMPFILE) == O_TMPFILE) && \
+        fails(is_below(path), ENOSPC))                                       \
+      return -1;                                                             \
+    return NEXT(int (*)(const char*, int, ...), #name)(path, flags, mode);   \
   }
 OPEN(open)
 OPEN(open64)
 
 ssize_t write(int fd, const void* bytes, size_t n) {
-  changes(fd_is_below(fd));
+  if (fails(fd_is_below(fd), ENOSPC)) return -1;
   return NEXT(ssize_t(*)(int, const void*, size_t), "write")(fd, bytes, n);
 }
 int fsync(int fd) {
-  changes(fd_is_below(fd));
+  if (fails(fd_is_below(fd), EIO)) return -1;
   return NEXT(int (*)(int), "fsync")(fd);
 }
 int ftruncate(int fd, off_t size) {
-  changes(fd_is_below(fd));
+  if (fails(fd_is_below(fd), ENOSPC)) return -1;
   return NEXT(int (*)(int, off_t), "ftruncate")(fd, size);
 }
 int rename(const char* from, const char* to) {
-  changes(is_below(to));
+  if (fails(is_below(to), ENOSPC)) return -1;
   return NEXT(int (*)(const char*, const char*), "rename")(from, to);
 }
 int linkat(int from_fd, const char* from, int to_fd, const char* to, int flags) {
-  changes(is_below(to));
+  if (fails(is_below(to), ENOSPC)) return -1;
   return NEXT(int (*)(int, const char*, int, const char*, int), "linkat")(from_fd, from, to_fd, to,
                                                                           flags);
 }
 int unlink(const char* path) {
-  changes(is_below(path));
+  if (fails(is_below(path), ENOSPC)) return -1;
   return NEXT(int (*)(const char*), "unlink")(path);
 }
 int unlinkat(int fd, const char* path, int flags) {
-  changes(fd == AT_FDCWD ? is_below(path) : fd_is_below(fd));
+  if (fails(fd == AT_FDCWD ? is_below(path) : fd_is_below(fd), ENOSPC)) return -1;
   return NEXT(int (*)(int, const char*, int), "unlinkat")(fd, path, flags);
 }
 int remove(const char* path) {
-  changes(is_below(path));
+  if (fails(is_below(path), ENOSPC)) return -1;
   return NEXT(int (*)(const char*), "remove")(path);
 }
 int rmdir(const char* path) {
-  changes(is_below(path));
+  if (fails(is_below(path), ENOSPC)) return -1;
   return NEXT(int (*)(const char*), "rmdir")(path);
 }
 int mkdir(const char* path, mode_t mode) {
-  changes(is_below(path));
+  if (fails(is_below(path), ENOSPC)) return -1;
   return NEXT(int (*)(const char*, mode_t), "mkdir")(path, mode);
 }

@@ -68,6 +68,7 @@ class Operations(Operated):
         self.assertEqual((off["before"]["enabled"], off["after"]["enabled"]), (True, False))
         self.assertNotIn("news-words", self.predict(registry)["experts"])
         self.assertEqual(self.listed(registry)["news-words"][1], "disabled")
+        self.assertIn("enabled = false for it\n  next: `moecollab experts enable news-words`", self.experts("why", registry, "news-words").stdout)
         self.changed("enable", registry, "news-words")
         self.assertEqual(self.predict(registry), answer)
 
@@ -83,6 +84,7 @@ class Operations(Operated):
 
         self.changed("remove", registry, "news-words")
         self.assertEqual(self.listed(registry)["news-words"][1], "found")
+        self.assertIn("registry.toml has no entry for it\n  next: `moecollab experts add", self.experts("why", registry, "news-words").stdout)
         self.assertRefused(self.experts("disable", registry, "news-wrods"), 2, "E_CONFIG", 'no expert "news-wrods"')
 
         history = self.history(registry)
@@ -272,16 +274,47 @@ class Beside(Operated):
         self.assertEqual(self.experts("lock", registry, "--check").returncode, 0)
 
 
+def shim(folder):
+    """The environment of a process that kill_at_change.c looks after; it says what is to happen."""
+    library = folder / "kill.so"
+    source = pathlib.Path(__file__).parent / "kill_at_change.c"
+    subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-Wno-unused-result", "-o", library, source], check=True)
+    return {"LD_PRELOAD": str(library)}
+
+
+class FullDisk(Operated):
+    # R-46, R-47: each write, and each fsync, fails once, or from then on.
+    def test_every_failing_call(self):
+        environment, count = shim(self.folder), self.folder / "count"
+        model = shutil.copytree(self.shared / "registry", self.folder / "model")
+        before = self.state(model)
+        self.experts("disable", model, "feelings", env={**environment, "KILL_UNDER": str(model), "KILL_COUNT": str(count)})
+        after = self.state(model)
+        self.assertNotEqual(before, after)
+        points = [(n, on) for n in range(1, int(count.read_text()) + 1) for on in ({}, {"FAIL_ON": "1"})]
+        self.assertGreater(len(points), 60)
+        if not os.environ.get("MOECOLLAB_SOAK"):
+            points = random.Random(46).sample(points, 40)
+        seen = set()
+        for n, on in points:
+            with self.subTest(call=n, **on):
+                registry = shutil.copytree(self.shared / "registry", self.folder / "registry")
+                done = self.experts("disable", registry, "feelings", env={**environment, "KILL_UNDER": str(registry), "FAIL_NTH": str(n), **on})
+                decided = (registry / "history/pending.json").exists()
+                if done.returncode:
+                    self.assertRefused(done, 7, "E_WRITE")
+                    self.assertEqual("counts, but is not finished" in done.stderr, decided)
+                self.assertEqual(self.experts("lock", registry).returncode, 0)
+                self.assertEqual(self.state(registry), after if decided or done.returncode == 0 else before)
+                seen.add((done.returncode, decided))
+                shutil.rmtree(registry)
+        self.assertEqual(seen, {(0, False), (7, False), (7, True)})
+
+
 class Kills(Operated):
     """kill -9 before each call that changes a file: the old state or the new one, and the next change goes through."""
     verbs = {"add": ["good.moec", "--name", "moods"], "disable": ["news-words"], "pin": ["news-words", "--to", "1.0.1"], "remove": ["news-words"], "upgrade": ["news-words"], "rollback": [],
              "lock": [], "gc": []}
-
-    def killer(self):
-        library = self.folder / "kill.so"
-        source = pathlib.Path(__file__).parent / "kill_at_change.c"
-        subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-Wno-unused-result", "-o", library, source], check=True)
-        return {"LD_PRELOAD": str(library)}
 
     def prepared(self, verb, name):
         """A registry in which this verb has something to do, and what it comes to."""
@@ -314,7 +347,7 @@ class Kills(Operated):
         return {str(p.relative_to(registry)): hashlib.sha256(p.read_bytes()).hexdigest() for p in registry.glob("experts/*/[0-9]*/**/*") if p.is_file()}
 
     def test_every_point(self):
-        killer = self.killer()
+        killer = shim(self.folder)
         points, expected = [], {}
         for verb, more in self.verbs.items():
             model = self.prepared(verb, f"{verb}-model")

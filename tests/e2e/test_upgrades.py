@@ -48,6 +48,18 @@ class Upgrades(EndToEnd):
         self.assertEqual(self.state(registry, "news-words")[0], "ready")
         self.assertNotIn("probation", self.predict(registry, "--strict").stderr)
 
+    def test_the_policy_may_cap_it_until_the_gate_is_fitted(self):
+        registry = self.upgraded("--seed", 7)
+        settings = registry / "registry.toml"
+        settings.write_text(settings.read_text() + "\n[policy]\nprobation_weight_cap = 0.01\n")
+        experts = json.loads(self.predict(registry).stdout)["experts"]
+        self.assertLessEqual(experts["news-words"], 0.010001)
+        self.assertGreater(sum(experts.values()), 0.99, "the others share the rest")
+        self.assertEqual(run("train-gate", *self.data("train"), *self.options(registry)).returncode, 0)
+        self.assertGreater(json.loads(self.predict(registry).stdout)["experts"]["news-words"], 0.01)
+        settings.write_text(settings.read_text().replace("cap = 0.01", "cap = 1.5"))
+        self.assertRefused(self.predict(registry), 4, "E_REG_SCHEMA", "must be above 0 and at most 1, not 1.5")
+
     def test_one_that_cannot_be_compared_is_left_out_and_the_others_share_its_weight(self):
         registry = self.upgraded("--seed", 7)
         shutil.rmtree(registry / "experts/news-words/1.0.0")

@@ -346,7 +346,10 @@ TEST_F(OperationsTest, GarbageIsWhatThreeGatesDoNotNeed) {
   rollback(operation(), 7);
   EXPECT_EQ(*read_state(folder).gate, "schema = 1\n# 4\n");
   expect_error([&] { rollback(operation(), 3); }, "E_REG_HISTORY", "no longer kept");
-  EXPECT_EQ(read_history(folder).size(), 9u) << "entries stay";
+  const std::vector<HistoryEntry> entries = read_history(folder);
+  EXPECT_EQ(entries.size(), 9u) << "entries stay";
+  EXPECT_FALSE(can_roll_back(folder, entries.at(2)));
+  EXPECT_TRUE(can_roll_back(folder, entries.at(6)));
 }
 
 }  // namespace
