@@ -4,10 +4,9 @@
 #include <pwd.h>
 #include <unistd.h>
 
-#include <array>
-#include <ctime>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/digest.h"
 #include "base/error.h"
 #include "registry/layout.h"
@@ -16,15 +15,6 @@ namespace moecollab::registry {
 namespace {
 
 constexpr const char* kStaging = ".new";  // history/.new.XXXXXX
-
-std::string now() {
-  const std::time_t seconds = std::time(nullptr);
-  std::tm utc{};
-  ::gmtime_r(&seconds, &utc);
-  std::array<char, 32> text{};
-  std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", &utc);
-  return text.data();
-}
 
 std::string user() {
   std::vector<char> buffer(16384);
@@ -139,7 +129,7 @@ int64_t Change::commit(const ChangeNote& note) {
   if (changed.empty()) return 0;
   for (const std::string& file : changed) require_replaceable(state_path(folder_, file));
   entry.number = newest_change(folder_) + 1;
-  entry.time = now();
+  entry.time = utc_now("%Y-%m-%dT%H:%M:%SZ");
   entry.who = user();
   entry.note = note;
   keep_contents(entry);

@@ -4,10 +4,9 @@
 #include <fnmatch.h>
 
 #include <algorithm>
-#include <array>
-#include <ctime>
 
 #include "base/archive.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/strings.h"
 #include "registry/archive.h"
@@ -130,13 +129,6 @@ std::optional<Signer> check_trust(const Package& package, const TrustRules& rule
   }
 }
 
-std::string today_utc() {
-  const std::time_t seconds = std::time(nullptr);
-  std::tm utc{};
-  ::gmtime_r(&seconds, &utc);
-  std::array<char, 16> text{};
-  std::strftime(text.data(), text.size(), "%Y-%m-%d", &utc);
-  return text.data();
-}
+std::string today_utc() { return utc_now("%Y-%m-%d"); }
 
 }  // namespace moecollab::registry

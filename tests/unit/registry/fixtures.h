@@ -156,6 +156,16 @@ inline void write_package(const fs::path& folder) {
   write_package(folder, manifest_text(sha256_hex("library")));
 }
 
+// Version `version` of an expert `name`, id com.example.NAME, in experts/ of a registry.
+inline void install_package(const fs::path& registry, const std::string& name,
+                            const std::string& version) {
+  std::string text = manifest_text(sha256_hex("library"));
+  text = replaced(text, "version = \"2.1.0\"", "version = \"" + version + "\"");
+  text = replaced(text, "name = \"legal\"", "name = \"" + name + "\"");
+  text = replaced(text, "id = \"com.example.clauses.legal\"", "id = \"com.example." + name + "\"");
+  write_package(registry / "experts" / name / version, text);
+}
+
 inline std::string registry_toml() {
   return R"(# ours
 schema = 1

@@ -42,12 +42,7 @@ struct OperationsTest : testing::Test {
     write_lock_again(operation());
   }
   void install(const std::string& name, const std::string& version) {
-    std::string text = manifest_text(sha256_hex("library"));
-    text = replaced(text, "version = \"2.1.0\"", "version = \"" + version + "\"");
-    text = replaced(text, "name = \"legal\"", "name = \"" + name + "\"");
-    text =
-        replaced(text, "id = \"com.example.clauses.legal\"", "id = \"com.example." + name + "\"");
-    write_package(folder / "experts" / name / version, text);
+    install_package(folder, name, version);
   }
   Operation operation(bool dry_run = false) const {
     return {folder, {"moecollab experts …", "because"}, dry_run, Log()};

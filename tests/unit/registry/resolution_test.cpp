@@ -15,12 +15,7 @@ using testing::HasSubstr;
 class ResolutionTest : public testing::Test {
  protected:
   void install(const std::string& name, const std::string& version) {
-    std::string text = manifest_text(sha256_hex("library"));
-    text = replaced(text, "version = \"2.1.0\"", "version = \"" + version + "\"");
-    text = replaced(text, "name = \"legal\"", "name = \"" + name + "\"");
-    text =
-        replaced(text, "id = \"com.example.clauses.legal\"", "id = \"com.example." + name + "\"");
-    write_package(experts() / name / version, text);
+    install_package(root_.path(), name, version);
   }
   void ask(const std::string& name, const std::string& range) {
     ExpertEntry entry;
