@@ -3,7 +3,7 @@
 # libraries that it needs and the encoder, its weights as bfloat16, into FILE (default: build/gpu_check.tar.xz).
 # gpu_check.sh run [FILE] [ROW…]: unpacks it on a machine with a GPU and some LibTorch, that of Python's torch
 # or of MOECOLLAB_LIBTORCH_DIR, and prints a table of what tools/gpu_check.py measures there (rows: parity,
-# encode, forward, gate, sweep, expert; default: all). DATA names the folder of texts (default: samples/data),
+# encode, forward, gate, sweep, expert, table1; default: all). DATA names the folder of texts (default: samples/data),
 # DEVICE what is checked (default: cuda; cpu tries this script without a GPU). Exit 1 if a bar is missed.
 # The program must have been built with the same minor of LibTorch as the one there (docs/gpu.md).
 set -euo pipefail
@@ -24,11 +24,12 @@ pack() {  # FILE
   [ -x "$build/bin/moecollab" ] || { say "there is no $build/bin/moecollab; run \`make build\`"; exit 2; }
   local folder
   folder=$(mktemp -d)
-  mkdir -p "$folder/bin" "$folder/lib/moecollab" "$folder/debian"
-  cp "$build/bin/moecollab" "$folder/bin/"
-  cp "$build/lib/libmoecollab_engine.so" "$folder/lib/"
-  cp -r "$build/lib/moecollab/plugins" "$folder/lib/moecollab/"
-  strip --strip-unneeded "$folder/bin/moecollab" "$folder/lib/libmoecollab_engine.so"
+  mkdir -p "$folder"/{tools,debian,build/bin,build/lib/moecollab}
+  cp tools/demo.sh "$folder/tools/"
+  cp "$build/bin/moecollab" "$folder/build/bin/"
+  cp "$build/lib/libmoecollab_engine.so" "$folder/build/lib/"
+  cp -r "$build/lib/moecollab/plugins" "$folder/build/lib/moecollab/"
+  strip --strip-unneeded "$folder/build/bin/moecollab" "$folder/build/lib/libmoecollab_engine.so"
   debian_libraries | xargs -d '\n' -r cp -L -t "$folder/debian"
   tools/gpu_check.py shrink "$encoder" "$folder/encoder"
   mkdir -p "$(dirname "$1")"
@@ -59,7 +60,7 @@ run() {  # FILE ROW…
   tar -C "$folder" -xJf "$file"
   local libraries
   libraries=$(torch_libraries | paste -sd:):$folder/debian${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
-  tools/gpu_check.py run --program "$folder/bin/moecollab" --libraries "$libraries" --encoder "$folder/encoder" \
+  tools/gpu_check.py run --program "$folder/build/bin/moecollab" --libraries "$libraries" --encoder "$folder/encoder" \
     --data "${DATA:-samples/data}" --device "${DEVICE:-cuda}" ${1:+--rows} "$@"
 }
 

@@ -21,6 +21,15 @@ at::Tensor is_in(const at::Tensor& index, int64_t spaces) {
   return at::arange(spaces, index.options()).unsqueeze(1).eq(index);
 }
 
+// W·x + b of x [n, D] ([P, n, D] too, if W is one per gate) for W [out, D], b [out], or for those
+// of P gates [P, out, D], [P, out], which give [P, n, out].
+at::Tensor affine(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
+  if (weight.dim() == 2) return at::linear(x, weight, bias);
+  if (x.dim() == 3) return at::baddbmm(bias.unsqueeze(1), x, weight.transpose(1, 2));
+  const at::Tensor all = at::linear(x, weight.flatten(0, 1), bias.flatten());
+  return all.view({x.size(0), weight.size(0), weight.size(1)}).transpose(0, 1);
+}
+
 }  // namespace
 
 int Gate::layer() const {
@@ -42,7 +51,7 @@ at::Tensor Gate::standardised(const at::Tensor& z) const {
 at::Tensor Gate::log_share_in_space(const at::Tensor& standardised_z) const {
   const at::Tensor score = at::linear(standardised_z, weight, bias);
   const at::Tensor index = encoder::index_tensor(spaces, score.device());
-  const at::Tensor own = is_in(index, space_bias.size(0));
+  const at::Tensor own = is_in(index, space_bias.size(-1));
   const at::Tensor others =
       at::zeros(own.sizes(), score.options()).masked_fill_(own.logical_not(), -kInfinity);
   const at::Tensor sums = (score.unsqueeze(1) + others).logsumexp(-1);  // [n, S]
@@ -52,16 +61,16 @@ at::Tensor Gate::log_share_in_space(const at::Tensor& standardised_z) const {
 at::Tensor Gate::forward(const at::Tensor& standardised_z) const {
   if (is_factored()) {
     const at::Tensor log_p =
-        at::log_softmax(at::linear(standardised_z, space_weight, space_bias), -1);
+        at::log_softmax(affine(standardised_z, space_weight, space_bias), -1);
     const at::Tensor index = encoder::index_tensor(spaces, log_p.device());
     // On a GPU the gradient of index_select adds in any order; a product's does not.
     const at::Tensor of_experts =
-        log_p.is_cpu() ? log_p.index_select(1, index)
-                       : log_p.matmul(is_in(index, space_bias.size(0)).to(at::kFloat));
+        log_p.is_cpu() ? log_p.index_select(-1, index)
+                       : log_p.matmul(is_in(index, space_bias.size(-1)).to(at::kFloat));
     return of_experts + log_share_in_space(standardised_z);
   }
-  if (!is_mlp()) return at::linear(standardised_z, weight, bias);
-  return at::linear(at::relu(at::linear(standardised_z, hidden_weight, hidden_bias)), weight, bias);
+  if (!is_mlp()) return affine(standardised_z, weight, bias);
+  return affine(at::relu(affine(standardised_z, hidden_weight, hidden_bias)), weight, bias);
 }
 
 at::Tensor Gate::router_logits(const at::Tensor& z) const { return forward(standardised(z)); }

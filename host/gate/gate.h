@@ -14,7 +14,8 @@ namespace moecollab::gate {
 // some layers side by side, standardised by training statistics. Router logits are always float32.
 // With a hidden layer (`--gate mlp`), relu(W_h·ẑ + b_h) [n, H] stands in ẑ's place. In two factors
 // (`--gate factored`), g_e(x) = P(space of e | x)·w_e(x | space): P = softmax(W_s·ẑ + b_s) over the
-// label spaces, w the softmax of W_g·ẑ + b_g among the experts of the space.
+// label spaces, w the softmax of W_g·ẑ + b_g among the experts of the space. In a fit of several
+// gates side by side, what parameters() gives has a leading dimension P, and so has the result.
 struct Gate {
   std::vector<encoder::PooledKey> features;  // what z is made of, in this order
   at::Tensor mean, std;                      // [D]

@@ -1,7 +1,8 @@
 // Equation (3): the regularised objective of the gate, and its further terms (docs/mathematics.md).
 //
 // Every term is a function of the router logits [n, E] of a batch and uses their dense softmax g,
-// also if top-k routes; each is a scalar that can be differentiated. Entropies are in nats.
+// also if top-k routes; each is a scalar that can be differentiated. Entropies are in nats. Router
+// logits of P gates side by side [P, n, E] give P numbers per term.
 #pragma once
 
 #include <ATen/ATen.h>
@@ -68,8 +69,12 @@ at::Tensor importance_cv2(const at::Tensor& router_logits);
 // 5).
 at::Tensor z_loss(const at::Tensor& router_logits);
 
+// What the terms of P gates come to [P], if each gate has its own λ1 and λ2 [P].
+at::Tensor total(const Objective& terms, const at::Tensor& lambda1, const at::Tensor& lambda2,
+                 const ObjectiveOptions& options);
+
 // All terms that are on. Free bits (Kingma et al. 2016): below them the balance term is flat.
-// `window`, if given, replaces the batch mean in the balance term.
+// `window`, if given, replaces the batch mean in the balance term; for one gate only.
 Objective objective(const at::Tensor& task_loss, const at::Tensor& router_logits,
                     const at::Tensor& prior, const ObjectiveOptions& options,
                     BalanceWindow* window = nullptr);

@@ -201,6 +201,7 @@ double GateFitting::evaluate(const std::vector<double>& x, std::vector<double>& 
   }
   value.backward();
   last_terms_ = terms;
+  last_x_ = x;
   offset = 0;
   for (at::Tensor* tensor : gate_.parameters()) {
     std::ranges::copy(encoder::to_doubles(tensor->grad()), gradient.begin() + offset);
@@ -217,7 +218,7 @@ GateTerms GateFitting::lbfgs_iteration() {
   guard_.taken();
   // A search may end elsewhere than at its best point.
   std::vector<double> gradient(lbfgs_->x().size());
-  evaluate(lbfgs_->x(), gradient);
+  if (last_x_ != lbfgs_->x()) evaluate(lbfgs_->x(), gradient);
   return last_terms_;
 }
 

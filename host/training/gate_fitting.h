@@ -78,7 +78,8 @@ class GateFitting {
   std::optional<AdamW> adamw_;
   Batch everything_;  // L-BFGS
   std::unique_ptr<Lbfgs> lbfgs_;
-  GateTerms last_terms_;  // L-BFGS: of the last evaluation
+  std::vector<double> last_x_;  // L-BFGS: of the last evaluation
+  GateTerms last_terms_;        // there
   at::Tensor routing_order_;
   int64_t routing_next_ = 0, routing_pass_ = 0;
   int64_t epoch_ = 0;

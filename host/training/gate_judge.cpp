@@ -5,7 +5,10 @@
 #include <algorithm>
 #include <limits>
 #include <map>
+#include <numeric>
 #include <optional>
+
+#include "encoder/parallel.h"
 
 namespace moecollab::training {
 namespace {
@@ -20,7 +23,7 @@ struct Domains {
 
 Domains domains_of(const GateProblem& problem, std::span<const int64_t> rows) {
   Domains domains;
-  domains.count = *std::max_element(problem.domains().begin(), problem.domains().end()) + 1;
+  domains.count = problem.domain_count();
   std::map<int, int> number;
   for (const int64_t row : rows) domains.of.push_back(problem.domains()[static_cast<size_t>(row)]);
   for (const int domain : domains.of) number.emplace(domain, 0);
@@ -114,17 +117,15 @@ void judge_usage(const GateProblem& problem, const at::Tensor& weights, const at
       evaluation::utilisation(gate, space_of_expert, spaces, domains.dense, domains.present);
 }
 
-}  // namespace
-
-GateJudgement judge(const GateProblem& problem, const gate::Gate& gate,
-                    const gate::ObjectiveOptions& objective, const at::Tensor& prior,
-                    std::span<const int64_t> rows) {
+// router [n, E] of the rows, prior [E], on the problem's device.
+GateJudgement judge_router(const GateProblem& problem, const at::Tensor& router,
+                           const gate::ObjectiveOptions& objective, const at::Tensor& prior,
+                           std::span<const int64_t> rows) {
   const at::NoGradGuard no_grad;
   const at::Tensor index = encoder::index_tensor(rows, problem.device());
-  const at::Tensor router = gate.forward(problem.z().index_select(0, index));
   const at::Tensor targets = problem.targets().index_select(0, index);
-  const gate::Objective terms = gate::objective(problem.task_loss(router, index), router,
-                                                prior.to(problem.device()), objective);
+  const gate::Objective terms =
+      gate::objective(problem.task_loss(router, index), router, prior, objective);
   GateJudgement result;
   result.task = terms.task.item<double>();
   result.entropy = terms.entropy.item<double>();
@@ -135,6 +136,33 @@ GateJudgement judge(const GateProblem& problem, const gate::Gate& gate,
   judge_answers(problem, problem.fused(weights, index), targets, domains, result);
   judge_usage(problem, weights, targets, domains, result);
   return result;
+}
+
+}  // namespace
+
+GateJudgement judge(const GateProblem& problem, const gate::Gate& gate,
+                    const gate::ObjectiveOptions& objective, const at::Tensor& prior,
+                    std::span<const int64_t> rows) {
+  const at::NoGradGuard no_grad;
+  const at::Tensor index = encoder::index_tensor(rows, problem.device());
+  const at::Tensor router = gate.forward(problem.z().index_select(0, index));
+  return judge_router(problem, router, objective, prior.to(problem.device()), rows);
+}
+
+std::vector<GateJudgement> judge_on_host(const GateProblem& problem, std::span<const int64_t> rows,
+                                         const std::vector<at::Tensor>& routers,
+                                         const std::vector<gate::ObjectiveOptions>& objectives,
+                                         const at::Tensor& prior) {
+  const GateProblem part = problem.answers_of(rows);
+  std::vector<int64_t> all(rows.size());
+  std::iota(all.begin(), all.end(), int64_t{0});
+  const at::Tensor on_host = prior.to(encoder::kHost);
+  std::vector<GateJudgement> judged(routers.size());
+  encoder::for_each_in_parallel(std::ssize(routers), [&](int64_t i) {
+    const auto g = static_cast<size_t>(i);
+    judged[g] = judge_router(part, routers[g], objectives[g], on_host, all);
+  });
+  return judged;
 }
 
 at::Tensor right_answers(const GateProblem& problem, const at::Tensor& weights,

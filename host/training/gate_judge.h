@@ -26,6 +26,13 @@ GateJudgement judge(const GateProblem& problem, const gate::Gate& gate,
                     const gate::ObjectiveOptions& objective, const at::Tensor& prior,
                     std::span<const int64_t> rows);
 
+// The same for gates that gave these router logits [rows, E] in the host's memory, each with its
+// own objective: side by side on the host's threads, wherever the problem lies.
+std::vector<GateJudgement> judge_on_host(const GateProblem& problem, std::span<const int64_t> rows,
+                                         const std::vector<at::Tensor>& routers,
+                                         const std::vector<gate::ObjectiveOptions>& objectives,
+                                         const at::Tensor& prior);
+
 // Whether the rows [n] int64 of the held-out texts are answered with their own labels [n] bool, if
 // the experts have these weights [n, E]: over the union of labels if the fusion has such an answer,
 // else over the text's own space.

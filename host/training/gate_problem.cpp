@@ -68,6 +68,7 @@ GateProblem::GateProblem(const GateData& data, std::vector<fusion::ExpertLabels>
       data.held_out.logits.size() != experts_.size()) {
     throw std::logic_error("GateProblem: texts, targets, domains and logits do not fit together");
   }
+  for (const int domain : domains_) domain_count_ = std::max(domain_count_, domain + 1);
   for (size_t e = 0; e < data.held_out.logits.size(); ++e)
     logits_.push_back(finite_or_uniform(data.held_out.logits[e].to(device), e, log));
   if (fusion_ == fusion::Mode::kMixture) store_target_probabilities();
@@ -152,8 +153,26 @@ at::Tensor GateProblem::task_loss(const at::Tensor& router_logits, const at::Ten
   const bool routed = top_k_ > 0 && pools_logarithmically_;
   if (!target_p_.defined() || routed) return task_loss_by_fusion(router_logits, rows);
   const at::Tensor weights = gate::routing_weights(router_logits, top_k_);
-  const at::Tensor p = (weights * target_p_.index_select(0, rows)).sum(1);
-  return -p.clamp_min(kLeastProbability).log().mean();
+  const at::Tensor p = (weights * target_p_.index_select(0, rows)).sum(-1);
+  return -p.clamp_min(kLeastProbability).log().mean(-1);
+}
+
+GateProblem GateProblem::answers_of(std::span<const int64_t> rows) const {
+  const at::Tensor index = encoder::index_tensor(rows, device());
+  const auto own = [&](const at::Tensor& all) {
+    return all.defined() ? all.index_select(0, index).to(encoder::kHost) : all;
+  };
+  GateProblem part = *this;
+  part.z_ = at::empty({std::ssize(rows), 0});
+  part.routing_z_ = at::empty({0, 0});
+  part.routing_spaces_ = at::empty({0}, at::kLong);
+  part.space_mask_ = space_mask_.to(encoder::kHost);
+  part.targets_ = own(targets_);
+  part.target_p_ = own(target_p_);
+  for (at::Tensor& logits : part.logits_) logits = own(logits);
+  part.domains_.clear();
+  for (const int64_t row : rows) part.domains_.push_back(domains_[static_cast<size_t>(row)]);
+  return part;
 }
 
 at::Tensor GateProblem::fused(const at::Tensor& weights, const at::Tensor& rows) const {
@@ -164,6 +183,12 @@ at::Tensor GateProblem::fused(const at::Tensor& weights, const at::Tensor& rows)
 
 at::Tensor GateProblem::task_loss_by_fusion(const at::Tensor& router_logits,
                                             const at::Tensor& rows) const {
+  if (router_logits.dim() == 3) {
+    std::vector<at::Tensor> losses;
+    for (const at::Tensor& gate : router_logits.unbind(0))
+      losses.push_back(task_loss_by_fusion(gate, rows));
+    return at::stack(losses);
+  }
   return fusion::task_loss(fusion_, fused(gate::routing_weights(router_logits, top_k_), rows),
                            targets_.index_select(0, rows), labels_);
 }
@@ -172,7 +197,7 @@ at::Tensor GateProblem::routing_loss(const at::Tensor& router_logits,
                                      const at::Tensor& rows) const {
   const at::Tensor log_g = at::log_softmax(router_logits, -1);
   const at::Tensor mask = space_mask_.index_select(0, routing_spaces_.index_select(0, rows));
-  return -(log_g + mask).logsumexp(-1).mean();
+  return -(log_g + mask).logsumexp(-1).mean(-1);
 }
 
 }  // namespace moecollab::training

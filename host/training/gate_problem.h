@@ -4,6 +4,7 @@
 #include <ATen/ATen.h>
 
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "base/run_context.h"
@@ -52,13 +53,18 @@ class GateProblem {
   const at::Tensor& routing_z() const { return routing_z_; }    // [M, D] standardised
   const at::Tensor& targets() const { return targets_; }        // [N] int64, global label ids
   const std::vector<int>& domains() const { return domains_; }  // [N]
+  int domain_count() const { return domain_count_; }            // of the data, texts or not
 
   // Mean −log p(label) of the rows [n] int64 for their router logits [n, E]. Under `mixture` p is
   // Σ g_e·p_e(label) from the stored probabilities, p_e that of its pool if that is logarithmic;
-  // other modes, and such pools under top-k, go through fusion::fuse().
+  // other modes, and such pools under top-k, go through fusion::fuse(). Here and below, logits of P
+  // gates [P, n, E] give P losses.
   at::Tensor task_loss(const at::Tensor& router_logits, const at::Tensor& rows) const;
   // The same through fusion::fuse() whatever the mode.
   at::Tensor task_loss_by_fusion(const at::Tensor& router_logits, const at::Tensor& rows) const;
+  // What the experts answer to these of the held-out texts, as a problem in the host's memory that
+  // gates can be judged on by their router logits: it has no features.
+  GateProblem answers_of(std::span<const int64_t> rows) const;
   // What fusion::fuse() gives for the rows [n] and their weights [n, E].
   at::Tensor fused(const at::Tensor& weights, const at::Tensor& rows) const;
   // Mean −log of the gate's mass on the experts of their own label space, for rows [n] of the M
@@ -78,6 +84,7 @@ class GateProblem {
   gate::Gate start_;
   at::Tensor z_, routing_z_, targets_, routing_spaces_;
   std::vector<int> domains_;
+  int domain_count_ = 0;
   std::vector<at::Tensor> logits_;  // per expert [N, C_e], finite
   at::Tensor target_p_;             // [N, E], p_e(label of the text); only under mixture
   bool pools_logarithmically_ = false;

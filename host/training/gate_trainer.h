@@ -1,7 +1,6 @@
 // Fitting the gate: equation (3) over frozen experts.
 #pragma once
 
-#include <functional>
 #include <optional>
 
 #include "training/gate_fitting.h"
@@ -48,14 +47,11 @@ struct ValidationSplit {
 };
 ValidationSplit validation_split(int64_t n, uint64_t seed);
 
-// Told of each epoch as it ends.
-using EpochSink = std::function<void(const GateEpoch&)>;
-
 // Fits on the four fifths until the objective on the validation fifth has not fallen for
 // `patience` epochs, and gives the best gate seen; if the problem has space_rows(), what it sets
 // out from is seen too, as epoch 0. Needs at least 5 texts.
 ChosenGate choose_gate(const GateProblem& problem, const GateTrainingOptions& options,
-                       StopToken stop, const EpochSink& sink = {});
+                       StopToken stop);
 
 // From the uniform gate, by L = L_task ± λ1·H + λ2·KL and the further terms that are on. L_task is
 // the mean over all training texts of −log p(y|x) if the text is held out, and, under a

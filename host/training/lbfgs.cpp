@@ -9,9 +9,6 @@
 namespace moecollab::training {
 namespace {
 
-constexpr double kSufficientDecrease = 1e-4, kCurvature = 0.9;
-constexpr int kMaxTrials = 30;
-
 double dot(const std::vector<double>& a, const std::vector<double>& b) {
   return std::inner_product(a.begin(), a.end(), b.begin(), 0.0);
 }

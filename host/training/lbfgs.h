@@ -8,6 +8,10 @@
 
 namespace moecollab::training {
 
+// Of the weak Wolfe conditions, and the trials of one line search.
+inline constexpr double kSufficientDecrease = 1e-4, kCurvature = 0.9;
+inline constexpr int kMaxTrials = 30;
+
 // Minimises f over x in double precision, with a line search for the weak Wolfe conditions by
 // bisection (Lewis and Overton 2013, algorithm 2.6). Not thread-safe.
 class Lbfgs {

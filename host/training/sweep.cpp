@@ -1,6 +1,8 @@
 #include "training/sweep.h"
 
 #include <ATen/Parallel.h>
+#include <c10/util/Exception.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <atomic>
@@ -10,6 +12,8 @@
 
 #include "base/error.h"
 #include "base/measure.h"
+#include "encoder/device.h"
+#include "training/sweep_batch.h"
 
 namespace moecollab::training {
 namespace {
@@ -34,11 +38,33 @@ SweepResult run_point(const GateProblem& problem, GateTrainingOptions options,
   return result;
 }
 
-}  // namespace
+void run_together(const GateProblem& problem, const GateTrainingOptions& options,
+                  std::span<const SweepPoint> points, const RunContext& context,
+                  const std::function<void(const SweepResult&)>& done) {
+  size_t most = points.size();
+  while (!points.empty()) {
+    const auto together = points.first(std::min(most, points.size()));
+    std::vector<SweepResult> results;
+    try {
+      results = fit_together(problem, options, together, context.stop);
+    } catch (const c10::Error& error) {
+      if (!encoder::is_out_of_memory(error) || together.size() == 1) throw;
+    }
+    if (results.empty()) {
+      most = together.size() / 2;
+      context.log.warning(
+          fmt::format("{} has no memory for {} points at once; from now on {} at most",
+                      problem.device().str(), together.size(), most));
+      continue;
+    }
+    for (const SweepResult& result : results) done(result);
+    points = points.subspan(together.size());
+  }
+}
 
-void run_sweep(const GateProblem& problem, const GateTrainingOptions& options,
-               std::span<const SweepPoint> points, int threads, StopToken stop,
-               const std::function<void(const SweepResult&)>& done) {
+void run_on_threads(const GateProblem& problem, const GateTrainingOptions& options,
+                    std::span<const SweepPoint> points, int threads, StopToken stop,
+                    const std::function<void(const SweepResult&)>& done) {
   std::atomic<size_t> next = 0;
   std::atomic<bool> over = false;
   std::mutex mutex;
@@ -63,6 +89,18 @@ void run_sweep(const GateProblem& problem, const GateTrainingOptions& options,
   for (size_t i = 0; i < count; ++i) workers.emplace_back(work);
   for (std::thread& worker : workers) worker.join();
   if (failure) std::rethrow_exception(failure);
+}
+
+}  // namespace
+
+void run_sweep(const GateProblem& problem, const GateTrainingOptions& options,
+               std::span<const SweepPoint> points, int threads, const RunContext& context,
+               const std::function<void(const SweepResult&)>& done) {
+  if (problem.device().is_cpu() || options.optimizer != GateOptimizer::kLbfgs) {
+    run_on_threads(problem, options, points, threads, context.stop, done);
+  } else {
+    run_together(problem, options, points, context, done);
+  }
 }
 
 }  // namespace moecollab::training

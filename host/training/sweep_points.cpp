@@ -170,7 +170,7 @@ void finish_points(const GateInputs& inputs, const std::vector<SweepPoint>& poin
   if (missing.empty()) return;
   const GateProblem problem = inputs.problem(context, encoder::to_torch(compute.device));
   Progress progress = context.progress("sweeping", "point", static_cast<int64_t>(missing.size()));
-  run_sweep(problem, inputs.options, missing, compute.threads, context.stop,
+  run_sweep(problem, inputs.options, missing, compute.threads, context,
             [&](const SweepResult& result) {
               finished.add(result, inputs);
               progress.advance();

@@ -100,23 +100,76 @@ TEST(DeviceGate, DataStaysOnTheDevice) {
   }
 }
 
-TEST(DeviceGate, SweepsAndChoosesTopKAsOnTheCpu) {
+const std::vector<SweepPoint> kPoints = {{0, 0}, {0.01, 0.1}, {0.1, 0}, {0.05, 0.02}};
+
+std::vector<SweepResult> sweep(const GateProblem& problem, const GateTrainingOptions& options,
+                               const RunContext& context = {}) {
+  std::vector<SweepResult> results(kPoints.size());
+  run_sweep(problem, options, kPoints, 2, context, [&](const SweepResult& result) {
+    for (size_t p = 0; p < kPoints.size(); ++p) {
+      const bool same = kPoints[p].lambda1 == result.point.lambda1 &&
+                        kPoints[p].lambda2 == result.point.lambda2;
+      if (same) results[p] = result;
+    }
+  });
+  return results;
+}
+
+// On the device all points are fitted together, on the CPU each alone.
+TEST(DeviceGate, SweepsAsOnTheCpu) {
+  const at::Device device = use_test_device();
+  using fusion::Mode;
+  for (const Mode mode : {Mode::kMixture, Mode::kLogitUnion, Mode::kPaper}) {
+    for (const GateKind kind : {GateKind::kLinear, GateKind::kMlp, GateKind::kFactored}) {
+      if (kind == GateKind::kFactored && mode != Mode::kMixture) continue;
+      GateTrainingOptions options = few_epochs(GateOptimizer::kLbfgs, kind);
+      options.epochs = 8;
+      options.objective.switch_load = 0.01;
+      GateProblem on_cpu = problem_on(encoder::kHost, mode, /*top_k=*/0),
+                  on_device = problem_on(device, mode, /*top_k=*/0);
+      if (kind == GateKind::kFactored) {
+        on_cpu.share_spaces(1, true, {});
+        on_device.share_spaces(1, true, {});
+      }
+      const std::vector<SweepResult> expected = sweep(on_cpu, options),
+                                     found = sweep(on_device, options);
+      for (size_t p = 0; p < kPoints.size(); ++p) {
+        const std::string what = std::string(fusion::name(mode)) + " " + std::string(name(kind)) +
+                                 " point " + std::to_string(p);
+        ASSERT_TRUE(found[p].judged && expected[p].judged) << what;
+        EXPECT_EQ(found[p].epochs, expected[p].epochs) << what;
+        EXPECT_NEAR(found[p].judged->total, expected[p].judged->total, 1e-4) << what;
+        EXPECT_NEAR(found[p].judged->accuracy_task_aware, expected[p].judged->accuracy_task_aware,
+                    1e-12)
+            << what;
+        EXPECT_EQ(found[p].judged->domain_accuracy.size(),
+                  expected[p].judged->domain_accuracy.size());
+      }
+    }
+  }
+}
+
+// A fit whose loss is not finite on the training texts.
+TEST(DeviceGate, APointThatDivergesIsAResultBesideOthers) {
+  GateTrainingOptions options = few_epochs(GateOptimizer::kLbfgs, GateKind::kLinear);
+  options.prior = {0, 0.5, 0.5};  // KL to it is infinite
+  const std::vector<SweepResult> found =
+      sweep(problem_on(use_test_device(), fusion::Mode::kMixture, /*top_k=*/0), options);
+  for (size_t p = 0; p < kPoints.size(); ++p)
+    EXPECT_FALSE(found[p].judged) << "λ2 = " << kPoints[p].lambda2;
+  EXPECT_NE(found[0].failure.find("finite"), std::string::npos) << found[0].failure;
+}
+
+TEST(DeviceGate, ChoosesTopKAsOnTheCpu) {
   const at::Device device = use_test_device();
   const GateTrainingOptions options = few_epochs(GateOptimizer::kLbfgs, GateKind::kLinear);
-  const std::vector<SweepPoint> points = {{0, 0}, {0.01, 0.1}, {0.1, 0}};
-  std::map<std::pair<double, double>, double> losses[2];
   TopKChoice choices[2];
   for (const bool on_device : {false, true}) {
     const GateProblem problem = problem_on(on_device ? device : at::Device(encoder::kHost),
                                            fusion::Mode::kMixture, /*top_k=*/0);
-    run_sweep(problem, options, points, 2, {}, [&](const SweepResult& result) {
-      losses[on_device][{result.point.lambda1, result.point.lambda2}] = result.judged->total;
-    });
     const at::Tensor router = cross_fitted_router_logits(problem, options, 3, {});
     choices[on_device] = choose_top_k(problem, router, at::tensor({1.0F, 0.6F, 1.0F}));
   }
-  ASSERT_EQ(losses[1].size(), points.size());
-  for (const auto& [point, loss] : losses[0]) EXPECT_NEAR(losses[1].at(point), loss, 1e-5);
   EXPECT_EQ(choices[1].top_k, choices[0].top_k);
   EXPECT_EQ(choices[1].accuracy, choices[0].accuracy);
 }

@@ -16,7 +16,9 @@ std::map<std::pair<double, double>, SweepResult> sweep(const GateProblem& proble
                                                        const GateTrainingOptions& options,
                                                        int threads, StopToken stop = {}) {
   std::map<std::pair<double, double>, SweepResult> results;
-  run_sweep(problem, options, kPoints, threads, stop, [&](const SweepResult& result) {
+  RunContext context;
+  context.stop = stop;
+  run_sweep(problem, options, kPoints, threads, context, [&](const SweepResult& result) {
     results[{result.point.lambda1, result.point.lambda2}] = result;
   });
   return results;

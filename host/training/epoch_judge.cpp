@@ -1,0 +1,43 @@
+#include "training/epoch_judge.h"
+
+#include <ATen/core/grad_mode.h>
+
+#include <numeric>
+
+#include "encoder/parallel.h"
+#include "training/gate_fitting.h"
+
+namespace moecollab::training {
+
+EpochJudge::EpochJudge(const GateProblem& problem, const GateTrainingOptions& options,
+                       std::span<const int64_t> rows)
+    : problem_(problem),
+      objective_(options.objective),
+      prior_(prior_tensor(options, static_cast<int64_t>(problem.experts().size()))
+                 .to(problem.device())),
+      rows_(rows.begin(), rows.end()) {
+  if (problem.device().is_cpu()) return;
+  index_ = encoder::index_tensor(rows_, problem.device());
+  z_ = problem.z().index_select(0, index_);
+}
+
+double EpochJudge::add(const gate::Gate& gate) {
+  if (!z_.defined()) {
+    judged_.push_back(judge(problem_, gate, objective_, prior_, rows_));
+    return judged_.back().total;
+  }
+  const at::NoGradGuard no_grad;
+  const at::Tensor router = gate.forward(z_);
+  const gate::Objective terms =
+      gate::objective(problem_.task_loss(router, index_), router, prior_, objective_);
+  routers_.push_back(router.to(encoder::kHost));
+  return terms.total.item<double>();
+}
+
+std::vector<GateJudgement> EpochJudge::finish() {
+  if (routers_.empty()) return judged_;
+  const std::vector<gate::ObjectiveOptions> objectives(routers_.size(), objective_);
+  return judge_on_host(problem_, rows_, routers_, objectives, prior_);
+}
+
+}  // namespace moecollab::training
