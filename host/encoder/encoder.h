@@ -86,6 +86,7 @@ class Encoder {
   const at::Tensor* weight(const std::string& name) const;
 
   // An expert's own blocks, in passes like its own. Thread-safe.
+  Device device() const { return compute_.device; }
   std::unique_ptr<Fork> fork(int64_t blocks, const Blocks::WeightOf& weight) const;
 
   // Loads and prepares the model now, for callers that time encode().

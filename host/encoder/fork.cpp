@@ -18,8 +18,10 @@ class CpuFork final : public Fork {
   CpuFork(Blocks blocks, int64_t batch_tokens, std::shared_ptr<SpareBuffers> spare)
       : blocks_(std::move(blocks)), batch_tokens_(batch_tokens), spare_(std::move(spare)) {}
 
-  void means(const float* states, std::span<const int32_t> row_offsets, float* out) const override {
-    blocks_.means(states, row_offsets, batch_tokens_, *spare_, out);
+  void means(const at::Tensor& states, std::span<const int32_t> row_offsets,
+             at::Tensor& out) const override {
+    blocks_.means(states.const_data_ptr<float>(), row_offsets, batch_tokens_, *spare_,
+                  out.mutable_data_ptr<float>());
   }
 
  private:
@@ -33,7 +35,8 @@ class DeviceFork final : public Fork {
   DeviceFork(DeviceBlocks blocks, int64_t batch_tokens)
       : blocks_(std::move(blocks)), batch_tokens_(batch_tokens) {}
 
-  void means(const float* states, std::span<const int32_t> row_offsets, float* out) const override {
+  void means(const at::Tensor& states, std::span<const int32_t> row_offsets,
+             at::Tensor& out) const override {
     const at::NoGradGuard no_grad;
     const c10::DeviceGuard guard(blocks_.options().device());
     for (size_t first = 0; first + 1 < row_offsets.size();) {
@@ -55,8 +58,8 @@ class DeviceFork final : public Fork {
   }
 
   // Texts [first, end), in two halves if the device has no memory for them.
-  void pass(const float* states, std::span<const int32_t> row_offsets, size_t first, size_t end,
-            float* out) const {
+  void pass(const at::Tensor& states, std::span<const int32_t> row_offsets, size_t first,
+            size_t end, at::Tensor& out) const {
     try {
       return pass_of(states, row_offsets, first, end, out);
     } catch (const c10::Error& error) {
@@ -67,21 +70,23 @@ class DeviceFork final : public Fork {
     pass(states, row_offsets, middle, end, out);
   }
 
-  void pass_of(const float* states, std::span<const int32_t> row_offsets, size_t first, size_t end,
-               float* out) const {
+  void pass_of(const at::Tensor& states, std::span<const int32_t> row_offsets, size_t first,
+               size_t end, at::Tensor& out) const {
     const at::Device device = blocks_.options().device();
     std::vector<int32_t> lengths;
     for (size_t i = first; i < end; ++i) lengths.push_back(row_offsets[i + 1] - row_offsets[i]);
-    const int64_t tokens = row_offsets[end] - row_offsets[first], hidden = blocks_.hidden();
-    const at::Tensor staged = staging_tensor({tokens, hidden}, at::kFloat, device);
-    std::copy_n(states + row_offsets[first] * hidden, tokens * hidden,
-                staged.mutable_data_ptr<float>());
+    const at::Tensor own =
+        states.narrow(0, row_offsets[first], row_offsets[end] - row_offsets[first]);
+    const at::Tensor from = own.is_cpu() ? staged(own, device) : own;
     const PackedSequences sequences = pack_sequences(lengths, device);
-    const at::Tensor last = blocks_.run(staged.to(blocks_.options(), /*non_blocking=*/true), 0,
+    const at::Tensor last = blocks_.run(from.to(blocks_.options(), /*non_blocking=*/true), 0,
                                         blocks_.count(), sequences);
-    const at::Tensor means = pooled(last, sequences, Pooling::kMean).to(kHost);
-    std::copy_n(means.const_data_ptr<float>(), means.numel(),
-                out + static_cast<int64_t>(first) * hidden);
+    out.narrow(0, static_cast<int64_t>(first), std::ssize(lengths))
+        .copy_(pooled(last, sequences, Pooling::kMean));
+  }
+
+  static at::Tensor staged(const at::Tensor& states, at::Device device) {
+    return staging_tensor(states.sizes(), at::kFloat, device).copy_(states);
   }
 
   DeviceBlocks blocks_;

@@ -1,6 +1,8 @@
 // An expert's own blocks above a layer of the encoder, run where the encoder runs.
 #pragma once
 
+#include <ATen/core/Tensor.h>
+
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -15,10 +17,10 @@ class Fork {
  public:
   virtual ~Fork() = default;
   // All blocks over texts whose states are rows [row_offsets[i], row_offsets[i + 1]) of `states`
-  // [T, H], at least one each: the mean of each text's last states to `out` [n, H]. All of these
-  // are in the host's memory.
-  virtual void means(const float* states, std::span<const int32_t> row_offsets,
-                     float* out) const = 0;
+  // [T, H] float32, at least one each: the mean of each text's last states to `out` [n, H]. Both
+  // are contiguous, in the host's memory or on the device that the blocks are on.
+  virtual void means(const at::Tensor& states, std::span<const int32_t> row_offsets,
+                     at::Tensor& out) const = 0;
 };
 
 // Copies the weights (see Blocks). batch_tokens: of one pass at most; on another device than the

@@ -13,12 +13,18 @@ bool is_aligned(const at::Tensor& tensor) {
 
 moec_string to_abi(std::string_view text) { return {text.data(), text.size()}; }
 
+int32_t device_code(at::Device device) {
+  if (device.is_cuda()) return MOEC_CUDA;
+  return device.is_privateuseone() ? MOEC_EXT_DEV : MOEC_CPU;
+}
+
 moec_tensor to_abi(const at::Tensor& tensor) {
-  TORCH_INTERNAL_ASSERT(tensor.is_contiguous() && tensor.is_cpu());
+  TORCH_INTERNAL_ASSERT(tensor.is_contiguous());
   moec_tensor view{};
   view.data =
       const_cast<void*>(tensor.const_data_ptr());  // who may write it is the call's contract
-  view.device_type = MOEC_CPU;
+  view.device_type = device_code(tensor.device());
+  view.device_id = tensor.is_cpu() ? 0 : tensor.device().index();
   view.ndim = static_cast<int32_t>(tensor.dim());
   view.type_code = tensor.scalar_type() == at::kInt ? MOEC_INT : MOEC_FLOAT;
   view.type_bits = 32;
@@ -28,7 +34,9 @@ moec_tensor to_abi(const at::Tensor& tensor) {
   return view;
 }
 
-Batch::Batch(const encoder::Features& rows, const encoder::FeatureRequest& request, bool texts) {
+Batch::Batch(const encoder::Features& rows, const encoder::FeatureRequest& request, bool texts,
+             at::Device device)
+    : device_(device) {
   view_.struct_size = sizeof(moec_batch);
   view_.rows = rows.rows();
   view_.row_ids = rows.row_ids.data();
@@ -49,7 +57,7 @@ Batch::Batch(const encoder::Features& rows, const encoder::FeatureRequest& reque
 }
 
 const moec_tensor* Batch::add(const at::Tensor& tensor) {
-  const at::Tensor contiguous = tensor.contiguous();
+  const at::Tensor contiguous = tensor.to(device_).contiguous();
   kept_.push_back(is_aligned(contiguous) ? contiguous : contiguous.clone());
   tensors_.push_back(to_abi(kept_.back()));
   return &tensors_.back();

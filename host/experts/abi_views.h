@@ -8,21 +8,26 @@
 #include <string_view>
 #include <vector>
 
+#include "encoder/device.h"
 #include "encoder/features.h"
 
 namespace moecollab::experts {
 
 moec_string to_abi(std::string_view text);
 
-// A view of a contiguous CPU tensor (float32 or int32); the tensor must outlive it, unmoved sizes
-// included.
+int32_t device_code(at::Device device);  // MOEC_CPU, …
+
+// A view of a contiguous tensor (float32 or int32), wherever it is; the tensor must outlive it,
+// unmoved sizes included.
 moec_tensor to_abi(const at::Tensor& tensor);
 
-// The batch of an expert that reads `request` from `rows`. Borrows both, and holds what the views
-// point into; tensors that are not contiguous or not 64-byte aligned are copied.
+// The batch of an expert that reads `request` from `rows`, its tensors on `device`. Borrows both,
+// and holds what the views point into; tensors that are elsewhere, not contiguous or not 64-byte
+// aligned are copied.
 class Batch {
  public:
-  Batch(const encoder::Features& rows, const encoder::FeatureRequest& request, bool texts);
+  Batch(const encoder::Features& rows, const encoder::FeatureRequest& request, bool texts,
+        at::Device device = encoder::kHost);
   Batch(const Batch&) = delete;
   Batch& operator=(const Batch&) = delete;
   const moec_batch& view() const { return view_; }
@@ -30,6 +35,7 @@ class Batch {
  private:
   const moec_tensor* add(const at::Tensor& tensor);
 
+  at::Device device_;
   std::vector<moec_string> texts_;
   std::vector<at::Tensor> kept_;
   std::vector<moec_tensor> tensors_;  // as many as were reserved: others point to them

@@ -21,15 +21,25 @@ namespace {
 
 using Shape = std::vector<int64_t>;
 
-// Whether the values lie on the CPU as float32, row after row.
-bool is_plain(const moec_tensor& tensor) {
+// Whether the values lie on the CPU, or on that device, as float32, row after row.
+bool is_plain(const moec_tensor& tensor, at::Device device = encoder::kHost) {
   int64_t stride = 1;
   for (int32_t i = tensor.ndim - 1; i >= 0; stride *= tensor.shape[i--]) {
     if (tensor.strides != nullptr && tensor.shape[i] > 1 && tensor.strides[i] != stride)
       return false;
   }
-  return tensor.device_type == MOEC_CPU && tensor.type_code == MOEC_FLOAT &&
+  const bool there =
+      tensor.device_type == device_code(device) && tensor.device_id == device.index();
+  return (tensor.device_type == MOEC_CPU || there) && tensor.type_code == MOEC_FLOAT &&
          tensor.type_bits == 32 && tensor.byte_offset == 0;
+}
+
+at::Tensor tensor_over(const moec_tensor& view, at::Device device) {
+  const at::Device own = view.device_type == MOEC_CPU ? at::Device(encoder::kHost) : device;
+  return at::for_blob(view.data, at::IntArrayRef(view.shape, static_cast<size_t>(view.ndim)))
+      .options(at::TensorOptions(at::kFloat).device(own))
+      .target_device(own)
+      .make_tensor();
 }
 
 // The shape of a block's weight, by its name within the block.
@@ -80,9 +90,11 @@ moec_status pack(const moec_host* host, uint64_t count, uint64_t weight_count,
   });
 }
 
-void require_shape(const char* what, const moec_tensor& tensor, int64_t rows, int64_t columns) {
-  if (is_plain(tensor) && tensor.ndim == 2 && tensor.shape[0] >= rows && tensor.shape[1] == columns)
-    return;
+void require_shape(const char* what, const moec_tensor& tensor, at::Device device, int64_t rows,
+                   int64_t columns) {
+  const bool fits = is_plain(tensor, device) && tensor.ndim == 2 && tensor.shape[0] >= rows &&
+                    tensor.shape[1] == columns;
+  if (fits) return;
   throw std::invalid_argument(
       fmt::format("{} is not plain float32 of {} rows of {}", what, rows, columns));
 }
@@ -100,10 +112,11 @@ moec_status means(const moec_host* host, const moec_blocks* blocks, const moec_t
         throw std::invalid_argument(
             fmt::format("text {} owns rows {} to {}: one at least", r, offsets[r], offsets[r + 1]));
     }
-    require_shape("states", *states, offsets.back(), hidden);
-    require_shape("means", *means, static_cast<int64_t>(rows), hidden);
-    blocks->fork->means(static_cast<const float*>(states->data), offsets,
-                        static_cast<float*>(means->data));
+    const at::Device device = encoder::to_torch(encoder.device());
+    require_shape("states", *states, device, offsets.back(), hidden);
+    require_shape("means", *means, device, static_cast<int64_t>(rows), hidden);
+    at::Tensor out = tensor_over(*means, device);
+    blocks->fork->means(tensor_over(*states, device), offsets, out);
   });
 }
 

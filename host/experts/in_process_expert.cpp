@@ -41,18 +41,6 @@ moec_error empty_error() {
   return error;
 }
 
-int32_t device_type(DeviceType type) {
-  switch (type) {
-    case DeviceType::kCpu:
-      return MOEC_CPU;
-    case DeviceType::kCuda:
-      return MOEC_CUDA;
-    case DeviceType::kPrivateUse1:
-      return MOEC_EXT_DEV;
-  }
-  return MOEC_CPU;
-}
-
 int32_t pooling_code(const std::optional<encoder::Pooling>& pooling) {
   if (!pooling) return MOEC_POOLING_NONE;
   return *pooling == encoder::Pooling::kMean ? MOEC_POOLING_MEAN : MOEC_POOLING_CLS;
@@ -66,7 +54,8 @@ class InProcessExpert::SavedPass final : public Expert::Saved {
   SavedPass(const InProcessExpert& expert, encoder::Features rows)
       : expert_(expert),
         rows_(std::move(rows)),
-        batch_(rows_, expert.facts_.request, (expert.setup_.inputs & MOEC_INPUT_TEXT) != 0) {}
+        batch_(rows_, expert.facts_.request, (expert.setup_.inputs & MOEC_INPUT_TEXT) != 0,
+               expert.place_) {}
   ~SavedPass() override {
     if (handle != nullptr) expert_.train_->release_saved(expert_.object_, handle);
   }
@@ -92,6 +81,7 @@ InProcessExpert::InProcessExpert(const Library& library, ExpertSetup setup)
   create();
   try {
     check_requirements();
+    find_place();
     take_bottleneck();
   } catch (...) {
     library_->table().destroy(object_);
@@ -119,8 +109,11 @@ void InProcessExpert::check(moec_status status, const moec_error& error, const c
 moec_exec InProcessExpert::exec(bool training) const {
   moec_exec exec{};
   exec.struct_size = sizeof exec;
-  exec.device_type = device_type(setup_.compute.device.type);
+  const at::Device device = encoder::to_torch(setup_.compute.device);
+  exec.device_type = device_code(device);
   exec.device_id = setup_.compute.device.index;
+  if (device.is_cuda())
+    exec.stream = c10::impl::VirtualGuardImpl(device.type()).getStream(device).native_handle();
   exec.threads = at::in_parallel_region() ? 1 : setup_.compute.threads;
   exec.seed = setup_.seed;
   exec.training = training ? 1 : 0;
@@ -211,6 +204,13 @@ void InProcessExpert::check_requirements() {
   facts_.trainable = params_ != nullptr && train_ != nullptr;
 }
 
+void InProcessExpert::find_place() {
+  const auto* extension = library_->extension<moec_ext_device>(MOEC_EXT_DEVICE);
+  const at::Device device = encoder::to_torch(setup_.compute.device);
+  if (device.is_cpu() || extension == nullptr) return;
+  if (extension->takes(object_, device_code(device)) != 0) place_ = device;
+}
+
 void InProcessExpert::take_bottleneck() {
   const auto* extension = library_->extension<moec_ext_bottleneck>(MOEC_EXT_BOTTLENECK);
   if (extension == nullptr || setup_.weights.empty()) return;
@@ -238,17 +238,28 @@ at::Tensor InProcessExpert::forward(const encoder::Features& rows) {
 }
 
 at::Tensor InProcessExpert::forward_by_library(const encoder::Features& rows) {
-  if (setup_.max_batch == 0 || rows.rows() <= setup_.max_batch) return forward_batch(rows);
+  if (setup_.max_batch == 0 || rows.rows() <= setup_.max_batch) return forward_if_it_fits(rows);
   std::vector<at::Tensor> parts;
-  for (int64_t first = 0; first < rows.rows(); first += setup_.max_batch) {
-    parts.push_back(
-        forward_batch(rows.slice(first, std::min(setup_.max_batch, rows.rows() - first))));
-  }
+  const int64_t n = rows.rows(), most = setup_.max_batch;
+  for (int64_t first = 0; first < n; first += most)
+    parts.push_back(forward_if_it_fits(rows.slice(first, std::min(most, n - first))));
   return at::cat(parts);
 }
 
+// In two halves if the device has no memory for the batch.
+at::Tensor InProcessExpert::forward_if_it_fits(const encoder::Features& rows) {
+  try {
+    return forward_batch(rows);
+  } catch (const c10::Error& error) {
+    if (rows.rows() == 1 || !encoder::is_out_of_memory(error)) throw;
+  }
+  const int64_t half = rows.rows() / 2;
+  return at::cat({forward_if_it_fits(rows.slice(0, half)),
+                  forward_if_it_fits(rows.slice(half, rows.rows() - half))});
+}
+
 at::Tensor InProcessExpert::forward_batch(const encoder::Features& rows) {
-  const Batch batch(rows, facts_.request, (setup_.inputs & MOEC_INPUT_TEXT) != 0);
+  const Batch batch(rows, facts_.request, (setup_.inputs & MOEC_INPUT_TEXT) != 0, place_);
   at::Tensor logits = unwritten_logits(rows.rows(), setup_.classes);
   const moec_tensor out = to_abi(logits);
   const moec_exec how = exec(false);
@@ -280,8 +291,9 @@ const std::vector<Expert::Parameter>& InProcessExpert::bind(uint64_t seed) {
                   "weights are stored under their names; each needs its own");
     }
     const at::IntArrayRef shape(info.shape, static_cast<size_t>(info.ndim));
-    parameters_.push_back({to_string(info.name), at::zeros(shape), at::zeros(shape),
-                           info.trainable != 0, info.decay != 0, info.lr_scale});
+    const at::Tensor value = at::zeros(shape, at::TensorOptions(place_));
+    parameters_.push_back({to_string(info.name), value, at::zeros_like(value), info.trainable != 0,
+                           info.decay != 0, info.lr_scale});
   }
   for (const Parameter& p : parameters_) {
     values.push_back(to_abi(p.value));
@@ -343,7 +355,7 @@ void InProcessExpert::fit_begin(int64_t rows, int32_t max_epochs, uint64_t seed)
 
 void InProcessExpert::fit_batch(const encoder::Features& rows, const at::Tensor& labels,
                                 const at::Tensor& weights) {
-  const Batch batch(rows, facts_.request, (setup_.inputs & MOEC_INPUT_TEXT) != 0);
+  const Batch batch(rows, facts_.request, (setup_.inputs & MOEC_INPUT_TEXT) != 0, place_);
   const moec_tensor label_view = to_abi(labels), weight_view = to_abi(weights);
   const moec_exec how = exec(true);
   moec_error error = empty_error();
@@ -370,7 +382,8 @@ bool InProcessExpert::learns_parameters_only() const {
 
 std::vector<std::pair<std::string, at::Tensor>> InProcessExpert::learnt() {
   std::vector<std::pair<std::string, at::Tensor>> tensors;
-  for (const Parameter& p : parameters_) tensors.emplace_back(p.name, p.value.clone());
+  for (const Parameter& p : parameters_)
+    tensors.emplace_back(p.name, p.value.to(encoder::kHost).clone());
   moec_error error = empty_error();
   for (uint64_t i = 0; state_ != nullptr && i < state_->count(object_); ++i) {
     moec_state_info info{};

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <moecollab/abi.h>
+#include <moecollab/ext/draft/device.h>
 #include <moecollab/ext/fit.h>
 #include <moecollab/ext/params.h>
 #include <moecollab/ext/state.h>
@@ -56,8 +57,11 @@ class InProcessExpert final : public Expert, private SelfFitting {
   void check_requirements();
   // Throws E_DESC_MISMATCH unless the library's value is the manifest's.
   void require_same(const char* what, int64_t manifest, int64_t library) const;
+  // Whether tensors of calls lie on the run's device (moecollab.draft.device/1).
+  void find_place();
   // If the library offers it and weights were given.
   void take_bottleneck();
+  at::Tensor forward_if_it_fits(const encoder::Features& rows);
   at::Tensor forward_batch(const encoder::Features& rows);
   void check(moec_status status, const moec_error& error, const char* call) const;
   moec_exec exec(bool training) const;
@@ -73,6 +77,7 @@ class InProcessExpert final : public Expert, private SelfFitting {
   const moec_ext_fit* fit_;
   const moec_ext_state* state_;
   moec_expert* object_ = nullptr;
+  at::Device place_ = encoder::kHost;  // of a call's tensors, and of what is bound
   std::vector<Parameter> parameters_;
   std::optional<Bottleneck> bottleneck_;  // computes forward() until the object learns
 };

@@ -60,8 +60,7 @@ at::Tensor Gate::log_share_in_space(const at::Tensor& standardised_z) const {
 
 at::Tensor Gate::forward(const at::Tensor& standardised_z) const {
   if (is_factored()) {
-    const at::Tensor log_p =
-        at::log_softmax(affine(standardised_z, space_weight, space_bias), -1);
+    const at::Tensor log_p = at::log_softmax(affine(standardised_z, space_weight, space_bias), -1);
     const at::Tensor index = encoder::index_tensor(spaces, log_p.device());
     // On a GPU the gradient of index_select adds in any order; a product's does not.
     const at::Tensor of_experts =

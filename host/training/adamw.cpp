@@ -16,39 +16,64 @@ AdamW::AdamW(std::vector<Parameter> parameters, const AdamWOptions& options)
     moments_.push_back({at::zeros_like(p.value), at::zeros_like(p.value)});
 }
 
+// Parameters that a step treats alike: on a device one call serves all of them.
+struct AdamW::Group {
+  double lr, decay;
+  at::Device device;
+  std::vector<at::Tensor> values, grads, first, second;
+};
+
+std::vector<AdamW::Group> AdamW::groups() const {
+  std::vector<Group> groups;
+  for (size_t i = 0; i < parameters_.size(); ++i) {
+    const Parameter& p = parameters_[i];
+    // At most what a float holds: a rate beyond that gives weights that are not finite, not a
+    // throw.
+    const double lr = std::min<double>(options_.lr * p.lr_scale, std::numeric_limits<float>::max()),
+                 decay = p.decay ? options_.weight_decay : 0;
+    const at::Device device = p.value.device();
+    auto group = std::ranges::find_if(groups, [&](const Group& g) {
+      return !device.is_cpu() && g.device == device && g.lr == lr && g.decay == decay;
+    });
+    if (group == groups.end()) {
+      groups.push_back({lr, decay, device, {}, {}, {}, {}});
+      group = groups.end() - 1;
+    }
+    group->values.push_back(p.value);
+    group->grads.push_back(p.grad);
+    group->first.push_back(moments_[i].first);
+    group->second.push_back(moments_[i].second);
+  }
+  return groups;
+}
+
 void AdamW::step() {
   const at::NoGradGuard no_grad;
   ++steps_;
-  if (parameters_.empty()) return;
-  const at::Tensor steps =
-      at::full({}, static_cast<double>(steps_), parameters_.front().value.options());
-  for (size_t i = 0; i < parameters_.size(); ++i) {
-    Parameter& p = parameters_[i];
-    Moments& m = moments_[i];
-    // At most what a float holds: a rate beyond that gives weights that are not finite, not a
-    // throw.
-    const double lr = std::min<double>(options_.lr * p.lr_scale, std::numeric_limits<float>::max());
+  for (Group& g : groups()) {
+    const at::Tensor steps = at::full({}, static_cast<double>(steps_), at::TensorOptions(g.device));
     // One pass over the memory; the same by single operations takes ten, and ten times as long.
-    at::_fused_adamw_({p.value}, {p.grad}, {m.first}, {m.second}, /*max_exp_avg_sqs=*/{}, {steps},
-                      lr, options_.beta1, options_.beta2, p.decay ? options_.weight_decay : 0,
-                      options_.eps, /*amsgrad=*/false, /*maximize=*/false);
-    p.grad.zero_();
+    at::_fused_adamw_(g.values, g.grads, g.first, g.second, /*max_exp_avg_sqs=*/{},
+                      std::vector<at::Tensor>(g.values.size(), steps), g.lr, options_.beta1,
+                      options_.beta2, g.decay, options_.eps, /*amsgrad=*/false,
+                      /*maximize=*/false);
+    at::_foreach_zero_(g.grads);
   }
 }
 
 double AdamW::grad_norm() const {
-  if (parameters_.empty()) return 0;
-  std::vector<at::Tensor> norms;
-  for (const Parameter& p : parameters_) norms.push_back(p.grad.norm());
-  double squares = 0;  // one copy from a device, not one per parameter
-  for (const double norm : encoder::to_doubles(at::stack(norms))) squares += std::pow(norm, 2);
+  double squares = 0;
+  for (const Group& g : groups()) {  // one copy from a device, not one per parameter
+    for (const double norm : encoder::to_doubles(at::stack(at::_foreach_norm(g.grads, 2))))
+      squares += std::pow(norm, 2);
+  }
   return std::sqrt(squares);
 }
 
 void AdamW::clip(double norm, double largest) {
   if (!(norm > largest)) return;
   const at::NoGradGuard no_grad;
-  for (Parameter& p : parameters_) p.grad.mul_(largest / norm);
+  for (Group& g : groups()) at::_foreach_mul_(g.grads, largest / norm);
 }
 
 void AdamW::zero_grad() {

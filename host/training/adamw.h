@@ -15,8 +15,8 @@ struct AdamWOptions {
   double weight_decay = 0.01;  // decoupled; for parameters that decay only
 };
 
-// p ← p·(1 − lr·wd) − lr·m̂ / (√v̂ + ε). Borrows values and gradients, all float32 on one device; not
-// thread-safe.
+// p ← p·(1 − lr·wd) − lr·m̂ / (√v̂ + ε). Borrows values and gradients, all float32, each pair on one
+// device; not thread-safe.
 class AdamW {
  public:
   struct Parameter {
@@ -46,6 +46,9 @@ class AdamW {
   struct Moments {
     at::Tensor first, second;
   };
+  struct Group;
+  std::vector<Group> groups() const;
+
   std::vector<Parameter> parameters_;
   std::vector<Moments> moments_;
   AdamWOptions options_;

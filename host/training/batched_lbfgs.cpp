@@ -24,10 +24,11 @@ class Gram {
   int64_t gradient_change(int64_t slot) const { return history_ + slot; }
   int64_t gradient() const { return width_ - 1; }
   double operator()(int64_t a, int64_t b) const { return products_[a * width_ + b]; }
-  // Of the basis vector a with Σ_b c_b·b.
+  // The product of the basis vector a with Σ_b c_b·b.
   double with(int64_t a, std::span<const double> coefficients) const {
     double sum = 0;
-    for (int64_t b = 0; b < width_; ++b) sum += coefficients[static_cast<size_t>(b)] * (*this)(a, b);
+    for (int64_t b = 0; b < width_; ++b)
+      sum += coefficients[static_cast<size_t>(b)] * (*this)(a, b);
     return sum;
   }
   // Whether the pair keeps the estimate of the curvature positive definite.
@@ -98,9 +99,10 @@ BatchedLbfgs::Trial BatchedLbfgs::evaluate(const at::Tensor& x, const at::Tensor
   const std::vector<double> numbers = encoder::to_doubles(
       at::cat({found.value, (found.gradient * direction).sum(1), found.gradient.square().sum(1)}));
   const size_t n = problems.size();
-  Trial trial{{numbers.begin(), numbers.begin() + static_cast<int64_t>(n)},
-              {numbers.begin() + static_cast<int64_t>(n), numbers.begin() + static_cast<int64_t>(2 * n)},
-              found.gradient};
+  Trial trial{
+      {numbers.begin(), numbers.begin() + static_cast<int64_t>(n)},
+      {numbers.begin() + static_cast<int64_t>(n), numbers.begin() + static_cast<int64_t>(2 * n)},
+      found.gradient};
   for (size_t i = 0; i < n; ++i) {
     if (std::isfinite(numbers[i]) && std::isfinite(numbers[2 * n + i])) continue;
     State& state = states_[static_cast<size_t>(problems[i])];
@@ -113,7 +115,8 @@ BatchedLbfgs::Trial BatchedLbfgs::evaluate(const at::Tensor& x, const at::Tensor
 
 std::vector<BatchedLbfgs::Search> BatchedLbfgs::begin_searches(std::span<const int64_t> problems,
                                                                at::Tensor& directions) {
-  const at::Tensor products = at::bmm(basis_, basis_.transpose(1, 2)).to(encoder::kHost).contiguous();
+  const at::Tensor products =
+      at::bmm(basis_, basis_.transpose(1, 2)).to(encoder::kHost).contiguous();
   std::vector<double> coefficients(states_.size() * static_cast<size_t>(width_));
   std::vector<Search> searches;
   for (const int64_t p : problems) {
@@ -137,10 +140,8 @@ std::vector<BatchedLbfgs::Search> BatchedLbfgs::begin_searches(std::span<const i
     // Nothing is known of the scale before the first pair: begin with a step of length one.
     searches.push_back({p, slope, slots.empty() ? std::min(1.0, 1 / std::sqrt(-slope)) : 1.0});
   }
-  directions = on(x_.device(), std::move(coefficients))
-                   .view({x_.size(0), 1, width_})
-                   .bmm(basis_)
-                   .squeeze(1);
+  directions =
+      on(x_.device(), std::move(coefficients)).view({x_.size(0), 1, width_}).bmm(basis_).squeeze(1);
   return searches;
 }
 

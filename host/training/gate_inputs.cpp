@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "training/gate_prior.h"
+#include "training/gate_warm_up.h"
 
 namespace moecollab::training {
 namespace {
@@ -73,7 +74,10 @@ GateInputs collect_gate_inputs(pipeline::Pool& pool, const std::vector<data::Dat
     inputs.experts.push_back(expert.name);
     inputs.labels.push_back(expert.labels);
   }
-  inputs.features = gate_features(options, pool.encoder()->config().layers);
+  const encoder::BertConfig& encoder = pool.encoder()->config();
+  inputs.features = gate_features(options, encoder.layers);
+  const GateWarmUp warm_up(encoder::to_torch(pool.options().compute.device),
+                           std::ssize(inputs.features) * encoder.hidden);
   inputs.data = collect_gate_data(pool, datasets, inputs.features, options.cross_fitted);
   if (options.calibrate) {
     inputs.calibration =

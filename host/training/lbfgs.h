@@ -8,7 +8,7 @@
 
 namespace moecollab::training {
 
-// Of the weak Wolfe conditions, and the trials of one line search.
+// Constants of the weak Wolfe conditions, and the trials of one line search.
 inline constexpr double kSufficientDecrease = 1e-4, kCurvature = 0.9;
 inline constexpr int kMaxTrials = 30;
 

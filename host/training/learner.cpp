@@ -67,6 +67,7 @@ class GradientLearner final : public Learner {
     state.tensors = optimiser_.state();
     for (const auto& p : expert_.parameters())
       state.tensors.emplace_back("value/" + p.name, p.value);
+    for (auto& [name, tensor] : state.tensors) tensor = tensor.to(encoder::kHost);
     state.facts = {{"cursor", cursor_},
                    {"steps", optimiser_.steps()},
                    {"rows", rows_seen_},
@@ -79,8 +80,9 @@ class GradientLearner final : public Learner {
 
   void restore(const CheckpointState& saved) override {
     std::map<std::string, at::Tensor> by_name(saved.tensors.begin(), saved.tensors.end());
-    const std::optional<CheckpointState> now = state();
-    for (const auto& [name, tensor] : now->tensors) {
+    std::vector<std::pair<std::string, at::Tensor>> now = optimiser_.state();
+    for (const auto& p : expert_.parameters()) now.emplace_back("value/" + p.name, p.value);
+    for (const auto& [name, tensor] : now) {
       const auto it = by_name.find(name);
       if (it == by_name.end() || it->second.sizes() != tensor.sizes()) {
         throw Error("E_CKPT",

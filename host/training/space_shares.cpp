@@ -58,7 +58,8 @@ Opinions rows_of(const Opinions& opinions, const std::vector<int64_t>& rows) {
           opinions.label.index_select(0, index), opinions.complete};
 }
 
-// b [k] of the numbers that a fit changes, and W [k, D] if the fit has it. `x` may have a leading F.
+// b [k] of the numbers that a fit changes, and W [k, D] if the fit has it. `x` may have a leading
+// F.
 std::pair<at::Tensor, at::Tensor> bias_and_weight(const at::Tensor& x, int64_t k, int64_t inputs) {
   const at::Tensor bias = x.narrow(-1, 0, k);
   if (x.size(-1) == k) return {bias, {}};
@@ -80,15 +81,13 @@ int64_t fitted_numbers(const Opinions& opinions, double penalty) {
 
 // value + ‖b‖²/(2n) + κ·‖W‖²/(2n), n a number or one per fit.
 template <typename Count>
-at::Tensor with_penalties(const at::Tensor& value, const at::Tensor& bias,
-                          const at::Tensor& weight, double penalty, const Count& n) {
+at::Tensor with_penalties(const at::Tensor& value, const at::Tensor& bias, const at::Tensor& weight,
+                          double penalty, const Count& n) {
   const at::Tensor sum = value + bias.square().sum(-1) / (2 * n);
   return weight.defined() ? sum + weight.square().flatten(-2).sum(-1) * (penalty / (2 * n)) : sum;
 }
 
-bool rests(double before, double after) {
-  return before - after <= kRest * (1 + std::abs(before));
-}
+bool rests(double before, double after) { return before - after <= kRest * (1 + std::abs(before)); }
 
 constexpr const char* kInterrupted = "fitting was interrupted; the old gate is unchanged";
 
@@ -119,8 +118,8 @@ SpaceShares fit_shares(const Opinions& opinions, fusion::OpinionPool pool, doubl
   return shares_of(parameters(minimiser.x()), opinions, pool, penalty);
 }
 
-// fit_shares() for each fold's texts outside it, together, since such a fit leaves a device idle between
-// launches.
+// fit_shares() for each fold's texts outside it, together, since such a fit leaves a device idle
+// between launches.
 std::vector<SpaceShares> fit_together(const Opinions& opinions, const std::vector<Fold>& folds,
                                       fusion::OpinionPool pool, double penalty, StopToken stop) {
   const int64_t k = opinions.log_p.size(1), inputs = opinions.z.size(1);
@@ -176,8 +175,7 @@ struct CrossValidation {
 
 CrossValidation cross_validated(const Opinions& opinions, fusion::OpinionPool pool, double penalty,
                                 uint64_t seed, StopToken stop) {
-  CrossValidation found{pool, penalty,
-                        cross_fitted_shares(opinions, pool, penalty, seed, stop),
+  CrossValidation found{pool, penalty, cross_fitted_shares(opinions, pool, penalty, seed, stop),
                         at::zeros({opinions.z.size(0)}, opinions.z.options())};
   for (const FoldShares& fold : found.folds) {
     found.lost.index_copy_(0, encoder::index_tensor(fold.texts, found.lost.device()),
@@ -285,7 +283,8 @@ std::vector<FoldShares> cross_fitted_shares(const Opinions& opinions, fusion::Op
     shares = fit_together(opinions, folds, pool, penalty, stop);
   }
   std::vector<FoldShares> found;
-  for (size_t f = 0; f < folds.size(); ++f) found.push_back({folds[f].inside, std::move(shares[f])});
+  for (size_t f = 0; f < folds.size(); ++f)
+    found.push_back({folds[f].inside, std::move(shares[f])});
   return found;
 }
 

@@ -54,7 +54,7 @@ class PointFits {
   StopToken stop_;
   ValidationSplit split_;
   Texts fitted_, validation_;
-  at::Tensor prior_;    // [E]
+  at::Tensor prior_;              // [E]
   at::Tensor lambda1_, lambda2_;  // [P]
   at::Tensor all_others_;         // [M] int64
   double routing_share_;
@@ -120,13 +120,12 @@ gate::Gate PointFits::gates(const at::Tensor& x) const {
 }
 
 // [R]; `with_routing` as GateFitting's loss has it.
-at::Tensor PointFits::objective(const gate::Gate& gates, const Texts& texts,
-                                const Lambdas& lambdas, bool with_routing) const {
+at::Tensor PointFits::objective(const gate::Gate& gates, const Texts& texts, const Lambdas& lambdas,
+                                bool with_routing) const {
   const at::Tensor router = gates.forward(texts.z);
   const gate::Objective terms =
       gate::objective(problem_.task_loss(router, texts.index), router, prior_, options_.objective);
-  const at::Tensor total =
-      gate::total(terms, lambdas.first, lambdas.second, options_.objective);
+  const at::Tensor total = gate::total(terms, lambdas.first, lambdas.second, options_.objective);
   if (!with_routing || problem_.routing_texts() == 0) return total;
   const at::Tensor routing =
       problem_.routing_loss(gates.forward(problem_.routing_z()), all_others_);
@@ -188,9 +187,8 @@ bool PointFits::count_bad_steps(int64_t steps, int32_t epoch, Fit& fit) const {
 
 std::vector<SweepResult> PointFits::run() {
   const Stopwatch watch;
-  BatchedLbfgs search(best_x_, [this](const at::Tensor& x, const at::Tensor& which) {
-    return evaluate(x, which);
-  });
+  BatchedLbfgs search(
+      best_x_, [this](const at::Tensor& x, const at::Tensor& which) { return evaluate(x, which); });
   std::vector<int64_t> active;
   for (int64_t p = 0; p < std::ssize(points_); ++p) {
     if (std::isfinite(search.value(p))) {
@@ -206,9 +204,8 @@ std::vector<SweepResult> PointFits::run() {
     std::vector<int64_t> next;
     for (size_t i = 0; i < active.size(); ++i) {
       Fit& fit = fits_[static_cast<size_t>(active[i])];
-      const bool goes_on =
-          count_bad_steps(search.not_finite_in_step(active[i]), epoch, fit) && fell[i] &&
-          epoch - fit.epochs < options_.patience;
+      const bool goes_on = count_bad_steps(search.not_finite_in_step(active[i]), epoch, fit) &&
+                           fell[i] && epoch - fit.epochs < options_.patience;
       if (goes_on) next.push_back(active[i]);
     }
     active = std::move(next);

@@ -19,7 +19,8 @@ const moec_ext_blocks* table_of(const moec_host* host) {
 moec_tensor view_of(const at::Tensor& tensor) {
   moec_tensor view{};
   view.data = tensor.data_ptr();
-  view.device_type = MOEC_CPU;
+  view.device_type = tensor.is_cpu() ? MOEC_CPU : tensor.is_cuda() ? MOEC_CUDA : MOEC_EXT_DEV;
+  view.device_id = tensor.is_cpu() ? 0 : tensor.device().index();
   view.ndim = static_cast<int32_t>(tensor.dim());
   view.type_code = MOEC_FLOAT;
   view.type_bits = 32;
@@ -97,14 +98,14 @@ HostBlocks::HostBlocks(const moec_host* host, const std::vector<BertBlock>& bloc
 
 HostBlocks::~HostBlocks() { table_->release(host_, blocks_); }
 
-at::Tensor HostBlocks::means(const moec_tensor& states, const int32_t* row_offsets,
+at::Tensor HostBlocks::means(const at::Tensor& states, const int32_t* row_offsets,
                              int64_t rows) const {
-  at::Tensor means = at::empty({rows, states.shape[1]});
-  const moec_tensor view = view_of(means);
+  at::Tensor means = at::empty({rows, states.size(1)}, states.options());
+  const moec_tensor from = view_of(states), view = view_of(means);
   moec_error error = empty_error();
-  check(table_->means(host_, blocks_, &states, row_offsets, static_cast<uint64_t>(rows), &view,
-                      &error),
-        error);
+  check(
+      table_->means(host_, blocks_, &from, row_offsets, static_cast<uint64_t>(rows), &view, &error),
+      error);
   return means;
 }
 

@@ -23,8 +23,8 @@ class HostBlocks {
   HostBlocks(const HostBlocks&) = delete;
   HostBlocks& operator=(const HostBlocks&) = delete;
 
-  // Means [n, H] over each text's last states, for the batch's states [T, H].
-  at::Tensor means(const moec_tensor& states, const int32_t* row_offsets, int64_t rows) const;
+  // Means [n, H] over each text's last states, for the batch's states [T, H], and where they are.
+  at::Tensor means(const at::Tensor& states, const int32_t* row_offsets, int64_t rows) const;
 
  private:
   const moec_host* host_;

@@ -57,7 +57,22 @@ LengthGroup group_of(const std::vector<int64_t>& lengths, size_t begin, size_t e
   return g;
 }
 
+// Which rows are of which text, as shares of its mean [texts, rows]: on a device one product takes
+// the place of an operator per text.
+at::Tensor shares_of_rows(const Packing& packing, const at::TensorOptions& options) {
+  const auto texts = static_cast<int64_t>(packing.lengths.size());
+  at::Tensor shares = at::zeros({texts, packing.rows});
+  auto* share = shares.mutable_data_ptr<float>();
+  for (int64_t text = 0, first = 0; text < texts; ++text, share += packing.rows) {
+    const int64_t length = packing.lengths[static_cast<size_t>(text)];
+    std::fill_n(share + first, length, 1 / static_cast<float>(length));
+    first += length;
+  }
+  return shares.to(options);
+}
+
 at::Tensor means(const at::Tensor& x, const Packing& packing) {
+  if (!x.is_cpu()) return shares_of_rows(packing, x.options()).mm(x);
   at::Tensor found =
       at::empty({static_cast<int64_t>(packing.lengths.size()), x.size(1)}, x.options());
   int64_t first = 0;
@@ -67,6 +82,25 @@ at::Tensor means(const at::Tensor& x, const Packing& packing) {
     first += packing.lengths[i];
   }
   return found;
+}
+
+// All indices, and all masks, in one copy each.
+void move_groups(at::Device device, std::vector<LengthGroup>& groups) {
+  std::vector<at::Tensor> numbers, masks;
+  for (const LengthGroup& g : groups) {
+    numbers.insert(numbers.end(), {g.padded, g.padded_gradient, g.real});
+    masks.push_back(g.mask.flatten());
+  }
+  const at::Tensor number = at::cat(numbers).to(device), mask = at::cat(masks).to(device);
+  int64_t at_number = 0, at_mask = 0;
+  for (LengthGroup& g : groups) {
+    for (at::Tensor* tensor : {&g.padded, &g.padded_gradient, &g.real}) {
+      *tensor = number.narrow(0, at_number, tensor->numel());
+      at_number += tensor->numel();
+    }
+    g.mask = mask.narrow(0, at_mask, g.mask.numel()).view(g.mask.sizes());
+    at_mask += g.mask.numel();
+  }
 }
 
 struct MeanPerText : torch::autograd::Function<MeanPerText> {
@@ -81,6 +115,8 @@ struct MeanPerText : torch::autograd::Function<MeanPerText> {
     const auto held =
         c10::static_intrusive_pointer_cast<Packing>(context->saved_data["packing"].toCapsule());
     const Packing& packing = *held;
+    if (!grads[0].is_cpu())
+      return {shares_of_rows(packing, grads[0].options()).t().mm(grads[0]), at::Tensor()};
     at::Tensor found = at::zeros({packing.rows, grads[0].size(1)}, grads[0].options());
     int64_t first = 0;
     for (size_t i = 0; i < packing.lengths.size(); ++i) {
@@ -102,12 +138,10 @@ Packing::Packing(std::vector<int64_t> lengths_of_texts, at::Device device)
   for (size_t begin = 0; begin < lengths.size();) {
     const size_t end = end_of_group(lengths, begin);
     groups.push_back(group_of(lengths, begin, end, first, /*spare=*/tokens));
-    LengthGroup& group = groups.back();
-    for (at::Tensor* tensor : {&group.padded, &group.padded_gradient, &group.real, &group.mask})
-      *tensor = tensor->to(device);
     first += groups.back().tokens;
     begin = end;
   }
+  if (!device.is_cpu()) move_groups(device, groups);
 }
 
 at::Tensor mean_per_text(const at::Tensor& x, const c10::intrusive_ptr<Packing>& packing) {

@@ -19,6 +19,7 @@
 #define MOECOLLAB_EXPERT_HPP_
 
 #include <moecollab/ext/draft/bottleneck.h>
+#include <moecollab/ext/draft/device.h>
 #include <moecollab/ext/fit.h>
 #include <moecollab/ext/params.h>
 #include <moecollab/ext/state.h>

@@ -31,8 +31,8 @@
 
 namespace moecollab {
 
-// A batch as tensors: views of the host's memory or, for an expert that runs on any device, copies
-// on the device of the call. Valid in forward() and, in training, until the gradient was taken.
+// A batch as tensors: views of the host's memory or, for an expert that runs on any device, of that
+// of the call's device. Valid in forward() and, in training, until the gradient was taken.
 // What was not asked for is empty.
 struct TorchBatch {
   int64_t rows = 0;
@@ -42,22 +42,38 @@ struct TorchBatch {
   std::vector<at::Tensor> pooled;   // per layer asked for: [n, H] float32
   bool training = false;            // dropout and the like are on
   at::Generator generator;          // for all randomness of this call; defined in training only
-  const moec_batch* raw = nullptr;  // texts, row ids and offsets, in the host's memory
+  const moec_batch* raw = nullptr;  // texts, row ids and offsets are in the host's memory
 };
+
+// The device of that type and number at the boundary.
+inline at::Device device_at(int32_t type, int32_t id) {
+  const auto index = static_cast<c10::DeviceIndex>(id);
+  if (type == MOEC_CUDA) return {at::kCUDA, index};
+  if (type == MOEC_EXT_DEV) return {at::kPrivateUse1, index};
+  return at::kCPU;
+}
+
+namespace detail {
+
+inline at::Tensor over(void* data, at::IntArrayRef shape, at::ScalarType type, at::Device device) {
+  return at::for_blob(data, shape)
+      .options(at::TensorOptions(type).device(device))
+      .target_device(device)
+      .make_tensor();
+}
+
+}  // namespace detail
 
 // A writable or read-only tensor over memory of the other side of the boundary.
 inline at::Tensor tensor_over(const moec_tensor& t) {
-  const auto type = t.type_code == MOEC_FLOAT ? at::kFloat : at::kInt;
-  return at::from_blob(t.data, at::IntArrayRef(t.shape, static_cast<size_t>(t.ndim)), type);
+  return detail::over(t.data, at::IntArrayRef(t.shape, static_cast<size_t>(t.ndim)),
+                      t.type_code == MOEC_FLOAT ? at::kFloat : at::kInt,
+                      device_at(t.device_type, t.device_id));
 }
 
 // The device that a call names.
 inline at::Device device_of(const moec_exec* exec) {
-  if (exec == nullptr) return at::kCPU;
-  const auto index = static_cast<c10::DeviceIndex>(exec->device_id);
-  if (exec->device_type == MOEC_CUDA) return {at::kCUDA, index};
-  if (exec->device_type == MOEC_EXT_DEV) return {at::kPrivateUse1, index};
-  return at::kCPU;
+  return exec == nullptr ? at::Device(at::kCPU) : device_at(exec->device_type, exec->device_id);
 }
 
 // A generator of that device. Numbers differ between kinds of devices.
@@ -110,8 +126,7 @@ auto plainly(Body&& body) {
 
 // An expert that is a function of tensors. Derive, declare parameters in the constructor, write
 // forward(). Values and gradients lie where the host says; bind() moves them there, which is why a
-// parameter is held by reference. On another device than the CPU its value is a copy. c10::Error
-// from forward() is INTERNAL.
+// parameter is held by reference. c10::Error from forward() is INTERNAL.
 class TorchExpert : public ExpertBase, public Trainable {
  public:
   // `info` is used by add_parameter(), so until the constructor of the derived class ends.
@@ -122,7 +137,7 @@ class TorchExpert : public ExpertBase, public Trainable {
   virtual at::Tensor forward(const TorchBatch& in) = 0;
 
   // Whether forward() computes wherever its tensors are: then parameters and TorchBatch are on the
-  // device that the host computes on, else always on the CPU.
+  // device that the host computes on, else always on the CPU. The same from the constructor on.
   virtual bool runs_on_any_device() const { return false; }
   // Parameters were moved to that device: move what else forward() reads.
   virtual void moved_to(at::Device) {}
@@ -135,18 +150,23 @@ class TorchExpert : public ExpertBase, public Trainable {
     write(detail::plainly([&] { return forward(batch(in, nullptr)); }), out);
   }
   const std::vector<ParameterSpec>& parameters() const final { return specs_; }
+  // What bind() gives next is there.
+  void bind_on(int32_t device_type, int32_t device_id) {
+    storage_ = device_at(device_type, device_id);
+  }
   void bind(const std::vector<float*>& values, const std::vector<float*>& grads) final {
     bound_.clear();
     for (size_t i = 0; i < specs_.size(); ++i) {
-      bound_.push_back(at::from_blob(values[i], specs_[i].shape, at::kFloat)
+      bound_.push_back(detail::over(values[i], specs_[i].shape, at::kFloat, storage_)
                            .requires_grad_(specs_[i].trainable));
-      grads_[i] = at::from_blob(grads[i], specs_[i].shape, at::kFloat);
+      grads_[i] = detail::over(grads[i], specs_[i].shape, at::kFloat, storage_);
     }
-    go_to(nullptr);
+    if (device_ != storage_) moved_to(storage_);
+    device_ = storage_;
     place_values(device_);
   }
   void before_params_changed() final {
-    if (!device_.is_cpu()) place_values(device_);
+    if (device_ != storage_) place_values(device_);
   }
   void init(uint64_t seed) final {
     const at::NoGradGuard no_grad;
@@ -192,7 +212,7 @@ class TorchExpert : public ExpertBase, public Trainable {
     });
     for (size_t i = 0; i < found.size(); ++i) {
       if (i >= parameters) destinations[i].zero_();
-      if (found[i].defined()) destinations[i].add_(found[i].to(at::kCPU));
+      if (found[i].defined()) destinations[i].add_(found[i].to(destinations[i].device()));
     }
     graph.logits = at::Tensor();
   }
@@ -244,7 +264,7 @@ class TorchExpert : public ExpertBase, public Trainable {
     for (size_t i = 0; i < values_.size(); ++i) {
       const at::Tensor& from = bound_.empty() ? values_[i] : bound_[i];
       const bool learns = from.requires_grad();
-      values_[i] = device.is_cpu() && !bound_.empty()
+      values_[i] = device == storage_ && !bound_.empty()
                        ? from
                        : from.detach().to(device).requires_grad_(learns);
     }
@@ -286,10 +306,10 @@ class TorchExpert : public ExpertBase, public Trainable {
   int32_t classes_;
   std::vector<ParameterSpec> specs_;
   std::vector<Initial> initials_;
-  std::deque<at::Tensor> values_;  // addresses stay
-  // In the host's memory; empty until bind().
-  std::vector<at::Tensor> bound_, grads_;
-  at::Device device_ = at::kCPU;  // of the last call
+  std::deque<at::Tensor> values_;          // addresses stay
+  std::vector<at::Tensor> bound_, grads_;  // the host's storage; empty until bind()
+  at::Device storage_ = at::kCPU;          // where that is
+  at::Device device_ = at::kCPU;           // of the last call
 };
 
 }  // namespace moecollab

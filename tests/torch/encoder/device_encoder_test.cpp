@@ -111,24 +111,27 @@ TEST_F(DeviceEncoderTest, APassContinuesFromWhereItStopped) {
             1e-5);
 }
 
-// The last block of the encoder as an expert's own.
+// The last block of the encoder as an expert's own; the states may be there already.
 TEST_F(DeviceEncoderTest, AForkGivesTheMeansOfTheCpu) {
   FeatureRequest request = mean_of_last();
   request.hidden = {1};
-  for (const bool scarce : {false, true}) {
-    Encoder on_cpu = open(), on_device = open_on_device();
-    const Features features = on_cpu.encode(kTexts, request);
-    const auto weight = [&](int64_t, const std::string& name) {
-      return *on_cpu.weight("encoder.layer.1." + name);
-    };
-    const std::unique_ptr<Fork> fork = on_device.fork(1, weight);
-    using moecollab::testing::set_test_device_memory, moecollab::testing::test_device_memory_used;
-    if (scarce) set_test_device_memory(test_device_memory_used() + 20000);
-    at::Tensor means = at::empty({features.rows(), TinyEncoder::kHidden});
-    fork->means(features.hidden.at(1).const_data_ptr<float>(), features.row_offsets,
-                means.mutable_data_ptr<float>());
-    EXPECT_LT(distance(means, features.pooled.at(kMeanOfLast)), 1e-5) << scarce;
-    set_test_device_memory(std::nullopt);
+  for (const bool there : {false, true}) {
+    for (const bool scarce : {false, true}) {
+      Encoder on_cpu = open(), on_device = open_on_device();
+      const Features features = on_cpu.encode(kTexts, request);
+      const auto weight = [&](int64_t, const std::string& name) {
+        return *on_cpu.weight("encoder.layer.1." + name);
+      };
+      const std::unique_ptr<Fork> fork = on_device.fork(1, weight);
+      const at::Device place = there ? moecollab::testing::use_test_device() : at::Device(kHost);
+      const at::Tensor states = features.hidden.at(1).to(place);
+      at::Tensor means = at::empty({features.rows(), TinyEncoder::kHidden}, states.options());
+      using moecollab::testing::set_test_device_memory, moecollab::testing::test_device_memory_used;
+      if (scarce) set_test_device_memory(test_device_memory_used() + 20000);
+      fork->means(states, features.row_offsets, means);
+      EXPECT_LT(distance(means.cpu(), features.pooled.at(kMeanOfLast)), 1e-5) << scarce << there;
+      set_test_device_memory(std::nullopt);
+    }
   }
 }
 

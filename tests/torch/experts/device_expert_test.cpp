@@ -86,8 +86,10 @@ TEST_F(DeviceExpertTest, ADeepExpertLearnsThereWhatItLearnsOnTheCpu) {
       EXPECT_LT(distance(found[step], expected[step]), 1e-4) << step;
     EXPECT_GT(distance(found.front(), found.back()), 1e-3) << "it learns";
     for (size_t i = 0; i < here.parameters().size(); ++i) {
-      ASSERT_TRUE(there.parameters()[i].value.is_cpu());
-      EXPECT_LT(distance(there.parameters()[i].value, here.parameters()[i].value), 1e-4)
+      ASSERT_FALSE(there.parameters()[i].value.is_cpu());
+      // No answer depends on the keys' bias: what moves it is rounding, which AdamW makes steps of.
+      if (here.parameters()[i].name.ends_with("key.bias")) continue;
+      EXPECT_LT(distance(there.parameters()[i].value.cpu(), here.parameters()[i].value), 1e-4)
           << here.parameters()[i].name;
     }
     // Its own code, in training, and the host's blocks, once it has its weights.
@@ -112,11 +114,10 @@ TEST_F(DeviceExpertTest, DropoutFollowsTheSeedOfTheCall) {
   EXPECT_FALSE(run(1).equal(run(2)));
 }
 
-TEST_F(DeviceExpertTest, WhatAStepSendsIsItsRowsAndTheParameters) {
+// Parameters, gradients and the optimiser's moments stay on the device.
+TEST_F(DeviceExpertTest, WhatAStepSendsIsItsRowsAndBringsBackItsLogits) {
   InProcessExpert expert = deep(kDevice, "full");
   train(expert, 1);
-  int64_t parameters = 0;
-  for (const auto& p : expert.parameters()) parameters += p.value.numel() * 4;
   const encoder::Features rows = on_cpu.encode(texts, expert.request());
   std::unique_ptr<Expert::Saved> saved;
   reset_device_counts();
@@ -124,8 +125,8 @@ TEST_F(DeviceExpertTest, WhatAStepSendsIsItsRowsAndTheParameters) {
   expert.vjp(*saved, at::ones_like(logits));
   expert.params_changed();
   const int64_t states = rows.hidden.at(0).numel() * 4;
-  EXPECT_LT(device_counts().bytes_to_device, parameters + 2 * states);
-  EXPECT_LT(device_counts().bytes_to_host, parameters + states);
+  EXPECT_LT(device_counts().bytes_to_device, 2 * states);
+  EXPECT_EQ(device_counts().bytes_to_host, logits.numel() * 4);
 }
 
 // An expert that does not say that it runs anywhere is given host memory, and computes there.

@@ -43,10 +43,9 @@ TEST(BatchedLbfgs, EachProblemTakesTheStepsThatItTakesAlone) {
   BatchedLbfgs together(at::tensor({-1.2, 1.0}, at::kDouble).repeat({3, 1}), std::ref(f));
   std::vector<Lbfgs> alone;
   for (const double a : steepness) {
-    alone.emplace_back(std::vector<double>{-1.2, 1.0},
-                       [a](const std::vector<double>& x, std::vector<double>& g) {
-                         return valley(a, x, g);
-                       });
+    alone.emplace_back(
+        std::vector<double>{-1.2, 1.0},
+        [a](const std::vector<double>& x, std::vector<double>& g) { return valley(a, x, g); });
   }
   for (int i = 0; i < 40; ++i) {
     together.step(std::vector<int64_t>{0, 1, 2});
@@ -78,13 +77,12 @@ TEST(BatchedLbfgs, OnlyTheProblemsAskedForMoveAndAreEvaluated) {
   EXPECT_EQ(search.value(1), alone.value(0));
 }
 
-// (x − 2)² − 0.01·ln(1 − x) has no value from 1 on, and its minimum just below; the other problem has
-// no value anywhere.
+// (x − 2)² − 0.01·ln(1 − x) has no value from 1 on, and its minimum just below; the other problem
+// has no value anywhere.
 TEST(BatchedLbfgs, AProblemWithoutFiniteValuesHarmsNoOther) {
   const auto f = [](const at::Tensor& x, const at::Tensor& which) {
     const at::Tensor nowhere = which.eq(1).unsqueeze(1);
-    const at::Tensor v = (x - 2).square() - (1 - x).log() * 0.01,
-                     g = (x - 2) * 2 + 0.01 / (1 - x);
+    const at::Tensor v = (x - 2).square() - (1 - x).log() * 0.01, g = (x - 2) * 2 + 0.01 / (1 - x);
     return BatchedLbfgs::Evaluation{v.masked_fill(nowhere, NAN).squeeze(1),
                                     g.masked_fill(nowhere, NAN)};
   };

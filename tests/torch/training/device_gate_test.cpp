@@ -3,6 +3,7 @@
 
 #include "torch/test_device.h"
 #include "torch/training/gate_toy.h"
+#include "training/gate_warm_up.h"
 #include "training/sweep.h"
 #include "training/top_k_choice.h"
 
@@ -107,8 +108,8 @@ std::vector<SweepResult> sweep(const GateProblem& problem, const GateTrainingOpt
   std::vector<SweepResult> results(kPoints.size());
   run_sweep(problem, options, kPoints, 2, context, [&](const SweepResult& result) {
     for (size_t p = 0; p < kPoints.size(); ++p) {
-      const bool same = kPoints[p].lambda1 == result.point.lambda1 &&
-                        kPoints[p].lambda2 == result.point.lambda2;
+      const bool same =
+          kPoints[p].lambda1 == result.point.lambda1 && kPoints[p].lambda2 == result.point.lambda2;
       if (same) results[p] = result;
     }
   });
@@ -158,6 +159,16 @@ TEST(DeviceGate, APointThatDivergesIsAResultBesideOthers) {
   for (size_t p = 0; p < kPoints.size(); ++p)
     EXPECT_FALSE(found[p].judged) << "λ2 = " << kPoints[p].lambda2;
   EXPECT_NE(found[0].failure.find("finite"), std::string::npos) << found[0].failure;
+}
+
+TEST(DeviceGate, AWarmUpFitsThereAndNothingOnTheCpu) {
+  const at::Device device = use_test_device();
+  reset_device_counts();
+  { const GateWarmUp nothing(encoder::kHost, 8); }
+  EXPECT_EQ(device_counts().all_calls(), 0);
+  { const GateWarmUp warm_up(device, 8); }
+  EXPECT_GT(device_counts().calls["aten::bmm"], 0) << "shares by folds";
+  EXPECT_GT(device_counts().calls["aten::_log_softmax_backward_data"], 0) << "a fit";
 }
 
 TEST(DeviceGate, ChoosesTopKAsOnTheCpu) {

@@ -16,17 +16,21 @@ inline void require(bool holds, const char* otherwise) {
   if (!holds) throw std::invalid_argument(otherwise);
 }
 
-inline bool is_cpu_tensor(const moec_tensor& t, int type_code) {
-  return t.data != nullptr && t.device_type == MOEC_CPU && t.type_code == type_code &&
-         t.type_bits == 32 && t.type_lanes == 1;
+// Where the tensors of a call may lie.
+enum class Place { main_memory, any_device };
+
+inline bool is_tensor(const moec_tensor& t, int type_code, Place place = Place::main_memory) {
+  return t.data != nullptr && (t.device_type == MOEC_CPU || place == Place::any_device) &&
+         t.type_code == type_code && t.type_bits == 32 && t.type_lanes == 1;
 }
 
 inline void check_tensor(const moec_tensor* t, int type_code, const std::vector<int64_t>& shape,
-                         const std::string& name) {
+                         const std::string& name, Place place = Place::main_memory) {
   const char* type = type_code == MOEC_FLOAT ? "float32" : "int32";
   if (t == nullptr) throw std::invalid_argument(name + " is null");
-  if (!is_cpu_tensor(*t, type_code)) {
-    throw std::invalid_argument(name + " is no " + type + " tensor in main memory");
+  if (!is_tensor(*t, type_code, place)) {
+    throw std::invalid_argument(name + " is no " + type + " tensor" +
+                                (place == Place::any_device ? "" : " in main memory"));
   }
   const size_t ndim = static_cast<size_t>(t->ndim);
   if (std::vector<int64_t>(t->shape, t->shape + ndim) != shape) {
@@ -41,6 +45,7 @@ struct Contract {
   uint32_t inputs = 0;
   int64_t hidden = 0;  // the encoder's; 0 without one
   std::vector<int32_t> layers;
+  Place place = Place::main_memory;
 };
 
 inline void check_create_info(const moec_create_info& info) {
@@ -73,7 +78,7 @@ inline void check_layers(const Contract& contract, const moec_batch& batch, int6
   }
   for (size_t slot = 0; slot < contract.layers.size(); ++slot) {
     check_tensor(tensors[slot], MOEC_FLOAT, {rows, contract.hidden},
-                 name + "[" + std::to_string(slot) + "]");
+                 name + "[" + std::to_string(slot) + "]", contract.place);
   }
 }
 
@@ -86,7 +91,8 @@ inline void check_batch(const Contract& contract, const moec_batch* batch) {
   if (reads(MOEC_INPUT_TOKENS) || reads(MOEC_INPUT_HIDDEN)) {
     require(batch->row_offsets != nullptr, "the batch has no row offsets");
     const int64_t tokens = batch->row_offsets[batch->rows];
-    if (reads(MOEC_INPUT_TOKENS)) check_tensor(batch->token_ids, MOEC_INT, {tokens}, "token_ids");
+    if (reads(MOEC_INPUT_TOKENS))
+      check_tensor(batch->token_ids, MOEC_INT, {tokens}, "token_ids", contract.place);
     if (reads(MOEC_INPUT_HIDDEN)) check_layers(contract, *batch, tokens, batch->hidden, "hidden");
   }
   if (reads(MOEC_INPUT_POOLED)) {

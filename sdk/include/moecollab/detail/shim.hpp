@@ -41,6 +41,13 @@ moec_status guarded(moec_error* error, Body&& body) noexcept {
   }
 }
 
+// Whether experts of that class can say that they take tensors of other devices than the CPU
+// (TorchExpert, whose header this one does not need).
+template <typename T>
+auto names_devices(int) -> decltype(std::declval<T&>().runs_on_any_device(), std::true_type{});
+template <typename T>
+std::false_type names_devices(...);
+
 template <typename T>
 class Library {
  public:
@@ -91,8 +98,16 @@ class Library {
       made->expert = std::make_unique<T>(view);
       const std::vector<int32_t> layers = made->expert->layers();
       if (!layers.empty()) made->contract.layers = layers;
+      if (takes_device(*made->expert)) made->contract.place = Place::any_device;
       *out = reinterpret_cast<moec_expert*>(made.release());
     });
+  }
+
+  static constexpr bool kNamesDevices = decltype(names_devices<T>(0))::value;
+  static bool takes_device(const T& expert) {
+    if constexpr (kNamesDevices) return expert.runs_on_any_device();
+    static_cast<void>(expert);
+    return false;
   }
 
   // The manifest must ask for what was compiled in.
@@ -168,8 +183,14 @@ class Library {
     if constexpr (std::is_base_of_v<Bottleneck, T>) {
       if (std::strcmp(id, MOEC_EXT_BOTTLENECK) == 0) return &kBottleneck;
     }
+    if constexpr (kNamesDevices) {
+      if (std::strcmp(id, MOEC_EXT_DEVICE) == 0) return &kDevice;
+    }
     return nullptr;
   }
+
+  // --- moecollab.draft.device/1
+  static int32_t takes(moec_expert* e, int32_t) { return takes_device(self(e)) ? 1 : 0; }
 
   // --- moecollab.params/1 and moecollab.train/1
   static uint64_t param_count(moec_expert* e) { return self(e).parameters().size(); }
@@ -199,10 +220,14 @@ class Library {
               "bind() needs values and gradients");
       std::vector<float*> value_data, grad_data;
       for (size_t i = 0; i < specs.size(); ++i) {
-        check_tensor(&values[i], MOEC_FLOAT, specs[i].shape, specs[i].name);
-        check_tensor(&grads[i], MOEC_FLOAT, specs[i].shape, specs[i].name);
+        const Place place = object(e).contract.place;
+        check_tensor(&values[i], MOEC_FLOAT, specs[i].shape, specs[i].name, place);
+        check_tensor(&grads[i], MOEC_FLOAT, specs[i].shape, specs[i].name, place);
         value_data.push_back(static_cast<float*>(values[i].data));
         grad_data.push_back(static_cast<float*>(grads[i].data));
+      }
+      if constexpr (kNamesDevices) {
+        if (!specs.empty()) self(e).bind_on(values[0].device_type, values[0].device_id);
       }
       self(e).bind(value_data, grad_data);
     });
@@ -235,12 +260,12 @@ class Library {
     return guarded(error, [&] {
       require(saved != nullptr && gy != nullptr && (gx != nullptr || gx_count == 0),
               "vjp() needs saved, gy and gx");
-      require(is_cpu_tensor(*gy, MOEC_FLOAT) && gy->ndim == 2 &&
-                  gy->shape[1] == object(e).contract.classes,
-              "gy is not [rows, classes] float32");
+      require(
+          is_tensor(*gy, MOEC_FLOAT) && gy->ndim == 2 && gy->shape[1] == object(e).contract.classes,
+          "gy is not [rows, classes] float32");
       std::vector<float*> wanted(static_cast<size_t>(gx_count), nullptr);
       for (size_t i = 0; i < wanted.size(); ++i) {
-        require(gx[i] == nullptr || is_cpu_tensor(*gx[i], MOEC_FLOAT), "gx is not float32");
+        require(gx[i] == nullptr || is_tensor(*gx[i], MOEC_FLOAT), "gx is not float32");
         if (gx[i] != nullptr) wanted[i] = static_cast<float*>(gx[i]->data);
       }
       self(e).vjp(*reinterpret_cast<Trainable::Saved*>(saved), Matrix<const float>(*gy), wanted);
@@ -332,6 +357,7 @@ class Library {
   static const moec_ext_fit kFit;
   static const moec_ext_state kState;
   static const moec_ext_bottleneck kBottleneck;
+  static const moec_ext_device kDevice;
 };
 
 template <typename T>
@@ -350,6 +376,8 @@ const moec_ext_state Library<T>::kState = {sizeof(moec_ext_state), &state_count,
 template <typename T>
 const moec_ext_bottleneck Library<T>::kBottleneck = {sizeof(moec_ext_bottleneck),
                                                      &bottleneck_describe};
+template <typename T>
+const moec_ext_device Library<T>::kDevice = {sizeof(moec_ext_device), &takes};
 
 }  // namespace detail
 }  // namespace moecollab
