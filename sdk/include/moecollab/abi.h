@@ -154,8 +154,9 @@ typedef struct moec_batch {
 } moec_batch;
 
 /* How a call is to run. The device is where the callee may compute; it need not. Whatever it is,
- * the tensors of a call are in the host's memory (MOEC_CPU), and so is what is bound: a callee that
- * computes elsewhere copies, and returns when its results have arrived. */
+ * the tensors of a call are in the host's memory (MOEC_CPU), and so is what is bound, unless the
+ * library says otherwise (ext/draft/device.h): a callee that computes elsewhere copies, and returns
+ * when its results have arrived. */
 typedef struct moec_exec {
   uint32_t struct_size;
   int32_t device_type;

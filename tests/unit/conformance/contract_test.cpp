@@ -29,6 +29,7 @@ constexpr const char* kHeaders[] = {"abi.h",
                                     "ext/encoder.h",
                                     "ext/draft/blocks.h",
                                     "ext/draft/bottleneck.h",
+                                    "ext/draft/device.h",
                                     "ext/draft/precision.h"};
 
 struct Sentence {
