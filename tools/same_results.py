@@ -63,6 +63,7 @@ IGNORED = [
 # When a registry was changed, and what it had before; what the changes came to is compared.
 CHANGES = re.compile(r"/history/(?:changes|objects)/")
 DIGEST = re.compile(r"\b(?:[0-9a-f]{64}|[0-9a-f]{12})\b")  # whole, or as pages show it
+ORDERED_BY_DIGEST = re.compile(r"^(made_here = \[)(.*)(\])$", re.MULTILINE)  # compared in the order of the names
 
 
 class Results:
@@ -104,6 +105,7 @@ class Results:
             text = self._with_names(data.decode())
         except UnicodeDecodeError:
             return data
+        text = ORDERED_BY_DIGEST.sub(lambda list: list[1] + ", ".join(sorted(list[2].split(", "))) + list[3], text)
         for rule in ignored:
             if rule.value and fnmatch.fnmatch(name, rule.files):
                 text = re.sub(rule.value, r"\g<1>0", text)

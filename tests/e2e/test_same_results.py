@@ -113,6 +113,16 @@ class SameResults(EndToEnd):
         self.change_numbers(history, "epoch")
         self.assertDiffers(f"{history}: line 1.epoch: '1' and '9876.5'")
 
+    def test_digests_may_stand_in_another_order_if_they_are_of_the_same_files(self):
+        files = [hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted((self.b / "registry").rglob("expert.toml"))]
+        other = hashlib.sha256(b"of no file").hexdigest()
+        for folder, digests in ((self.folder / "a", files), (self.b, files[::-1])):
+            (folder / "list.toml").write_text(f"made_here = {json.dumps(digests)}\n")
+        self.assertGreater(len(files), 1)
+        self.assertEqualResults()
+        (self.b / "list.toml").write_text(f"made_here = {json.dumps([*files[:-1], other])}\n")
+        self.assertDiffers("list.toml: made_here.")
+
     def test_what_names_the_version_may_differ_between_versions_only(self):
         lock = self.b / "registry" / "registry.lock.toml"
         before = hashlib.sha256(lock.read_bytes()).hexdigest()
