@@ -47,8 +47,8 @@ Json abi_table(const fs::path& folder, const std::map<std::string, std::string>&
   const auto& [name, bytes] = *library;
   const std::string file = (folder / name).string();
   const experts::LibraryNote note = experts::scan_library(bytes, file);
-  for (const std::string& needed : experts::read_elf(bytes, file).needed) {
-    if (!needed.starts_with("libtorch") && !needed.starts_with("libc10")) continue;
+  const std::string needed = experts::needed_of_torch(experts::read_elf(bytes, file));
+  if (!needed.empty()) {
     throw Error("E_DESC",
                 fmt::format("{} needs {}, and its manifest has no [abi]", escaped(file), needed),
                 "build it with moecollab_add_expert(… TORCH), which writes [abi] and [files]");

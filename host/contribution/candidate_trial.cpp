@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/strings.h"
+#include "pipeline/collaboration.h"
 #include "pipeline/instantiate.h"
 #include "pipeline/probe.h"
 
@@ -42,6 +43,10 @@ void open_gate(pipeline::Pool& pool, Trial& trial, Log notes) {
     pipeline::GateFile file = pipeline::read_gate(pool);
     trial.gate = pipeline::open_gate(file, pool);
     trial.gate_file = std::move(file);
+    std::vector<std::string> names;
+    for (const InstalledExpert* expert : trial.gate->experts) names.push_back(expert->name);
+    names.push_back(trial.candidate.name);
+    trial.caps = pipeline::weight_caps(pool.registry(), names, trial.gate->unfitted);
   } catch (const Error& error) {
     notes.note(fmt::format("not judged under the fitted gate: {}", error.what()));
   }
@@ -70,7 +75,7 @@ std::vector<fusion::ExpertLabels> labels_of_experts(const Trial& trial) {
 std::unique_ptr<Trial> open_trial(pipeline::Pool& pool, const registry::Package& package,
                                   Log notes) {
   std::unique_ptr<Trial> trial(
-      new Trial{load_candidate(pool, package), pool.labels(), {}, {}, {}, {}});
+      new Trial{load_candidate(pool, package), pool.labels(), {}, {}, {}, {}, {}});
   open_gate(pool, *trial, notes);
   const registry::TaskTable& task = package.manifest.task;
   trial->candidate.labels.space =

@@ -18,6 +18,7 @@ struct Trial {
   std::vector<fusion::ExpertLabels> expert_labels;  // of these, in `labels`
   std::optional<pipeline::GateFile> gate_file;      // if there is one that fits what is installed
   std::optional<pipeline::RoutedGate> gate;         // what it comes to
+  at::Tensor caps;  // [E] of the gate's experts, then the candidate; undefined: no bound
 };
 
 // Loads the package and runs its probe. Experts are at the temperatures of the gate, if one fits

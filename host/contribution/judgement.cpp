@@ -157,7 +157,7 @@ FittedGateChange judge_under_gate(const Trial& trial, const AnsweredTexts& judge
   const pipeline::GateFile& file = *trial.gate_file;
   const std::string& domain = trial.candidate.domain();
   const std::vector<size_t> experts = routed_experts(trial);
-  training::GrowthSetting setting{trial.gate->gate, {}, trial.labels};
+  training::GrowthSetting setting{trial.gate->gate, {}, trial.labels, trial.caps};
   for (const size_t e : experts) setting.experts.push_back(trial.expert_labels[e]);
 
   const at::Tensor own = rows_of(fit, domain);

@@ -7,6 +7,7 @@
 #include "base/digest.h"
 #include "base/error.h"
 #include "base/strings.h"
+#include "pipeline/collaboration.h"
 #include "pipeline/gate_standing.h"
 
 namespace moecollab::contribution {
@@ -88,6 +89,9 @@ OpenedGrowth open_growth(pipeline::Pool& pool, StoredGate stored,
     growth.experts.push_back(expert);
     growth.setting.experts.push_back(expert->labels);
   }
+  std::vector<std::string> names;
+  for (const InstalledExpert* expert : growth.experts) names.push_back(expert->name);
+  growth.setting.caps = pipeline::weight_caps(pool.registry(), names, routed.unfitted);
   require_whole_space(growth, routed.dropped);
   return growth;
 }

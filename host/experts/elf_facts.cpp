@@ -221,6 +221,12 @@ void require_plain(const ElfFacts& facts, const std::string& file) {
   }
 }
 
+std::string needed_of_torch(const ElfFacts& facts) {
+  for (const std::string& name : facts.needed)
+    if (name.starts_with("libtorch") || name.starts_with("libc10")) return name;
+  return "";
+}
+
 std::vector<int> greatest_version(const std::vector<std::string>& versions,
                                   std::string_view prefix) {
   std::vector<int> greatest;

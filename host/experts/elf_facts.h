@@ -37,6 +37,9 @@ ElfFacts read_elf(std::string_view bytes, const std::string& file);
 // writable and executable.
 void require_plain(const ElfFacts& facts, const std::string& file);
 
+// The first of LibTorch's libraries that it needs; empty if it needs none.
+std::string needed_of_torch(const ElfFacts& facts);
+
 // The greatest "PREFIX_a.b.c" of the versions as its numbers, or empty.
 std::vector<int> greatest_version(const std::vector<std::string>& versions,
                                   std::string_view prefix);

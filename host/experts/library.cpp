@@ -47,6 +47,17 @@ void require_same(const std::string& what, const std::string& note, const std::s
                                              what, escaped(note), escaped(described)));
 }
 
+// C++ LibTorch has no stable ABI: a library that was built with another minor is no error that the
+// loader sees.
+void require_stated(const std::string& torch, bool states_libtorch, const std::string& file) {
+  if (torch.empty() || states_libtorch) return;
+  throw Error("E_ABI_LIBTORCH",
+              fmt::format("{} needs {}, and its manifest does not say of which LibTorch", file,
+                          escaped(torch)),
+              "the author adds libtorch = \"==MAJOR.MINOR.*\" below [abi]; "
+              "moecollab_add_expert(… TORCH) writes it");
+}
+
 }  // namespace
 
 std::string to_string(moec_string text) {
@@ -54,20 +65,24 @@ std::string to_string(moec_string text) {
 }
 
 const Library& Library::load(std::string_view bytes, const std::string& sha256,
-                             const std::string& file) {
+                             const std::string& file, bool states_libtorch) {
   static std::mutex mutex;
   static auto& loaded =
       *new std::map<std::string, std::unique_ptr<Library>>();  // lives as long as the process
   const std::lock_guard lock(mutex);
   auto& library = loaded[sha256];
-  if (!library) library.reset(new Library(bytes, file));
+  if (!library) library.reset(new Library(bytes, file, states_libtorch));
+  require_stated(library->torch_, states_libtorch, file);
   return *library;
 }
 
-Library::Library(std::string_view bytes, const std::string& file)
+Library::Library(std::string_view bytes, const std::string& file, bool states_libtorch)
     : note_(scan_library(bytes, file)) {
   require_abi(note_, file);
-  require_plain(read_elf(bytes, file), file);
+  const ElfFacts facts = read_elf(bytes, file);
+  require_plain(facts, file);
+  torch_ = needed_of_torch(facts);
+  require_stated(torch_, states_libtorch, file);
   namespace dll = boost::dll;
   const std::string path = fmt::format("/proc/self/fd/{}", sealed_copy(bytes, file));
   // RTLD_NOW: a missing symbol is a refusal here, not the host's death at the first call.

@@ -16,13 +16,15 @@ class Library {
  public:
   // Loads `bytes`, whose SHA-256 is `sha256` (the caller compared it with the manifest). They are
   // scanned, copied into a sealed memfd and loaded from there, so that what runs is what was hashed
-  // whatever happens to the file. Equal digests share one library. `file` is named in refusals:
-  // those of scan_library and require_abi, E_ELF_SYM with the loader's text or without the entry,
+  // whatever happens to the file. Equal digests share one library. `states_libtorch`: whether the
+  // manifest says which LibTorch it was built with. `file` is named in refusals: those of
+  // scan_library and require_abi, E_ABI_LIBTORCH if it needs LibTorch and that is not stated,
+  // E_ELF_SYM with the loader's text or without the entry,
   // E_ABI for a table that lacks a function, E_DESC_MISMATCH if describe() and the note differ,
   // E_PLUG_IO if the copy could not be made. A library that was refused is tried again by the next
   // call. Thread-safe.
   static const Library& load(std::string_view bytes, const std::string& sha256,
-                             const std::string& file);
+                             const std::string& file, bool states_libtorch = true);
 
   // What the file's note says.
   const LibraryNote& note() const { return note_; }
@@ -42,9 +44,10 @@ class Library {
   Library& operator=(const Library&) = delete;
 
  private:
-  Library(std::string_view bytes, const std::string& file);
+  Library(std::string_view bytes, const std::string& file, bool states_libtorch);
 
   LibraryNote note_;
+  std::string torch_;  // the first of LibTorch's libraries that it needs
   const moec_library* (*entry_)();
   const moec_library* table_;
   const moec_library_info* info_;

@@ -40,7 +40,8 @@ const experts::Library& load_library(const registry::Package& package) {
   const std::string name = registry::library_file(manifest);
   const std::string bytes = registry::read_checked(package, name, kMaxLibrary);
   const experts::Library& library = experts::Library::load(
-      bytes, manifest.files.at(name), escaped((package.folder / name).string()));
+      bytes, manifest.files.at(name), escaped((package.folder / name).string()),
+      /*states_libtorch=*/!manifest.abi.libtorch.empty());
   if (library.note().id != manifest.library.id)
     mismatch(package, "library.id", manifest.library.id, library.note().id);
   if (library.note().version != manifest.library.version.text()) {

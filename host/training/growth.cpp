@@ -348,12 +348,14 @@ gate::Gate extended(const gate::Gate& gate, const NewRows& rows,
 }
 
 GrownGate before(const GrowthSetting& setting) {
+  const int64_t old = setting.gate.experts();
   return {setting.gate,
-          {setting.experts.begin(), setting.experts.begin() + setting.gate.experts()}};
+          {setting.experts.begin(), setting.experts.begin() + old},
+          setting.caps.defined() ? setting.caps.narrow(0, 0, old) : setting.caps};
 }
 
 GrownGate grown(const GrowthSetting& setting, const NewRows& rows) {
-  GrownGate after{extended(setting.gate, rows, setting.sharing()), setting.experts};
+  GrownGate after{extended(setting.gate, rows, setting.sharing()), setting.experts, setting.caps};
   for (fusion::ExpertLabels& expert : after.experts)
     if (rows.shares && expert.space == setting.experts.back().space)
       expert.pool = rows.shares->pool;
@@ -364,6 +366,7 @@ at::Tensor answered_right(const GrownGate& gate, const fusion::LabelUnion& label
                           const AnsweredTexts& texts, fusion::Mode fusion, int64_t top_k) {
   const size_t experts = gate.experts.size();
   at::Tensor weights = gate::routing_weights(gate.gate.router_logits(texts.z), top_k);
+  if (gate.caps.defined()) weights = gate::capped(weights, gate.caps);
   at::Tensor unknown = at::zeros({texts.rows()});  // mass of experts whose answer is not known
   const at::Tensor doubt = unknown_of_pool(gate.experts, texts, weights);
   std::vector<at::Tensor> logits;

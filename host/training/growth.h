@@ -23,6 +23,7 @@ struct GrowthSetting {
   gate::Gate gate;                            // E_old rows, which stay as they are
   std::vector<fusion::ExpertLabels> experts;  // [E], the new ones last, all of one label space
   fusion::LabelUnion labels;
+  at::Tensor caps = {};  // [E], the most that each may count (gate::capped()); undefined: no bound
   int64_t new_experts() const { return static_cast<int64_t>(experts.size()) - gate.experts(); }
   // The old experts that answer in the new ones' space.
   std::vector<int64_t> sharing() const;
@@ -86,6 +87,7 @@ class RowFit {
 struct GrownGate {
   gate::Gate gate;
   std::vector<fusion::ExpertLabels> experts;
+  at::Tensor caps = {};  // [E] of these, if there is a bound
 };
 GrownGate before(const GrowthSetting& setting);
 GrownGate grown(const GrowthSetting& setting, const NewRows& rows);
@@ -95,7 +97,7 @@ GrownGate grown(const GrowthSetting& setting, const NewRows& rows);
 gate::Gate extended(const gate::Gate& gate, const NewRows& rows,
                     const std::vector<int64_t>& sharing);
 
-// Whether each text is answered with its own label [n] bool. Over the whole union if the fusion has
+// Whether each text is answered with its own label [n] bool, by weights within the caps. Over the whole union if the fusion has
 // such an answer, else over the text's own space. An expert whose answer is not known counts, under
 // `mixture`, as sure of a wrong label, whatever its pool; under other fusions that is E_CONFIG.
 // Texts need their labels.

@@ -64,6 +64,26 @@ struct MlpTest : ::testing::Test {
   }();
 };
 
+TEST(TorchTier, ALibraryWhoseManifestDoesNotStateLibTorchIsRefusedBeforeAndAfterAnotherLoadedIt) {
+  const std::string bytes = read_file(MOECOLLAB_MLP, "E_TEST");
+  const auto refused = [&](const std::string& sha256) {
+    try {
+      Library::load(bytes, sha256, "libmlp.so", /*states_libtorch=*/false);
+    } catch (const Error& error) {
+      return error.code() + ": " + error.what();
+    }
+    return std::string("taken");
+  };
+  const std::string other(64, '1');  // as if nobody had loaded it
+  EXPECT_THAT(refused(other), HasSubstr("E_ABI_LIBTORCH"));
+  EXPECT_THAT(refused(other), HasSubstr("libmlp.so needs lib"));
+  loaded(MOECOLLAB_MLP);
+  EXPECT_THAT(refused(sha256_hex(bytes)), HasSubstr("E_ABI_LIBTORCH"));
+  const std::string plain =
+      read_file(fs::path(MOECOLLAB_PLUGIN_FOLDER) / "adapter" / "libadapter.so", "E_TEST");
+  EXPECT_NO_THROW(Library::load(plain, sha256_hex(plain), "libadapter.so", false));
+}
+
 // Ten steps through the ABI and ten of the same model inside LibTorch end in the same weights.
 TEST_F(MlpTest, TrainingThroughTheAbiEqualsTrainingInsideLibTorch) {
   InProcessExpert expert = make();

@@ -88,6 +88,32 @@ TEST_F(Growth, FittedRowTakesTheNewTextsAndLeavesTheOld) {
   EXPECT_TRUE(RowFit(setting_, fresh, replay, -1).rows().weight.equal(rows.weight));
 }
 
+// The row wins the new texts, but no more than the cap of its weight is its expert's.
+TEST_F(Growth, AnswersAreThoseWithinTheCaps) {
+  gate_.weight = at::zeros({1, 2});
+  const AnsweredTexts fresh = texts(16, 2), replay = texts(200, -2);
+  const NewRows rows = RowFit(setting_, fresh, replay, -1).rows();
+  const auto share_right = [&](const GrownGate& gate) {
+    return answered_right(gate, labels_, fresh, fusion::Mode::kMixture, 0)
+        .to(at::kFloat)
+        .mean()
+        .item<float>();
+  };
+  EXPECT_EQ(share_right(grown(setting_, rows)), 1);
+  setting_.caps = at::tensor({1.0F, 0.3F});
+  EXPECT_EQ(share_right(grown(setting_, rows)), 0) << "the old expert has 0.7";
+  EXPECT_EQ(before(setting_).caps.numel(), 1);
+  // The guard sees the same: the old texts keep their answers whatever the new row says.
+  setting_.caps = at::tensor({1.0F, 0.01F});
+  const GrowthGuard guard(setting_, fusion::Mode::kMixture, 0, replay, {});
+  NewRows greedy = rows;
+  greedy.bias = greedy.bias + 100;
+  EXPECT_TRUE(guard.spares(grown(setting_, greedy)));
+  setting_.caps = at::Tensor();
+  const GrowthGuard unbounded(setting_, fusion::Mode::kMixture, 0, replay, {});
+  EXPECT_FALSE(unbounded.spares(grown(setting_, greedy)));
+}
+
 // At the minimum the gradient of what fusion calls the task loss is zero in the row's bias and
 // along its direction: the row's own loss is the mixture's. Old domain and new text weigh one half
 // each. A single new text is scored as it lies.
