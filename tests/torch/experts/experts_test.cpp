@@ -93,6 +93,21 @@ TEST(Library, TheLoadedBytesSurviveTheFile) {
   EXPECT_EQ(to_string(loaded.table().describe()->id), "org.moecollab.adapter");
 }
 
+TEST(Library, R16_ASymbolThatNothingDefinesIsRefusedWithTheLoadersText) {
+  std::string bytes = read_file(plugin("adapter") / "libadapter.so", "E_TEST");
+  const size_t name = bytes.find("__errno_location");
+  ASSERT_NE(name, std::string::npos);
+  bytes.replace(name, 16, "__errno_locatiox");
+  try {
+    Library::load(bytes, sha256_hex(bytes), "libadapter.so");
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), "E_ELF_SYM");
+    EXPECT_THAT(error.what(), HasSubstr("libadapter.so: it cannot be loaded: "));
+    EXPECT_THAT(error.what(), HasSubstr("undefined symbol: __errno_locatiox"));
+  }
+}
+
 TEST_F(AdapterTest, TrainingFromTheHostLowersTheLoss) {
   InProcessExpert expert = make();
   std::vector<training::AdamW::Parameter> parameters;
