@@ -9,6 +9,7 @@
 #include "torch/test_device.h"
 #include "torch/tiny_encoder.h"
 #include "training/adamw.h"
+#include "training/learner.h"
 
 namespace moecollab::experts {
 namespace {
@@ -100,6 +101,33 @@ TEST_F(DeviceExpertTest, ADeepExpertLearnsThereWhatItLearnsOnTheCpu) {
     InProcessExpert back = deep({}, mode, there.learnt());
     EXPECT_LT(distance(back.forward(rows), here.forward(rows)), 1e-4);
   }
+}
+
+// What a checkpoint holds is in the host's memory, and goes back to the device.
+TEST_F(DeviceExpertTest, ARunThatIsContinuedEndsInTheSameBits) {
+  training::TrainingSet data;
+  data.labels = {0, 1, 2, 0, 1};
+  const std::vector<int64_t> rows = {0, 1, 2, 3, 4};
+  const training::Recipe recipe{
+      .epochs = 2, .batch = 2, .schedule = {.lr = 1e-2}, .clip = 0.5, .seed = 3};
+  InProcessExpert whole = deep(kDevice, "full", {}, 0.2), broken = deep(kDevice, "full", {}, 0.2),
+                  next = deep(kDevice, "full", {}, 0.2);
+  data.features = on_cpu.encode(texts, whole.request());
+  const auto learner = make_learner(whole, recipe, 5);
+  for (int32_t epoch = 0; epoch < 2; ++epoch) learner->epoch(data, rows, epoch, [] {});
+
+  const auto first = make_learner(broken, recipe, 5);
+  first->epoch(data, rows, 0, [] {});
+  EXPECT_THROW(first->epoch(data, rows, 1, [] { throw std::runtime_error("stop"); }),
+               std::runtime_error);
+  const std::optional<training::CheckpointState> saved = first->state();
+  for (const auto& [name, tensor] : saved->tensors) EXPECT_TRUE(tensor.is_cpu()) << name;
+  const auto second = make_learner(next, recipe, 5);
+  second->restore(*saved);
+  second->epoch(data, rows, 1, [] {});
+  const auto expected = whole.learnt(), found = next.learnt();
+  for (size_t i = 0; i < expected.size(); ++i)
+    EXPECT_TRUE(found[i].second.equal(expected[i].second)) << expected[i].first;
 }
 
 TEST_F(DeviceExpertTest, DropoutFollowsTheSeedOfTheCall) {
