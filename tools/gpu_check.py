@@ -283,7 +283,8 @@ class Check:
         for name in self.options.rows:
             try:
                 getattr(self, f"check_{name}")()
-            except Failure as failure:  # the other rows still say something
+            except Failure as failure:  # the other rows still say something, but nothing that rests on half of this one
+                shutil.rmtree(self.folder / "registry", ignore_errors=True)
                 self.add(name, "failed", met=False)
                 print(failure, flush=True)
         shutil.rmtree(self.folder)

@@ -131,7 +131,7 @@ void Subject::adopt(const std::vector<Parameter>& parameters) {
 }
 
 const experts::Library& Subject::library() {
-  if (library_ == nullptr) library_ = &experts::Library::load(bytes_, sha256_, path_);
+  if (library_ == nullptr) library_ = &experts::Library::load(bytes_, sha256_, path_, uses_torch());
   return *library_;
 }
 

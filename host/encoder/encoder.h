@@ -85,8 +85,8 @@ class Encoder {
   // at the first call; nullptr if there is none. Valid as long as the encoder. Thread-safe.
   const at::Tensor* weight(const std::string& name) const;
 
-  // An expert's own blocks, in passes like its own. Thread-safe.
   Device device() const { return compute_.device; }
+  // An expert's own blocks, in passes like its own. Thread-safe.
   std::unique_ptr<Fork> fork(int64_t blocks, const Blocks::WeightOf& weight) const;
 
   // Loads and prepares the model now, for callers that time encode().

@@ -1,7 +1,13 @@
 #include "experts/abi_views.h"
 
+#include <algorithm>
+#include <bit>
+
 namespace moecollab::experts {
 namespace {
+
+// A signalling NaN that no computation gives: an element that still has it was not written.
+constexpr uint32_t kUnwritten = 0x7FA0DEAD;
 
 constexpr uintptr_t kAlignment = 64;
 
@@ -12,6 +18,26 @@ bool is_aligned(const at::Tensor& tensor) {
 }  // namespace
 
 moec_string to_abi(std::string_view text) { return {text.data(), text.size()}; }
+
+moec_error empty_error() {
+  moec_error error{};
+  error.struct_size = sizeof error;
+  return error;
+}
+
+// Loops, here and below: for the few numbers of a text, a call of an operator costs more than they.
+at::Tensor unwritten_logits(int64_t rows, int64_t classes) {
+  at::Tensor logits = at::empty({rows, classes}, at::kFloat);
+  std::fill_n(logits.mutable_data_ptr<float>(), logits.numel(), std::bit_cast<float>(kUnwritten));
+  return logits;
+}
+
+bool any_unwritten(const at::Tensor& logits) {
+  const float* data = logits.const_data_ptr<float>();
+  return std::any_of(data, data + logits.numel(), [](const float& value) {
+    return std::bit_cast<uint32_t>(value) == kUnwritten;
+  });
+}
 
 int32_t device_code(at::Device device) {
   if (device.is_cuda()) return MOEC_CUDA;

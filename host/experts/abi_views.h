@@ -17,6 +17,12 @@ moec_string to_abi(std::string_view text);
 
 int32_t device_code(at::Device device);  // MOEC_CPU, …
 
+moec_error empty_error();
+
+// Logits [rows, classes] in the host's memory for a library to write, and whether it left one out.
+at::Tensor unwritten_logits(int64_t rows, int64_t classes);
+bool any_unwritten(const at::Tensor& logits);
+
 // A view of a contiguous tensor (float32 or int32), wherever it is; the tensor must outlive it,
 // unmoved sizes included.
 moec_tensor to_abi(const at::Tensor& tensor);

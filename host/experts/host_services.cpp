@@ -1,5 +1,6 @@
 #include "experts/host_services.h"
 
+#include <c10/util/Exception.h>
 #include <fmt/format.h>
 #include <moecollab/ext/draft/precision.h>
 #include <moecollab/ext/encoder.h>
@@ -8,6 +9,7 @@
 #include <string_view>
 
 #include "base/strings.h"
+#include "encoder/device.h"
 #include "experts/abi_views.h"
 #include "experts/host_blocks.h"
 
@@ -75,6 +77,10 @@ moec_status guarded(moec_error* error, const std::function<void()>& call) {
     return MOEC_OK;
   } catch (const std::invalid_argument& e) {
     return fail(error, MOEC_INVALID_ARGUMENT, e.what());
+  } catch (const c10::Error& e) {
+    const moec_status code =
+        encoder::is_out_of_memory(e) ? MOEC_OUT_OF_MEMORY : moec_status{MOEC_INTERNAL};
+    return fail(error, code, e.what_without_backtrace());
   } catch (const std::exception& e) {
     return fail(error, MOEC_INTERNAL, e.what());
   }

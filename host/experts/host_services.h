@@ -38,8 +38,8 @@ class HostServices {
 const HostServices& services(const moec_host* host);
 
 // What a call of the host's gives a library: MOEC_OK, or the code of what `call` threw with its
-// message in *error (which may be null): MOEC_INVALID_ARGUMENT for std::invalid_argument, else
-// MOEC_INTERNAL.
+// message in *error (which may be null): MOEC_INVALID_ARGUMENT for std::invalid_argument,
+// MOEC_OUT_OF_MEMORY if a device has no memory left, else MOEC_INTERNAL.
 moec_status guarded(moec_error* error, const std::function<void()>& call);
 
 }  // namespace moecollab::experts

@@ -24,7 +24,7 @@ class Library {
   // E_PLUG_IO if the copy could not be made. A library that was refused is tried again by the next
   // call. Thread-safe.
   static const Library& load(std::string_view bytes, const std::string& sha256,
-                             const std::string& file, bool states_libtorch = true);
+                             const std::string& file, bool states_libtorch);
 
   // What the file's note says.
   const LibraryNote& note() const { return note_; }

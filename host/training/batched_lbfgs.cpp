@@ -2,6 +2,7 @@
 
 #include <ATen/core/grad_mode.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <numeric>
@@ -105,9 +106,7 @@ BatchedLbfgs::Trial BatchedLbfgs::evaluate(const at::Tensor& x, const at::Tensor
       found.gradient};
   for (size_t i = 0; i < n; ++i) {
     if (std::isfinite(numbers[i]) && std::isfinite(numbers[2 * n + i])) continue;
-    State& state = states_[static_cast<size_t>(problems[i])];
-    ++state.bad_in_step;
-    ++state.bad;
+    ++states_[static_cast<size_t>(problems[i])].bad_in_step;
     trial.value[i] = kInfinity;
   }
   return trial;

@@ -34,16 +34,15 @@ class BatchedLbfgs {
 
   const at::Tensor& x() const { return x_; }  // [P, n]
   double value(int64_t problem) const { return states_[static_cast<size_t>(problem)].value; }
-  // Evaluations that gave no finite number: in the last step, and in all.
+  // Evaluations that gave no finite number in the last step, or at the start.
   int64_t not_finite_in_step(int64_t problem) const {
     return states_[static_cast<size_t>(problem)].bad_in_step;
   }
-  int64_t not_finite(int64_t problem) const { return states_[static_cast<size_t>(problem)].bad; }
 
  private:
   struct State {
     double value = 0;
-    int64_t bad_in_step = 0, bad = 0;
+    int64_t bad_in_step = 0;
   };
   struct Search;  // along one problem's direction
   // Value, slope along `direction` and gradient at x of the problems `index`.

@@ -34,7 +34,12 @@ double EpochJudge::add(const gate::Gate& gate) {
   return terms.total.item<double>();
 }
 
-std::vector<GateJudgement> EpochJudge::finish() {
+GateJudgement EpochJudge::judgement(size_t number) const {
+  if (routers_.empty()) return judged_.at(number);
+  return judge_on_host(problem_, rows_, {routers_.at(number)}, {objective_}, prior_).front();
+}
+
+std::vector<GateJudgement> EpochJudge::finish() const {
   if (routers_.empty()) return judged_;
   const std::vector<gate::ObjectiveOptions> objectives(routers_.size(), objective_);
   return judge_on_host(problem_, rows_, routers_, objectives, prior_);

@@ -22,8 +22,9 @@ class EpochJudge {
   double add(const gate::Gate& gate);
   // How many gates there are so far.
   size_t count() const { return judged_.size() + routers_.size(); }
-  // The judgements of all gates, in order.
-  std::vector<GateJudgement> finish();
+  // The judgement of one gate, by the number of its add(), and those of all.
+  GateJudgement judgement(size_t number) const;
+  std::vector<GateJudgement> finish() const;
 
  private:
   const GateProblem& problem_;

@@ -76,8 +76,10 @@ GateInputs collect_gate_inputs(pipeline::Pool& pool, const std::vector<data::Dat
   }
   const encoder::BertConfig& encoder = pool.encoder()->config();
   inputs.features = gate_features(options, encoder.layers);
-  const GateWarmUp warm_up(encoder::to_torch(pool.options().compute.device),
-                           std::ssize(inputs.features) * encoder.hidden);
+  const bool by_lbfgs = options.optimizer == GateOptimizer::kLbfgs;
+  const GateWarmUp warm_up(
+      by_lbfgs ? encoder::to_torch(pool.options().compute.device) : at::Device(encoder::kHost),
+      std::ssize(inputs.features) * encoder.hidden);
   inputs.data = collect_gate_data(pool, datasets, inputs.features, options.cross_fitted);
   if (options.calibrate) {
     inputs.calibration =

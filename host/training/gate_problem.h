@@ -53,7 +53,7 @@ class GateProblem {
   const at::Tensor& routing_z() const { return routing_z_; }    // [M, D] standardised
   const at::Tensor& targets() const { return targets_; }        // [N] int64, global label ids
   const std::vector<int>& domains() const { return domains_; }  // [N]
-  int domain_count() const { return domain_count_; }            // of the data, texts or not
+  int domain_count() const { return domain_count_; }  // up to the last that has a held-out text
 
   // Mean −log p(label) of the rows [n] int64 for their router logits [n, E]. Under `mixture` p is
   // Σ g_e·p_e(label) from the stored probabilities, p_e that of its pool if that is logarithmic;

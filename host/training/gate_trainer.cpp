@@ -80,14 +80,6 @@ Choice choose(const GateProblem& problem, const GateTrainingOptions& options,
   return chosen;
 }
 
-ValidationSplit required_split(const GateProblem& problem, const GateTrainingOptions& options) {
-  ValidationSplit split = validation_split(problem.texts(), options.seed);
-  if (!split.validation.empty()) return split;
-  throw Error("E_DATA",
-              fmt::format("{} held-out texts are too few to choose on: at least 5 are needed",
-                          problem.texts()));
-}
-
 void refit(const GateProblem& problem, const GateTrainingOptions& options,
            const RunContext& context, EpochJudge* epoch_judge, const EpochSink& sink,
            GateFit& fit) {
@@ -129,12 +121,20 @@ ValidationSplit validation_split(int64_t n, uint64_t seed) {
   return {{all.begin(), all.begin() + n / 5}, {all.begin() + n / 5, all.end()}};
 }
 
+ValidationSplit required_split(const GateProblem& problem, const GateTrainingOptions& options) {
+  ValidationSplit split = validation_split(problem.texts(), options.seed);
+  if (!split.validation.empty()) return split;
+  throw Error("E_DATA",
+              fmt::format("{} held-out texts are too few to choose on: at least 5 are needed",
+                          problem.texts()));
+}
+
 ChosenGate choose_gate(const GateProblem& problem, const GateTrainingOptions& options,
                        StopToken stop) {
   const ValidationSplit split = required_split(problem, options);
   EpochJudge judge(problem, options, split.validation);
   Choice chosen = choose(problem, options, split.rest, stop, judge, {});
-  return {std::move(chosen.gate), chosen.epochs, judge.finish()[chosen.judgement],
+  return {std::move(chosen.gate), chosen.epochs, judge.judgement(chosen.judgement),
           chosen.skipped_steps};
 }
 

@@ -46,6 +46,8 @@ struct ValidationSplit {
   std::vector<int64_t> validation, rest;
 };
 ValidationSplit validation_split(int64_t n, uint64_t seed);
+// That of the problem's texts. Throws E_DATA if they are too few for a fifth.
+ValidationSplit required_split(const GateProblem& problem, const GateTrainingOptions& options);
 
 // Fits on the four fifths until the objective on the validation fifth has not fallen for
 // `patience` epochs, and gives the best gate seen; if the problem has space_rows(), what it sets

@@ -1,5 +1,7 @@
 #include "training/gate_warm_up.h"
 
+#include <atomic>
+
 #include "training/gate_trainer.h"
 
 namespace moecollab::training {
@@ -45,7 +47,8 @@ void fit_made_up(at::Device device, int64_t features) {
 }  // namespace
 
 GateWarmUp::GateWarmUp(at::Device device, int64_t features) {
-  if (device.is_cpu()) return;
+  static std::atomic<bool> begun = false;
+  if (device.is_cpu() || begun.exchange(true)) return;
   thread_ = std::thread([=] {
     try {
       fit_made_up(device, features);

@@ -61,7 +61,8 @@ at::Tensor GrowthGuard::right(const GrownGate& gate, const AnsweredTexts& texts)
 at::Tensor GrowthGuard::routed(const GrownGate& gate) const {
   std::vector<int64_t> spaces;
   for (const fusion::ExpertLabels& expert : gate.experts) spaces.push_back(expert.space);
-  const at::Tensor g = at::softmax(gate.gate.router_logits(unseen_.z), 1);
+  at::Tensor g = at::softmax(gate.gate.router_logits(unseen_.z), 1);
+  if (gate.caps.defined()) g = gate::capped(g, gate.caps);
   const auto count = static_cast<int64_t>(setting_.labels.spaces().size());
   const at::Tensor mass =
       at::zeros({g.size(0), count}).index_add(1, encoder::index_tensor(spaces), g);

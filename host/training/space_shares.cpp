@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "base/probability.h"
+#include "encoder/device.h"
 #include "encoder/features.h"
 #include "training/batched_lbfgs.h"
 #include "training/lbfgs.h"
@@ -276,11 +277,16 @@ std::vector<FoldShares> cross_fitted_shares(const Opinions& opinions, fusion::Op
                                             double penalty, uint64_t seed, StopToken stop) {
   const std::vector<Fold> folds = five_folds(opinions.z.size(0), seed, kShareStream);
   std::vector<SpaceShares> shares;
-  if (opinions.z.is_cpu()) {
+  if (!opinions.z.is_cpu()) {
+    try {
+      shares = fit_together(opinions, folds, pool, penalty, stop);
+    } catch (const c10::Error& error) {
+      if (!encoder::is_out_of_memory(error)) throw;
+    }
+  }
+  if (shares.empty()) {  // one after the other, which takes a fifth of the memory
     for (const Fold& fold : folds)
       shares.push_back(fit_shares(rows_of(opinions, fold.outside), pool, penalty, stop));
-  } else {
-    shares = fit_together(opinions, folds, pool, penalty, stop);
   }
   std::vector<FoldShares> found;
   for (size_t f = 0; f < folds.size(); ++f)
@@ -315,9 +321,9 @@ GuardedShares fit_guarded_shares(const Opinions& opinions, const ShareFit& fit) 
   }
   if (!can_fold(opinions))
     return {fit_shares(opinions, fusion::OpinionPool::kLinear, 0, fit.stop), {}};
-  const CrossValidation chosen = choose_setting(opinions, fit.seed, fit.stop);
+  CrossValidation chosen = choose_setting(opinions, fit.seed, fit.stop);
   GuardedShares found{fit_shares(opinions, chosen.pool, chosen.penalty, fit.stop), {}};
-  if (fit.guarded) found.guard = guard_by(chosen.folds, opinions, found.shares);
+  if (fit.guarded) found.guard = guard_by(std::move(chosen.folds), opinions, found.shares);
   return found;
 }
 

@@ -27,7 +27,7 @@ struct SweepResult {
 // Runs choose_gate() for every point, `threads` of them at a time, each on one thread, so the
 // results depend on the thread count in nothing but their order. Points of L-BFGS on a device are
 // fitted together instead (fit_together()), fewer at a time, with a warning, if it has no memory
-// for all. `done` is called for each as it ends, one call at a time. The options' own λ are
+// for all; these end together. `done` is called for each as it ends, one call at a time. The options' own λ are
 // ignored. What a point throws but E_TRAIN_DIVERGED ends the sweep (the first is thrown again here,
 // when the threads have ended), as does a stop that was asked for (E_INTERRUPTED).
 void run_sweep(const GateProblem& problem, const GateTrainingOptions& options,

@@ -75,7 +75,7 @@ PointFits::PointFits(const GateProblem& problem, const GateTrainingOptions& opti
       options_(options),
       points_(points),
       stop_(stop),
-      split_(validation_split(problem.texts(), options.seed)),
+      split_(required_split(problem, options)),
       fitted_(texts(split_.rest)),
       validation_(texts(split_.validation)),
       prior_(prior_tensor(options, static_cast<int64_t>(problem.experts().size()))
@@ -226,12 +226,12 @@ std::vector<SweepResult> PointFits::results() {
   for (size_t p = 0; p < points_.size(); ++p) {
     Fit& fit = fits_[p];
     found[p].point = points_[p];
-    found[p].epochs = fit.epochs;
-    found[p].skipped_steps = fit.guard.count();
     if (fit.failure.empty() && !fit.found)
       fit.failure = "the objective was finite on the validation texts in no epoch";
     found[p].failure = fit.failure;
     if (!fit.failure.empty()) continue;
+    found[p].epochs = fit.epochs;
+    found[p].skipped_steps = fit.guard.count();
     judged.push_back(p);
     routers.push_back(all[static_cast<int64_t>(p)]);
     objectives.push_back(options_.objective);

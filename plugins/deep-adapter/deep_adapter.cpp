@@ -175,7 +175,8 @@ class DeepAdapter final : public TorchExpert {
 
   at::Tensor forward_by_host(const TorchBatch& in) {
     if (!by_host_) by_host_ = std::make_unique<HostBlocks>(host_, blocks_);
-    const at::Tensor means = by_host_->means(in.hidden[0], in.raw->row_offsets, in.rows);
+    const at::Tensor means =
+        by_host_->means(tensor_over(*in.raw->hidden[0]), in.raw->row_offsets, in.rows);
     return at::linear(means.to(head_weight_->device()), *head_weight_, *head_bias_);
   }
 

@@ -3,6 +3,7 @@
 #include <ATen/core/grad_mode.h>
 
 #include <deque>
+#include <new>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -72,6 +73,7 @@ class NamedWeights {
 };
 
 void check(moec_status status, const moec_error& error) {
+  if (status == MOEC_OUT_OF_MEMORY) throw std::bad_alloc();
   if (status != MOEC_OK)
     throw std::runtime_error(std::string("the host's blocks: ") + error.message);
 }

@@ -57,22 +57,23 @@ LengthGroup group_of(const std::vector<int64_t>& lengths, size_t begin, size_t e
   return g;
 }
 
-// Which rows are of which text, as shares of its mean [texts, rows]: on a device one product takes
-// the place of an operator per text.
-at::Tensor shares_of_rows(const Packing& packing, const at::TensorOptions& options) {
-  const auto texts = static_cast<int64_t>(packing.lengths.size());
-  at::Tensor shares = at::zeros({texts, packing.rows});
-  auto* share = shares.mutable_data_ptr<float>();
-  for (int64_t text = 0, first = 0; text < texts; ++text, share += packing.rows) {
-    const int64_t length = packing.lengths[static_cast<size_t>(text)];
-    std::fill_n(share + first, length, 1 / static_cast<float>(length));
-    first += length;
-  }
-  return shares.to(options);
+// On a device one operator takes the place of one per text: a bag is a text, a word its row.
+at::Tensor means_on_device(const at::Tensor& x, const Packing& packing) {
+  constexpr int64_t kMean = 1;
+  return std::get<0>(at::_embedding_bag_forward_only(
+      x, at::arange(packing.tokens, packing.first_row.options()), packing.first_row,
+      /*scale_grad_by_freq=*/false, kMean));
+}
+
+at::Tensor gradient_on_device(const at::Tensor& of_means, const Packing& packing) {
+  at::Tensor found = at::zeros({packing.rows, of_means.size(1)}, of_means.options());
+  found.narrow(0, 0, packing.tokens)
+      .copy_(of_means.index_select(0, packing.text_of_row) * packing.share.unsqueeze(1));
+  return found;
 }
 
 at::Tensor means(const at::Tensor& x, const Packing& packing) {
-  if (!x.is_cpu()) return shares_of_rows(packing, x.options()).mm(x);
+  if (!x.is_cpu()) return means_on_device(x, packing);
   at::Tensor found =
       at::empty({static_cast<int64_t>(packing.lengths.size()), x.size(1)}, x.options());
   int64_t first = 0;
@@ -84,22 +85,37 @@ at::Tensor means(const at::Tensor& x, const Packing& packing) {
   return found;
 }
 
-// All indices, and all masks, in one copy each.
-void move_groups(at::Device device, std::vector<LengthGroup>& groups) {
-  std::vector<at::Tensor> numbers, masks;
-  for (const LengthGroup& g : groups) {
-    numbers.insert(numbers.end(), {g.padded, g.padded_gradient, g.real});
-    masks.push_back(g.mask.flatten());
+// Moves the indices and numbers of `packing` to the device, all of a type in one copy.
+void move_to(at::Device device, Packing& packing) {
+  const auto texts = static_cast<int64_t>(packing.lengths.size());
+  packing.first_row = at::empty({texts}, at::kLong);
+  packing.text_of_row = at::empty({packing.tokens}, at::kLong);
+  packing.share = at::empty({packing.tokens});
+  int64_t first = 0;
+  for (int64_t text = 0; text < texts; ++text) {
+    const int64_t length = packing.lengths[static_cast<size_t>(text)];
+    packing.first_row.mutable_data_ptr<int64_t>()[text] = first;
+    std::fill_n(packing.text_of_row.mutable_data_ptr<int64_t>() + first, length, text);
+    std::fill_n(packing.share.mutable_data_ptr<float>() + first, length,
+                1 / static_cast<float>(length));
+    first += length;
   }
-  const at::Tensor number = at::cat(numbers).to(device), mask = at::cat(masks).to(device);
-  int64_t at_number = 0, at_mask = 0;
-  for (LengthGroup& g : groups) {
-    for (at::Tensor* tensor : {&g.padded, &g.padded_gradient, &g.real}) {
-      *tensor = number.narrow(0, at_number, tensor->numel());
-      at_number += tensor->numel();
+  std::vector<at::Tensor*> indices = {&packing.first_row, &packing.text_of_row},
+                           numbers = {&packing.share};
+  for (LengthGroup& g : packing.groups) {
+    indices.insert(indices.end(), {&g.padded, &g.padded_gradient, &g.real});
+    numbers.push_back(&g.mask);
+  }
+  for (const std::vector<at::Tensor*>& together : {indices, numbers}) {
+    std::vector<at::Tensor> flat;
+    for (const at::Tensor* tensor : together) flat.push_back(tensor->flatten());
+    const at::Tensor sent = at::cat(flat).to(device);
+    int64_t at = 0;
+    for (at::Tensor* tensor : together) {
+      const int64_t count = tensor->numel();
+      *tensor = sent.narrow(0, at, count).view(tensor->sizes());
+      at += count;
     }
-    g.mask = mask.narrow(0, at_mask, g.mask.numel()).view(g.mask.sizes());
-    at_mask += g.mask.numel();
   }
 }
 
@@ -115,8 +131,7 @@ struct MeanPerText : torch::autograd::Function<MeanPerText> {
     const auto held =
         c10::static_intrusive_pointer_cast<Packing>(context->saved_data["packing"].toCapsule());
     const Packing& packing = *held;
-    if (!grads[0].is_cpu())
-      return {shares_of_rows(packing, grads[0].options()).t().mm(grads[0]), at::Tensor()};
+    if (!grads[0].is_cpu()) return {gradient_on_device(grads[0], packing), at::Tensor()};
     at::Tensor found = at::zeros({packing.rows, grads[0].size(1)}, grads[0].options());
     int64_t first = 0;
     for (size_t i = 0; i < packing.lengths.size(); ++i) {
@@ -141,7 +156,7 @@ Packing::Packing(std::vector<int64_t> lengths_of_texts, at::Device device)
     first += groups.back().tokens;
     begin = end;
   }
-  if (!device.is_cpu()) move_groups(device, groups);
+  if (!device.is_cpu()) move_to(device, *this);
 }
 
 at::Tensor mean_per_text(const at::Tensor& x, const c10::intrusive_ptr<Packing>& packing) {

@@ -31,6 +31,9 @@ struct Packing : torch::CustomClassHolder {
   int64_t tokens = 0;  // T
   int64_t rows = 0;    // T and those that no text owns, at least one
   std::vector<LengthGroup> groups;
+  // On a device only: the first row of each text [texts] int64, and of each real row [T] its text
+  // int64 and its share of that text's mean.
+  at::Tensor first_row, text_of_row, share;
 };
 
 // Mean over each text's own rows of x [rows, H]: [texts, H], differentiable once.

@@ -73,7 +73,7 @@ void visit(const Library& library) {
 int main(int argc, char** argv) {
   if (argc != 2) return 2;
   try {
-    visit(Library::load(moecollab::read_file(argv[1], "E_TEST"), argv[1], "libvisitor.so"));
+    visit(Library::load(moecollab::read_file(argv[1], "E_TEST"), argv[1], "libvisitor.so", true));
   } catch (const moecollab::Error& e) {
     std::printf("refused %s: %s\n", std::string(e.code()).c_str(), e.what());
   }

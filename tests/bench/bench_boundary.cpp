@@ -35,7 +35,7 @@ encoder::Features one_row() {
 
 const experts::Library& library(const char* file) {
   const std::string bytes = read_file(file, "E_BENCH");
-  return experts::Library::load(bytes, sha256_hex(bytes), fs::path(file).filename());
+  return experts::Library::load(bytes, sha256_hex(bytes), fs::path(file).filename(), true);
 }
 
 void through_the_host(benchmark::State& state, const char* file, uint32_t inputs) {

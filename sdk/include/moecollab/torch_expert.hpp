@@ -27,6 +27,7 @@
 #include <functional>
 #include <memory>
 #include <moecollab/expert.hpp>
+#include <new>
 #include <optional>
 
 namespace moecollab {
@@ -117,6 +118,8 @@ template <typename Body>
 auto plainly(Body&& body) {
   try {
     return body();
+  } catch (const c10::OutOfMemoryError&) {
+    throw std::bad_alloc();
   } catch (const c10::Error& error) {
     throw std::runtime_error(error.what_without_backtrace());
   }
@@ -126,7 +129,7 @@ auto plainly(Body&& body) {
 
 // An expert that is a function of tensors. Derive, declare parameters in the constructor, write
 // forward(). Values and gradients lie where the host says; bind() moves them there, which is why a
-// parameter is held by reference. c10::Error from forward() is INTERNAL.
+// parameter is held by reference. c10::Error from forward() is INTERNAL, or OUT_OF_MEMORY.
 class TorchExpert : public ExpertBase, public Trainable {
  public:
   // `info` is used by add_parameter(), so until the constructor of the derived class ends.

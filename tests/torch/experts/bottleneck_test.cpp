@@ -19,7 +19,7 @@ using Weights = std::vector<std::pair<std::string, at::Tensor>>;
 const Library& library_of(const std::string& folder, const std::string& name) {
   const std::string file = "lib" + name + ".so";
   const std::string bytes = read_file(fs::path(folder) / name / file, "E_TEST");
-  return Library::load(bytes, sha256_hex(bytes), file);
+  return Library::load(bytes, sha256_hex(bytes), file, true);
 }
 
 // Numbers of about ±scale that no generator's version changes.

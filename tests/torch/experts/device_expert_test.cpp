@@ -19,7 +19,7 @@ using moecollab::testing::reset_device_counts;
 
 const Library& library_of(const fs::path& file) {
   const std::string bytes = read_file(file, "E_TEST");
-  return Library::load(bytes, sha256_hex(bytes), file.filename().string());
+  return Library::load(bytes, sha256_hex(bytes), file.filename().string(), true);
 }
 
 struct DeviceExpertTest : ::testing::Test {
@@ -101,6 +101,22 @@ TEST_F(DeviceExpertTest, ADeepExpertLearnsThereWhatItLearnsOnTheCpu) {
     InProcessExpert back = deep({}, mode, there.learnt());
     EXPECT_LT(distance(back.forward(rows), here.forward(rows)), 1e-4);
   }
+}
+
+TEST_F(DeviceExpertTest, ABatchThatTheDeviceHasNoMemoryForIsHalved) {
+  InProcessExpert whole = deep(kDevice, "full");
+  whole.bind(3);
+  InProcessExpert expert = deep(kDevice, "full", whole.learnt());
+  const encoder::Features rows = on_cpu.encode(texts, expert.request());
+  const at::Tensor expected = expert.forward(rows);  // packs the blocks, too
+  using moecollab::testing::set_test_device_memory, moecollab::testing::test_device_memory_used;
+  const int64_t states = rows.hidden.at(0).numel() * 4;
+  // Enough for the states, not for what the blocks make of all of them.
+  set_test_device_memory(test_device_memory_used() + 8 * states);
+  EXPECT_LT(distance(expert.forward(rows), expected), 1e-5);
+  set_test_device_memory(test_device_memory_used());
+  EXPECT_THROW(expert.forward(rows), c10::OutOfMemoryError);
+  set_test_device_memory(std::nullopt);
 }
 
 // What a checkpoint holds is in the host's memory, and goes back to the device.

@@ -24,7 +24,7 @@ fs::path plugin(const std::string& name) {
 
 const Library& library(const fs::path& package, const std::string& file) {
   const std::string bytes = read_file(package / file, "E_TEST");
-  return Library::load(bytes, sha256_hex(bytes), file);
+  return Library::load(bytes, sha256_hex(bytes), file, true);
 }
 
 constexpr int64_t kWidth = 12, kClasses = 3;
@@ -88,7 +88,7 @@ TEST(Library, TheLoadedBytesSurviveTheFile) {
   fs::copy(plugin("adapter") / "libadapter.so", folder.path() / "copy.so");
   std::string bytes = read_file(folder.path() / "copy.so", "E_TEST");
   bytes += "tail";  // another digest, so that it is mapped again
-  const Library& loaded = Library::load(bytes, sha256_hex(bytes), "copy.so");
+  const Library& loaded = Library::load(bytes, sha256_hex(bytes), "copy.so", true);
   fs::resize_file(folder.path() / "copy.so", 0);
   EXPECT_EQ(to_string(loaded.table().describe()->id), "org.moecollab.adapter");
 }
@@ -99,7 +99,7 @@ TEST(Library, R16_ASymbolThatNothingDefinesIsRefusedWithTheLoadersText) {
   ASSERT_NE(name, std::string::npos);
   bytes.replace(name, 16, "__errno_locatiox");
   try {
-    Library::load(bytes, sha256_hex(bytes), "libadapter.so");
+    Library::load(bytes, sha256_hex(bytes), "libadapter.so", true);
     FAIL();
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), "E_ELF_SYM");

@@ -177,7 +177,7 @@ struct WorkerExpertTest : ::testing::Test {
   }
   std::unique_ptr<Expert> here(Weights weights = {}) {
     const std::string bytes = read_file(kLibrary, "E_TEST");
-    const Library& library = Library::load(bytes, sha256_hex(bytes), "libadapter.so");
+    const Library& library = Library::load(bytes, sha256_hex(bytes), "libadapter.so", true);
     return std::make_unique<InProcessExpert>(library, adapter_setup(std::move(weights)));
   }
   std::unique_ptr<WorkerExpert> there(Weights weights = {}) {

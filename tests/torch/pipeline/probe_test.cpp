@@ -29,8 +29,8 @@ struct ProbeTest : ::testing::Test {
     setup.encoder = &encoder.config();
     setup.config = config;
     setup.weights = {{"unused", at::zeros({1})}};
-    return experts::InProcessExpert(experts::Library::load(bytes, sha256_hex(bytes), "libbent.so"),
-                                    std::move(setup));
+    return experts::InProcessExpert(
+        experts::Library::load(bytes, sha256_hex(bytes), "libbent.so", true), std::move(setup));
   }
   // A package whose probe.json says that both logits are `logit`.
   registry::Package package(double logit) {

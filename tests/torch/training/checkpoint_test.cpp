@@ -157,7 +157,7 @@ struct ResumeTest : CheckpointTest {
     setup.encoder = &config;
     setup.config = {{"bottleneck", 5}};
     return std::make_unique<experts::InProcessExpert>(
-        experts::Library::load(bytes, sha256_hex(bytes), file), std::move(setup));
+        experts::Library::load(bytes, sha256_hex(bytes), file, true), std::move(setup));
   }
   ExpertTrainingOptions options(bool resume) {
     ExpertTrainingOptions o;

@@ -190,7 +190,10 @@ class Library {
   }
 
   // --- moecollab.draft.device/1
-  static int32_t takes(moec_expert* e, int32_t) { return takes_device(self(e)) ? 1 : 0; }
+  static int32_t takes(moec_expert* e, int32_t device_type) {
+    const bool known = device_type == MOEC_CUDA || device_type == MOEC_EXT_DEV;
+    return known && object(e).contract.place == Place::any_device ? 1 : 0;
+  }
 
   // --- moecollab.params/1 and moecollab.train/1
   static uint64_t param_count(moec_expert* e) { return self(e).parameters().size(); }

@@ -25,7 +25,8 @@ typedef struct moec_ext_blocks {
   moec_status (*pack)(const moec_host* host, uint64_t count, uint64_t weight_count,
                       const moec_string* names, const moec_tensor* weights, moec_blocks** blocks,
                       moec_error* error);
-  /* Runs all blocks over `rows` texts. Text r owns rows row_offsets[r] to row_offsets[r + 1] of
+  /* `states` and `means` are in the host's memory, or on the device that the encoder is on.
+   * Runs all blocks over `rows` texts. Text r owns rows row_offsets[r] to row_offsets[r + 1] of
    * `states` [T, H], one at least. Writes the mean of its last states to row r of `means` [rows, H].
    * A text's result depends on that text alone. [thread-safe] */
   moec_status (*means)(const moec_host* host, const moec_blocks* blocks, const moec_tensor* states,

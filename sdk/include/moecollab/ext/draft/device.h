@@ -16,10 +16,10 @@ extern "C" {
 typedef struct moec_ext_device {
   uint32_t struct_size;
   /* 1 if the expert takes tensors of that kind of device (MOEC_CUDA, …), the same each time. Then,
-   * if a call's exec names such a device, the tensors of its batch are there, what the host queued
-   * on exec's stream before; and bind() may be given storage there, of which all values and
-   * gradients are. Row ids, offsets, texts, logits, gy and gx stay in the host's memory.
-   * [one call per object] */
+   * if a call's exec names such a device, the tensors of its batch are there, and bind() may be
+   * given storage there, for all values and gradients. The host's work on them is queued on exec's
+   * stream, NULL being the device's default stream: the callee's work must come after it. Row ids,
+   * offsets, texts, logits, gy and gx stay in the host's memory. [one call per object] */
   int32_t (*takes)(moec_expert* expert, int32_t device_type);
 } moec_ext_device;
 
