@@ -9,6 +9,7 @@
 #include <cstring>
 #include <fstream>
 #include <memory>
+#include <new>
 
 #include "base/error.h"
 #include "base/strings.h"
@@ -49,9 +50,15 @@ bool is_safe_path(std::string_view path, size_t longest = 100) {
   return true;
 }
 
-la_ssize_t append(archive*, void* to, const void* bytes, size_t size) {
-  static_cast<std::string*>(to)->append(static_cast<const char*>(bytes), size);
-  return static_cast<la_ssize_t>(size);
+// Nothing may be thrown through the library, which is C.
+la_ssize_t append(archive* out, void* to, const void* bytes, size_t size) {
+  try {
+    static_cast<std::string*>(to)->append(static_cast<const char*>(bytes), size);
+    return static_cast<la_ssize_t>(size);
+  } catch (const std::bad_alloc&) {
+    ::archive_set_error(out, ENOMEM, "out of memory");
+    return -1;
+  }
 }
 
 constexpr size_t kLongestPath = 255;        // of ustar

@@ -12,6 +12,7 @@
 #include "cli/config_file.h"
 #include "cli/console.h"
 #include "cli/interrupt.h"
+#include "cli/terminate.h"
 #include "cli/verb.h"
 
 namespace moecollab::cli {
@@ -290,6 +291,7 @@ std::string as_typed(const std::vector<std::string>& arguments) {
 
 int run(const std::vector<std::string>& arguments) {
   occupy_standard_descriptors();
+  say_lack_of_memory();
   Program program;
   program.command = as_typed(arguments);
   try {
