@@ -24,7 +24,7 @@ thread_local int64_t made = 0, live = 0;
 
 }  // namespace
 
-// Replaces the program's own; new[] and the nothrow forms call it.
+// All forms are replaced: a sanitizer brings its own of each.
 void* operator new(std::size_t size) {
   if (allocations_left == 0) {
     if (!goes_on_failing) allocations_left = kNever;
@@ -43,7 +43,22 @@ void operator delete(void* memory) noexcept {
   std::free(memory);
 }
 
+void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
+  try {
+    return operator new(size);
+  } catch (const std::bad_alloc&) {
+    return nullptr;
+  }
+}
+void* operator new[](std::size_t size) { return operator new(size); }
+void* operator new[](std::size_t size, const std::nothrow_t& no) noexcept {
+  return operator new(size, no);
+}
 void operator delete(void* memory, std::size_t) noexcept { operator delete(memory); }
+void operator delete(void* memory, const std::nothrow_t&) noexcept { operator delete(memory); }
+void operator delete[](void* memory) noexcept { operator delete(memory); }
+void operator delete[](void* memory, std::size_t) noexcept { operator delete(memory); }
+void operator delete[](void* memory, const std::nothrow_t&) noexcept { operator delete(memory); }
 
 namespace moecollab::fuzz {
 namespace {
