@@ -9,6 +9,7 @@
 #include "pipeline/instantiate.h"
 #include "pipeline/probe.h"
 #include "registry/change.h"
+#include "registry/operations.h"
 #include "registry/registry_edit.h"
 
 namespace moecollab::contribution {
@@ -106,12 +107,7 @@ registry::RegistryState with_package(registry::RegistryState state, const fs::pa
     added.version = registry::VersionRange::parse("^" + expert.version.text());
     state.registry = registry::with_expert(state.registry, added, file);
   } else {
-    if (entry->id != expert.id) {
-      throw Error("E_DESC_MISMATCH",
-                  fmt::format("{}: registry.toml asks for id {}, the package is {}", name,
-                              entry->id, expert.id),
-                  "install it under another name with --name");
-    }
+    registry::require_id(package, *entry);
     select_version(package, *entry, lock);
   }
   state.lock = registry::lock_text(lock);

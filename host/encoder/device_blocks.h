@@ -41,7 +41,6 @@ class DeviceBlocks {
                Precision precision, at::Device device);
 
   int64_t count() const { return std::ssize(blocks_); }
-  int64_t hidden() const { return config_.hidden; }
   at::TensorOptions options() const { return options_; }  // of states
   // Blocks [first, end) over states [T, H].
   at::Tensor run(at::Tensor states, int64_t first, int64_t end,

@@ -144,13 +144,6 @@ void require_permission(const Opened& opened, const std::string& name, const Ver
               "to take the older one all the same, add --allow-downgrade");
 }
 
-[[noreturn]] void fail_other_id(const Package& package, const ExpertEntry& entry) {
-  throw Error("E_DESC_MISMATCH",
-              fmt::format("{}: registry.toml asks for id {}, the package is {}", entry.name,
-                          entry.id, package.manifest.expert.id),
-              "install it under another name with --name");
-}
-
 // The experts' packages of a state, "news 1.0.0", that are not installed as they were.
 std::vector<std::string> missing_packages(const fs::path& folder, const Lock& lock) {
   std::vector<std::string> missing;
@@ -254,6 +247,14 @@ OperationResult remove_expert(const Operation& operation, const std::string& nam
   });
 }
 
+void require_id(const Package& package, const ExpertEntry& entry) {
+  if (package.manifest.expert.id == entry.id) return;
+  throw Error("E_DESC_MISMATCH",
+              fmt::format("{}: registry.toml asks for id {}, the package is {}", entry.name,
+                          entry.id, package.manifest.expert.id),
+              "install it under another name with --name");
+}
+
 void require_upgrade(const fs::path& registry, const Package& package, const std::string& name) {
   const Opened opened = open(registry);
   const ExpertEntry& entry = find_entry(opened.registry, name);
@@ -261,7 +262,7 @@ void require_upgrade(const fs::path& registry, const Package& package, const std
   const auto refuse = [&](const std::string& what, const std::string& hint) {
     throw Error("E_CONFIG", fmt::format("{}: version {} {}", name, version.text(), what), hint);
   };
-  if (package.manifest.expert.id != entry.id) fail_other_id(package, entry);
+  require_id(package, entry);
   if (!entry.version.contains(version)) {
     refuse(fmt::format("is not in {}, the range that registry.toml asks for", entry.version.text()),
            "change `version` of it in registry.toml first");

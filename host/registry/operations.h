@@ -51,6 +51,9 @@ OperationResult unpin(const Operation& operation, const std::string& name);
 // Removes the entry; the packages stay until gc().
 OperationResult remove_expert(const Operation& operation, const std::string& name);
 
+// Throws E_DESC_MISMATCH for a package of another id than the entry asks for.
+void require_id(const Package& package, const ExpertEntry& entry);
+
 // Throws E_CONFIG unless the registry has the expert, unpinned, with a range that holds the
 // package's version, and at a lower one; E_DESC_MISMATCH for a package of another id.
 void require_upgrade(const fs::path& registry, const Package& package, const std::string& name);

@@ -21,6 +21,12 @@
 namespace moecollab::registry {
 namespace {
 
+// A weight as a share of 1, if there is one.
+void require_share(Fields& table, const std::string& key, const std::optional<double>& share) {
+  if (share && !table.in_bounds(key, *share))
+    table.fail(key, fmt::format("must be above 0 and at most 1, not {}", *share));
+}
+
 EncoderEntry read_encoder(Fields table) {
   EncoderEntry encoder;
   encoder.path = table.required<std::string>("path");
@@ -109,10 +115,7 @@ Policy read_policy(Fields table) {
   if (!table.in_bounds("conformance", static_cast<double>(policy.conformance)))
     table.fail("conformance", fmt::format("must be 0 to 5, not {}", policy.conformance));
   policy.probation_weight_cap = table.optional<double>("probation_weight_cap");
-  if (policy.probation_weight_cap &&
-      !table.in_bounds("probation_weight_cap", *policy.probation_weight_cap))
-    table.fail("probation_weight_cap",
-               fmt::format("must be above 0 and at most 1, not {}", *policy.probation_weight_cap));
+  require_share(table, "probation_weight_cap", policy.probation_weight_cap);
   policy.require_signature = table.value_or("require_signature", policy.require_signature);
   refuse_later_keys(table);
   table.finish();
@@ -193,10 +196,7 @@ ExpertEntry read_expert_entry(Fields table) {
   table.table("config");  // refuses what is no table
   if (Json config = table.any("config"); !config.is_null()) entry.config = std::move(config);
   table.finish();
-  if (entry.weight_cap && !table.in_bounds("weight_cap", *entry.weight_cap)) {
-    table.fail("weight_cap",
-               fmt::format("must be above 0 and at most 1, not {}", *entry.weight_cap));
-  }
+  require_share(table, "weight_cap", entry.weight_cap);
   return entry;
 }
 

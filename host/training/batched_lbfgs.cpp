@@ -76,6 +76,15 @@ struct BatchedLbfgs::Search {
   double low = 0, high = kInfinity;
 };
 
+BatchedLbfgs::Evaluation BatchedLbfgs::differentiated(
+    const at::Tensor& x, const std::function<at::Tensor(const at::Tensor&)>& value) {
+  const at::AutoGradMode with_gradient(true);
+  const at::Tensor parameters = x.to(at::kFloat).requires_grad_(true);
+  const at::Tensor values = value(parameters);
+  values.sum().backward();
+  return {values.detach().to(at::kDouble), parameters.grad().to(at::kDouble)};
+}
+
 BatchedLbfgs::BatchedLbfgs(const at::Tensor& start, Function f, int64_t history)
     : f_(std::move(f)),
       history_(history),

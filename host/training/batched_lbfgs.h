@@ -24,6 +24,10 @@ class BatchedLbfgs {
   // x [R, n] float64 of the problems `which` [R] int64, all on the device.
   using Function = std::function<Evaluation(const at::Tensor& x, const at::Tensor& which)>;
 
+  // The values [R] float32 that `value` gives for x [R, n] as float32, and their gradients.
+  static Evaluation differentiated(const at::Tensor& x,
+                                   const std::function<at::Tensor(const at::Tensor&)>& value);
+
   // Evaluates all problems at `start` [P, n] float64. `history`: pairs kept for the estimate of the
   // curvature; a step that gives no usable pair takes the place of one, too.
   BatchedLbfgs(const at::Tensor& start, Function f, int64_t history = 10);

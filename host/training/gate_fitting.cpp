@@ -217,8 +217,10 @@ GateTerms GateFitting::lbfgs_iteration() {
   for (int64_t i = before; i < lbfgs_->not_finite(); ++i) count_bad_step();
   guard_.taken();
   // A search may end elsewhere than at its best point.
-  std::vector<double> gradient(lbfgs_->x().size());
-  if (last_x_ != lbfgs_->x()) evaluate(lbfgs_->x(), gradient);
+  if (last_x_ != lbfgs_->x()) {
+    std::vector<double> gradient(lbfgs_->x().size());
+    evaluate(lbfgs_->x(), gradient);
+  }
   return last_terms_;
 }
 

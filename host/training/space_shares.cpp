@@ -121,8 +121,8 @@ SpaceShares fit_shares(const Opinions& opinions, fusion::OpinionPool pool, doubl
 
 // fit_shares() for each fold's texts outside it, together, since such a fit leaves a device idle
 // between launches.
-std::vector<SpaceShares> fit_together(const Opinions& opinions, const std::vector<Fold>& folds,
-                                      fusion::OpinionPool pool, double penalty, StopToken stop) {
+std::vector<SpaceShares> fit_folds(const Opinions& opinions, const std::vector<Fold>& folds,
+                                   fusion::OpinionPool pool, double penalty, StopToken stop) {
   const int64_t k = opinions.log_p.size(1), inputs = opinions.z.size(1);
   at::Tensor outside = at::ones({std::ssize(folds), opinions.z.size(0)}, opinions.z.options());
   for (size_t f = 0; f < folds.size(); ++f) {
@@ -132,15 +132,13 @@ std::vector<SpaceShares> fit_together(const Opinions& opinions, const std::vecto
   const at::Tensor n = outside.sum(1);
   const auto loss = [&](const at::Tensor& values, const at::Tensor& which) {
     stop.throw_if_requested(kInterrupted);
-    const at::AutoGradMode with_gradient(true);
-    const at::Tensor x = values.to(at::kFloat).requires_grad_(true);
-    const auto [bias, weight] = bias_and_weight(x, k, inputs);
-    const at::Tensor own = n.index_select(0, which),
-                     lost = losses_of(opinions, score_of(opinions, weight, bias), pool);
-    const at::Tensor mean = (lost * outside.index_select(0, which)).sum(1) / own,
-                     value = with_penalties(mean, bias, weight, penalty, own);
-    value.sum().backward();
-    return BatchedLbfgs::Evaluation{value.detach().to(at::kDouble), x.grad().to(at::kDouble)};
+    return BatchedLbfgs::differentiated(values, [&](const at::Tensor& x) {
+      const auto [bias, weight] = bias_and_weight(x, k, inputs);
+      const at::Tensor own = n.index_select(0, which),
+                       lost = losses_of(opinions, score_of(opinions, weight, bias), pool);
+      const at::Tensor mean = (lost * outside.index_select(0, which)).sum(1) / own;
+      return with_penalties(mean, bias, weight, penalty, own);
+    });
   };
   BatchedLbfgs minimiser(at::zeros({std::ssize(folds), fitted_numbers(opinions, penalty)},
                                    opinions.z.options().dtype(at::kDouble)),
@@ -279,7 +277,7 @@ std::vector<FoldShares> cross_fitted_shares(const Opinions& opinions, fusion::Op
   std::vector<SpaceShares> shares;
   if (!opinions.z.is_cpu()) {
     try {
-      shares = fit_together(opinions, folds, pool, penalty, stop);
+      shares = fit_folds(opinions, folds, pool, penalty, stop);
     } catch (const c10::Error& error) {
       if (!encoder::is_out_of_memory(error)) throw;
     }

@@ -134,17 +134,16 @@ at::Tensor PointFits::objective(const gate::Gate& gates, const Texts& texts, con
 
 BatchedLbfgs::Evaluation PointFits::evaluate(const at::Tensor& x, const at::Tensor& which) const {
   stop_.throw_if_requested("sweeping was interrupted");
-  const at::AutoGradMode with_gradient(true);
-  const at::Tensor parameters = x.to(at::kFloat).requires_grad_(true);
-  gate::Gate all = gates(parameters);
-  at::Tensor value = objective(all, fitted_, lambdas(which), /*with_routing=*/true);
-  const double decay = options_.weight_decay / (2 * static_cast<double>(split_.rest.size()));
-  for (const at::Tensor* tensor : all.parameters()) {
-    const bool decays = tensor->dim() == 3;  // biases do not
-    if (decays) value = value + tensor->square().sum({1, 2}) * decay;
-  }
-  value.sum().backward();
-  return {value.detach().to(at::kDouble), parameters.grad().to(at::kDouble)};
+  return BatchedLbfgs::differentiated(x, [&](const at::Tensor& parameters) {
+    gate::Gate all = gates(parameters);
+    at::Tensor value = objective(all, fitted_, lambdas(which), /*with_routing=*/true);
+    const double decay = options_.weight_decay / (2 * static_cast<double>(split_.rest.size()));
+    for (const at::Tensor* tensor : all.parameters()) {
+      const bool decays = tensor->dim() == 3;  // biases do not
+      if (decays) value = value + tensor->square().sum({1, 2}) * decay;
+    }
+    return value;
+  });
 }
 
 std::vector<double> PointFits::validate(const at::Tensor& x, std::span<const int64_t> which) {
