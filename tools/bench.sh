@@ -18,7 +18,7 @@ echo "start-up: --help $(best_ms $program --help); mistyped verb $(best_ms $prog
 echo "eval, everything cached (samples): $(best_ms $program eval --data-dir samples/data --registry $registry --cache-dir build/demo/cache --quiet)"
 $program bench --registry $registry
 cmake --preset release -DMOECOLLAB_BENCH=ON > /dev/null
-cmake --build --preset release -j "$(nproc)" --target bench_stages bench_boundary bench_answer bench_pool bench_reader bench_tokenizer > /dev/null
+cmake --build --preset release -j "$(nproc)" --target bench_stages bench_boundary bench_answer bench_pool bench_isolation bench_reader bench_tokenizer > /dev/null
 OMP_WAIT_POLICY=passive build/bin/bench_stages --benchmark_min_time=0.5 --benchmark_format=csv 2> /dev/null | tr -d '"' | awk -F, '
   $1 ~ /linear|product|forward|tokenize/ { time[$1] = $3; unit[$1] = $5; printf "%-24s %10.1f %s %s\n", $1, $3, $5, ($6 != "" ? sprintf("(%.1f MB/s)", $6 / 1e6) : "") }
   END { printf "tiled product: %.2f x plain in fp32, %.2f x in bf16, %.2f x plain bf16 in int8; packed forward: %.2f x padded\n", time["plain_linear/fp32"] / time["tiled_product/fp32"], time["plain_linear/bf16"] / time["tiled_product/bf16"], time["plain_linear/bf16"] / time["tiled_product/int8"], time["forward/padded"] / time["forward/packed"] }'
@@ -29,6 +29,8 @@ texts=$(mktemp)
 cat samples/data/*/dev.jsonl | sed 's/.*"text": "\(.*\)", "label.*/\1/' > "$texts"
 OMP_WAIT_POLICY=passive build/bin/bench_answer $registry "$texts"
 rm "$texts"
+OMP_WAIT_POLICY=passive build/bin/bench_isolation .deps/encoder/all-MiniLM-L6-v2
+python3 tests/bench/isolation.py --registry $registry
 python3 tests/bench/reader.py
 python3 tests/bench/tokenizer.py
 python3 tests/bench/predict.py --registry $registry

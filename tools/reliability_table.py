@@ -13,7 +13,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "reliability.md"
 HEAD = """# Bad input and faults
 
-What each kind of bad input and each fault gets, and the tests that show it. `make reliability-table` writes this page from `tests/reliability.toml` and from the tests that carry a row's number; it fails as long as a row lacks a test. What is missing stands in the last column; most of it waits for experts in processes of their own.
+What each kind of bad input and each fault gets, and the tests that show it. `make reliability-table` writes this page from `tests/reliability.toml` and from the tests that carry a row's number; it fails as long as a row lacks a test. What is missing stands in the last column.
 
 | row | input or fault | gets | tests |
 |---|---|---|---|
@@ -36,7 +36,7 @@ def numbered():
     rows = {}
     for path in sorted([*ROOT.glob("tests/**/*.cpp"), *ROOT.glob("tests/e2e/*.py")]):
         for name, comment in tests_of(path):
-            for number in set(re.findall(r"\bR(\d\d)_", name) + re.findall(r"\bR-(\d\d)\b", comment)):
+            for number in set(re.findall(r"(?:\b|_)R(\d\d)_", name) + re.findall(r"\bR-(\d\d)\b", comment)):
                 rows.setdefault(f"R-{number}", []).append(f"{path.relative_to(ROOT)}: {name}")
     return rows
 

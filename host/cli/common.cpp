@@ -27,6 +27,25 @@ void add_device(CLI::App& verb, Program& program, engine::RunOptions& options) {
       ->group(kCommonGroup);
 }
 
+void add_isolation(CLI::App& verb, engine::RunOptions& options) {
+  verb.add_option_function<std::string>(
+          "--isolation",
+          [&options](const std::string& asked) { options.isolation.all = asked == "process"; },
+          "Which experts run in sandboxed processes of their own; auto: as registry.toml says, "
+          "else "
+          "those that were neither trained here nor signed by a trusted key; process: all")
+      ->type_name("auto|process")
+      ->check(CLI::IsMember({"auto", "process"}))
+      ->default_str("auto")
+      ->group(kCommonGroup);
+  verb.add_flag("--require-sandbox", options.isolation.require_sandbox,
+                "Refuse to run an expert in a process that this system cannot shut off entirely")
+      ->group(kCommonGroup);
+  verb.add_flag("--safe-mode", options.isolation.safe_mode,
+                "Run only experts whose library came with this program; the others are left out")
+      ->group(kCommonGroup);
+}
+
 }  // namespace
 
 CLI::App& add_verb(Program& program, CLI::App& parent, const std::string& name,
@@ -73,6 +92,7 @@ void add_common(CLI::App& verb, Program& program, engine::CommonOptions& options
                   "384; on a GPU: 65536)")
       ->group(kCommonGroup);
   add_device(verb, program, options);
+  add_isolation(verb, options);
   verb.add_option_function<std::string>(
           "--precision",
           [&options](const std::string& asked) {

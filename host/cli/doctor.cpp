@@ -7,6 +7,7 @@
 #include "base/version.h"
 #include "cli/verb.h"
 #include "registry/registry_file.h"
+#include "worker/process.h"
 
 namespace moecollab::cli {
 namespace {
@@ -51,6 +52,16 @@ std::string registry_finding(const Json& value) {
   return text;
 }
 
+std::string sandbox_finding(const Json& value) {
+  std::string text = finding("sandbox", value);
+  if (value.value("level", "") != "full" && !value.contains("error"))
+    text +=
+        "         experts from elsewhere are shut off less than they should be: a kernel with "
+        "seccomp and\n         Landlock (Linux 5.13) gives the level \"full\"; "
+        "--require-sandbox refuses any other\n";
+  return text;
+}
+
 }  // namespace
 
 void add_doctor(Program& program) {
@@ -69,14 +80,13 @@ void add_doctor(Program& program) {
           {"registry", attempt([&] {
              return Json{{"experts", registry::read_registry(options->registry).experts.size()}};
            })},
-          {"sandbox",
-           {{"level", "none"},
-            {"note", "experts run in this process; isolation is not in this version"}}}};
+          {"sandbox", attempt([] {
+             return Json{{"level", worker::name(worker::granted_sandbox())}};
+           })}};
       print_result(program, result,
                    fmt::format("moecollab {}\n", kVersion) + finding("engine", result["engine"]) +
                        cuda_finding(result["cuda"]) + finding("encoder", result["encoder"]) +
-                       registry_finding(result["registry"]) +
-                       "note     sandbox: none; experts run in this process\n");
+                       registry_finding(result["registry"]) + sandbox_finding(result["sandbox"]));
       return result["engine"].contains("error") ? 1 : 0;
     };
   });

@@ -9,6 +9,7 @@
 #include "base/strings.h"
 #include "cli/verb.h"
 #include "registry/garbage.h"
+#include "registry/quarantine.h"
 
 namespace moecollab::cli {
 namespace {
@@ -133,7 +134,8 @@ int run_gc(Program& program, const Options& options) {
 // One verb of the family: its flags and what it does.
 class Family {
  public:
-  Family(Program& program, CLI::App& parent) : program_(program), parent_(parent) {}
+  Family(Program& program, CLI::App& parent, std::string words = "experts")
+      : program_(program), parent_(parent), words_(std::move(words)) {}
 
   using Run = std::function<int(Program&, const Options&)>;
   // `arguments` is added to the example.
@@ -141,8 +143,8 @@ class Family {
                 const std::string& arguments, Run run) {
     options_ = std::make_shared<Options>();
     CLI::App& verb = add_verb(program_, parent_, name, description,
-                              fmt::format("moecollab experts {}{}{} --registry build/demo/registry",
-                                          name, arguments.empty() ? "" : " ", arguments));
+                              fmt::format("moecollab {} {}{}{} --registry build/demo/registry",
+                                          words_, name, arguments.empty() ? "" : " ", arguments));
     verb.callback([&program = program_, options = options_, run = std::move(run)] {
       program.action = [&program, options, run] { return run(program, *options); };
     });
@@ -163,8 +165,35 @@ class Family {
  private:
   Program& program_;
   CLI::App& parent_;
+  std::string words_;  // that the verbs follow
   std::shared_ptr<Options> options_;
 };
+
+int run_clear(Program& program, const Options& options) {
+  const registry::Cleared cleared =
+      registry::clear_quarantine(operation_of(program, options), options.name);
+  Json packages = Json::array();
+  std::string text = cleared.packages.empty()
+                         ? fmt::format("{} is not quarantined\n", escaped(options.name, 80))
+                         : "";
+  for (const registry::Quarantined& entry : cleared.packages) {
+    packages.push_back({{"sha256", entry.sha256},
+                        {"code", entry.code},
+                        {"phase", entry.phase},
+                        {"cause", entry.cause},
+                        {"time", entry.time}});
+    text +=
+        fmt::format("{}{} may run again; on {} its process {} in {}(){}\n", dry_text(options),
+                    entry.name, entry.time, entry.cause, entry.phase, change_text(cleared.change));
+  }
+  print_result(program,
+               {{"name", options.name},
+                {"cleared", packages},
+                {"dry_run", options.dry_run},
+                {"change", cleared.change ? Json(*cleared.change) : Json(nullptr)}},
+               text);
+  return 0;
+}
 
 void add_name(CLI::App& verb, Options& options) {
   verb.add_option("name", options.name, "Name of the expert")->required();
@@ -219,6 +248,15 @@ void add_change(CLI::App& verb, std::string& reason, bool& dry_run) {
 void add_operations(Program& program, CLI::App& parent) {
   Family family(program, parent);
   add_entry_verbs(family);
+  CLI::App& quarantine = add_verb(program, parent, "quarantine",
+                                  "Packages whose processes died, hung or talked nonsense",
+                                  "moecollab experts quarantine clear news-words");
+  quarantine.require_subcommand(1);
+  Family quarantined(program, quarantine, "experts quarantine");
+  CLI::App& clear =
+      quarantined.add("clear", "Lets a quarantined expert run again", "news-words", run_clear);
+  add_name(clear, quarantined.options());
+  quarantined.finish(clear, true);
   CLI::App& lock =
       family.add("lock", "Writes registry.lock.toml as registry.toml selects now", "", run_lock);
   lock.add_flag("--check", family.options().check,

@@ -33,7 +33,8 @@ InstalledExpert load_candidate(pipeline::Pool& pool, const registry::Package& pa
   if (!reasons.empty())
     throw Error(reasons.front().code, reasons.front().rule, reasons.front().hint);
   auto expert =
-      pipeline::instantiate(package, pool.encoder(), pool.options().compute, pool.context());
+      pipeline::instantiate(package, pool.encoder(), pool.options().compute, pool.context(),
+                            pool.place(package));
   pipeline::check_probe(package, *expert, pool.probe_encoder());
   return {name, package, std::move(expert), {}, {}};
 }

@@ -103,7 +103,8 @@ pipeline::InstalledExpert open_deep_baseline(const pipeline::Pool& pool) {
                       pool.labels().size()));
   }
   auto expert =
-      pipeline::instantiate(package, pool.encoder(), pool.options().compute, pool.context());
+      pipeline::instantiate(package, pool.encoder(), pool.options().compute, pool.context(),
+                            pool.place(package));
   return {kName, std::move(package), std::move(expert), {0, std::move(columns), 1.0}, {}};
 }
 

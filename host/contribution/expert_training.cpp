@@ -191,7 +191,7 @@ training::TrainedExpert train_kind(const ExpertPlan& plan, pipeline::Pool& pool,
   const auto make = [&] {
     return pipeline::instantiate_untrained(
         {kind.folder, manifest, kind.manifest_sha256}, pool.encoder(), pool.options().compute,
-        pool.context(), static_cast<int32_t>(manifest.task.labels.size()), Json::object(),
+        pool.context(), pool.place(kind), static_cast<int32_t>(manifest.task.labels.size()), Json::object(),
         plan.asked.seed, plan.training.recipe.precision);
   };
   encoder::FeatureRequest request;

@@ -10,6 +10,7 @@
 #include "pipeline/probe.h"
 #include "registry/change.h"
 #include "registry/operations.h"
+#include "registry/permissions.h"
 #include "registry/registry_edit.h"
 
 namespace moecollab::contribution {
@@ -41,6 +42,7 @@ void copy_package(const registry::Package& package, const fs::path& to) {
   copy(registry::kManifestFile);
   for (const auto& [name, sha256] : package.manifest.files) copy(name);
   if (fs::exists(package.folder / registry::kSignatureFile)) copy(registry::kSignatureFile);
+  registry::protect(to);
   sync_folder(to);
 }
 
@@ -98,7 +100,13 @@ registry::RegistryState with_package(registry::RegistryState state, const fs::pa
   const registry::ExpertTable& expert = package.manifest.expert;
   const registry::RegistryFile registry = registry::parse_registry(state.registry, file);
   registry::Lock lock = registry::parse_lock(state.lock, shown(folder / registry::kLockFile));
-  if (origin == Origin::kTrainedHere) lock.made_here.insert(package.manifest_sha256);
+  if (origin == Origin::kTrainedHere) {
+    lock.made_here.insert(package.manifest_sha256);
+    if (pipeline::has_stock_library(package.manifest)) {
+      lock.own_libraries.insert(
+          package.manifest.files.at(registry::library_file(package.manifest)));
+    }
+  }
   const auto entry = std::ranges::find(registry.experts, name, &registry::ExpertEntry::name);
   if (entry == registry.experts.end()) {
     registry::ExpertEntry added;
@@ -120,7 +128,7 @@ void require_not_refused(const pipeline::Pool& pool, const registry::Package& pa
   const registry::LockEntry* replaced = before.find(name);
   if (replaced == nullptr || replaced->manifest_sha256 == package.manifest_sha256) return;
   for (const registry::Candidate& candidate : pool.candidates()) {
-    if (candidate.name != name || candidate.state != registry::State::kRefused) continue;
+    if (candidate.name != name || !registry::is_refused(candidate.state)) continue;
     if (candidate.package && candidate.package->manifest_sha256 == package.manifest_sha256)
       throw Error(candidate.refusal->code, candidate.refusal->rule, candidate.refusal->hint);
   }
@@ -200,12 +208,13 @@ bool check_package(pipeline::PoolOptions open, const registry::Package& package)
   fusion::LabelUnion labels = pool.labels();
   labels.add({package.manifest.task.label_space, package.manifest.task.labels},
              package.manifest.task.partial, "the package");
-  const auto expert = pipeline::instantiate(package, pool.encoder(), open.compute, open.context);
+  const auto expert = pipeline::instantiate(package, pool.encoder(), open.compute, open.context,
+                                            pool.place(package));
   return pipeline::check_probe(package, *expert, pool.probe_encoder());
 }
 
 registry::Lock lock_of(pipeline::Pool& pool) {
-  registry::Lock lock{{}, pool.lock().made_here};
+  registry::Lock lock = pool.lock().emptied();
   for (const registry::Candidate& candidate : pool.candidates()) {
     if (!candidate.entry) continue;
     if (!candidate.package) {  // what is known of it stays known

@@ -86,6 +86,7 @@ class Encoder {
   const at::Tensor* weight(const std::string& name) const;
 
   Device device() const { return compute_.device; }
+  int64_t batch_tokens() const { return batch_tokens_; }
   // An expert's own blocks, in passes like its own. Thread-safe.
   std::unique_ptr<Fork> fork(int64_t blocks, const Blocks::WeightOf& weight) const;
 

@@ -116,3 +116,5 @@ moecollab::engine::Engine* moecollab_engine() {
   static moecollab::engine::TorchEngine engine;
   return &engine;
 }
+
+moecollab::worker::EngineSide* moecollab_engine_side() { return &moecollab::worker::engine_side(); }

@@ -9,6 +9,7 @@
 #include "base/run_context.h"
 #include "contribution/install_options.h"
 #include "engine/options.h"
+#include "worker/engine_side.h"
 
 namespace moecollab::engine {
 
@@ -113,5 +114,6 @@ class Engine {
 
 }  // namespace moecollab::engine
 
-// The engine library's one entry. The object lives as long as the process.
+// The engine library's entries: for the program, and for the processes of experts. The object lives as long as the process.
 extern "C" moecollab::engine::Engine* moecollab_engine();
+extern "C" moecollab::worker::EngineSide* moecollab_engine_side();

@@ -8,6 +8,7 @@
 #include "pipeline/expert_list.h"
 #include "registry/names.h"
 #include "registry/operations.h"
+#include "registry/quarantine.h"
 #include "registry/trust.h"
 
 namespace moecollab::engine {
@@ -81,6 +82,7 @@ Json run_experts_add(const CommonOptions& options, const contribution::InstallOp
                                       .made_here = arrival.made_here,
                                       .is_new = true,
                                       .today = registry::today_utc()});
+  registry::require_not_quarantined(registry::read_lock(options.registry), package.manifest_sha256);
   pipeline::PoolOptions open = pool_options(options, context, /*cached=*/false);
   open.note.reason = install.reason;
   if (install.upgrade) registry::require_upgrade(options.registry, package, name);

@@ -16,6 +16,7 @@
 #include "data/data_location.h"
 #include "fusion/mode.h"
 #include "training/gate_training_options.h"
+#include "worker/isolation_options.h"
 
 namespace moecollab::engine {
 
@@ -35,6 +36,7 @@ struct RunOptions {
   std::optional<int64_t> batch_tokens;  // of one encoder pass; none: usual_batch_tokens()
   uint64_t seed = 1;
   std::string command;  // as typed, for the report
+  worker::IsolationOptions isolation;
 };
 
 struct CommonOptions : WhereOptions, RunOptions {};
@@ -50,7 +52,6 @@ struct TrainGateOptions : CommonOptions {
 };
 
 enum class BaselineKind { kHead, kDeep };
-
 struct TrainBaselineOptions : CommonOptions {
   data::DataOptions data;
   BaselineKind kind = BaselineKind::kHead;
@@ -111,7 +112,6 @@ struct EncodeOptions : CommonOptions {
 };
 
 enum class BenchStage { kAll, kEncode, kExpert };
-
 struct BenchOptions : CommonOptions {
   BenchStage stage = BenchStage::kAll;
   int64_t texts = 512;

@@ -10,6 +10,7 @@
 #include "base/strings.h"
 #include "encoder/device.h"
 #include "engine/user_cache.h"
+#include "experts/active_call.h"
 #include "pipeline/instantiate.h"
 
 namespace moecollab::engine {
@@ -27,6 +28,7 @@ void prepare(const RunOptions& options) {
   if (options.seed > kMaxSeed) {
     throw Error("E_CONFIG", fmt::format("seed is {}, expected at most {}", options.seed, kMaxSeed));
   }
+  experts::name_experts_in_crashes();
   require_precision(options.compute);
   encoder::use_device(options.compute);
   at::set_num_threads(options.compute.threads);
@@ -52,6 +54,7 @@ pipeline::PoolOptions pool_options(const CommonOptions& options, const RunContex
   pool.batch_tokens = batch_tokens(options);
   pool.context = context;
   pool.note.command = options.command;
+  pool.isolation = options.isolation;
   if (cached && !options.no_cache) pool.cache = open_cache(options, options.compute, context.log);
   return pool;
 }

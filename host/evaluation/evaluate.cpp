@@ -85,7 +85,7 @@ std::vector<ExpertFigures> expert_figures(pipeline::Pool& pool) {
     ExpertFigures figures;
     figures.name = view.name;
     figures.state = registry::state_name(view.state);
-    figures.isolation = "in-process";
+    figures.isolation = "none";  // nothing of it runs
     if (view.refusal && !view.refusal->code.empty()) figures.code = view.refusal->code;
     if (view.package) {
       figures.version = view.package->manifest.expert.version.text();
@@ -93,6 +93,8 @@ std::vector<ExpertFigures> expert_figures(pipeline::Pool& pool) {
     }
     for (const pipeline::InstalledExpert& expert : pool.experts()) {
       if (expert.name != view.name) continue;
+      figures.isolation = expert.expert->facts().isolated ? "process" : "in-process";
+      if (!expert.failure.empty()) figures.code = expert.failure;
       figures.calls = expert.calls;
       figures.cached = expert.cached;
       figures.faults = expert.faults;

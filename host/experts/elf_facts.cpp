@@ -13,7 +13,9 @@
 namespace moecollab::experts {
 namespace {
 
-constexpr size_t kMostVersions = 1000;  // a table that names more is no linker's
+// A file with more of them is no linker's.
+constexpr size_t kMostVersions = 1000, kMostSegments = 256, kMostDynamic = 4096;
+constexpr uint64_t kMostSymbols = 1'000'000;
 
 // The tables that the dynamic section names, found through the program headers alone: section
 // headers may be stripped.
@@ -21,6 +23,7 @@ class Image {
  public:
   Image(std::string_view bytes, const std::string& file) : bytes_(bytes), file_(file) {
     const auto header = at<Elf64_Ehdr>(0);
+    require_at_most(kMostSegments, header.e_phnum, "segments");
     for (int i = 0; i < header.e_phnum; ++i)
       segments_.push_back(
           at<Elf64_Phdr>(header.e_phoff + static_cast<uint64_t>(i) * sizeof(Elf64_Phdr)));
@@ -51,6 +54,13 @@ class Image {
     return std::string(rest.substr(0, std::min(rest.find('\0'), size_t{4096})));
   }
 
+  void require_at_most(uint64_t most, uint64_t count, const char* what) const {
+    if (count <= most) return;
+    throw Error("E_ELF_BOUNDS",
+                fmt::format("{}: {} {}, at most {} are read", file_, count, what, most),
+                "build it again");
+  }
+
  private:
   [[noreturn]] void outside(uint64_t offset) const {
     throw Error("E_ELF_BOUNDS",
@@ -75,7 +85,9 @@ Dynamic read_dynamic(const Image& image) {
   Dynamic d;
   for (const Elf64_Phdr& segment : image.segments()) {
     if (segment.p_type != PT_DYNAMIC) continue;
-    for (uint64_t i = 0; i < segment.p_filesz / sizeof(Elf64_Dyn); ++i) {
+    const uint64_t entries = segment.p_filesz / sizeof(Elf64_Dyn);
+    image.require_at_most(kMostDynamic, entries, "dynamic entries");
+    for (uint64_t i = 0; i < entries; ++i) {
       const auto entry = image.at<Elf64_Dyn>(segment.p_offset + i * sizeof(Elf64_Dyn));
       const uint64_t value = entry.d_un.d_val;
       switch (entry.d_tag) {
@@ -144,6 +156,7 @@ uint64_t symbol_count(const Image& image, const Dynamic& d) {
 
 void read_symbols(const Image& image, const Dynamic& d, ElfFacts& facts) {
   const uint64_t count = symbol_count(image, d);
+  image.require_at_most(kMostSymbols, count, "symbols");
   for (uint64_t i = 1; i < count; ++i) {
     const auto symbol = image.at<Elf64_Sym>(d.symbols + i * sizeof(Elf64_Sym));
     const auto binding = ELF64_ST_BIND(symbol.st_info);

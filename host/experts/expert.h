@@ -33,6 +33,7 @@ struct ExpertFacts {
   bool adopted_layers = false;      // it named other layers than its setup, and these count
   Flops flops;                      // of the library's own code, as it declares them
   bool trainable = false;           // by the host's optimiser (moecollab.params/1 and train/1)
+  bool isolated = false;            // it runs in a process of its own
 };
 
 // Training by the expert itself (moecollab.fit/1). A part of an Expert, with its errors.

@@ -2,10 +2,12 @@
 #pragma once
 
 #include <ATen/ATen.h>
+#include <moecollab/abi.h>
 
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -46,5 +48,43 @@ struct ExpertSetup {
 
 // The facts that follow from the setup: neither cost nor trainable.
 ExpertFacts facts_of(const ExpertSetup& setup);
+
+// setup.pooling as the ABI has it.
+int32_t pooling_code(const std::optional<encoder::Pooling>& pooling);
+
+// What an object's requirements() gave.
+struct Requirements {
+  int32_t classes = 0, pooling = 0, layout = 0;
+  uint32_t inputs = 0;
+  int64_t max_batch = 0;
+  std::vector<int32_t> layers;
+  Flops flops;
+};
+
+// Throws E_DESC_MISMATCH unless they are the setup's (both are named). Adds the cost to `facts`;
+// layers are adopted in both if the setup says so.
+void check_requirements(const Requirements& seen, ExpertSetup& setup, ExpertFacts& facts);
+
+// Throws E_DESC_MISMATCH unless the library's value is the manifest's.
+void require_same(const std::string& expert, const char* what, int64_t manifest, int64_t library);
+
+// The shapes of a bottleneck that the expert says it is.
+void check_bottleneck(const ExpertSetup& setup, int64_t features, int64_t width, int64_t classes);
+
+// Throws E_DESC_MISMATCH if a parameter has that name already.
+void require_new_parameter(const std::string& expert,
+                           const std::vector<Expert::Parameter>& parameters,
+                           const std::string& name);
+// Gives each parameter the weight of its name.
+void copy_weights(const std::vector<std::pair<std::string, at::Tensor>>& weights,
+                  std::vector<Expert::Parameter>& parameters);
+
+// Throws what a call that failed stands for: E_INTERRUPTED if it was cancelled, for create()
+// E_DESC_MISMATCH if the values were refused and E_PLUG_UNSUPPORTED, else E_OUT.
+[[noreturn]] void throw_failure(const std::string& expert, const char* call, moec_status status,
+                                std::string_view message);
+// The sentence of it.
+std::string failure(const std::string& expert, const char* call, moec_status status,
+                    std::string_view message);
 
 }  // namespace moecollab::experts

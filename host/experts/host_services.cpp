@@ -50,8 +50,9 @@ const void* get_extension(const moec_host* host, const char* id) {
 }
 
 void log(const moec_host* host, int32_t level, moec_string message) {
-  const std::string text = fmt::format("expert {}: {}", escaped(services(host).name()),
-                                       escaped(std::string_view(message.data, message.size), 500));
+  std::string text = escaped(std::string_view(message.data, message.size), 500);
+  if (const std::string& name = services(host).name(); !name.empty())
+    text = fmt::format("expert {}: {}", escaped(name), text);
   if (level >= 2) {
     services(host).context().log.warning(text);
   } else if (level == 1) {

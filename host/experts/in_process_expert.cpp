@@ -14,17 +14,9 @@
 #include "base/strings.h"
 #include "encoder/device.h"
 #include "experts/abi_views.h"
+#include "experts/active_call.h"
 
 namespace moecollab::experts {
-namespace {
-
-int32_t pooling_code(const std::optional<encoder::Pooling>& pooling) {
-  if (!pooling) return MOEC_POOLING_NONE;
-  return *pooling == encoder::Pooling::kMean ? MOEC_POOLING_MEAN : MOEC_POOLING_CLS;
-}
-
-}  // namespace
-
 InProcessExpert::InProcessExpert(const Library& library, ExpertSetup setup)
     : library_(&library),
       setup_(std::move(setup)),
@@ -45,24 +37,19 @@ InProcessExpert::InProcessExpert(const Library& library, ExpertSetup setup)
   }
 }
 
-InProcessExpert::~InProcessExpert() { library_->table().destroy(object_); }
+InProcessExpert::~InProcessExpert() {
+  const ActiveCall in(setup_.name, "destroy");
+  library_->table().destroy(object_);
+}
 
 void InProcessExpert::check(moec_status status, const moec_error& error, const char* call) const {
   if (status == MOEC_OK) return;
   const std::string text(error.message, strnlen(error.message, sizeof error.message));
-  const std::string what =
-      fmt::format("expert {}: {}() failed with status {}: {}", escaped(setup_.name), call, status,
-                  text.empty() ? "no message" : escaped(text, 512));
-  if (status == MOEC_CANCELLED) throw Error("E_INTERRUPTED", what);
   // As LibTorch says it, so that a smaller batch may be tried, or the device named.
   if (status == MOEC_OUT_OF_MEMORY && !place_.is_cpu())
-    C10_THROW_ERROR(OutOfMemoryError, fmt::format("out of memory: {}", what));
-  if (std::string_view(call) != "create") throw Error("E_OUT", what);
-  // Values that an expert refuses at its making are those of its manifest and weights.
-  if (status == MOEC_INVALID_ARGUMENT) throw Error("E_DESC_MISMATCH", what);
-  if (status == MOEC_UNSUPPORTED)
-    throw Error("E_PLUG_UNSUPPORTED", what, "use it on a machine that has what it needs");
-  throw Error("E_OUT", what);
+    C10_THROW_ERROR(OutOfMemoryError,
+                    fmt::format("out of memory: {}", failure(setup_.name, call, status, text)));
+  throw_failure(setup_.name, call, status, text);
 }
 
 moec_exec InProcessExpert::exec(bool training) const {
@@ -94,6 +81,7 @@ void InProcessExpert::require_device_well(const char* call) const {
 }
 
 void InProcessExpert::create() {
+  const ActiveCall in(setup_.name, "create");
   moec_encoder_info encoder{};
   if (setup_.encoder != nullptr) {
     encoder.struct_size = sizeof encoder;
@@ -131,35 +119,19 @@ void InProcessExpert::create() {
     throw Error("E_OUT", fmt::format("expert {}: create() gave no object", escaped(setup_.name)));
 }
 
-void InProcessExpert::require_same(const char* what, int64_t manifest, int64_t library) const {
-  if (manifest == library) return;
-  throw Error("E_DESC_MISMATCH",
-              fmt::format("expert {}: {} is {} in the manifest, {} in the library",
-                          escaped(setup_.name), what, manifest, library),
-              "the author's expert.toml and code must agree");
-}
-
 void InProcessExpert::check_requirements() {
   moec_requirements r{};
   r.struct_size = sizeof r;
   moec_error error = empty_error();
   check(library_->table().requirements(object_, &r, &error), error, "requirements");
-  require_same("the class count", setup_.classes, r.classes);
-  require_same("the set of inputs", setup_.inputs, r.inputs);
-  require_same("the pooling", pooling_code(setup_.pooling), r.pooling);
-  const std::vector<int32_t> layers(r.layers, r.layers + r.layer_count);
-  if (setup_.adopt_layers && layers != setup_.layers) {
-    setup_.layers = layers;
-    facts_ = facts_of(setup_);
-    facts_.adopted_layers = true;
-  }
-  require_same("the number of layers", static_cast<int64_t>(setup_.layers.size()),
-               static_cast<int64_t>(r.layer_count));
-  for (size_t i = 0; i < setup_.layers.size(); ++i)
-    require_same("a layer", setup_.layers[i], r.layers[i]);
-  require_same("the largest batch", setup_.max_batch, r.max_batch);
-  require_same("the layout", MOEC_LAYOUT_RAGGED, r.layout);
-  facts_.flops = {r.flops_per_row, r.flops_per_token, r.flops_per_pair};
+  experts::check_requirements({r.classes,
+                               r.pooling,
+                               r.layout,
+                               r.inputs,
+                               r.max_batch,
+                               std::vector<int32_t>(r.layers, r.layers + r.layer_count),
+                               {r.flops_per_row, r.flops_per_token, r.flops_per_pair}},
+                              setup_, facts_);
   facts_.trainable = params_ != nullptr && train_ != nullptr;
 }
 
@@ -179,11 +151,7 @@ void InProcessExpert::take_bottleneck() {
   const moec_status status = extension->describe(object_, &model, &error);
   if (status == MOEC_UNSUPPORTED) return;
   check(status, error, "bottleneck.describe");
-  require_same("the set of inputs of a bottleneck", setup_.inputs, MOEC_INPUT_POOLED);
-  require_same("the class count of its bottleneck", setup_.classes, model.classes);
-  require_same("the number of features of its bottleneck",
-               static_cast<int64_t>(setup_.layers.size()) * setup_.encoder->hidden, model.features);
-  if (model.bottleneck < 1) require_same("the least width of its bottleneck", 1, model.bottleneck);
+  check_bottleneck(setup_, model.features, model.bottleneck, model.classes);
   const std::set<encoder::PooledKey>& layers = facts_.request.pooled;
   bottleneck_.emplace(model, std::vector(layers.begin(), layers.end()));
 }
@@ -218,6 +186,7 @@ at::Tensor InProcessExpert::forward_if_it_fits(const encoder::Features& rows) {
 }
 
 at::Tensor InProcessExpert::forward_batch(const encoder::Features& rows) {
+  const ActiveCall in(setup_.name, "forward");
   const Batch batch(rows, facts_.request, (setup_.inputs & MOEC_INPUT_TEXT) != 0, place_);
   at::Tensor logits = unwritten_logits(rows.rows(), setup_.classes);
   const moec_tensor out = to_abi(logits);

@@ -55,8 +55,6 @@ class InProcessExpert final : public Expert, private SelfFitting {
 
   void create();
   void check_requirements();
-  // Throws E_DESC_MISMATCH unless the library's value is the manifest's.
-  void require_same(const char* what, int64_t manifest, int64_t library) const;
   // Whether tensors of calls lie on the run's device (moecollab.draft.device/1).
   void find_place();
   // If the library offers it and weights were given.

@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "base/strings.h"
 #include "experts/abi_views.h"
+#include "experts/active_call.h"
 #include "experts/in_process_expert.h"
 
 namespace moecollab::experts {
@@ -30,6 +31,7 @@ class InProcessExpert::SavedPass final : public Expert::Saved {
 };
 
 const std::vector<Expert::Parameter>& InProcessExpert::bind(uint64_t seed) {
+  const ActiveCall in(setup_.name, "params.bind");
   bottleneck_.reset();
   moec_error error = empty_error();
   std::vector<moec_tensor> values, grads;
@@ -38,13 +40,7 @@ const std::vector<Expert::Parameter>& InProcessExpert::bind(uint64_t seed) {
     moec_param_info info{};
     info.struct_size = sizeof info;
     check(params_->describe(object_, i, &info, &error), error, "params.describe");
-    for (const Parameter& other : parameters_) {
-      if (other.name != to_string(info.name)) continue;
-      throw Error("E_DESC_MISMATCH",
-                  fmt::format("expert {} gives two parameters the name {}", escaped(setup_.name),
-                              escaped(other.name)),
-                  "weights are stored under their names; each needs its own");
-    }
+    require_new_parameter(setup_.name, parameters_, to_string(info.name));
     const at::IntArrayRef shape(info.shape, static_cast<size_t>(info.ndim));
     const at::Tensor value = at::zeros(shape, at::TensorOptions(place_));
     parameters_.push_back({to_string(info.name), value, at::zeros_like(value), info.trainable != 0,
@@ -58,11 +54,7 @@ const std::vector<Expert::Parameter>& InProcessExpert::bind(uint64_t seed) {
   if (setup_.weights.empty()) {
     check(params_->init(object_, seed, &error), error, "params.init");
   } else {
-    for (Parameter& p : parameters_) {
-      for (const auto& [name, tensor] : setup_.weights) {
-        if (name == p.name) p.value.copy_(tensor);
-      }
-    }
+    copy_weights(setup_.weights, parameters_);
   }
   params_changed();
   return parameters_;
@@ -75,6 +67,7 @@ void InProcessExpert::params_changed() {
 
 at::Tensor InProcessExpert::forward_train(encoder::Features rows, uint64_t seed,
                                           std::unique_ptr<Saved>& saved) {
+  const ActiveCall in(setup_.name, "forward_train");
   at::Tensor logits = unwritten_logits(rows.rows(), setup_.classes);
   auto pass = std::make_unique<SavedPass>(*this, std::move(rows));
   const moec_tensor out = to_abi(logits);
@@ -89,6 +82,7 @@ at::Tensor InProcessExpert::forward_train(encoder::Features rows, uint64_t seed,
 }
 
 void InProcessExpert::vjp(Saved& saved, const at::Tensor& gy) {
+  const ActiveCall in(setup_.name, "vjp");
   const at::Tensor contiguous = gy.contiguous();
   const moec_tensor view = to_abi(contiguous);
   const moec_exec how = exec(true);
@@ -110,6 +104,7 @@ void InProcessExpert::fit_begin(int64_t rows, int32_t max_epochs, uint64_t seed)
 
 void InProcessExpert::fit_batch(const encoder::Features& rows, const at::Tensor& labels,
                                 const at::Tensor& weights) {
+  const ActiveCall in(setup_.name, "fit_batch");
   const Batch batch(rows, facts_.request, (setup_.inputs & MOEC_INPUT_TEXT) != 0, place_);
   const moec_tensor label_view = to_abi(labels), weight_view = to_abi(weights);
   const moec_exec how = exec(true);
@@ -119,6 +114,7 @@ void InProcessExpert::fit_batch(const encoder::Features& rows, const at::Tensor&
 }
 
 bool InProcessExpert::fit_epoch_end() {
+  const ActiveCall in(setup_.name, "fit_epoch_end");
   const moec_exec how = exec(true);
   moec_error error = empty_error();
   int32_t want_more = 0;

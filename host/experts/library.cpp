@@ -3,25 +3,26 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <boost/dll/shared_library.hpp>
 #include <cerrno>
 #include <cstring>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <utility>
 
 #include "base/error.h"
 #include "base/strings.h"
+#include "experts/active_call.h"
 #include "experts/elf_facts.h"
 
 namespace moecollab::experts {
 namespace {
 
-// An anonymous file that nobody can change any more. The descriptor is never closed: the loader
-// knows libraries by path, and a reused /proc/self/fd/N would silently give the library that had
-// the number before.
 int sealed_copy(std::string_view bytes, const std::string& file) {
   const auto fail = [&](const char* step) {
     throw Error("E_PLUG_IO", fmt::format("{}: {} of the sealed copy failed: {}", file, step,
@@ -47,21 +48,60 @@ void require_same(const std::string& what, const std::string& note, const std::s
                                              what, escaped(note), escaped(described)));
 }
 
-// C++ LibTorch has no stable ABI: a library that was built with another minor is no error that the
-// loader sees.
-void require_stated(const std::string& torch, bool states_libtorch, const std::string& file) {
-  if (torch.empty() || states_libtorch) return;
-  throw Error("E_ABI_LIBTORCH",
-              fmt::format("{} needs {}, and its manifest does not say of which LibTorch", file,
-                          escaped(torch)),
-              "the author adds libtorch = \"==MAJOR.MINOR.*\" below [abi]; "
-              "moecollab_add_expert(… TORCH) writes it");
-}
-
 }  // namespace
 
 std::string to_string(moec_string text) {
   return text.size == 0 ? std::string() : std::string(text.data, static_cast<size_t>(text.size));
+}
+
+SealedLibrary::SealedLibrary(std::string_view bytes, const std::string& file, bool states_libtorch)
+    : file_(file) {
+  scan(bytes);
+  if (!states_libtorch) require_stated();
+  descriptor_ = sealed_copy(bytes, file);
+}
+
+SealedLibrary::SealedLibrary(int descriptor, const std::string& file)
+    : file_(file), descriptor_(descriptor) {
+  struct stat facts {};
+  if (::fstat(descriptor, &facts) != 0)
+    throw Error("E_PLUG_IO", fmt::format("{}: {}", file, std::strerror(errno)));
+  const auto size = static_cast<size_t>(facts.st_size);
+  void* bytes = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, descriptor, 0);
+  if (bytes == MAP_FAILED)
+    throw Error("E_PLUG_IO", fmt::format("{}: {}", file, std::strerror(errno)));
+  const std::unique_ptr<void, std::function<void(void*)>> mapped(
+      bytes, [size](void* all) { ::munmap(all, size); });
+  scan({static_cast<const char*>(bytes), size});
+}
+
+SealedLibrary::SealedLibrary(SealedLibrary&& other) noexcept
+    : file_(std::move(other.file_)),
+      descriptor_(std::exchange(other.descriptor_, -1)),
+      note_(std::move(other.note_)),
+      torch_(std::move(other.torch_)) {}
+
+SealedLibrary::~SealedLibrary() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+void SealedLibrary::scan(std::string_view bytes) {
+  note_ = scan_library(bytes, file_);
+  require_abi(note_, file_);
+  const ElfFacts facts = read_elf(bytes, file_);
+  require_plain(facts, file_);
+  torch_ = needed_of_torch(facts);
+}
+
+// C++ LibTorch has no stable ABI: a library that was built with another minor is no error that the
+// loader sees.
+void SealedLibrary::require_stated() const {
+  if (torch_.empty()) return;
+  throw Error("E_ABI_LIBTORCH",
+              fmt::format("{} needs {}, and its manifest does not say of which LibTorch", file_,
+                          escaped(torch_)),
+              "the author adds libtorch = \"==MAJOR.MINOR.*\" below [abi]; "
+              "moecollab_add_expert(… TORCH) writes it");
 }
 
 const Library& Library::load(std::string_view bytes, const std::string& sha256,
@@ -71,20 +111,16 @@ const Library& Library::load(std::string_view bytes, const std::string& sha256,
       *new std::map<std::string, std::unique_ptr<Library>>();  // lives as long as the process
   const std::lock_guard lock(mutex);
   auto& library = loaded[sha256];
-  if (!library) library.reset(new Library(bytes, file, states_libtorch));
-  require_stated(library->torch_, states_libtorch, file);
+  if (!library) library = std::make_unique<Library>(SealedLibrary(bytes, file, states_libtorch));
+  if (!states_libtorch) library->sealed_.require_stated();
   return *library;
 }
 
-Library::Library(std::string_view bytes, const std::string& file, bool states_libtorch)
-    : note_(scan_library(bytes, file)) {
-  require_abi(note_, file);
-  const ElfFacts facts = read_elf(bytes, file);
-  require_plain(facts, file);
-  torch_ = needed_of_torch(facts);
-  require_stated(torch_, states_libtorch, file);
+Library::Library(SealedLibrary sealed) : sealed_(std::move(sealed)) {
+  const std::string& file = sealed_.file();
+  const ActiveCall in(file, "load");
   namespace dll = boost::dll;
-  const std::string path = fmt::format("/proc/self/fd/{}", sealed_copy(bytes, file));
+  const std::string path = fmt::format("/proc/self/fd/{}", sealed_.descriptor());
   // RTLD_NOW: a missing symbol is a refusal here, not the host's death at the first call.
   boost::system::error_code error;
   auto& handle =
@@ -118,8 +154,8 @@ Library::Library(std::string_view bytes, const std::string& file, bool states_li
   if (info_ == nullptr || !MOEC_HAS(info_, moec_library_info, sdk)) {
     throw Error("E_DESC_MISMATCH", fmt::format("{}: describe() gives nothing", file));
   }
-  require_same("id", note_.id, to_string(info_->id), file);
-  require_same("version", note_.version, to_string(info_->version), file);
+  require_same("id", note().id, to_string(info_->id), file);
+  require_same("version", note().version, to_string(info_->version), file);
 }
 
 }  // namespace moecollab::experts

@@ -138,6 +138,27 @@ Gate with_experts(const Gate& gate, const std::vector<int64_t>& experts) {
   return part;
 }
 
+at::Tensor without_experts(const Gate& gate, const at::Tensor& router_logits,
+                           const std::vector<bool>& left_out) {
+  at::Tensor logits = router_logits.clone();
+  const double nothing = -std::numeric_limits<double>::infinity();
+  for (int64_t e = 0; e < gate.experts(); ++e)
+    if (left_out[static_cast<size_t>(e)]) logits.select(1, e).fill_(nothing);
+  const int64_t spaces = gate.is_factored() ? gate.space_weight.size(0) : 0;
+  for (int64_t space = 0; space < spaces; ++space) {
+    std::vector<int64_t> members;
+    for (int64_t e = 0; e < gate.experts(); ++e)
+      if (gate.spaces[static_cast<size_t>(e)] == space) members.push_back(e);
+    const at::Tensor columns = at::tensor(members, at::kLong).to(logits.device());
+    const at::Tensor all = router_logits.index_select(1, columns).logsumexp(1, true);
+    const at::Tensor kept = logits.index_select(1, columns);
+    // What a space without any expert had goes to the other spaces.
+    const at::Tensor more = (all - kept.logsumexp(1, true)).nan_to_num(0, 0, 0);
+    logits.index_copy_(1, columns, kept + more);
+  }
+  return logits;
+}
+
 Gate moved(const Gate& gate, at::Device device) {
   Gate copy = gate;
   for (at::Tensor* tensor : {&copy.mean, &copy.std, &copy.weight, &copy.bias, &copy.hidden_weight,

@@ -69,6 +69,11 @@ void add_hidden_layer(Gate& gate, int64_t width, uint64_t seed);
 // of a space without any goes to the other spaces.
 Gate with_experts(const Gate& gate, const std::vector<int64_t>& experts);
 
+// The router logits [n, E] that the gate over the other experts would give, from its own; −∞ for
+// those that are left out (not all of them).
+at::Tensor without_experts(const Gate& gate, const at::Tensor& router_logits,
+                           const std::vector<bool>& left_out);
+
 // The same gate with its tensors on the device.
 Gate moved(const Gate& gate, at::Device device);
 

@@ -21,6 +21,10 @@ using Rows = std::vector<int64_t>;
 // Fixed, since what depends on time would differ from run to run.
 constexpr int64_t kShared = 512;
 
+constexpr const char* kTooShallow =
+    "the texts at hand would go to experts that read deeper layers than were computed for them";
+constexpr const char* kAskAll = "--top-k 0 asks all experts";
+
 // Rows in which the weight is not 0, per expert.
 std::vector<Rows> routed_rows(const at::Tensor& weights) {
   const auto weight = weights.accessor<float, 2>();
@@ -83,7 +87,11 @@ at::Tensor weight_caps(const registry::RegistryFile& registry,
 }
 
 Collaboration::Collaboration(Pool& pool, RoutedGate routed, fusion::Mode fusion, int64_t top_k)
-    : pool_(pool), routed_(std::move(routed)), fusion_(fusion), top_k_(top_k) {
+    : pool_(pool),
+      routed_(std::move(routed)),
+      fusion_(fusion),
+      top_k_(top_k),
+      dropped_(routed_.experts.size()) {
   if (top_k_ > gate().experts()) {
     throw Error("E_CONFIG",
                 fmt::format("top_k is {}, but {} experts are routed", top_k_, gate().experts()),
@@ -139,8 +147,7 @@ RoutedTexts Collaboration::route(encoder::Features features, std::vector<Outputs
   routed.encoded = std::move(features);
   routed.known = std::move(known);
   routed.router_logits = gate().router_logits(gate().input(routed.encoded.all()));
-  routed.weights = gate::routing_weights(routed.router_logits, top_k_);
-  if (caps_.defined()) routed.weights = gate::capped(routed.weights, caps_);
+  routed.weights = weights_of(routed.router_logits);
   if (const std::vector<Reader> readers = deeper_readers(routed, others); !readers.empty())
     routed.encoded.deepen(*pool_.encoder(), readers, progress_label);
   return routed;
@@ -176,13 +183,75 @@ Answers Collaboration::answer(RoutedTexts& texts) {
   return answers;
 }
 
-// Each expert sees the rows that are routed to it, gathered, and no others.
+at::Tensor Collaboration::weights_of(const at::Tensor& router_logits) const {
+  const bool all = left() == gate().experts();
+  const at::Tensor logits =
+      all ? router_logits
+          : gate::without_experts(gate(), router_logits, {dropped_.begin(), dropped_.end()});
+  const at::Tensor weights = gate::routing_weights(logits, std::min(top_k_, left()));
+  return caps_.defined() ? gate::capped(weights, caps_) : weights;
+}
+
+int64_t Collaboration::left() const {
+  return std::count_if(dropped_.begin(), dropped_.end(), [](const auto& gone) { return !gone; });
+}
+
 std::vector<at::Tensor> Collaboration::ask(RoutedTexts& texts) {
+  // The texts may have been routed before somebody failed.
+  if (left() < gate().experts() && !reroute(texts)) throw Error("E_OUT", kTooShallow, kAskAll);
+  std::vector<Counted> counted(experts().size());
+  while (true) {
+    if (std::optional<std::vector<at::Tensor>> logits = try_to_ask(texts, counted)) return *logits;
+  }
+}
+
+// False if one gets texts that were not encoded as deep as it reads: another thread may be at the
+// encoder.
+bool Collaboration::reroute(RoutedTexts& texts) const {
+  const std::vector<Rows> before = routed_rows(texts.weights);
+  texts.weights = weights_of(texts.router_logits);
+  const std::vector<Rows> now = routed_rows(texts.weights);
+  for (size_t e = 0; e < experts().size(); ++e) {
+    if (texts.encoded.all().holds(experts()[e]->expert->request())) continue;
+    Rows added;
+    std::ranges::set_difference(now[e], before[e], std::back_inserter(added));
+    if (!rows_to_ask(texts.known[e], added).empty()) return false;
+  }
+  return true;
+}
+
+void Collaboration::drop(size_t expert, RoutedTexts& texts, const Error& error) {
+  InstalledExpert& installed = *experts()[expert];
+  if (const auto* ended = dynamic_cast<const worker::ProcessEnded*>(&error))
+    pool_.quarantine(installed.name, installed.package, ended->code(), ended->ending());
+  const bool unwanted =
+      error.code() == "E_OUT_NONFINITE" && pool_.registry().policy.nan == "quarantine";
+  if (unwanted) {
+    pool_.quarantine(installed.name, installed.package, error.code(),
+                     {"forward", "answered with NaN or infinity", ""});
+  }
+  const bool fails = unwanted || error.code().starts_with("E_IPC") || error.code() == "E_OUT" ||
+                     error.code() == "E_OUT_UNWRITTEN";
+  if (!fails || pool_.registry().policy.on_expert_failure != "drop") throw;
+  dropped_[expert] = true;
+  installed.faults += static_cast<int64_t>(routed_rows(texts.weights)[expert].size());
+  installed.failure = error.code();
+  pool_.context().log.warning(fmt::format("{}; it is left out from now on", error.what()));
+  if (left() == 0)
+    throw Error(error.code(), fmt::format("no expert is left: {}", error.what()), error.hint());
+  if (!reroute(texts))
+    throw Error(error.code(), fmt::format("{}; {}", error.what(), kTooShallow), kAskAll);
+}
+
+// Each expert sees the rows that are routed to it, gathered, and no others.
+std::optional<std::vector<at::Tensor>> Collaboration::try_to_ask(RoutedTexts& texts,
+                                                                 std::vector<Counted>& counted) {
   const auto n = static_cast<size_t>(texts.encoded.rows());
   at::Tensor& weights = texts.weights;
   const std::string& nan_policy = pool_.registry().policy.nan;
   const std::vector<Rows> routed = routed_rows(weights);
-  const std::vector<at::Tensor> ahead = answer_side_by_side(texts, routed);
+  std::vector<at::Tensor> ahead(experts().size());
+  if (left() == gate().experts()) ahead = answer_side_by_side(texts, routed);
   std::vector<at::Tensor> logits;
   for (size_t e = 0; e < experts().size(); ++e) {
     InstalledExpert& expert = *experts()[e];
@@ -192,10 +261,20 @@ std::vector<at::Tensor> Collaboration::ask(RoutedTexts& texts) {
       logits.push_back(known.logits);  // nothing known, nothing asked: zeros already
       continue;
     }
-    const int64_t calls = expert.calls + static_cast<int64_t>(rows.size());
-    complete(pool_, expert, texts.encoded, rows, known, ahead[e]);
-    expert.cached += calls - expert.calls;
-    expert.calls = calls;
+    const int64_t calls = expert.calls;
+    try {
+      complete(pool_, expert, texts.encoded, rows, known, ahead[e]);
+    } catch (const Error& error) {
+      drop(e, texts, error);
+      return std::nullopt;
+    }
+    // As if it were the only try.
+    Counted& before = counted[e];
+    const auto asked = static_cast<int64_t>(rows.size());
+    const int64_t ran = before.ran + expert.calls - calls;
+    expert.calls = calls + asked - before.calls;
+    expert.cached += asked - ran - before.cached;
+    before = {asked, asked - ran, ran};
     at::Tensor all = only_rows(known.logits, rows);
     if (nan_policy == "mask") mask_nonfinite(all, weights, static_cast<int64_t>(e), expert);
     logits.push_back(std::move(all));
@@ -212,7 +291,8 @@ std::vector<at::Tensor> Collaboration::ask(RoutedTexts& texts) {
 
 // For a lone text the threads are awake from the encoder's pass, which also left nothing of the
 // experts in the caches: whoever computes little gains. Many texts are shared if it is the host
-// that computes; other experts' code uses the threads itself.
+// that computes, or processes, for which a thread only waits; other experts' code uses the threads
+// itself.
 std::vector<at::Tensor> Collaboration::answer_side_by_side(const RoutedTexts& texts,
                                                            const std::vector<Rows>& routed) {
   std::vector<at::Tensor> ahead(experts().size());
@@ -222,7 +302,8 @@ std::vector<at::Tensor> Collaboration::answer_side_by_side(const RoutedTexts& te
   int64_t rows = 0;
   for (size_t e = 0; e < experts().size(); ++e) {
     const experts::Expert& expert = *experts()[e]->expert;
-    if (lone ? !expert.request().hidden.empty() : !expert.is_host_code()) continue;
+    const bool own_code = !expert.is_host_code() && !expert.facts().isolated;
+    if (!expert.request().hidden.empty() || (!lone && own_code)) continue;
     asked[e] = rows_to_ask(texts.known[e], routed[e]);
     if (asked[e].empty()) continue;
     rows += static_cast<int64_t>(asked[e].size());
@@ -231,7 +312,11 @@ std::vector<at::Tensor> Collaboration::answer_side_by_side(const RoutedTexts& te
   if (lone ? together.size() < 2 : rows < kShared) return ahead;
   encoder::for_each_in_parallel(static_cast<int64_t>(together.size()), [&](int64_t i) {
     const size_t e = together[static_cast<size_t>(i)];
-    ahead[e] = forward(*experts()[e]->expert, texts.encoded, asked[e]);
+    try {
+      ahead[e] = forward(*experts()[e]->expert, texts.encoded, asked[e]);
+    } catch (const Error&) {
+      // Who failed is asked again alone, so that its error is known as its own.
+    }
   });
   return ahead;
 }

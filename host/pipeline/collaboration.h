@@ -3,10 +3,13 @@
 
 #include <ATen/ATen.h>
 
+#include <atomic>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
 
+#include "base/error.h"
 #include "fusion/fusion.h"
 #include "gate/gate.h"
 #include "pipeline/open_gate.h"
@@ -68,7 +71,21 @@ class Collaboration {
   // Who reads more of the routed texts than the gate.
   std::vector<Reader> deeper_readers(const RoutedTexts& texts,
                                      std::span<const encoder::FeatureRequest> others) const;
+  int64_t left() const;  // experts that are still asked
+  // As they are asked now.
+  at::Tensor weights_of(const at::Tensor& router_logits) const;
   std::vector<at::Tensor> ask(RoutedTexts& texts);
+  // What ask() gives if nobody fails; who fails is left out from then on, or its error thrown.
+  // What a try has added to an expert's counts: texts that it was asked for, that were cached of
+  // these, and that its code answered.
+  struct Counted {
+    int64_t calls = 0, cached = 0, ran = 0;
+  };
+  std::optional<std::vector<at::Tensor>> try_to_ask(RoutedTexts& texts,
+                                                    std::vector<Counted>& counted);
+  bool reroute(RoutedTexts& texts) const;
+  // Routes the texts to the others, or throws the error, which is the one being handled, on.
+  void drop(size_t expert, RoutedTexts& texts, const Error& error);
   // Per expert that threads answer at the same time, what it gives for the rows that it must be
   // asked for; undefined for all others, and for all if there is too little to share.
   std::vector<at::Tensor> answer_side_by_side(const RoutedTexts& texts,
@@ -78,6 +95,7 @@ class Collaboration {
   RoutedGate routed_;
   fusion::Mode fusion_;
   int64_t top_k_;
+  std::vector<std::atomic<bool>> dropped_;  // [E] failed in this run, and not asked any more
   at::Tensor caps_;  // [E] weight_cap of registry.toml; undefined if there is none
 };
 

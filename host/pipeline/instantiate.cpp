@@ -14,6 +14,7 @@
 #include "experts/inputs.h"
 #include "pipeline/pool.h"
 #include "registry/compatibility.h"
+#include "worker/remote_expert.h"
 
 namespace moecollab::pipeline {
 namespace {
@@ -31,23 +32,21 @@ constexpr const char* kWeightsFile = "weights.safetensors";
       "the author's expert.toml and code must agree");
 }
 
-const experts::Library& load_library(const registry::Package& package) {
+// The library's file, as its manifest pins it.
+std::string library_bytes(const registry::Package& package) {
   const registry::Manifest& manifest = package.manifest;
   if (const auto refusal = registry::check_libtorch(manifest.abi, host_facts(nullptr)))
     throw Error(refusal->code,
                 fmt::format("{}: {}", escaped(package.folder.string()), refusal->rule),
                 refusal->hint);
-  const std::string name = registry::library_file(manifest);
-  const std::string bytes = registry::read_checked(package, name, kMaxLibrary);
-  const experts::Library& library = experts::Library::load(
-      bytes, manifest.files.at(name), escaped((package.folder / name).string()),
-      /*states_libtorch=*/!manifest.abi.libtorch.empty());
-  if (library.note().id != manifest.library.id)
-    mismatch(package, "library.id", manifest.library.id, library.note().id);
-  if (library.note().version != manifest.library.version.text()) {
-    mismatch(package, "library.version", manifest.library.version.text(), library.note().version);
-  }
-  return library;
+  return registry::read_checked(package, registry::library_file(manifest), kMaxLibrary);
+}
+
+void check_note(const registry::Package& package, const experts::LibraryNote& note) {
+  const registry::LibraryTable& library = package.manifest.library;
+  if (note.id != library.id) mismatch(package, "library.id", library.id, note.id);
+  if (note.version != library.version.text())
+    mismatch(package, "library.version", library.version.text(), note.version);
 }
 
 // A library may fix its class count and labels in code; then the manifest must agree.
@@ -124,35 +123,51 @@ std::vector<std::pair<std::string, at::Tensor>> read_weights(const registry::Pac
   return result;
 }
 
+// Reading the file of the library is the caller's part, as are the setup's values.
+std::unique_ptr<experts::Expert> make(const registry::Package& package, const std::string& bytes,
+                                      const Place& place, experts::ExpertSetup setup) {
+  const registry::Manifest& manifest = package.manifest;
+  const std::string name = registry::library_file(manifest);
+  const std::string shown = escaped((package.folder / name).string());
+  const bool states_libtorch = !manifest.abi.libtorch.empty();
+  if (place) {
+    experts::SealedLibrary sealed(bytes, shown, states_libtorch);
+    check_note(package, sealed.note());
+    return std::make_unique<worker::RemoteExpert>(std::move(sealed), manifest.task.labels,
+                                                  std::move(setup), *place);
+  }
+  const experts::Library& library =
+      experts::Library::load(bytes, manifest.files.at(name), shown, states_libtorch);
+  check_note(package, library.note());
+  check_fixed_labels(package, library, setup.classes);
+  return std::make_unique<experts::InProcessExpert>(library, std::move(setup));
+}
+
 }  // namespace
 
 std::unique_ptr<experts::Expert> instantiate(const registry::Package& package,
                                              const encoder::Encoder* encoder,
                                              const Compute& compute, const RunContext& context,
-                                             const Json& config) {
+                                             const Place& place, const Json& config) {
   check_other_files(package);
-  const experts::Library& library = load_library(package);
   const auto classes = static_cast<int32_t>(package.manifest.task.labels.size());
-  check_fixed_labels(package, library, classes);
+  const std::string bytes = library_bytes(package);
   experts::ExpertSetup setup = setup_of(package, encoder, compute, context, classes, config);
   setup.weights = read_weights(package);
-  return std::make_unique<experts::InProcessExpert>(library, std::move(setup));
+  return make(package, bytes, place, std::move(setup));
 }
 
-std::unique_ptr<experts::Expert> instantiate_untrained(const registry::Package& package,
-                                                       const encoder::Encoder* encoder,
-                                                       const Compute& compute,
-                                                       const RunContext& context, int32_t classes,
-                                                       const Json& config, uint64_t seed,
-                                                       Precision precision) {
+std::unique_ptr<experts::Expert> instantiate_untrained(
+    const registry::Package& package, const encoder::Encoder* encoder, const Compute& compute,
+    const RunContext& context, const Place& place, int32_t classes, const Json& config,
+    uint64_t seed, Precision precision) {
   registry::check_files(package);
-  const experts::Library& library = load_library(package);
-  check_fixed_labels(package, library, classes);
+  const std::string bytes = library_bytes(package);
   experts::ExpertSetup setup = setup_of(package, encoder, compute, context, classes, config);
   setup.seed = seed;
   setup.training = precision;
   setup.adopt_layers = true;
-  return std::make_unique<experts::InProcessExpert>(library, std::move(setup));
+  return make(package, bytes, place, std::move(setup));
 }
 
 std::string engine_version(const Compute& compute) {

@@ -116,7 +116,7 @@ at::Tensor forward(experts::Expert& expert, const EncodedTexts& texts,
 at::Tensor take_answers(InstalledExpert& expert, const at::Tensor& output,
                         const std::string& nan_policy) {
   expert.calls += output.size(0);
-  if (nan_policy == "fail" && !all_finite(output)) {
+  if (nan_policy != "mask" && !all_finite(output)) {
     ++expert.faults;
     throw Error("E_OUT_NONFINITE",
                 fmt::format("expert {} answered with NaN or infinity", expert.name),

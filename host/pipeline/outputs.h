@@ -38,8 +38,8 @@ at::Tensor forward(experts::Expert& expert, const EncodedTexts& texts,
                    std::span<const int64_t> rows);
 
 // The logits of an `output` [n, C] that forward() gave, counted as the expert's calls. Elements
-// that are not finite are handled by `nan_policy` ("fail" throws E_OUT_NONFINITE; "mask" leaves
-// them to the caller).
+// that are not finite are handled by `nan_policy` ("mask" leaves them to the
+// caller; else E_OUT_NONFINITE is thrown).
 at::Tensor take_answers(InstalledExpert& expert, const at::Tensor& output,
                         const std::string& nan_policy);
 

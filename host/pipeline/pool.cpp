@@ -5,12 +5,16 @@
 #include <moecollab/abi.h>
 #include <torch/headeronly/version.h>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/strings.h"
+#include "base/version.h"
 #include "pipeline/domain_space.h"
 #include "pipeline/instantiate.h"
 #include "pipeline/probe.h"
 #include "registry/label_spaces.h"
+#include "registry/permissions.h"
+#include "registry/quarantine.h"
 #include "registry/registry_file.h"
 
 namespace moecollab::pipeline {
@@ -59,6 +63,9 @@ Pool::Pool(const PoolOptions& options)
     if (candidate.state != registry::State::kManifestOk || !candidate.entry) continue;
     try {
       admit(candidate, loading);
+    } catch (const worker::ProcessEnded& ended) {
+      quarantine(candidate.name, *candidate.package, ended.code(), ended.ending());
+      registry::refuse(candidate, registry::refusal_of(ended));
     } catch (const Error& error) {
       if (error.code() == "E_INTERRUPTED") throw;
       registry::refuse(candidate, registry::refusal_of(error));
@@ -119,6 +126,7 @@ encoder::Encoder* Pool::probe_encoder() {
 
 void Pool::admit(registry::Candidate& candidate, std::future<void>& loading) {
   const registry::Package& package = *candidate.package;
+  registry::require_protected(package);
   const std::vector<registry::Refusal> reasons =
       registry::check(package.manifest, host_facts(encoder_.get()));
   if (!reasons.empty()) return registry::refuse(candidate, reasons.front());
@@ -126,13 +134,14 @@ void Pool::admit(registry::Candidate& candidate, std::future<void>& loading) {
     throw Error("E_DESC_KIND", fmt::format("expert {} is generative, which is not in this version",
                                            candidate.name));
   }
+  if (options_.isolation.safe_mode) require_stock_library(package);
   candidate.state = registry::State::kCompatible;
-  InstalledExpert expert{
-      candidate.name,
-      package,
-      instantiate(package, encoder_.get(), options_.compute, context(), candidate.entry->config),
-      {},
-      {}};
+  InstalledExpert expert{candidate.name,
+                         package,
+                         instantiate(package, encoder_.get(), options_.compute, context(),
+                                     place(package), candidate.entry->config),
+                         {},
+                         {}};
   const registry::ProbeRecord now = {package.manifest_sha256,
                                      encoder_ ? encoder_->fingerprint() : "",
                                      engine_version(options_.compute.in(Precision::kFp32))};
@@ -154,11 +163,12 @@ void Pool::admit(registry::Candidate& candidate, std::future<void>& loading) {
 
 void Pool::apply_policy() const {
   for (const registry::Candidate& candidate : candidates_) {
-    if (!candidate.refusal || !candidate.entry || candidate.state != registry::State::kRefused)
-      continue;
+    if (!candidate.refusal || !candidate.entry || !registry::is_refused(candidate.state)) continue;
     const std::string what =
         fmt::format("expert {} is refused: {}", candidate.name, candidate.refusal->rule);
-    if (registry_.policy.on_missing == "fail" || candidate.entry->required) {
+    const bool required = registry_.policy.on_missing == "fail" || candidate.entry->required;
+    const bool left_out = options_.isolation.safe_mode && candidate.refusal->code == "E_POLICY";
+    if (required && !left_out) {
       throw Error(candidate.refusal->code, what,
                   fmt::format("{}; or go without it: enabled = false for it in registry.toml, or "
                               "on_missing = \"skip\" under [policy]; `moecollab experts why {}` "
@@ -167,6 +177,25 @@ void Pool::apply_policy() const {
                               candidate.name));
     }
     context().log.warning(what);
+  }
+}
+
+// Who only looks at a registry, or at one that is not made yet, changes none.
+void Pool::quarantine(const std::string& name, const registry::Package& package,
+                      const std::string& code, const worker::Ending& ending) const {
+  // Until its sandbox stands, a process has run nothing but our own code.
+  if (options_.tolerate_refused || options_.proposed || ending.phase == "start") return;
+  registry::ChangeNote note = options_.note;
+  note.reason = fmt::format("expert {} is quarantined: its process {} in {}()", name, ending.cause,
+                            ending.phase);
+  try {
+    registry::quarantine({options_.registry, note, false, context().log},
+                         {package.manifest_sha256, name, code, ending.phase, ending.cause,
+                          ending.output, utc_now("%Y-%m-%dT%H:%M:%SZ"), kVersion});
+    context().log.warning(note.reason, fmt::format("`moecollab experts why {}` tells more", name));
+  } catch (const Error& error) {
+    context().log.warning(fmt::format("{}; that could not be recorded for later runs: {}",
+                                      note.reason, error.what()));
   }
 }
 

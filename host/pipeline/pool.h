@@ -12,6 +12,7 @@
 #include "encoder/encoder.h"
 #include "experts/expert.h"
 #include "fusion/fusion.h"
+#include "pipeline/placement.h"
 #include "registry/compatibility.h"
 #include "registry/history.h"
 #include "registry/lock.h"
@@ -31,6 +32,7 @@ struct PoolOptions {
   // Loads the model too, on a thread of its own while the experts are opened: for a run that needs
   // it for certain.
   bool load_encoder = false;
+  worker::IsolationOptions isolation;
   bool run_probes = false;  // `experts verify`: probe vectors whatever the lock records
   // `experts list` and `inspect`: keep refused experts as candidates instead of throwing.
   bool tolerate_refused = false;
@@ -52,6 +54,7 @@ struct InstalledExpert {
   int64_t calls = 0;            // rows that it answered
   int64_t cached = 0;           // of these, in an earlier run
   int64_t faults = 0;
+  std::string failure = {};  // the code that it was left out with in this run; "": it was not
 
   const std::string& domain() const { return package.manifest.task.domain; }
   const std::string& sha256() const { return package.manifest_sha256; }
@@ -88,9 +91,19 @@ class Pool {
   const PoolOptions& options() const { return options_; }
   const RunContext& context() const { return options_.context; }
 
+  // Where a package of this registry, or one that is about to be, runs. Throws as place_of().
+  Place place(const registry::Package& package) const {
+    return place_of(package, registry_, lock_, options_.isolation, options_.compute);
+  }
+
   // The label space of a domain's data: [domains], else the one space of the experts of that
   // domain. Throws E_DATA listing the candidates otherwise.
   int space_of_domain(const std::string& domain) const;
+
+  // Records in the registry that the package is not to run again; if it cannot be written, that is
+  // warned about.
+  void quarantine(const std::string& name, const registry::Package& package,
+                  const std::string& code, const worker::Ending& ending) const;
 
   // Throws E_REG_EMPTY unless an expert is ready.
   void require_experts() const;

@@ -18,7 +18,7 @@ void collect(const std::string& subject, std::vector<CheckFinding>& findings, St
 }
 
 bool is_needed(const registry::Candidate& candidate, const registry::RegistryFile& registry) {
-  return candidate.entry && candidate.state == registry::State::kRefused &&
+  return candidate.entry && registry::is_refused(candidate.state) &&
          (registry.policy.on_missing == "fail" || candidate.entry->required);
 }
 

@@ -65,7 +65,43 @@ Json entry_json(const LockEntry& entry) {
   return table;
 }
 
+std::set<std::string> read_digests(Fields& root, const std::string& key) {
+  std::set<std::string> digests;
+  for (const std::string& sha256 : root.value_or(key, std::vector<std::string>())) {
+    if (!is_digest(sha256)) root.fail(key, "must hold SHA-256 digests");
+    digests.insert(sha256);
+  }
+  return digests;
+}
+
+Quarantined read_quarantined(Fields table) {
+  Quarantined entry{required_digest(table, "sha256"),     required_name(table, "name"),
+                    table.required<std::string>("code"),  table.required<std::string>("phase"),
+                    table.required<std::string>("cause"), table.value_or<std::string>("output", ""),
+                    table.required<std::string>("time"),  table.required<std::string>("program")};
+  table.finish();
+  return entry;
+}
+
+Json quarantined_json(const Quarantined& entry) {
+  Json table = {{"sha256", entry.sha256},
+                {"name", entry.name},
+                {"code", entry.code},
+                {"phase", entry.phase},
+                {"cause", escaped(entry.cause, kMaxReason)},
+                {"time", entry.time},
+                {"program", entry.program}};
+  if (!entry.output.empty()) table["output"] = escaped(entry.output, kMaxReason);
+  return table;
+}
+
 }  // namespace
+
+Lock Lock::emptied() const {
+  Lock lock = *this;
+  lock.entries.clear();
+  return lock;
+}
 
 const LockEntry* Lock::find(const std::string& name) const {
   const auto it = std::find_if(entries.begin(), entries.end(),
@@ -84,10 +120,10 @@ Lock parse_lock(const std::optional<std::string>& text, const std::string& file)
     lock.entries.push_back(read_entry(table));
     if (!names.insert(lock.entries.back().name).second) table.fail("name", "stands twice");
   }
-  for (const std::string& sha256 : root.value_or("made_here", std::vector<std::string>())) {
-    if (!is_digest(sha256)) root.fail("made_here", "must hold SHA-256 digests");
-    lock.made_here.insert(sha256);
-  }
+  lock.made_here = read_digests(root, "made_here");
+  lock.own_libraries = read_digests(root, "own_libraries");
+  for (const Fields& table : root.tables("quarantined"))
+    lock.quarantined.push_back(read_quarantined(table));
   root.finish();
   return lock;
 }
@@ -102,7 +138,10 @@ std::string lock_text(const Lock& lock) {
             [](const LockEntry& a, const LockEntry& b) { return a.name < b.name; });
   Json root = {{"schema", 1}};
   if (!lock.made_here.empty()) root["made_here"] = lock.made_here;
+  if (!lock.own_libraries.empty()) root["own_libraries"] = lock.own_libraries;
   for (const LockEntry& entry : sorted) root["expert"].push_back(entry_json(entry));
+  for (const Quarantined& entry : lock.quarantined)
+    root["quarantined"].push_back(quarantined_json(entry));
   return "# Written by moecollab; do not edit.\n" + to_toml(root);
 }
 

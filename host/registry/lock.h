@@ -32,10 +32,28 @@ struct LockEntry {
   bool operator==(const LockEntry&) const = default;
 };
 
+// A package whose process died, hung or talked nonsense, and what is known of that.
+struct Quarantined {
+  std::string sha256;   // of expert.toml
+  std::string name;     // that it had then
+  std::string code;     // E_IPC_DIED, …
+  std::string phase;    // the call that it was in
+  std::string cause;    // "died of SIGSEGV"
+  std::string output;   // the last that it printed
+  std::string time;     // UTC
+  std::string program;  // version of the program that ran it
+  bool operator==(const Quarantined&) const = default;
+};
+
 struct Lock {
   std::vector<LockEntry> entries;  // no name twice
   // Packages that were trained in this registry, by SHA-256 of expert.toml: they need no signature.
   std::set<std::string> made_here = {};
+  // Libraries, by SHA-256, that came with the program when packages were trained with them here.
+  std::set<std::string> own_libraries = {};
+  std::vector<Quarantined> quarantined = {};  // no package twice
+  // The same without entries.
+  Lock emptied() const;
   // nullptr if there is none; valid until `entries` changes.
   const LockEntry* find(const std::string& name) const;
 };

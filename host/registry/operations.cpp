@@ -185,6 +185,19 @@ Lock present_lock(const fs::path& folder) {
   }
 }
 
+// What was quarantined since runs again.
+void warn_of_freed(const Lock& present, const Lock& after, Log log) {
+  for (const Quarantined& entry : present.quarantined) {
+    if (std::ranges::find(after.quarantined, entry.sha256, &Quarantined::sha256) !=
+        after.quarantined.end())
+      continue;
+    log.warning(
+        fmt::format("expert {} was quarantined since, and may run again: its process {} "
+                    "in {}()",
+                    entry.name, escaped(entry.cause, 200), escaped(entry.phase, 40)));
+  }
+}
+
 void warn_of_edits(const HistoryEntry& last, const StateDigests& present, Log log) {
   for (const std::string& file : changed_files(last.after, present)) {
     log.warning(
@@ -374,6 +387,7 @@ RollbackResult rollback(const Operation& operation, std::optional<int64_t> numbe
                 "install them again with `moecollab experts add`, or roll back to a later state");
   }
   warn_of_edits(entries.back(), present, operation.log);
+  warn_of_freed(present_lock(folder), after, operation.log);
   if (change) result.change = change->commit(operation.note);
   return result;
 }

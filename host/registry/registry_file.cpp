@@ -103,17 +103,24 @@ LabelSpace read_label_space(Fields table) {
   return space;
 }
 
+// The key's value, within the bounds of its record.
+int64_t bounded(Fields& table, const char* name, int64_t fallback) {
+  const int64_t value = table.value_or(name, fallback);
+  const Key& key = table.declared(name);
+  if (!table.in_bounds(name, static_cast<double>(value)))
+    table.fail(name, fmt::format("must be {:.0f} to {:.0f}, not {}", *key.least, *key.most, value));
+  return value;
+}
+
 Policy read_policy(Fields table) {
   Policy policy;
   policy.on_missing = choice(table, "on_missing", policy.on_missing);
   policy.nan = choice(table, "nan", policy.nan);
-  if (policy.nan == "quarantine")
-    table.fail("nan", "= \"quarantine\" is not in this version", "use \"fail\" or \"mask\"");
-  if (choice(table, "on_expert_failure", "stop") == "drop")
-    table.fail("on_expert_failure", "= \"drop\" is not in this version", "use \"stop\"");
-  policy.conformance = table.value_or("conformance", policy.conformance);
-  if (!table.in_bounds("conformance", static_cast<double>(policy.conformance)))
-    table.fail("conformance", fmt::format("must be 0 to 5, not {}", policy.conformance));
+  policy.on_expert_failure = choice(table, "on_expert_failure", policy.on_expert_failure);
+  policy.isolation = choice(table, "isolation", policy.isolation);
+  policy.call_deadline_ms = bounded(table, "call_deadline_ms", policy.call_deadline_ms);
+  policy.expert_memory_mb = bounded(table, "expert_memory_mb", policy.expert_memory_mb);
+  policy.conformance = bounded(table, "conformance", policy.conformance);
   policy.probation_weight_cap = table.optional<double>("probation_weight_cap");
   require_share(table, "probation_weight_cap", policy.probation_weight_cap);
   policy.require_signature = table.value_or("require_signature", policy.require_signature);

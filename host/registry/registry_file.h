@@ -35,10 +35,14 @@ struct LabelSpace {
 
 struct Policy {
   std::string on_missing = "fail";  // fail | skip
-  std::string nan = "fail";         // fail | mask
+  std::string nan = "fail";         // fail | mask | quarantine
   int64_t conformance = 3;          // the level that a package must reach to be added; 0: none
   std::optional<double> probation_weight_cap;  // in (0, 1]: of experts with another's gate row
   bool require_signature = false;              // packages that were trained here need none
+  std::string isolation = "auto";              // auto | process
+  std::string on_expert_failure = "stop";      // stop | drop
+  int64_t call_deadline_ms = 30'000;           // of an expert's own process, beside 0.5 per token
+  int64_t expert_memory_mb = 4096;             // MiB that it may take
   bool operator==(const Policy&) const = default;
 };
 
@@ -107,8 +111,7 @@ inline constexpr const char* kHowToNameOne =
 
 // Reads `bytes` strictly; `file` is named in refusals. E_REG_SIZE, _BYTES, _SYNTAX, _SCHEMA. A file
 // without a single key is a registry of 0 experts. Keys that this version knows of and does not act
-// on (isolation, admission, limits, quarantine,
-// dropping experts that fail) are refused, never passed over.
+// on (admission, quarantine) are refused, never passed over.
 RegistryFile parse_registry(std::string_view bytes, const std::string& file);
 
 // registry.toml of a registry folder. Throws E_REG_IO naming path and errno if the folder or the

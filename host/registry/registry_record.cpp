@@ -102,47 +102,77 @@ const Record& label_space_record() {
   return record;
 }
 
+Record with_keys(Record record, const std::vector<Key>& more) {
+  record.keys.insert(record.keys.end(), more.begin(), more.end());
+  return record;
+}
+
+// The keys of [policy] about experts in processes of their own.
+std::vector<Key> process_keys() {
+  return {{.name = "isolation",
+           .meaning = "Which experts run in sandboxed processes of their own: auto, those "
+                      "that were neither trained here nor signed by a trusted key; process, "
+                      "all.",
+           .fallback = "\"auto\"",
+           .words = {"auto", "process"}},
+          {.name = "call_deadline_ms",
+           .type = KeyType::kInteger,
+           .meaning = "How many milliseconds an answer of an expert's own process may take, "
+                      "beside half a millisecond per token.",
+           .fallback = "30000",
+           .least = 1,
+           .most = 86'400'000},
+          {.name = "expert_memory_mb",
+           .type = KeyType::kInteger,
+           .meaning = "How many MiB an expert's own process may take; one that keeps a quarter "
+                      "of it is replaced.",
+           .fallback = "4096",
+           .least = 64,
+           .most = 1'048'576}};
+}
+
 const Record& policy_record() {
-  static const Record record{
-      .keys = {{.name = "on_missing",
-                .meaning = "An expert that is missing or refused: fail, stop; skip, warn and "
-                           "continue without it.",
-                .fallback = "\"fail\"",
-                .words = {"fail", "skip"}},
-               {.name = "nan",
-                .meaning = "An expert that answers with NaN or infinity: fail, stop; mask, leave "
-                           "that answer out and count it.",
-                .fallback = "\"fail\"",
-                .words = {"fail", "mask"},
-                .later_words = {"quarantine"}},
-               {.name = "on_expert_failure",
-                .meaning = "An expert that fails while it answers: stop, the run ends.",
-                .fallback = "\"stop\"",
-                .words = {"stop"},
-                .later_words = {"drop"}},
-               {.name = "conformance",
-                .type = KeyType::kInteger,
-                .meaning = "The level of `moecollab validate` that a package must reach before "
-                           "`experts add` installs it; 0: none.",
-                .fallback = "3",
-                .least = 0,
-                .most = 5},
-               {.name = "probation_weight_cap",
-                .type = KeyType::kNumber,
-                .meaning = "The most weight that an expert on probation gets, as a share of 1, "
-                           "until the gate is fitted for it. Absent: no cap of its own.",
-                .above = 0,
-                .most = 1},
-               {.name = "require_signature",
-                .type = KeyType::kBoolean,
-                .meaning = "Whether every package needs a signature by a key of [[trust]] that may "
-                           "sign its id today. Packages that were trained in this registry need "
-                           "none.",
-                .fallback = "false"},
-               {.name = "isolation", .later = true},
-               {.name = "admission", .later = true},
-               {.name = "deadlines", .later = true},
-               {.name = "limits", .later = true}}};
+  static const Record record = with_keys(
+      {.keys = {{.name = "on_missing",
+                 .meaning = "An expert that is missing or refused: fail, stop; skip, warn and "
+                            "continue without it.",
+                 .fallback = "\"fail\"",
+                 .words = {"fail", "skip"}},
+                {.name = "nan",
+                 .meaning = "An expert that answers with NaN or infinity: fail, stop; mask, leave "
+                            "that answer out and count it; quarantine, do not run it again, and do "
+                            "now as on_expert_failure says.",
+                 .fallback = "\"fail\"",
+                 .words = {"fail", "mask", "quarantine"}},
+                {.name = "on_expert_failure",
+                 .meaning =
+                     "An expert that fails while it answers, and again in a new process if it "
+                     "has its own: stop, the run ends; drop, the others share its weight for "
+                     "the rest of the run.",
+                 .fallback = "\"stop\"",
+                 .words = {"stop", "drop"}},
+                {.name = "conformance",
+                 .type = KeyType::kInteger,
+                 .meaning = "The level of `moecollab validate` that a package must reach before "
+                            "`experts add` installs it; 0: none.",
+                 .fallback = "3",
+                 .least = 0,
+                 .most = 5},
+                {.name = "probation_weight_cap",
+                 .type = KeyType::kNumber,
+                 .meaning = "The most weight that an expert on probation gets, as a share of 1, "
+                            "until the gate is fitted for it. Absent: no cap of its own.",
+                 .above = 0,
+                 .most = 1},
+                {.name = "require_signature",
+                 .type = KeyType::kBoolean,
+                 .meaning =
+                     "Whether every package needs a signature by a key of [[trust]] that may "
+                     "sign its id today. Packages that were trained in this registry need "
+                     "none.",
+                 .fallback = "false"},
+                {.name = "admission", .later = true}}},
+      process_keys());
   return record;
 }
 

@@ -12,6 +12,7 @@
 #include "base/strings.h"
 #include "registry/desktop_files.h"
 #include "registry/names.h"
+#include "registry/quarantine.h"
 #include "registry/trust.h"
 
 namespace moecollab::registry {
@@ -159,6 +160,7 @@ void find_package(Candidate& candidate, const fs::path& experts, const RegistryF
                  .made_here = lock.made_here.contains(candidate.package->manifest_sha256),
                  .is_new = false,
                  .today = today_utc()});
+    require_not_quarantined(lock, candidate.package->manifest_sha256);
   }
   candidate.state = entry != nullptr ? State::kManifestOk : State::kFound;
 }
@@ -213,7 +215,7 @@ LockEntry lock_entry(const Candidate& candidate) {
 }
 
 Lock resolved_lock(const fs::path& registry_folder, const RegistryFile& registry, const Lock& old) {
-  Lock lock{{}, old.made_here};
+  Lock lock = old.emptied();
   for (const Candidate& candidate : resolve(registry_folder, registry, old)) {
     if (!candidate.entry) continue;
     const LockEntry* before = old.find(candidate.name);
@@ -224,7 +226,8 @@ Lock resolved_lock(const fs::path& registry_folder, const RegistryFile& registry
     LockEntry entry = lock_entry(candidate);
     if (before != nullptr && before->manifest_sha256 == entry.manifest_sha256) {
       entry.probe = before->probe;
-      const bool known = candidate.state == State::kManifestOk && before->state != State::kDisabled;
+      const bool known = candidate.state == State::kManifestOk &&
+                         before->state != State::kDisabled && before->state != State::kQuarantined;
       if (known)
         std::tie(entry.state, entry.code, entry.reason) =
             std::tie(before->state, before->code, before->reason);
@@ -245,7 +248,9 @@ std::vector<Version> installed_versions(const fs::path& registry_folder, const s
 
 void refuse(Candidate& candidate, Refusal refusal) {
   candidate.refusal = std::move(refusal);
-  if (candidate.state != State::kDisabled) candidate.state = State::kRefused;
+  if (candidate.state == State::kDisabled) return;
+  candidate.state =
+      candidate.refusal->code == "E_PLUG_QUARANTINE" ? State::kQuarantined : State::kRefused;
 }
 
 }  // namespace moecollab::registry

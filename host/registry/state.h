@@ -26,6 +26,11 @@ enum class State {
   kQuarantined,  // with a code and evidence
 };
 
+// Refused or quarantined: the policy says what becomes of the others.
+inline bool is_refused(State state) {
+  return state == State::kRefused || state == State::kQuarantined;
+}
+
 // "manifest ok", …; the words of `experts list` and of the lock.
 std::string_view state_name(State state);
 std::optional<State> parse_state(std::string_view text);

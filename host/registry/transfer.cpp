@@ -18,6 +18,7 @@
 #include "registry/layout.h"
 #include "registry/lock.h"
 #include "registry/package.h"
+#include "registry/permissions.h"
 #include "registry/registry_edit.h"
 #include "registry/registry_state.h"
 
@@ -188,6 +189,7 @@ Transfer import_registry(const fs::path& file, const fs::path& registry, const f
   make_folder(target);
   write_file_atomic(folder / kRegistryFile,
                     with_encoder_path(text, encoder_path(encoder, target), kRegistryFile));
+  protect(folder);
   sync_folder(folder);
   std::error_code error;
   fs::rename(folder, target, error);  // over the empty folder

@@ -84,10 +84,13 @@ class Install(unittest.TestCase):
         if shutil.which("doxygen"):
             self.assertIn("moec_library", "".join(page.read_text() for page in (docs / "reference").glob("structmoec*library.html")))
 
-    def verbs(self):
+    def verbs(self, *above):
         """How many verbs there are, with those of verbs."""
-        names = lambda text: [line.split()[0] for line in text.split("Subcommands:\n")[1].splitlines() if line.strip()]
-        return sum(1 + ("Subcommands:" in self.ok("help", verb) and len(names(self.ok("help", verb)))) for verb in names(self.ok("help")))
+        text = self.ok("help", *above)
+        if "Subcommands:" not in text:
+            return 0
+        names = [line.split()[0] for line in text.split("Subcommands:\n")[1].splitlines() if line.strip()]
+        return sum(1 + self.verbs(*above, name) for name in names)
 
     def test_an_author_finds_the_sdk_and_the_program_there(self):
         self.ok("new", "expert", "two-sorts", "--language", "c")

@@ -24,8 +24,9 @@ PASSED_OVER = re.compile(r"[./](" + "|".join((
     "iterations",                                                 # of a fit until its last bits settle
     "notes", "reason", "hint",                                    # prose
 )) + r")(\.|$)")
-# What the report says otherwise on purpose: of an expert without a row in the gate it says what `experts list` says.
-REWORDED = {("state", "ready"): "unrouted"}
+# What the report says otherwise on purpose: of an expert without a row in the gate it says what `experts list` says, and
+# packages that no lock calls trained here run in processes of their own.
+REWORDED = {("state", "ready"): "unrouted", ("isolation", "in-process"): "process"}
 
 
 def parsed(name, text):

@@ -1,7 +1,10 @@
 """What a run finds around it: what would end it is found before work starts, and what would not is said and passed over."""
+import datetime
 import json
 import os
+import pathlib
 import re
+import resource
 import shutil
 import subprocess
 import unittest
@@ -109,10 +112,89 @@ class Desktop(EndToEnd):
         self.assertEqual(run("predict", "--registry", registry, stdin="a\n").returncode, 0)
 
 
+class Numbers(EndToEnd):
+    def report(self, registry, env):
+        done = run("eval", *self.data("dev"), *self.options(registry), "--json", "--no-cache", env=env)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        report = json.loads(done.stdout)
+        for key in ("seconds", "texts_per_second", "peak_rss_bytes"):
+            report["compute"].pop(key)
+        return report
+
+    def test_R55_neither_language_nor_time_zone_changes_them(self):
+        locales = self.folder / "locales"
+        locales.mkdir()
+        subprocess.run(["localedef", "-i", "de_DE", "-f", "UTF-8", locales / "de_DE.UTF-8"], check=True, capture_output=True)
+        german = {"LOCPATH": str(locales), "LC_ALL": "de_DE.UTF-8", "LANG": "de_DE.UTF-8", "TZ": "Pacific/Kiritimati"}
+        # That the locale is one in which a half is written with a comma:
+        comma = subprocess.run(["python3", "-c", "import locale; locale.setlocale(locale.LC_ALL, ''); print(locale.str(0.5))"],
+                               env={**os.environ, **german}, capture_output=True, text=True, check=True).stdout
+        self.assertEqual(comma, "0,5\n")
+        registry = self.registry()
+        self.assertEqual(self.report(registry, german), self.report(registry, {}))
+        done = run("experts", "disable", "feelings", "--registry", registry, env=german)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        change = json.loads(run("experts", "history", "--registry", registry, "--json").stdout)["changes"][-1]
+        age = datetime.datetime.now(datetime.timezone.utc) - datetime.datetime.fromisoformat(change["time"])
+        self.assertLess(abs(age.total_seconds()), 600, "the time is UTC")
+
+    def test_R47_calls_that_are_interrupted_or_cut_short_are_made_again(self):
+        shim = self.folder / "interrupted.so"
+        subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", shim, pathlib.Path(__file__).with_name("interrupted_calls.c")], check=True)
+        interrupted = {"LD_PRELOAD": str(shim)}
+        plain, cut = self.folder / "plain", self.folder / "cut"
+        for registry, env in ((plain, {}), (cut, interrupted)):
+            shutil.copytree(self.shared / "registry", registry)
+            for words in (["train-gate", *self.data("train"), "--no-cache", "--epochs", 3], ["experts", "disable", "feelings"],
+                          ["experts", "enable", "feelings"]):
+                done = run(*words, "--registry", registry, env=env)
+                self.assertEqual(done.returncode, 0, done.stderr)
+        for file in ("registry.toml", "registry.lock.toml", "gate/gate.safetensors"):
+            self.assertEqual((cut / file).read_bytes(), (plain / file).read_bytes(), file)
+        texts = "the team won the match\n" * 100
+        answers = [run("predict", "-", "--registry", plain, stdin=texts, env=env) for env in ({}, interrupted)]
+        self.assertEqual(answers[1].returncode, 0, answers[1].stderr)
+        self.assertEqual(answers[1].stdout, answers[0].stdout)
+
+    def test_R60_time_grows_in_step_with_the_packages_that_lie_there(self):
+        """Time of the processor: for 64 and 1,000 packages 16 times as much if it does, 240 times if it grew with the square."""
+        registry = self.registry()
+        package = self.package(registry, "news-words")
+        used = []
+        for count in (0, 64, 1000):
+            for number in range(count):
+                folder = registry / "experts" / f"copy-{number}" / package.name
+                if not folder.exists():
+                    folder.mkdir(parents=True)
+                    for file in package.iterdir():
+                        os.link(file, folder / file.name)
+            before = resource.getrusage(resource.RUSAGE_CHILDREN)
+            done = run("experts", "list", "--registry", registry, "--json")
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            self.assertEqual(len(json.loads(done.stdout)["experts"]), 3 + count)
+            used.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+        self.assertLess(used[2] - used[0], 60 * max(used[1] - used[0], 0.01))
+
+
 class Places(EndToEnd):
     """Folders and variables that others find as a matter of course."""
 
     @unittest.skipUnless(os.geteuid() == 0 and shutil.which("setpriv"), "takes another user's rights")
+    def test_R07_packages_are_their_owners_alone_whatever_the_umask(self):
+        registry = self.folder / "registry"
+        done = subprocess.run(["sh", "-c", 'umask 000 && exec "$@"', "sh", PROGRAM, "train-expert", "words", "--kind", "lexical", "--domain", "news",
+                               "--data-dir", SAMPLES, "--registry", registry, "--encoder", ENCODER, "--no-cache", "--epochs", "1"],
+                              capture_output=True, text=True, env=clean_environment())
+        self.assertEqual(done.returncode, 0, done.stderr)
+        library = self.package(registry, "words") / "liblexical.so"
+        self.assertEqual(library.stat().st_mode & 0o022, 0)
+        self.assertEqual(run("experts", "verify", "words", "--registry", registry).returncode, 0)
+        library.chmod(0o664)
+        done = run("experts", "verify", "words", "--registry", registry)
+        self.assertEqual(done.returncode, 5, done.stderr)
+        for fragment in ("E_PLUG_PERM", "mode 0664", "chmod -R go-w"):
+            self.assertIn(fragment, done.stdout + done.stderr + run("experts", "why", "words", "--registry", registry).stdout)
+
     def test_verify_reports_on_a_registry_that_may_only_be_read(self):
         registry = self.registry()
         lock = (registry / "registry.lock.toml").read_bytes()

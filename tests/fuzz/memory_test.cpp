@@ -92,7 +92,8 @@ int64_t allocations_of(const Parser& parser, const std::string& bytes) {
 // throw.
 bool may_end_the_process(const Parser& parser) {
   const std::string name = parser.name;
-  return name == "json" || name == "json_array" || name == "registry" || name == "manifest";
+  return name == "json" || name == "json_array" || name == "registry" || name == "manifest" ||
+         name == "lock";
 }
 
 // The status of a process of its own, whose standard error is `said`.

@@ -9,7 +9,9 @@
 #include "base/json.h"
 #include "base/unpack.h"
 #include "data/records.h"
+#include "experts/elf_facts.h"
 #include "experts/scanner.h"
+#include "registry/lock.h"
 #include "registry/manifest.h"
 #include "registry/minisign.h"
 #include "registry/registry_file.h"
@@ -125,7 +127,29 @@ constexpr Parser kParsers[] = {
      [] {
        return file("tests/data/registry-0.3.0/registry/experts/food-adapter/1.0.0/libadapter.so");
      },
-     [](Bytes bytes) { experts::scan_library(bytes, "fuzz.so"); }},
+     [](Bytes bytes) {
+       experts::scan_library(bytes, "fuzz.so");
+       experts::require_plain(experts::read_elf(bytes, "fuzz.so"), "fuzz.so");
+     }},
+    {"lock",
+     [] {
+       const std::string digest(64, 'a');
+       registry::Lock lock;
+       lock.made_here = {digest};
+       lock.entries.push_back({"news",
+                               "org.example.news",
+                               registry::Version::parse("1.0.0"),
+                               digest,
+                               digest,
+                               registry::State::kReady,
+                               "",
+                               "",
+                               {}});
+       lock.quarantined.push_back({digest, "news", "E_IPC_DIED", "forward", "died of SIGSEGV",
+                                   "the last line", "2026-11-30T01:02:03Z", "0.3.0"});
+       return registry::lock_text(lock);
+     },
+     [](Bytes bytes) { registry::parse_lock(std::string(bytes), "registry.lock.toml"); }},
 };
 
 }  // namespace

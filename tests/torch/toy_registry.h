@@ -25,7 +25,7 @@ class ToyRegistry {
     for (const std::string domain : {"films", "courts"}) {
       const registry::Package kind = registry::open_package(kind_folder());
       const auto expert = pipeline::instantiate_untrained(
-          {kind.folder, manifest(domain), kind.manifest_sha256}, &encoder_, Compute{}, {}, 2,
+          {kind.folder, manifest(domain), kind.manifest_sha256}, &encoder_, Compute{}, {}, {}, 2,
           Json::object(), weights.size() + 1, Precision::kFp32);
       expert->bind(weights.size() + 1);
       weights.push_back(expert->learnt());

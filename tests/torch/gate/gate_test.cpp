@@ -345,6 +345,31 @@ TEST(Gate, InOneFactorTheOthersShare) {
   EXPECT_TRUE(g.equal(at::full({2, 2}, 0.5F)));
 }
 
+// What is left out while a run lasts counts as what is left out when the gate is opened.
+TEST(Gate, LeavingExpertsOutOfItsLogitsIsTheGateOverTheOthers) {
+  at::manual_seed(5);
+  Gate linear = make_gate({{2, encoder::Pooling::kMean}}, at::randn({9, 3}), 4);
+  linear.weight = at::randn({4, 3});
+  Gate factored = linear;
+  factored.spaces = {0, 0, 0, 1};
+  factored.space_weight = at::randn({2, 3});
+  factored.space_bias = at::randn({2});
+  const at::Tensor z = at::randn({6, 3});
+  for (const Gate& gate : {linear, factored}) {
+    for (const std::vector<int64_t>& kept :
+         std::vector<std::vector<int64_t>>{{0, 1, 3}, {1, 3}, {0, 1, 2}, {3}}) {
+      std::vector<bool> left_out(4, true);
+      for (const int64_t e : kept) left_out[static_cast<size_t>(e)] = false;
+      const at::Tensor weights =
+          routing_weights(without_experts(gate, gate.router_logits(z), left_out), 0);
+      const at::Tensor others = routing_weights(with_experts(gate, kept).router_logits(z), 0);
+      EXPECT_TRUE(
+          weights.index_select(1, at::tensor(kept, at::kLong)).allclose(others, 1e-5, 1e-6));
+      EXPECT_TRUE(weights.sum(1).allclose(at::ones({6})));
+    }
+  }
+}
+
 TEST(Objective, RefusesBadLambdas) {
   EXPECT_THROW(validate({.lambda1 = 1e30}), Error);
   EXPECT_THROW(validate({.free_bits = -1}), Error);

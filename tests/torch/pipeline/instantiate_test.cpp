@@ -62,7 +62,7 @@ TEST(Instantiate, R11_WhatIsUsedIsWhatWasChecked) {
     int used = 0, refused = 0;
     for (int i = 0; i < tries; ++i) {
       try {
-        const auto expert = instantiate(package, pool.encoder(), Compute{}, {});
+        const auto expert = instantiate(package, pool.encoder(), Compute{}, {}, {});
         ASSERT_TRUE(expert->forward(features).equal(right)) << name << ", try " << i;
         ++used;
       } catch (const Error& error) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string>
 
+#include "registry/quarantine.h"
 #include "unit/registry/fixtures.h"
 
 namespace moecollab::registry {
@@ -111,6 +112,28 @@ TEST(Lock, RefusesWhatItDidNotWrite) {
 
 TEST(Lock, AFailedWriteSaysWhere) {
   expect_error([] { write_lock("/nonexistent/registry", {}); }, "E_WRITE", "/nonexistent/registry");
+}
+
+TEST(Lock, QuarantinedPackagesAreKeptAndRefused) {
+  const TemporaryFolder folder;
+  Lock lock{{entry("a")}};
+  lock.quarantined.push_back({std::string(64, '1'), "a", "E_IPC_DIED", "forward", "died of SIGSEGV",
+                              "the last line", "2026-11-30T01:02:03Z", "0.3.0"});
+  write_lock(folder.path(), lock);
+  const Lock read = read_lock(folder.path());
+  EXPECT_EQ(read.quarantined, lock.quarantined);
+  EXPECT_EQ(read.emptied().quarantined, lock.quarantined);
+  EXPECT_TRUE(read.emptied().entries.empty());
+  EXPECT_NO_THROW(require_not_quarantined(read, std::string(64, '2')));
+  try {
+    require_not_quarantined(read, std::string(64, '1'));
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), "E_PLUG_QUARANTINE");
+    EXPECT_THAT(error.what(), ::testing::HasSubstr("died of SIGSEGV in forward()"));
+    EXPECT_THAT(error.what(), ::testing::HasSubstr("the last line"));
+    EXPECT_THAT(error.hint(), ::testing::HasSubstr("experts quarantine clear a"));
+  }
 }
 
 }  // namespace

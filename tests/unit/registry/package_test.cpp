@@ -10,6 +10,7 @@
 
 #include "registry/beneath.h"
 #include "registry/desktop_files.h"
+#include "registry/permissions.h"
 #include "unit/registry/fixtures.h"
 
 namespace moecollab::registry {
@@ -158,6 +159,25 @@ TEST_F(PackageTest, WhatWasOpenedIsWhatIsRead) {
   EXPECT_EQ(file.read(100), "library");
   EXPECT_EQ(file.sha256_hex(), sha256_hex("library"));
   expect_error([&] { file.read(6); }, "E_REG_SIZE", "7 bytes, more than the 6");
+}
+
+TEST_F(PackageTest, R07_WhatOthersMayChangeIsRefused) {
+  const Package package = open_package(folder_);
+  const fs::path library = folder_ / "libclauses.so";
+  protect(folder_);
+  EXPECT_NO_THROW(require_protected(package));
+  for (const fs::path& path : {folder_, library}) {
+    for (const fs::perms write : {fs::perms::group_write, fs::perms::others_write}) {
+      fs::permissions(path, write, fs::perm_options::add);
+      expect_error([&] { require_protected(package); }, "E_PLUG_PERM",
+                   "may be changed by others than its owner");
+      protect(folder_);
+      EXPECT_NO_THROW(require_protected(package));
+    }
+  }
+  if (::geteuid() != 0) return;  // only root can give files away
+  ASSERT_EQ(::chown(library.c_str(), 12345, 12345), 0);
+  expect_error([&] { require_protected(package); }, "E_PLUG_PERM", "belongs to user 12345");
 }
 
 }  // namespace

@@ -220,15 +220,31 @@ TEST(Registry, TrustHasItsScopeAndItsLastDay) {
 
 // A key that guards something must not look as if it did.
 TEST(Registry, KeysOfLaterVersionsAreRefused) {
-  expect_refused("nan = \"mask\"", "nan = \"quarantine\"", "not in this version");
-  expect_refused("\"stop\"", "\"drop\"", "`policy.on_expert_failure`");
-  for (const char* line :
-       {"isolation = \"process\"", "isolation = \"auto\"", "admission = \"always\"",
-        "deadlines = { call = 1 }", "limits = { rows = 1 }"}) {
-    expect_refused("nan = \"mask\"", std::string("nan = \"mask\"\n") + line, "not in this version");
-  }
+  expect_refused("nan = \"mask\"", "nan = \"mask\"\nadmission = \"always\"", "not in this version");
   expect_refused("weight_cap = 0.5", "device = \"cuda\"",
                  "`expert[0].device` is not in this version");
+}
+
+TEST(Registry, ProcessesOfExpertsHaveBounds) {
+  const auto policy = [](const std::string& lines) {
+    return parse_registry(replaced(registry_toml(), "nan = \"mask\"", "nan = \"mask\"\n" + lines),
+                          "r")
+        .policy;
+  };
+  EXPECT_EQ(policy("").isolation, "auto");
+  EXPECT_EQ(policy("").call_deadline_ms, 30'000);
+  const Policy stated =
+      policy("isolation = \"process\"\ncall_deadline_ms = 1\nexpert_memory_mb = 64");
+  EXPECT_EQ(stated.isolation, "process");
+  EXPECT_EQ(stated.call_deadline_ms, 1);
+  EXPECT_EQ(stated.expert_memory_mb, 64);
+  for (const auto& [line, said] : std::map<std::string, std::string>{
+           {"isolation = \"in-process\"", "`policy.isolation`"},
+           {"call_deadline_ms = 0", "must be 1 to 86400000, not 0"},
+           {"expert_memory_mb = 63", "must be 64 to 1048576, not 63"},
+           {"expert_memory_mb = 64.5", "`policy.expert_memory_mb`"}})
+    expect_refused("nan = \"mask\"", "nan = \"mask\"\n" + line, said);
+  expect_refused("\"stop\"", "\"continue\"", "`policy.on_expert_failure`");
 }
 
 }  // namespace

@@ -1,0 +1,27 @@
+#include "worker/expert_words.h"
+
+#include <fmt/format.h>
+
+#include "base/error.h"
+#include "base/strings.h"
+
+namespace moecollab::worker {
+
+void nonsense(const std::string& expert, const std::string& what) {
+  throw Error("E_IPC", fmt::format("expert {}: its process says that {}", escaped(expert), what));
+}
+
+std::vector<int64_t> shape_of(const std::string& expert, const WireParameter& parameter) {
+  if (parameter.ndim < 0 || parameter.ndim > kMostDimensions)
+    nonsense(expert, fmt::format("a tensor has {} dimensions", parameter.ndim));
+  std::vector<int64_t> shape(parameter.shape, parameter.shape + parameter.ndim);
+  int64_t elements = 1;
+  for (const int64_t extent : shape) {
+    if (extent < 0 || extent > kMostElements || elements * extent > kMostElements)
+      nonsense(expert, fmt::format("a tensor is {} wide", extent));
+    elements *= extent;
+  }
+  return shape;
+}
+
+}  // namespace moecollab::worker
