@@ -39,6 +39,9 @@ class OldRegistries(unittest.TestCase):
         folder = tempfile.TemporaryDirectory(prefix="moecollab-e2e.")
         self.addCleanup(folder.cleanup)
         self.copies = [pathlib.Path(shutil.copytree(registry, pathlib.Path(folder.name) / registry.name)) for registry in REGISTRIES]
+        for copy in self.copies:  # a checkout has the permissions of whoever made it
+            for path in (copy, *copy.rglob("*")):
+                path.chmod(path.stat().st_mode & ~0o022)
 
     def assertAnswers(self, recorded, now, path=""):
         """Everything that was recorded is still there; more may be."""
