@@ -15,6 +15,7 @@
 #include "encoder/device.h"
 #include "experts/abi_views.h"
 #include "experts/active_call.h"
+#include "experts/in_batches.h"
 
 namespace moecollab::experts {
 InProcessExpert::InProcessExpert(const Library& library, ExpertSetup setup)
@@ -165,12 +166,8 @@ at::Tensor InProcessExpert::forward(const encoder::Features& rows) {
 }
 
 at::Tensor InProcessExpert::forward_by_library(const encoder::Features& rows) {
-  if (setup_.max_batch == 0 || rows.rows() <= setup_.max_batch) return forward_if_it_fits(rows);
-  std::vector<at::Tensor> parts;
-  const int64_t n = rows.rows(), most = setup_.max_batch;
-  for (int64_t first = 0; first < n; first += most)
-    parts.push_back(forward_if_it_fits(rows.slice(first, std::min(most, n - first))));
-  return at::cat(parts);
+  return in_batches(rows, setup_.max_batch,
+                    [&](const encoder::Features& some) { return forward_if_it_fits(some); });
 }
 
 // In two halves if the device has no memory for the batch.

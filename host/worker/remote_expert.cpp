@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/strings.h"
 #include "experts/abi_views.h"
+#include "experts/in_batches.h"
 #include "worker/expert_words.h"
 #include "worker/shared_batch.h"
 
@@ -205,12 +206,8 @@ at::Tensor RemoteExpert::forward(const encoder::Features& rows) {
 }
 
 at::Tensor RemoteExpert::forward_by_library(const encoder::Features& rows) {
-  if (setup_.max_batch == 0 || rows.rows() <= setup_.max_batch) return forward_or_again(rows);
-  std::vector<at::Tensor> parts;
-  const int64_t n = rows.rows(), most = setup_.max_batch;
-  for (int64_t first = 0; first < n; first += most)
-    parts.push_back(forward_or_again(rows.slice(first, std::min(most, n - first))));
-  return at::cat(parts);
+  return experts::in_batches(rows, setup_.max_batch,
+                             [&](const encoder::Features& some) { return forward_or_again(some); });
 }
 
 at::Tensor RemoteExpert::forward_or_again(const encoder::Features& rows) {

@@ -18,6 +18,14 @@ namespace {
 
 void copy_text(char* to, size_t room, std::string_view text) { to[text.copy(to, room - 1)] = '\0'; }
 
+// Name and shape of what params/1 or state/1 describes.
+template <typename Info>
+void name_tensor(const Info& info, WireParameter& to) {
+  copy_text(to.name, sizeof to.name, experts::to_string(info.name));
+  to.ndim = info.ndim;
+  std::copy_n(info.shape, std::clamp(info.ndim, 0, kMostDimensions), to.shape);
+}
+
 moec_exec exec_of(const WireExec& wire) {
   moec_exec exec{};
   exec.struct_size = sizeof exec;
@@ -296,9 +304,7 @@ moec_status Service::describe_parameter(const Call& call, Reply& reply, moec_err
       required(params_, MOEC_EXT_PARAMS).describe(object_, call.number, &info, &error);
   if (status != MOEC_OK) return status;
   WireParameter& to = reply.parameter;
-  copy_text(to.name, sizeof to.name, experts::to_string(info.name));
-  to.ndim = info.ndim;
-  std::copy_n(info.shape, std::clamp(info.ndim, 0, kMostDimensions), to.shape);
+  name_tensor(info, to);
   to.trainable = info.trainable;
   to.decay = info.decay;
   to.lr_scale = info.lr_scale;
@@ -311,10 +317,7 @@ moec_status Service::describe_state(const Call& call, Reply& reply, moec_error& 
   const moec_status status =
       required(state_, MOEC_EXT_STATE).describe(object_, call.number, &info, &error);
   if (status != MOEC_OK) return status;
-  WireParameter& to = reply.parameter;
-  copy_text(to.name, sizeof to.name, experts::to_string(info.name));
-  to.ndim = info.ndim;
-  std::copy_n(info.shape, std::clamp(info.ndim, 0, kMostDimensions), to.shape);
+  name_tensor(info, reply.parameter);
   return MOEC_OK;
 }
 
