@@ -36,6 +36,8 @@ std::string admit_text(const Json& r) {
     text += fmt::format("  {:<16} leave-one-out {:+.4f}, Shapley value {:+.4f}\n", "contribution",
                         c["leave_one_out"].get<double>(), c["shapley"].get<double>());
   }
+  if (r.contains("probation"))
+    text += fmt::format("  {:<16} {}\n", "probation", r["probation"].get<std::string>());
   return text + fmt::format("  judged on {}; wrote {}\n", r["split"].get<std::string>(),
                             r["file"].get<std::string>());
 }
@@ -49,13 +51,14 @@ int status_of(const std::string& verdict) {
 
 void add_admit(Program& program) {
   auto options = std::make_shared<engine::AdmitOptions>();
-  CLI::App& verb = add_verb(
-      program, program.app, "admit",
-      "Judges a package against the installed experts, without installing it; exit 0 admitted, 5 "
-      "refused, 6 undecided",
-      "moecollab admit ./legal-clauses.package --data-dir samples/data --registry "
-      "build/demo/registry");
-  verb.add_option("package", options->package, "Package folder, or FILE.moec")
+  CLI::App& verb =
+      add_verb(program, program.app, "admit",
+               "Judges a package against the installed experts, without installing it, or ends the "
+               "probation of an installed one; exit 0 admitted, 5 refused, 6 undecided",
+               "moecollab admit ./legal-clauses.package --data-dir samples/data --registry "
+               "build/demo/registry");
+  verb.add_option("package", options->package,
+                  "Package folder, FILE.moec, or the name of an expert on probation")
       ->type_name("PATH")
       ->required();
   add_count(verb, "--texts", options->admission.texts,

@@ -31,7 +31,8 @@ namespace {
 
 Json check_conformance(const fs::path& package, int64_t level, const fs::path& encoder) {
   std::vector<std::string> arguments = {
-      "validate", package.string(), "--level", std::to_string(level), "--json", "--quiet"};
+      "validate",   package.string(), "--level", std::to_string(level),
+      "--confined", "--json",         "--quiet"};
   if (!encoder.empty()) arguments.insert(arguments.end(), {"--encoder", encoder.string()});
   const Finished finished = run_program("/proc/self/exe", arguments);
   Json report;
@@ -47,7 +48,7 @@ Json check_conformance(const fs::path& package, int64_t level, const fs::path& e
                 error.value("message", std::string()), error.value("hint", std::string()));
   }
   if (finished.status != 0) refuse(report, package, level);
-  return {{"level", level}, {"passed", report["passed"]}};
+  return {{"level", level}, {"passed", report["passed"]}, {"sandbox", report["sandbox"]}};
 }
 
 }  // namespace moecollab::cli

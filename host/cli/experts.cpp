@@ -10,6 +10,7 @@
 #include "cli/verb.h"
 #include "encoder/encoder_folder.h"
 #include "experts/scanner.h"
+#include "registry/layout.h"
 #include "registry/names.h"
 #include "registry/package.h"
 #include "registry/registry_file.h"
@@ -121,6 +122,18 @@ void require_package(const fs::path& path, const fs::path& registry) {
   throw Error("E_REG_IO", fmt::format("there is no package {}", escaped(path.string())), hint);
 }
 
+// What the steps of `experts add` said of the package in this registry; null: it was not added.
+Json integration_json(const fs::path& registry, const registry::Package& package) {
+  const fs::path file = registry::integration_file(registry, package.manifest_sha256);
+  if (!fs::exists(file)) return nullptr;
+  try {
+    return parse_json(read_file(file, "E_REG_IO", 1 << 20));
+  } catch (const std::invalid_argument& error) {
+    throw Error("E_REG_SYNTAX", fmt::format("{}: {}", escaped(file.string()), error.what()),
+                "remove it: it says what `experts add` found, and nothing else reads it");
+  }
+}
+
 // A package, read without running any of its code.
 Json inspect(const fs::path& path, const fs::path& registry) {
   require_package(path, registry);
@@ -158,7 +171,8 @@ Json inspect(const fs::path& path, const fs::path& registry) {
       {"signature", signature_json(folder, registry)},
       {"config", m.config},
       {"files", m.files},
-      {"provenance", m.provenance}};
+      {"provenance", m.provenance},
+      {"integration", integration_json(registry, package)}};
 }
 
 // "unrouted; next: …" of an expert that was added.
@@ -171,15 +185,42 @@ std::string way_on(const Json& added) {
   return text;
 }
 
+// ", admission: admitted on 71 texts" and ", gate: 11 rows", as far as that was done.
+std::string judged_text(const Json& r) {
+  std::string text;
+  if (const Json& judged = r["conformance"]; !judged.is_null())
+    text += fmt::format(", conformance: level {}", judged["level"].get<int64_t>());
+  if (const Json& admitted = r["admission"]; !admitted.is_null())
+    text += fmt::format(", admission: {:+.4f} on {} texts{}", admitted["change"].get<double>(),
+                        admitted["texts"].get<int64_t>(),
+                        admitted["known"].get<bool>() ? " (known)" : "");
+  if (const Json& gate = r["gate"]; !gate.is_null())
+    text += gate.contains("rows")
+                ? fmt::format(", gate: grown to {} rows", gate["rows"].get<int64_t>())
+                : fmt::format(", gate: fitted over {} experts", gate["experts"].get<int64_t>());
+  return text;
+}
+
 std::string added_text(const Json& r) {
-  const Json& judged = r["conformance"];
-  return fmt::format(
-      "{} {} {}, signed by: {}, probe: {}{}; {}\n", r["name"].get<std::string>(),
-      r["version"].get<std::string>(), r["dry_run"].get<bool>() ? "can be installed" : "installed",
-      r["publisher"].is_null() ? "nobody" : text_of(r["publisher"]), r["probe"].get<std::string>(),
-      judged.is_null() ? ""
-                       : fmt::format(", conformance: level {}", judged["level"].get<int64_t>()),
-      way_on(r));
+  return fmt::format("{} {} {}, signed by: {}, probe: {}{}; {}\n", r["name"].get<std::string>(),
+                     r["version"].get<std::string>(),
+                     r["dry_run"].get<bool>() ? "can be installed" : "installed",
+                     r["publisher"].is_null() ? "nobody" : text_of(r["publisher"]),
+                     r["probe"].get<std::string>(), judged_text(r), way_on(r));
+}
+
+// The flags by which a package is judged and let take part in the same step.
+void add_integration(CLI::App& verb, contribution::InstallOptions& install) {
+  add_data(verb, install.data);
+  verb.add_option_function<std::string>(
+          "--then",
+          [&install](const std::string& word) {
+            install.then = contribution::parse_gate_step(word, "--then");
+          },
+          "What becomes of the gate in the same change, with data: its row is fitted, all rows "
+          "are, "
+          "or nothing (default: grow, if there are data and a gate)")
+      ->type_name("grow|train-gate|none");
 }
 
 // Exit 5 if an expert that was asked for is refused.
@@ -249,7 +290,8 @@ void add_experts(Program& program) {
       ->type_name("PATH")
       ->required();
   inspect_verb
-      .add_option("--registry", options->registry, "Whose [[trust]] signatures are held against")
+      .add_option("--registry", options->registry,
+                  "Whose [[trust]] signatures are held against, and whose steps are shown")
       ->type_name("FOLDER")
       ->envname("MOECOLLAB_REGISTRY")
       ->capture_default_str();
@@ -296,7 +338,10 @@ void add_experts(Program& program) {
           ->default_str(std::to_string(encoder::kDefaultMaxLength));
     }
     add_change(add, install->reason, install->dry_run);
+    add_integration(add, *install);
     add_common(add, program, *options);
+    add_seed(add, *options);
+    add_cache(add, *options);
     action(add, [&program, options, install] {
       options->command = program.command;
       const Json r =

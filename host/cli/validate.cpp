@@ -58,6 +58,9 @@ void add_validate(Program& program) {
                   "small stand-in)")
       ->type_name("FOLDER")
       ->envname("MOECOLLAB_ENCODER");
+  verb.add_flag("--confined", options->confined,
+                "As `experts add` tries it: the library changes no file, reaches no network and "
+                "starts no process, whatever it does");
   verb.add_option("--seed", options->seed, "Of the batches")->capture_default_str();
   verb.add_option("--deadline-ms", options->deadline_ms, "How long a check may take")
       ->capture_default_str();

@@ -106,7 +106,7 @@ void catch_faults() {
   ::sigaction(SIGBUS, &action, nullptr);
 }
 
-[[noreturn]] void run_child(const Check& check, Subject& subject) {
+[[noreturn]] void run_child(const Check& check, Subject& subject, bool confined) {
   child_process = ::getpid();
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   ::prctl(PR_SET_CHILD_SUBREAPER, 1);  // what its processes leave behind is its own
@@ -118,6 +118,7 @@ void catch_faults() {
   for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) ::dup2(nowhere, fd);
   ::setpgid(0, 0);  // so that what it starts ends with it
   catch_faults();
+  if (confined) subject.confine();
   Findings findings;
   try {
     check.run(subject, findings);
@@ -335,7 +336,8 @@ void fill(Outcome& outcome, const Heard& heard, int status, std::chrono::millise
 
 }  // namespace
 
-Outcome run_check(const Check& check, Subject& subject, std::chrono::milliseconds deadline) {
+Outcome run_check(const Check& check, Subject& subject, std::chrono::milliseconds deadline,
+                  bool confined) {
   const Stopwatch watch;
   int sockets[2];
   if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) != 0)
@@ -358,7 +360,7 @@ Outcome run_check(const Check& check, Subject& subject, std::chrono::millisecond
     else
       ::close(sockets[1]);
     result_key = key;
-    run_child(check, subject);
+    run_child(check, subject, confined);
   }
   ::close(sockets[1]);
   const Deadline end(child, deadline);

@@ -26,7 +26,9 @@ struct Outcome {
 // hangs fails the check, with the signal and where the fault lay. What it prints is dropped, and
 // what it writes into other descriptors of the host's is a finding. Its processes end with it,
 // wherever they hide. Whatever the library does, there is an outcome; throws E_INTERNAL only if
-// this process can have no child.
-Outcome run_check(const Check& check, Subject& subject, std::chrono::milliseconds deadline);
+// this process can have no child. `confined`: as far as the kernel can, its process changes no file
+// and reaches no other process and no network (worker/confinement.h).
+Outcome run_check(const Check& check, Subject& subject, std::chrono::milliseconds deadline,
+                  bool confined = false);
 
 }  // namespace moecollab::conformance

@@ -14,6 +14,7 @@
 #include "registry/manifest.h"
 #include "weights/convert.h"
 #include "weights/safetensors.h"
+#include "worker/confinement.h"
 
 namespace moecollab::conformance {
 namespace {
@@ -130,7 +131,13 @@ void Subject::adopt(const std::vector<Parameter>& parameters) {
   }
 }
 
+void Subject::confine() {
+  worker::confine();
+  confined_ = true;
+}
+
 const experts::Library& Subject::library() {
+  if (library_ == nullptr && confined_) worker::forbid_processes();
   if (library_ == nullptr) library_ = &experts::Library::load(bytes_, sha256_, path_, uses_torch());
   return *library_;
 }

@@ -80,7 +80,10 @@ class Subject {
 
   const std::string& library_bytes() const { return bytes_; }
   const std::string& library_path() const { return path_; }
-  const experts::Library& library();  // loaded at the first call
+  // Loaded at the first call; from then on a confined process starts no other.
+  const experts::Library& library();
+  // This process is confined (worker/confinement.h).
+  void confine();
   const moec_library& table() { return library().table(); }
   const moec_ext_params* params() { return library().extension<moec_ext_params>(MOEC_EXT_PARAMS); }
   const moec_ext_train* train() { return library().extension<moec_ext_train>(MOEC_EXT_TRAIN); }
@@ -131,6 +134,7 @@ class Subject {
   std::function<void(moec_create_info&)> alter_info_;
   bool lends_briefly_ = false;
   const experts::Library* library_ = nullptr;
+  bool confined_ = false;
   std::vector<std::pair<std::string, std::unique_ptr<GuardedTensor>>> weights_;
   std::vector<std::unique_ptr<LentInfo>> taken_back_;  // so that nothing else gets its place
 };

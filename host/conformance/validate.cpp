@@ -12,6 +12,7 @@
 #include "encoder/identity.h"
 #include "experts/inputs.h"
 #include "registry/trust.h"
+#include "worker/confinement.h"
 
 namespace moecollab::conformance {
 namespace {
@@ -175,6 +176,7 @@ Report validate(const ValidateOptions& options,
   if (prepare) prepare(subject->manifest());
   Report report;
   report.encoder = encoder;
+  if (options.confined) report.sandbox = worker::name(worker::confinement_level());
   int failed_level = 6;
   bool loads = true;  // what does not load fails every later check alike
   for (const Check& check : checks) {
@@ -182,7 +184,8 @@ Report validate(const ValidateOptions& options,
       report.not_run.push_back(check);
       continue;
     }
-    Outcome outcome = run_check(check, *subject, std::chrono::milliseconds(options.deadline_ms));
+    Outcome outcome = run_check(check, *subject, std::chrono::milliseconds(options.deadline_ms),
+                                options.confined);
     if (outcome.verdict == Verdict::kFailed) {
       failed_level = check.level;
       loads = loads && std::string_view(check.id) != "loads";
@@ -215,6 +218,7 @@ Json to_json(const Report& report, const ValidateOptions& options) {
           {"package", options.package.string()},
           {"seed", options.seed},
           {"encoder", report.encoder.empty() ? Json(nullptr) : Json(report.encoder)},
+          {"sandbox", report.sandbox.empty() ? Json(nullptr) : Json(report.sandbox)},
           {"checks", checks},
           {"passed", count(report, Verdict::kPassed)},
           {"failed", count(report, Verdict::kFailed)},

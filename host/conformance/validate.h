@@ -17,6 +17,7 @@ struct ValidateOptions {
   std::optional<fs::path> encoder;  // folder with config.json, for a package made for an encoder
   uint64_t seed = 1;
   int64_t deadline_ms = 5000;  // of one check
+  bool confined = false;       // the library changes no file and reaches nobody, whatever it does
 };
 
 struct Report {
@@ -24,6 +25,7 @@ struct Report {
   std::vector<Check> not_run;  // of levels above the first that failed
   int level_reached = 0;       // all checks up to it passed
   std::string encoder;         // whose sizes inputs had; "" if the expert reads no features
+  std::string sandbox;  // how far the checks were confined, a SandboxLevel; "": not asked for
 
   bool passed() const;
 };
@@ -35,7 +37,7 @@ struct Report {
 Report validate(const ValidateOptions& options,
                 const std::function<void(const registry::Manifest&)>& prepare = {});
 
-// {"schema": "moecollab.validate/1", "encoder", "checks": […], "passed", "failed",
+// {"schema": "moecollab.validate/1", "encoder", "sandbox", "checks": […], "passed", "failed",
 // "not_applicable", "not_run", "level_reached"}.
 Json to_json(const Report& report, const ValidateOptions& options);
 // `failures_only`: and the summary.

@@ -49,6 +49,10 @@ Json to_json(const AdmissionRecord& r) {
             {"sha256", r.candidate.sha256},
             {"domain", r.candidate.domain},
             {"label_space", r.candidate.label_space}}},
+          {"replaces", r.replaces ? Json{{"name", r.replaces->name},
+                                         {"version", r.replaces->version},
+                                         {"sha256", r.replaces->sha256}}
+                                  : Json(nullptr)},
           {"verdict", name(judged.verdict)},
           {"reasons", judged.reasons},
           {"texts_needed", judged.texts_needed > 0 ? Json(judged.texts_needed) : Json(nullptr)},
@@ -64,6 +68,7 @@ Json to_json(const AdmissionRecord& r) {
           {"encoder", r.encoder ? Json(*r.encoder) : Json(nullptr)},
           {"seed", r.seed},
           {"permutations", r.permutations},
+          {"basis", r.basis},
           {"command", r.command}};
 }
 

@@ -58,6 +58,7 @@ struct AdmissionRecord {
   };
 
   Candidate candidate;
+  std::optional<Candidate> replaces;  // the installed version that would leave for it
   Judgement judgement;
   std::optional<FittedGateChange> fitted_gate;  // none: not judged, and a note says why
   std::string split;
@@ -68,6 +69,7 @@ struct AdmissionRecord {
   std::optional<std::string> encoder;                     // fingerprint; none: there is no encoder
   uint64_t seed = 0;
   int permutations = 0;
+  std::string basis;    // SHA-256 of all that the verdict rests on, what is above included
   std::string command;  // as typed
 };
 Json to_json(const AdmissionRecord& record);

@@ -3,7 +3,11 @@
 #include <ATen/core/grad_mode.h>
 #include <fmt/format.h>
 
+#include "base/digest.h"
+#include "base/error.h"
 #include "contribution/judgement.h"
+#include "pipeline/instantiate.h"
+#include "registry/layout.h"
 
 namespace moecollab::contribution {
 namespace {
@@ -25,11 +29,30 @@ std::string pooled_but_incomplete(const Trial& trial) {
   return {};
 }
 
+// At the row of the expert that the candidate would replace, if it can have that one's.
+std::optional<FittedGateChange> in_the_place_of(const Trial& trial, const TrialTexts& texts,
+                                                size_t replaced, CollectingLog& notes) {
+  const pipeline::InstalledExpert& before = *trial.experts[replaced];
+  const auto row = row_of(trial, replaced);
+  const std::string difference =
+      pipeline::difference(before.package.manifest, trial.candidate().package.manifest);
+  if (row && difference.empty()) return judge_at_row(trial, texts.judged, *row);
+  notes.log().note(
+      fmt::format("not judged under the fitted gate: {}",
+                  row ? fmt::format("the candidate cannot have the row of {} {}: {}", before.name,
+                                    before.package.manifest.expert.version.text(), difference)
+                      : fmt::format("{} has no row in it", before.name)));
+  return std::nullopt;
+}
+
 std::optional<FittedGateChange> under_fitted_gate(const Trial& trial, const TrialFiles& files,
                                                   const TrialTexts& texts, int64_t count,
                                                   uint64_t seed, StopToken stop,
                                                   CollectingLog& notes) {
   if (!trial.gate) return std::nullopt;  // open_trial() said why
+  if (const auto row = row_of(trial, trial.experts.size() - 1))
+    return judge_at_row(trial, texts.judged, *row);
+  if (trial.replaced) return in_the_place_of(trial, texts, *trial.replaced, notes);
   if (!gate::can_grow(trial.gate->gate)) {
     notes.log().note(
         "not judged under the fitted gate: it has a hidden layer, and no rows are grown for such "
@@ -43,12 +66,15 @@ std::optional<FittedGateChange> under_fitted_gate(const Trial& trial, const Tria
         expert));
     return std::nullopt;
   }
-  if (!texts.fit) return std::nullopt;  // collect_trial_texts() said why
-  if (texts.fit->index_of(trial.candidate.domain()) < 0) {
+  if (!texts.fit) {
+    notes.log().note("not judged under the fitted gate: no training texts to fit its row on");
+    return std::nullopt;
+  }
+  if (texts.fit->index_of(trial.candidate().domain()) < 0) {
     notes.log().note(fmt::format(
         "not judged under the fitted gate: --data-dir has no training text of domain {} to fit its "
         "row on",
-        trial.candidate.domain()));
+        trial.candidate().domain()));
     return std::nullopt;
   }
   const FittedGateChange change =
@@ -59,36 +85,85 @@ std::optional<FittedGateChange> under_fitted_gate(const Trial& trial, const Tria
   return change;
 }
 
-}  // namespace
-
-AdmissionRecord judge_candidate(pipeline::Pool& pool, const Trial& trial, const TrialFiles& files,
-                                const std::vector<training::ChosenTexts>& chosen,
-                                const AdmissionOptions& options, uint64_t seed,
-                                CollectingLog& notes) {
-  const at::NoGradGuard no_grad;
-  const TrialTexts texts = collect_trial_texts(pool, trial, files, chosen, seed, notes.log());
-  AdmissionRecord record;
-  record.candidate = candidate_of(trial.candidate.package);
-  record.judgement = judge(trial, texts.judged, texts.fit, options.permutations, seed);
-  record.fitted_gate =
-      under_fitted_gate(trial, files, texts, options.texts, seed, pool.context().stop, notes);
-  record.notes = notes.texts();
-  for (const data::Dataset& dataset : files.judged) data::require_unchanged(dataset);
-  for (const training::ChosenTexts& part : chosen)
-    record.data.push_back({part.dataset->domain, part.dataset->sha256, part.examples.size()});
-  for (const pipeline::InstalledExpert& expert : pool.experts())
-    record.pool.emplace_back(expert.name, expert.sha256());
-  if (pool.encoder() != nullptr) record.encoder = pool.encoder()->fingerprint();
-  record.seed = seed;
-  record.permutations = options.permutations;
-  return record;
-}
-
+// Where the verdict on a package lies.
 fs::path verdict_file(const fs::path& registry, const registry::Package& package) {
   const fs::path path = registry::admission_file(registry, package.manifest_sha256);
   make_folder(path.parent_path());
   require_writable(path);
   return path;
+}
+
+// What the verdict is of and rests on, and nothing that is found out by judging.
+AdmissionRecord record_of(const pipeline::Pool& pool, const Trial& trial,
+                          const std::vector<training::ChosenTexts>& chosen,
+                          const JudgeOptions& options) {
+  AdmissionRecord record;
+  record.candidate = candidate_of(trial.candidate().package);
+  if (trial.replaced) record.replaces = candidate_of(trial.experts[*trial.replaced]->package);
+  record.split = options.split;
+  for (const training::ChosenTexts& part : chosen)
+    record.data.push_back({part.dataset->domain, part.dataset->sha256, part.examples.size()});
+  for (const pipeline::InstalledExpert* expert : trial.experts)
+    if (expert != &trial.candidate()) record.pool.emplace_back(expert->name, expert->sha256());
+  if (pool.encoder() != nullptr) record.encoder = pool.encoder()->fingerprint();
+  record.seed = options.seed;
+  record.permutations = options.admission.permutations;
+  return record;
+}
+
+// SHA-256 of all that a verdict rests on.
+std::string basis_of(const pipeline::Pool& pool, const Trial& trial, const TrialFiles& files,
+                     const AdmissionRecord& record, const JudgeOptions& options) {
+  Json all = to_json(record);
+  for (const char* found : {"verdict", "reasons", "notes", "command"}) all.erase(found);
+  all["registry"] = pool.state().registry;
+  all["gate"] = trial.gate_file ? trial.gate_file->sha256 : "";
+  all["own_texts"] = options.admission.texts;
+  all["engine"] = pipeline::engine_version(pool.options().compute);
+  all["fitting"] = Json::array();
+  if (files.fitting)
+    for (const data::Dataset& dataset : *files.fitting) all["fitting"].push_back(dataset.sha256);
+  return sha256_hex(to_line(all));
+}
+
+// The verdict that lies there, if it rests on this; nothing if there is none.
+std::optional<Json> known_verdict(const fs::path& file, const std::string& basis) {
+  if (!fs::exists(file)) return std::nullopt;
+  try {
+    Json verdict = parse_json(read_file(file, "E_REG_IO"));
+    if (verdict.value("basis", std::string()) == basis) return verdict;
+  } catch (const std::exception&) {  // damaged: judged again
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+KeptVerdict judge_and_keep(pipeline::Pool& pool, const Trial& trial, const TrialFiles& files,
+                           const JudgeOptions& options, CollectingLog& notes) {
+  const at::NoGradGuard no_grad;
+  const auto chosen = choose_judged(pool, trial, files, options.seed);
+  const fs::path path = verdict_file(pool.options().registry, trial.candidate().package);
+  AdmissionRecord record = record_of(pool, trial, chosen, options);
+  record.basis = basis_of(pool, trial, files, record, options);
+  std::optional<Json> result =
+      options.known_will_do ? known_verdict(path, record.basis) : std::nullopt;
+  const bool known = result.has_value();
+  if (!known) {
+    const TrialTexts texts =
+        collect_trial_texts(pool, trial, files, chosen, options.seed, notes.log());
+    record.judgement =
+        judge(trial, texts.judged, texts.fit, options.admission.permutations, options.seed);
+    record.fitted_gate = under_fitted_gate(trial, files, texts, options.admission.texts,
+                                           options.seed, pool.context().stop, notes);
+    record.notes = notes.texts();
+    record.command = options.command;
+    for (const data::Dataset& dataset : files.judged) data::require_unchanged(dataset);
+    result = to_json(record);
+    write_file_atomic(path, to_text(*result));
+  }
+  (*result)["file"] = path.string();
+  return {*std::move(result), known};
 }
 
 }  // namespace moecollab::contribution

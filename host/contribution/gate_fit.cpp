@@ -5,7 +5,6 @@
 #include "base/error.h"
 #include "base/measure.h"
 #include "pipeline/collaboration.h"
-#include "registry/change.h"
 #include "training/gate_history.h"
 #include "training/gate_inputs.h"
 #include "training/replay_file.h"
@@ -84,12 +83,18 @@ void require_honest(const training::GateInputs& inputs) {
   }
 }
 
+std::vector<pipeline::InstalledExpert*> experts_of(pipeline::Pool& pool) {
+  std::vector<pipeline::InstalledExpert*> experts;
+  for (pipeline::InstalledExpert& expert : pool.experts()) experts.push_back(&expert);
+  return experts;
+}
+
 training::TopKChoice choose_top_k(pipeline::Pool& pool, const training::GateInputs& inputs,
                                   const training::GateProblem& problem, int32_t epochs) {
   const training::TopKChoice choice = training::choose_top_k(
       problem,
       training::cross_fitted_router_logits(problem, inputs.options, epochs, pool.context()),
-      pipeline::weight_caps(pool.registry(), inputs.experts));
+      pipeline::weight_caps(pool, experts_of(pool)));
   if (const auto stated = pool.registry().gate.top_k; stated && *stated != choice.top_k) {
     pool.context().log.note(
         fmt::format("registry.toml says top_k = {} in [gate]: that counts, not the chosen {}",
@@ -111,17 +116,16 @@ std::string keep_replay(pipeline::Pool& pool, const training::GateInputs& inputs
   const training::AnsweredTexts& held_out = inputs.data.held_out;
   const at::Tensor order =
       encoder::index_tensor(training::shuffled(held_out.rows(), inputs.options.seed, /*epoch=*/-2));
-  std::vector<pipeline::InstalledExpert*> experts;
-  for (pipeline::InstalledExpert& expert : pool.experts()) experts.push_back(&expert);
-  return training::write_replay(
-      change.staging(), training::to_replay(held_out.select(order), pool, experts, inputs.features,
-                                            inputs.options.keep_replay));
+  return training::write_replay(change.staging(),
+                                training::to_replay(held_out.select(order), pool, experts_of(pool),
+                                                    inputs.features, inputs.options.keep_replay));
 }
 
 }  // namespace
 
 FittedGate fit_and_write_gate(pipeline::Pool& pool, const std::vector<data::Dataset>& datasets,
-                              const training::GateTrainingOptions& settings) {
+                              const training::GateTrainingOptions& settings,
+                              registry::Change* within) {
   const RunContext& context = pool.context();
   const fs::path& registry = pool.options().registry;
   const training::GateInputs inputs = training::collect_gate_inputs(pool, datasets, settings);
@@ -142,13 +146,20 @@ FittedGate fit_and_write_gate(pipeline::Pool& pool, const std::vector<data::Data
                                             guard);
   fitted.calibration = inputs.calibration;
   for (const data::Dataset& dataset : datasets) data::require_unchanged(dataset);
-  const FileLock lock = registry::lock_registry(registry, context.log);
-  registry::Change change(registry, lock, context.log);
-  training::write_history(change.staging(), fit.history, inputs.domains(), inputs.experts);
-  fitted.record.replay_sha256 = keep_replay(pool, inputs, change);
-  training::write_record(fitted.record, fitted.file);
-  pipeline::write_gate(change.staging(), fitted.file);
-  change.commit(pool.options().note);
+  const auto put = [&](registry::Change& change) {
+    training::write_history(change.staging(), fit.history, inputs.domains(), inputs.experts);
+    fitted.record.replay_sha256 = keep_replay(pool, inputs, change);
+    training::write_record(fitted.record, fitted.file);
+    pipeline::write_gate(change.staging(), fitted.file);
+  };
+  if (within != nullptr) {
+    put(*within);
+  } else {
+    const FileLock lock = registry::lock_registry(registry, context.log);
+    registry::Change change(registry, lock, context.log);
+    put(change);
+    change.commit(pool.options().note);
+  }
   fitted.history = std::move(fit.history);
   return fitted;
 }

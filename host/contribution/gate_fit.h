@@ -7,6 +7,7 @@
 #include "data/dataset.h"
 #include "pipeline/gate_file.h"
 #include "pipeline/pool.h"
+#include "registry/change.h"
 #include "training/calibration.h"
 #include "training/gate_fit_record.h"
 #include "training/gate_trainer.h"
@@ -22,11 +23,13 @@ struct FittedGate {
 };
 
 // Fits a gate over all experts of the pool and writes it into the pool's registry, with its history
-// and the rows kept for `grow`, as one change under the registry's lock, which it takes when the
-// fit is done. Nothing is written before. Throws as collect_gate_inputs(), fit_gate() and, if top-k
-// is to be chosen, cross_fitted_router_logits(), E_CONFIG if it is and an expert lacks held-out
-// logits, E_DATA if a training file has changed meanwhile, and E_WRITE.
+// and the rows kept for `grow`: as a part of the change `within`, or, if that is null, as one of
+// its own under the registry's lock, which it takes when the fit is done. Nothing is written
+// before. Throws as collect_gate_inputs(), fit_gate() and, if top-k is to be chosen,
+// cross_fitted_router_logits(), E_CONFIG if it is and an expert lacks held-out logits, E_DATA if a
+// training file has changed meanwhile, and E_WRITE.
 FittedGate fit_and_write_gate(pipeline::Pool& pool, const std::vector<data::Dataset>& datasets,
-                              const training::GateTrainingOptions& settings);
+                              const training::GateTrainingOptions& settings,
+                              registry::Change* within = nullptr);
 
 }  // namespace moecollab::contribution

@@ -10,7 +10,6 @@
 #include "base/measure.h"
 #include "base/strings.h"
 #include "contribution/growth_texts.h"
-#include "registry/change.h"
 #include "registry/registry_state.h"
 #include "training/gate_fit_record.h"
 #include "training/growth_guard.h"
@@ -209,6 +208,12 @@ void keep_replay(const OpenedGrowth& growth, const pipeline::Pool& pool, const G
                                             features, std::numeric_limits<int64_t>::max()));
 }
 
+void put_grown(const OpenedGrowth& growth, const pipeline::Pool& pool, const GrowthTexts& texts,
+               pipeline::GateFile& file, registry::Change& change) {
+  keep_replay(growth, pool, texts, change, file);
+  pipeline::write_gate(change.staging(), file);
+}
+
 void write_grown(const OpenedGrowth& growth, const pipeline::Pool& pool, const GrowthTexts& texts,
                  pipeline::GateFile& file) {
   const fs::path& registry = pool.options().registry;
@@ -219,8 +224,7 @@ void write_grown(const OpenedGrowth& growth, const pipeline::Pool& pool, const G
                 "the gate was changed while the new rows were fitted; it is left as it is",
                 "run `grow` again");
   }
-  keep_replay(growth, pool, texts, change, file);
-  pipeline::write_gate(change.staging(), file);
+  put_grown(growth, pool, texts, file, change);
   change.commit(pool.options().note);
 }
 
@@ -247,7 +251,7 @@ void check(const GrowthOptions& options) {
 
 GrowthResult grow_gate(pipeline::Pool& pool, const OpenedGrowth& growth,
                        std::vector<data::Dataset> datasets, const GrowthOptions& options,
-                       uint64_t seed) {
+                       uint64_t seed, registry::Change* within) {
   const at::NoGradGuard no_grad;
   datasets = files_of_growth(pool, growth, std::move(datasets));
   const GrowthTexts texts = collect_growth_texts(pool, growth, datasets, options.texts, seed);
@@ -279,7 +283,11 @@ GrowthResult grow_gate(pipeline::Pool& pool, const OpenedGrowth& growth,
   result.rows = file.rows.size();
   for (const data::Dataset& dataset : datasets) data::require_unchanged(dataset);
   measure_entropies(grown.gate, texts, pool.context().log, file);
-  write_grown(growth, pool, texts, file);
+  if (within != nullptr) {
+    put_grown(growth, pool, texts, file, *within);
+  } else {
+    write_grown(growth, pool, texts, file);
+  }
   return result;
 }
 

@@ -8,7 +8,6 @@
 #include "base/strings.h"
 #include "pipeline/instantiate.h"
 #include "pipeline/probe.h"
-#include "registry/change.h"
 #include "registry/operations.h"
 #include "registry/permissions.h"
 #include "registry/registry_edit.h"
@@ -68,6 +67,28 @@ bool is_whole(const fs::path& folder) {
     return false;
   }
 }
+
+// A package in its folder, which leaves it again unless it stays.
+class PlacedPackage {
+ public:
+  PlacedPackage(const registry::Package& package, fs::path target) : target_(std::move(target)) {
+    if (is_whole(target_)) return;
+    is_new_ = !fs::exists(target_);
+    place_locked(package, target_);
+  }
+  ~PlacedPackage() {
+    if (!is_new_) return;
+    std::error_code ignored;
+    fs::remove_all(target_, ignored);
+    fs::remove(target_.parent_path(), ignored);  // if it was the only version
+  }
+  PlacedPackage(const PlacedPackage&) = delete;
+  void stays() { is_new_ = false; }
+
+ private:
+  fs::path target_;
+  bool is_new_ = false;
+};
 
 // Refuses another package of a version that is installed.
 void require_same(const registry::Package& package, const fs::path& target,
@@ -176,7 +197,7 @@ void require_installable(const fs::path& registry, const registry::Package& pack
 }
 
 int64_t install(const pipeline::PoolOptions& open, const registry::Package& package,
-                const std::string& name, Origin origin) {
+                const std::string& name, Origin origin, const More& more) {
   const Log log = open.context.log;
   const FileLock held = registry::lock_registry(open.registry, log);
   registry::Change change(open.registry, held, log);
@@ -185,16 +206,18 @@ int64_t install(const pipeline::PoolOptions& open, const registry::Package& pack
   remove_staging(target.parent_path());
   require_same(package, target, name);
   pipeline::PoolOptions proposal = open;
-  proposal.cache = nullptr;
+  if (!more) proposal.cache = nullptr;
   proposal.tolerate_refused = true;
   proposal.proposed =
       with_package(registry::read_state(open.registry), open.registry, package, name, origin);
-  if (!is_whole(target)) place_locked(package, target);
+  PlacedPackage placed(package, target);
   pipeline::Pool pool(proposal);
   if (origin == Origin::kElsewhere)
     require_not_refused(pool, package, name, registry::read_lock(open.registry));
   change.put(registry::kRegistryFile, pool.state().registry);
   change.put(registry::kLockFile, registry::lock_text(lock_of(pool)));
+  if (more) more(pool, change);
+  placed.stays();  // a disk that fails now may leave a decided change, which needs it
   return change.commit(open.note);
 }
 

@@ -1,9 +1,11 @@
 // From a package folder to an entry of the registry.
 #pragma once
 
+#include <functional>
 #include <string>
 
 #include "pipeline/pool.h"
+#include "registry/change.h"
 #include "registry/package.h"
 
 namespace moecollab::contribution {
@@ -29,10 +31,12 @@ void place_package(const fs::path& registry_folder, const registry::Package& pac
 // unless its package is the very same (copied again if its files are damaged). A failure leaves the
 // registry as it was.
 // Returns the change's number; 0 if there was nothing to change. What was trained here needs no
-// signature, and the lock remembers it by digest.
+// signature, and the lock remembers it by digest. `more` adds to the change: it is called with the
+// registry as it will be, under its lock; what it throws undoes all.
 enum class Origin { kElsewhere, kTrainedHere };
+using More = std::function<void(pipeline::Pool& pool, registry::Change& change)>;
 int64_t install(const pipeline::PoolOptions& open, const registry::Package& package,
-                const std::string& name, Origin origin = Origin::kElsewhere);
+                const std::string& name, Origin origin = Origin::kElsewhere, const More& more = {});
 
 // Throws what install() would, before it copies anything: E_REG_EXISTS, E_DESC_MISMATCH, E_REG_*.
 void require_installable(const fs::path& registry, const registry::Package& package,

@@ -38,7 +38,7 @@ DomainChanges changes_of(const AnsweredTexts& texts, const at::Tensor& before,
 }
 
 OwnDomain own_domain(const Trial& trial, const AnsweredTexts& texts) {
-  const AnsweredTexts own = texts.select(rows_of(texts, trial.candidate.domain()));
+  const AnsweredTexts own = texts.select(rows_of(texts, trial.candidate().domain()));
   const size_t e = trial.experts.size() - 1;
   return {
       own.rows(),
@@ -59,15 +59,30 @@ ForcedPool forced_pool(const Trial& trial, const AnsweredTexts& judged,
   return {answers, std::move(spaces), judged.targets};
 }
 
+// Who is asked once the candidate is there, and who before.
+std::vector<bool> with_candidate(const Trial& trial) {
+  std::vector<bool> present(trial.experts.size(), true);
+  if (trial.replaced) present[*trial.replaced] = false;
+  return present;
+}
+std::vector<bool> without_candidate(const Trial& trial) {
+  std::vector<bool> present(trial.experts.size(), true);
+  present.back() = false;
+  return present;
+}
+
 std::vector<ExpertContribution> contributions_of(const Trial& trial, const ForcedPool& pool,
                                                  int permutations, uint64_t seed) {
-  const std::vector<bool> everybody(pool.experts(), true);
+  const std::vector<bool> everybody = with_candidate(trial);
   const double whole = pool.accuracy(everybody);
   const std::vector<double> values =
-      shapley(pool.experts(), permutations, seed,
-              [&](const std::vector<bool>& present) { return pool.accuracy(present); });
+      shapley(pool.experts(), permutations, seed, [&](std::vector<bool> present) {
+        if (trial.replaced) present[*trial.replaced] = false;
+        return pool.accuracy(present);
+      });
   std::vector<ExpertContribution> contributions;
   for (size_t e = 0; e < pool.experts(); ++e) {
+    if (!everybody[e]) continue;
     std::vector<bool> without = everybody;
     without[e] = false;
     contributions.push_back({trial.experts[e]->name, e + 1 == pool.experts(),
@@ -103,15 +118,57 @@ std::vector<std::string> reasons_of(const PairedChange& forced, const OwnDomain&
   return reasons;
 }
 
-// Indices into trial.experts: the experts of the fitted gate, then the candidate.
+// Indices into trial.experts: the experts of the fitted gate.
 std::vector<size_t> routed_experts(const Trial& trial) {
   std::vector<size_t> indices;
   for (const InstalledExpert* expert : trial.gate->experts) {
     const auto it = std::find(trial.experts.begin(), trial.experts.end(), expert);
     indices.push_back(static_cast<size_t>(it - trial.experts.begin()));
   }
-  indices.push_back(trial.experts.size() - 1);
   return indices;
+}
+
+// A gate with the experts behind its rows, as they answer texts.
+struct Answering {
+  training::GrownGate gate;
+  std::vector<size_t> experts;  // indices into trial.experts
+};
+
+Answering fitted_gate(const Trial& trial) {
+  Answering fitted{{trial.gate->gate, {}, {}}, routed_experts(trial)};
+  for (const size_t e : fitted.experts) fitted.gate.experts.push_back(trial.expert_labels[e]);
+  if (trial.caps.defined())
+    fitted.gate.caps = trial.caps.narrow(0, 0, static_cast<int64_t>(fitted.experts.size()));
+  return fitted;
+}
+
+Answering without_row(const Answering& all, size_t row) {
+  std::vector<int64_t> kept;
+  Answering part;
+  for (size_t e = 0; e < all.experts.size(); ++e) {
+    if (e == row) continue;
+    kept.push_back(static_cast<int64_t>(e));
+    part.experts.push_back(all.experts[e]);
+    part.gate.experts.push_back(all.gate.experts[e]);
+  }
+  part.gate.gate = gate::with_experts(all.gate.gate, kept);
+  if (all.gate.caps.defined())
+    part.gate.caps = all.gate.caps.index_select(0, encoder::index_tensor(kept));
+  return part;
+}
+
+// Its answers under the row, temperature and pool of the one that it replaces, and its bound.
+Answering in_place(const Trial& trial, Answering gate, size_t row) {
+  const fusion::ExpertLabels& taken = gate.gate.experts[row];
+  fusion::ExpertLabels own = trial.expert_labels.back();
+  own.temperature = taken.temperature;
+  own.pool = taken.pool;
+  gate.gate.experts[row] = own;
+  gate.experts[row] = trial.experts.size() - 1;
+  if (!gate.gate.caps.defined()) return gate;
+  gate.gate.caps = gate.gate.caps.clone();
+  gate.gate.caps[static_cast<int64_t>(row)] = trial.caps[-1];
+  return gate;
 }
 
 AnsweredTexts of_experts(AnsweredTexts texts, const std::vector<size_t>& experts) {
@@ -135,10 +192,8 @@ void check(const AdmissionOptions& options) {
 Judgement judge(const Trial& trial, const AnsweredTexts& judged,
                 const std::optional<AnsweredTexts>& fit, int permutations, uint64_t seed) {
   const ForcedPool pool = forced_pool(trial, judged, fit);
-  std::vector<bool> present(trial.experts.size(), true);
-  const at::Tensor after = pool.right(present);
-  present.back() = false;
-  const at::Tensor before = pool.right(present);
+  const at::Tensor after = pool.right(with_candidate(trial));
+  const at::Tensor before = pool.right(without_candidate(trial));
 
   Judgement j;
   j.forced = changes_of(judged, before, after);
@@ -151,12 +206,33 @@ Judgement judge(const Trial& trial, const AnsweredTexts& judged,
   return j;
 }
 
+std::optional<size_t> row_of(const Trial& trial, size_t expert) {
+  const std::vector<size_t> experts = routed_experts(trial);
+  const auto it = std::ranges::find(experts, expert);
+  if (it == experts.end()) return std::nullopt;
+  return static_cast<size_t>(it - experts.begin());
+}
+
+FittedGateChange judge_at_row(const Trial& trial, const AnsweredTexts& judged, size_t row) {
+  const Answering fitted = fitted_gate(trial);
+  const bool routed = fitted.experts[row] == trial.experts.size() - 1;
+  const Answering before = routed ? without_row(fitted, row) : fitted;
+  const Answering after = routed ? fitted : in_place(trial, fitted, row);
+  const auto right = [&](const Answering& answering) {
+    return training::answered_right(answering.gate, trial.labels,
+                                    of_experts(judged, answering.experts), fusion::Mode::kMixture,
+                                    trial.gate_file->top_k);
+  };
+  return {changes_of(judged, right(before), right(after)), 0};
+}
+
 FittedGateChange judge_under_gate(const Trial& trial, const AnsweredTexts& judged,
                                   const AnsweredTexts& fit, int64_t texts,
                                   const training::ShareFit& shares) {
   const pipeline::GateFile& file = *trial.gate_file;
-  const std::string& domain = trial.candidate.domain();
-  const std::vector<size_t> experts = routed_experts(trial);
+  const std::string& domain = trial.candidate().domain();
+  std::vector<size_t> experts = routed_experts(trial);
+  experts.push_back(trial.experts.size() - 1);
   training::GrowthSetting setting{trial.gate->gate, {}, trial.labels, trial.caps};
   for (const size_t e : experts) setting.experts.push_back(trial.expert_labels[e]);
 

@@ -27,4 +27,12 @@ FittedGateChange judge_under_gate(const Trial& trial, const training::AnsweredTe
                                   const training::AnsweredTexts& fit, int64_t texts,
                                   const training::ShareFit& shares);
 
+// The row of the fitted gate of this one of trial.experts; none: it has none.
+std::optional<size_t> row_of(const Trial& trial, size_t expert);
+
+// Under the fitted gate as it is: at its own row the candidate against the gate without it, at the
+// row of the one that it replaces against that one.
+FittedGateChange judge_at_row(const Trial& trial, const training::AnsweredTexts& judged,
+                              size_t row);
+
 }  // namespace moecollab::contribution

@@ -30,14 +30,36 @@ InstalledExpert& find_newcomer(pipeline::Pool& pool, const pipeline::GateFile& g
                 "`moecollab experts list` shows every one; `experts add` installs another");
   }
   for (const pipeline::GateRow& row : gate.rows) {
-    if (row.name != name) continue;
-    const pipeline::GateStanding standing = pipeline::standing_of(row, found->package);
-    throw Error("E_CONFIG",
-                fmt::format("expert {} has a row in the gate already{}{}", name,
-                            standing.reason.empty() ? "" : ": ", standing.reason),
+    if (row.name != name || row.sha256 != found->sha256()) continue;
+    throw Error("E_CONFIG", fmt::format("expert {} has a row in the gate already", name),
                 "`moecollab train-gate` fits all rows again");
   }
   return *found;
+}
+
+// A domain whose last expert went is a new one again.
+void forget_domain(const std::string& domain, pipeline::Pool& pool, pipeline::GateFile& file) {
+  for (const pipeline::GateRow& row : file.rows) {
+    const auto expert = std::ranges::find(pool.experts(), row.name, &InstalledExpert::name);
+    if (expert == pool.experts().end() || expert->domain() == domain) return;
+  }
+  file.data.erase(domain);
+}
+
+// The row of a newcomer that replaced the expert it was fitted for goes, and the others share its
+// weight: then the newcomer gets one as any other does.
+void drop_replaced(pipeline::Pool& pool, std::span<const std::string> newcomers,
+                   pipeline::GateFile& file) {
+  for (const std::string& name : newcomers) {
+    const auto row = std::ranges::find(file.rows, name, &pipeline::GateRow::name);
+    if (row == file.rows.end()) continue;
+    pool.context().log.note(
+        fmt::format("expert {} gets a new row: the one that it has was fitted for {} {}", name,
+                    row->name, escaped(row->version, 40)));
+    pipeline::remove_row(file, static_cast<size_t>(row - file.rows.begin()));
+    const auto expert = std::ranges::find(pool.experts(), name, &InstalledExpert::name);
+    forget_domain(expert->domain(), pool, file);
+  }
 }
 
 // In two factors new experts are of one label space, whose shares are fitted together: with those
@@ -75,6 +97,7 @@ OpenedGrowth open_growth(pipeline::Pool& pool, StoredGate stored,
   training::require_growable(growth.stored.file.gate);
   for (const std::string& name : newcomers)
     growth.newcomers.push_back(&find_newcomer(pool, growth.stored.file, name));
+  drop_replaced(pool, newcomers, growth.stored.file);
   pipeline::RoutedGate routed = pipeline::open_gate(growth.stored.file, pool, newcomers);
   growth.experts = std::move(routed.experts);
   growth.setting = {std::move(routed.gate), std::move(routed.labels), pool.labels()};
@@ -89,9 +112,7 @@ OpenedGrowth open_growth(pipeline::Pool& pool, StoredGate stored,
     growth.experts.push_back(expert);
     growth.setting.experts.push_back(expert->labels);
   }
-  std::vector<std::string> names;
-  for (const InstalledExpert* expert : growth.experts) names.push_back(expert->name);
-  growth.setting.caps = pipeline::weight_caps(pool.registry(), names, routed.unfitted);
+  growth.setting.caps = pipeline::weight_caps(pool, growth.experts, routed.unfitted);
   require_whole_space(growth, routed.dropped);
   return growth;
 }

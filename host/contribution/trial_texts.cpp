@@ -35,10 +35,10 @@ std::vector<training::ChosenTexts> choose(const pipeline::Pool& pool, const Tria
 }
 
 void require_own_domain(const Trial& trial, const std::vector<training::ChosenTexts>& chosen) {
-  const registry::TaskTable& task = trial.candidate.package.manifest.task;
+  const registry::TaskTable& task = trial.candidate().package.manifest.task;
   for (const training::ChosenTexts& part : chosen) {
     if (part.dataset->domain != task.domain || part.examples.empty()) continue;
-    if (part.space == trial.candidate.labels.space) return;
+    if (part.space == trial.candidate().labels.space) return;
     throw Error("E_DATA",
                 fmt::format("the candidate answers in label space {}, the data of domain {} is of "
                             "{}",
@@ -66,8 +66,9 @@ std::optional<training::AnsweredTexts> collect_fitting(pipeline::Pool& pool, con
                                                        Log notes) {
   if (!files.fitting) {
     notes.note(
-        "confidences are taken as they are, and the fitted gate is left out: both need training "
-        "texts, which only --data-dir holds beside those judged on");
+        "confidences are taken as they are: to fit them needs training texts, which only "
+        "--data-dir "
+        "holds beside those judged on");
     return std::nullopt;
   }
   training::AnsweredTexts texts =
@@ -88,6 +89,10 @@ void warn_of_seen(const training::AnsweredTexts& texts, Log notes) {
 }
 
 }  // namespace
+
+std::string split_name(const TrialFiles& files, const std::string& split) {
+  return files.training ? "train (held out)" : split;
+}
 
 std::vector<training::ChosenTexts> choose_judged(const pipeline::Pool& pool, const Trial& trial,
                                                  const TrialFiles& files, uint64_t seed) {

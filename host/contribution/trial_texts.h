@@ -17,6 +17,9 @@ struct TrialFiles {
   std::optional<std::vector<data::Dataset>> fitting;
 };
 
+// "train (held out)", or the split that was asked for.
+std::string split_name(const TrialFiles& files, const std::string& split);
+
 // The texts of the files to judge on: of training files the held-out ones in the seed's order, of
 // others all. Files of domains that no expert knows are noted and left out. Throws E_DATA unless
 // some of the texts are of the candidate's domain and label space. Refers to `files`.

@@ -4,27 +4,16 @@
 #include "base/strings.h"
 #include "contribution/candidate_judgement.h"
 #include "contribution/judgement.h"
+#include "contribution/probation.h"
 #include "engine/precision.h"
 #include "engine/session.h"
 #include "engine/verbs.h"
+#include "registry/names.h"
 #include "registry/registry_file.h"
 #include "registry/trust.h"
 
 namespace moecollab::engine {
 namespace {
-
-contribution::TrialFiles read_files(const data::DataOptions& options, Log log) {
-  contribution::TrialFiles files;
-  files.judged = read_datasets(options, "train", log);
-  files.training = options.split.empty() || options.split == "train";
-  if (files.training || options.dir.empty()) return files;
-  data::DataOptions fitting;
-  fitting.dir = options.dir;
-  fitting.reading = options.reading;
-  fitting.of_domains = options.of_domains;
-  files.fitting = read_datasets(fitting, "train", log);
-  return files;
-}
 
 void require_pool(pipeline::Pool& pool) {
   if (!pool.experts().empty()) return;
@@ -36,30 +25,47 @@ void require_pool(pipeline::Pool& pool) {
                   registry::kHowToNameOne));
 }
 
+std::unique_ptr<contribution::Trial> open_trial(
+    const AdmitOptions& options, const std::optional<registry::PackageFolder>& folder,
+    pipeline::Pool& pool, Log notes) {
+  if (!folder) return contribution::open_trial(pool, options.package.string(), notes);
+  const registry::Package package = registry::open_package(folder->path());
+  return contribution::open_trial(pool, package, package.manifest.expert.name, notes);
+}
+
+contribution::JudgeOptions judging(const AdmitOptions& options,
+                                   const contribution::TrialFiles& files) {
+  return {.admission = options.admission,
+          .seed = options.seed,
+          .split = contribution::split_name(files, options.data.split),
+          .command = options.command};
+}
+
 }  // namespace
 
 Json run_admit(const AdmitOptions& options, const RunContext& context) {
   prepare(options);
   require_fp32(options, context.log);
   contribution::check(options.admission);
-  const registry::PackageFolder folder(options.package);
-  const registry::Package package = registry::open_package(folder.path());
+  const bool installed =
+      !fs::exists(options.package) && registry::is_name(options.package.string());
+  std::optional<registry::PackageFolder> folder;
+  if (!installed) folder.emplace(options.package);
   const contribution::TrialFiles files =
-      read_files(with_registry(options.data, options.registry), context.log);
+      read_trial_files(with_registry(options.data, options.registry), context.log);
   pipeline::Pool pool(pool_options(options, context));
   require_pool(pool);
   CollectingLog notes(context.log);
-  const auto trial = contribution::open_trial(pool, package, notes.log());
-  const auto chosen = contribution::choose_judged(pool, *trial, files, options.seed);
-  const fs::path path = contribution::verdict_file(options.registry, package);
-
-  contribution::AdmissionRecord record = contribution::judge_candidate(
-      pool, *trial, files, chosen, options.admission, options.seed, notes);
-  record.split = files.training ? "train (held out)" : options.data.split;
-  record.command = options.command;
-  Json result = to_json(record);
-  write_file_atomic(path, to_text(result));
-  result["file"] = path.string();
+  const auto trial = open_trial(options, folder, pool, notes.log());
+  if (installed) contribution::require_fresh(*trial, files);
+  Json result =
+      contribution::judge_and_keep(pool, *trial, files, judging(options, files), notes).verdict;
+  if (!installed) return result;
+  result["probation"] = "continues";
+  if (result["verdict"] != "admit") return result;
+  contribution::end_probation(options.registry, trial->candidate().sha256(), pool.options().note,
+                              context.log);
+  result["probation"] = "over";
   return result;
 }
 

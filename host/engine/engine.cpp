@@ -90,7 +90,7 @@ class TorchEngine final : public Engine {
     return run_experts_list(options, context);
   }
   Json experts_add(const CommonOptions& options, const contribution::InstallOptions& install,
-                   const ConformanceCheck& conformance, const RunContext& context) override {
+                   const contribution::ConformanceCheck& conformance, const RunContext& context) override {
     return run_experts_add(options, install, conformance, context);
   }
   Json experts_verify(const CommonOptions& options, const RunContext& context,

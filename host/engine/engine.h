@@ -13,12 +13,6 @@
 
 namespace moecollab::engine {
 
-// Judges a package, a folder or FILE.moec, up to a level of `validate`, with this encoder's folder
-// if it reads one (else it is empty). Throws what refuses it. The caller gives it, since the checks
-// fork and so need a process without threads.
-using ConformanceCheck =
-    std::function<Json(const fs::path& package, int64_t level, const fs::path& encoder)>;
-
 // The verbs, as docs/README.md's pages describe them. Each returns what `--json` prints and keeps
 // nothing of it. One verb at a time: a verb sets the thread count of the process. All throw
 // moecollab::Error, whose codes and families docs/operating.md lists: among them E_CONFIG for
@@ -53,8 +47,9 @@ class Engine {
   // Adds rows for new experts to the gate; all other rows keep their bits. Throws E_REQUIRE_GUARD
   // if an old domain would lose too much; the gate is then as it was, as after every error.
   virtual Json grow(const GrowOptions& options, const RunContext& context) = 0;
-  // Judges a package against the pool without installing it. Returns the verdict and writes it into
-  // registry/admission/; a refusal does not throw. Throws E_REG_EMPTY if no expert is ready.
+  // Judges a package against the pool without installing it, or ends the probation of an installed
+  // expert that it admits. Returns the verdict and writes it into registry/admission/; a refusal
+  // does not throw. Throws E_REG_EMPTY if no expert is ready.
   virtual Json admit(const AdmitOptions& options, const RunContext& context) = 0;
   // Fits a gate for each pair of λ1 and λ2, and writes the results into `out`; the registry's
   // gate stays. Points that an earlier run finished with equal data and options are taken over.
@@ -80,15 +75,18 @@ class Engine {
 
   // Returns every candidate with its state and refusal; writes nothing, the lock included.
   virtual Json experts_list(const CommonOptions& options, const RunContext& context) = 0;
-  // Checks the package (signature, manifest, library, probe vectors, and conformance if it is new
-  // here, as the registry's policy says) and installs it: as a new
-  // expert, as a further version, or as the next one of an expert that is there. Makes the registry
-  // if there is none. A refused package throws its code and is not installed; an upgrade throws
-  // E_CONFIG if the expert is not there, is pinned, its range does not hold the version, or there
-  // is no higher one.
+  // Checks the package (signature, manifest, library, probe vectors, and if it is new here
+  // conformance and, with data, admission, as the registry's policy says) and installs it: as a new
+  // expert, as a further version, or as the next one of an expert that is there; with data the gate
+  // is grown or fitted in the same change. Keeps what each step came to. Makes the registry if
+  // there is none. A refused package throws its code and is not installed, E_POLICY_ADMISSION if
+  // it would do harm and E_REQUIRE_ADMISSION if that is undecided; an upgrade throws E_CONFIG if
+  // the expert is not there, is pinned, its range does not hold the version, or there is no higher
+  // one.
   virtual Json experts_add(const CommonOptions& options,
                            const contribution::InstallOptions& install,
-                           const ConformanceCheck& conformance, const RunContext& context) = 0;
+                           const contribution::ConformanceCheck& conformance,
+                           const RunContext& context) = 0;
   // Runs every check and all probe vectors of all experts, writes the lock, and returns those of
   // one expert, or of all if `name` is empty. A refused expert does not throw; an unknown name is
   // E_CONFIG.
@@ -114,6 +112,7 @@ class Engine {
 
 }  // namespace moecollab::engine
 
-// The engine library's entries: for the program, and for the processes of experts. The object lives as long as the process.
+// The engine library's entries: for the program, and for the processes of experts. The object lives
+// as long as the process.
 extern "C" moecollab::engine::Engine* moecollab_engine();
 extern "C" moecollab::worker::EngineSide* moecollab_engine_side();

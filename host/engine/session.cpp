@@ -90,6 +90,19 @@ std::vector<data::Dataset> read_datasets(const data::DataOptions& options,
   return datasets;
 }
 
+contribution::TrialFiles read_trial_files(const data::DataOptions& options, Log log) {
+  contribution::TrialFiles files;
+  files.judged = read_datasets(options, "train", log);
+  files.training = options.split.empty() || options.split == "train";
+  if (files.training || options.dir.empty()) return files;
+  data::DataOptions fitting;
+  fitting.dir = options.dir;
+  fitting.reading = options.reading;
+  fitting.of_domains = options.of_domains;
+  files.fitting = read_datasets(fitting, "train", log);
+  return files;
+}
+
 void check_top_k(const fs::path& registry, int64_t top_k) {
   const registry::RegistryFile file = registry::read_registry(registry);
   const auto enabled = std::count_if(file.experts.begin(), file.experts.end(),

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "base/run_context.h"
+#include "contribution/trial_texts.h"
 #include "data/dataset.h"
 #include "engine/options.h"
 #include "pipeline/pool.h"
@@ -36,6 +37,10 @@ data::DataOptions with_registry(data::DataOptions options, const fs::path& regis
 // A training file for each domain, read whole.
 std::vector<data::Dataset> read_datasets(const data::DataOptions& options,
                                          const std::string& default_split, Log log);
+
+// What a candidate is judged on: training files (the default, of which the held-out texts count),
+// or another split with the folder's training files beside it.
+contribution::TrialFiles read_trial_files(const data::DataOptions& options, Log log);
 
 // Refuses --top-k above the number of [[expert]] entries: known once registry.toml is read, before
 // any library.

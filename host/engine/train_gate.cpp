@@ -27,6 +27,29 @@ Json choice_json(const std::optional<training::TopKChoice>& choice) {
 
 }  // namespace
 
+Json summary(const contribution::FittedGate& fitted) {
+  const training::GateFitRecord& record = fitted.record;
+  Json result = {{"experts", fitted.file.rows.size()},
+                 {"texts", record.texts},
+                 {"fusion", fusion::name(record.settings.fusion)},
+                 {"top_k", fitted.file.top_k},
+                 {"top_k_auto", choice_json(record.top_k_choice)},
+                 {"optimizer", training::name(record.settings.optimizer)},
+                 {"epochs", record.epochs},
+                 {"skipped_steps", record.skipped_steps},
+                 {"task_loss", record.task},
+                 {"validation_task_loss",
+                  record.validation_task ? Json(*record.validation_task) : Json(nullptr)},
+                 {"entropy", record.entropy},
+                 {"balance", record.balance},
+                 {"expert_accuracy", fitted.file.metrics.at("expert_accuracy")},
+                 {"calibration", calibration_json(fitted)},
+                 {"fit_seconds", fitted.seconds}};
+  const Json& metrics = fitted.file.metrics;
+  if (metrics.contains("share_guard")) result["share_guard"] = metrics["share_guard"];
+  return result;
+}
+
 Json run_train_gate(const TrainGateOptions& options, const RunContext& context) {
   prepare(options);
   require_fp32(options, context.log);
@@ -43,32 +66,14 @@ Json run_train_gate(const TrainGateOptions& options, const RunContext& context) 
   const contribution::FittedGate fitted =
       contribution::fit_and_write_gate(pool, datasets, settings);
 
-  const training::GateFitRecord& record = fitted.record;
   const encoder::EncoderCounters& counters = pool.encoder()->counters();
   int64_t calls = 0;
   for (const pipeline::InstalledExpert& expert : pool.experts()) calls += expert.calls;
-  Json result = {{"gate", registry::gate_folder(options.registry).string()},
-                 {"experts", fitted.file.rows.size()},
-                 {"texts", record.texts},
-                 {"fusion", fusion::name(settings.fusion)},
-                 {"top_k", fitted.file.top_k},
-                 {"top_k_auto", choice_json(record.top_k_choice)},
-                 {"optimizer", training::name(settings.optimizer)},
-                 {"epochs", record.epochs},
-                 {"skipped_steps", record.skipped_steps},
-                 {"task_loss", record.task},
-                 {"validation_task_loss",
-                  record.validation_task ? Json(*record.validation_task) : Json(nullptr)},
-                 {"entropy", record.entropy},
-                 {"balance", record.balance},
-                 {"expert_accuracy", fitted.file.metrics.at("expert_accuracy")},
-                 {"calibration", calibration_json(fitted)},
-                 {"fit_seconds", fitted.seconds},
+  Json result = summary(fitted);
+  result.update({{"gate", registry::gate_folder(options.registry).string()},
                  {"expert_calls", calls},
                  {"encoder_forwards", counters.forwards},
-                 {"cache_hits", counters.cache_hits}};
-  const Json& metrics = fitted.file.metrics;
-  if (metrics.contains("share_guard")) result["share_guard"] = metrics["share_guard"];
+                 {"cache_hits", counters.cache_hits}});
   return result;
 }
 

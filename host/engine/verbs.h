@@ -4,6 +4,7 @@
 #include <functional>
 
 #include "base/run_context.h"
+#include "contribution/gate_fit.h"
 #include "contribution/install_options.h"
 #include "engine/engine.h"
 #include "engine/options.h"
@@ -13,6 +14,8 @@ namespace moecollab::engine {
 Json run_train_expert(const TrainExpertOptions& options, const RunContext& context);
 Json run_train_rounds(const TrainRoundsOptions& options, const RunContext& context);
 Json run_train_gate(const TrainGateOptions& options, const RunContext& context);
+// What it prints of the fit itself.
+Json summary(const contribution::FittedGate& fitted);
 Json run_train_baseline(const TrainBaselineOptions& options, const RunContext& context);
 Json run_grow(const GrowOptions& options, const RunContext& context);
 Json run_admit(const AdmitOptions& options, const RunContext& context);
@@ -24,7 +27,7 @@ Json run_encode(const EncodeOptions& options, const RunContext& context);
 Json run_bench(const BenchOptions& options, const RunContext& context);
 Json run_experts_list(const CommonOptions& options, const RunContext& context);
 Json run_experts_add(const CommonOptions& options, const contribution::InstallOptions& install,
-                     const ConformanceCheck& conformance, const RunContext& context);
+                     const contribution::ConformanceCheck& conformance, const RunContext& context);
 Json run_experts_verify(const CommonOptions& options, const RunContext& context,
                         const std::string& name);
 Json run_experts_claims(const EvalOptions& options, const RunContext& context,

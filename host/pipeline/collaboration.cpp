@@ -70,17 +70,18 @@ void mask_nonfinite(at::Tensor& logits, at::Tensor& weights, int64_t expert,
 
 }  // namespace
 
-at::Tensor weight_caps(const registry::RegistryFile& registry,
-                       const std::vector<std::string>& experts,
+at::Tensor weight_caps(const Pool& pool, std::span<const InstalledExpert* const> experts,
                        std::span<const RoutedGate::Unfitted> unfitted) {
-  std::vector<float> caps(experts.size(), 1.0F);
-  const auto probation = static_cast<float>(registry.policy.probation_weight_cap.value_or(1));
-  for (size_t e = 0; e < experts.size(); ++e) {
-    for (const registry::ExpertEntry& entry : registry.experts) {
-      if (entry.name == experts[e]) caps[e] = static_cast<float>(entry.weight_cap.value_or(1));
-    }
-    if (std::ranges::find(unfitted, experts[e], &RoutedGate::Unfitted::name) != unfitted.end())
-      caps[e] = std::min(caps[e], probation);
+  std::vector<float> caps;
+  for (const InstalledExpert* expert : experts) {
+    double cap = 1;
+    for (const registry::ExpertEntry& entry : pool.registry().experts)
+      if (entry.name == expert->name) cap = entry.weight_cap.value_or(1);
+    const bool fitted =
+        std::ranges::find(unfitted, expert->name, &RoutedGate::Unfitted::name) == unfitted.end();
+    if (const auto most = probation_cap(pool.registry(), pool.lock(), expert->sha256(), fitted))
+      cap = std::min(cap, *most);
+    caps.push_back(static_cast<float>(cap));
   }
   const bool any = std::any_of(caps.begin(), caps.end(), [](float cap) { return cap < 1; });
   return any ? at::tensor(caps) : at::Tensor();
@@ -97,9 +98,7 @@ Collaboration::Collaboration(Pool& pool, RoutedGate routed, fusion::Mode fusion,
                 fmt::format("top_k is {}, but {} experts are routed", top_k_, gate().experts()),
                 "use a --top-k from 1 to the number of experts, or 0 for all");
   }
-  std::vector<std::string> names;
-  for (const InstalledExpert* expert : experts()) names.push_back(expert->name);
-  caps_ = weight_caps(pool.registry(), names, routed_.unfitted);
+  caps_ = weight_caps(pool, experts(), routed_.unfitted);
 }
 
 std::vector<Outputs> Collaboration::recall_outputs(std::span<const std::string_view> texts) const {

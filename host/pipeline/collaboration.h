@@ -99,10 +99,9 @@ class Collaboration {
   at::Tensor caps_;  // [E] weight_cap of registry.toml; undefined if there is none
 };
 
-// [E] weight_cap of registry.toml for experts of these names, 1 for one that has none, and for
-// those on probation no more than the policy's probation_weight_cap; undefined if none has any.
-at::Tensor weight_caps(const registry::RegistryFile& registry,
-                       const std::vector<std::string>& experts,
+// [E] weight_cap of registry.toml for these experts, 1 for one that has none, and for those on
+// probation no more than the policy's probation_weight_cap; undefined if none has any.
+at::Tensor weight_caps(const Pool& pool, std::span<const InstalledExpert* const> experts,
                        std::span<const RoutedGate::Unfitted> unfitted = {});
 
 // Features with texts and row ids only, for experts that use no encoder.

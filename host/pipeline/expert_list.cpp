@@ -32,7 +32,8 @@ registry::Refusal reason_of(std::string rule, std::string hint) {
   return {.code = {}, .rule = std::move(rule), .expected = {}, .seen = {}, .hint = std::move(hint)};
 }
 
-void show_standing(const std::vector<GateRow>& rows, registry::CandidateView& view) {
+void show_standing(const registry::RegistryFile& registry, const registry::Lock& lock,
+                   const std::vector<GateRow>& rows, registry::CandidateView& view) {
   const auto row = std::ranges::find(rows, view.name, &GateRow::name);
   if (row == rows.end()) {
     view.state = registry::State::kUnrouted;
@@ -45,12 +46,25 @@ void show_standing(const std::vector<GateRow>& rows, registry::CandidateView& vi
     return;
   }
   const GateStanding standing = standing_of(*row, *view.package);
-  if (standing.kind == GateStanding::Kind::kFitted) return;
+  const bool fitted = standing.kind == GateStanding::Kind::kFitted;
+  const auto cap = probation_cap(registry, lock, view.package->manifest_sha256, fitted);
+  const std::string capped = cap ? capped_text(view.name, *cap) : "";
+  if (fitted) {
+    if (!cap) return;
+    view.state = registry::State::kOnProbation;
+    view.refusal =
+        reason_of(capped, fmt::format("`moecollab admit {} --data-dir … --split dev`", view.name));
+    return;
+  }
   const bool probation = standing.kind == GateStanding::Kind::kOnProbation;
   view.state = probation ? registry::State::kOnProbation : registry::State::kMismatched;
-  view.refusal = reason_of(standing.reason + (probation ? "; it has that one's row until then"
-                                                        : "; it takes no part until then"),
-                           kRefit);
+  view.refusal = reason_of(
+      standing.reason +
+          (probation ? "; it has that one's row until then" : "; it takes no part until then") +
+          (probation && cap ? "; " + capped : ""),
+      fmt::format("fit its row again with `moecollab grow {}`, or all rows with `moecollab "
+                  "train-gate`",
+                  view.name));
 }
 
 }  // namespace
@@ -59,20 +73,22 @@ std::vector<registry::CandidateView> list_experts(const Pool& pool) {
   std::vector<registry::CandidateView> list = views(pool);
   const std::vector<GateRow> rows = rows_of(pool);
   for (registry::CandidateView& view : list)
-    if (view.state == registry::State::kReady) show_standing(rows, view);
+    if (view.state == registry::State::kReady)
+      show_standing(pool.registry(), pool.lock(), rows, view);
   return list;
 }
 
 registry::CandidateView view_of_one(const fs::path& registry, const std::string& name) {
-  const std::vector<registry::Candidate> candidates =
-      registry::resolve(registry, registry::read_registry(registry), registry::read_lock(registry));
+  const registry::RegistryFile file = registry::read_registry(registry);
+  const registry::Lock lock = registry::read_lock(registry);
+  const std::vector<registry::Candidate> candidates = registry::resolve(registry, file, lock);
   const auto found = std::ranges::find(candidates, name, &registry::Candidate::name);
   if (found == candidates.end())
     throw std::logic_error("view_of_one: an expert that is not in the registry");
   registry::CandidateView view = registry::view_of(*found);
   if (view.state == registry::State::kManifestOk) {
     view.state = registry::State::kReady;
-    show_standing(rows_of(registry), view);
+    show_standing(file, lock, rows_of(registry), view);
   }
   return view;
 }

@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <numeric>
 #include <set>
 #include <stdexcept>
 
@@ -228,6 +229,24 @@ fs::path tensor_file(const fs::path& registry, const fs::path& file, const std::
               fmt::format("{}: SHA-256 is {}, gate.toml says {}", escaped(file.string()), seen,
                           sha256.empty() ? "nothing of it" : sha256),
               kRefit);
+}
+
+void remove_row(GateFile& file, size_t row) {
+  const std::string name = file.rows.at(row).name;
+  if (file.rows.size() == 1)
+    throw Error("E_GATE", fmt::format("the gate has no row but that of {}", name), kRefit);
+  std::vector<int64_t> kept;
+  for (size_t e = 0; e < file.rows.size(); ++e)
+    if (e != row) kept.push_back(static_cast<int64_t>(e));
+  file.gate = gate::with_experts(file.gate, kept);
+  file.rows.erase(file.rows.begin() + static_cast<int64_t>(row));
+  if (!file.prior.empty()) {
+    file.prior.erase(file.prior.begin() + static_cast<int64_t>(row));
+    const double sum = std::accumulate(file.prior.begin(), file.prior.end(), 0.0);
+    for (double& share : file.prior) share /= sum;
+  }
+  for (const char* of_experts : {"expert_accuracy", "share_guard"})
+    if (file.metrics.contains(of_experts)) file.metrics[of_experts].erase(name);
 }
 
 void write_gate(const fs::path& folder, const GateFile& file) {

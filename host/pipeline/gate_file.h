@@ -49,6 +49,10 @@ struct GateFile {
   Json fit = Json::object();                // its further settings; empty in older files
 };
 
+// Takes a row out, and what the metrics have of its expert: the softmax renormalises. Throws E_GATE
+// for the only row.
+void remove_row(GateFile& file, size_t row);
+
 // Both files into `folder`, which is laid out as a registry: that of a change (registry/change.h),
 // which makes them the registry's at once. Throws E_WRITE.
 void write_gate(const fs::path& folder, const GateFile& gate);

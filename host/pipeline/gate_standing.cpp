@@ -14,7 +14,8 @@ std::string layers_of(const registry::InputTable& input) {
   return fmt::format("{} {}", fmt::join(input.layers, ", "), input.pooling);
 }
 
-// What the gate's weights rest on and another package has otherwise; "": nothing.
+}  // namespace
+
 std::string difference(const registry::Manifest& before, const registry::Manifest& now) {
   const auto differs = [](const char* what, const std::string& a, const std::string& b) {
     return fmt::format("its {} was {} and is {}", what, escaped(a, 80), escaped(b, 80));
@@ -34,8 +35,6 @@ std::string difference(const registry::Manifest& before, const registry::Manifes
   return "";
 }
 
-}  // namespace
-
 GateStanding standing_of(const GateRow& row, const registry::Package& package) {
   using Kind = GateStanding::Kind;
   if (row.sha256 == package.manifest_sha256) return {Kind::kFitted, ""};
@@ -54,6 +53,21 @@ GateStanding standing_of(const GateRow& row, const registry::Package& package) {
     return {Kind::kMismatch, both + "; the one before is not here to be compared"};
   }
   return {Kind::kOnProbation, both};
+}
+
+std::optional<double> probation_cap(const registry::RegistryFile& registry,
+                                    const registry::Lock& lock, const std::string& sha256,
+                                    bool fitted) {
+  if (lock.admitted.contains(sha256)) return std::nullopt;
+  if (fitted && lock.made_here.contains(sha256)) return std::nullopt;
+  return registry.policy.probation_weight_cap;
+}
+
+std::string capped_text(const std::string& name, double cap) {
+  return fmt::format(
+      "it counts at most {} until `moecollab admit {}` passes it on texts that are "
+      "new to it and the gate",
+      cap, name);
 }
 
 }  // namespace moecollab::pipeline

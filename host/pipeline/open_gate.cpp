@@ -60,7 +60,11 @@ InstalledExpert* find_expert(const GateRow& row, Pool& pool, RoutedGate& routed)
     return nullptr;
   }
   const GateStanding standing = standing_of(row, it->package);
-  if (standing.kind == GateStanding::Kind::kFitted) return &*it;
+  if (standing.kind == GateStanding::Kind::kFitted) {
+    if (const auto cap = probation_cap(pool.registry(), pool.lock(), it->sha256(), true))
+      log.note(fmt::format("expert {} is on probation: {}", row.name, capped_text(row.name, *cap)));
+    return &*it;
+  }
   routed.unfitted.push_back({row.name, standing});
   if (standing.kind == GateStanding::Kind::kMismatch) {
     if (is_required(pool, row.name))

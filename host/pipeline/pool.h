@@ -107,6 +107,9 @@ class Pool {
 
   // Throws E_REG_EMPTY unless an expert is ready.
   void require_experts() const;
+  // Throws what a refused expert stops a run with, as opening does unless refused ones are
+  // tolerated.
+  void apply_policy() const;
 
  private:
   void open_encoder();
@@ -114,7 +117,6 @@ class Pool {
   std::future<void> start_loading();
   // `loading`: the model's, to be waited for before the encoder is used.
   void admit(registry::Candidate& candidate, std::future<void>& loading);
-  void apply_policy() const;
 
   PoolOptions options_;
   registry::RegistryState state_;

@@ -98,7 +98,7 @@ std::multiset<std::string> installed_digests(const fs::path& registry) {
   return digests;
 }
 
-// Its held-out logits and verdict first, unless it is installed under another name too; then the
+// Its held-out logits, verdict and steps first, unless it is installed under another name too; then the
 // package, renamed before it is removed, so that it is never half there under its name. install()
 // removes what a killed process left.
 void remove_package(const fs::path& registry, const fs::path& package) {
@@ -107,6 +107,7 @@ void remove_package(const fs::path& registry, const fs::path& package) {
   if (!sha256.empty() && installed_digests(registry).count(sha256) == 1) {
     fs::remove(held_out_file(registry, sha256), none);
     fs::remove(admission_file(registry, sha256), none);
+    fs::remove(integration_file(registry, sha256), none);
   }
   const fs::path aside = package.parent_path() / ".new.removed";
   fs::remove_all(aside, none);

@@ -41,6 +41,10 @@ inline fs::path held_out_file(const fs::path& registry, const std::string& packa
 inline fs::path admission_file(const fs::path& registry, const std::string& package_sha256) {
   return registry / "admission" / (package_sha256 + ".json");
 }
+// What each step said when a package was added.
+inline fs::path integration_file(const fs::path& registry, const std::string& package_sha256) {
+  return registry / "integration" / (package_sha256 + ".json");
+}
 // What computing in a precision does to the answers, on a class of CPUs.
 inline fs::path precision_file(const fs::path& registry, const std::string& precision,
                                const std::string& cpu_class) {

@@ -122,6 +122,7 @@ Lock parse_lock(const std::optional<std::string>& text, const std::string& file)
   }
   lock.made_here = read_digests(root, "made_here");
   lock.own_libraries = read_digests(root, "own_libraries");
+  lock.admitted = read_digests(root, "admitted");
   for (const Fields& table : root.tables("quarantined"))
     lock.quarantined.push_back(read_quarantined(table));
   root.finish();
@@ -139,6 +140,7 @@ std::string lock_text(const Lock& lock) {
   Json root = {{"schema", 1}};
   if (!lock.made_here.empty()) root["made_here"] = lock.made_here;
   if (!lock.own_libraries.empty()) root["own_libraries"] = lock.own_libraries;
+  if (!lock.admitted.empty()) root["admitted"] = lock.admitted;
   for (const LockEntry& entry : sorted) root["expert"].push_back(entry_json(entry));
   for (const Quarantined& entry : lock.quarantined)
     root["quarantined"].push_back(quarantined_json(entry));

@@ -51,6 +51,8 @@ struct Lock {
   std::set<std::string> made_here = {};
   // Libraries, by SHA-256, that came with the program when packages were trained with them here.
   std::set<std::string> own_libraries = {};
+  // Packages whose probation `admit` ended, by SHA-256 of expert.toml.
+  std::set<std::string> admitted = {};
   std::vector<Quarantined> quarantined = {};  // no package twice
   // The same without entries.
   Lock emptied() const;

@@ -121,10 +121,10 @@ Policy read_policy(Fields table) {
   policy.call_deadline_ms = bounded(table, "call_deadline_ms", policy.call_deadline_ms);
   policy.expert_memory_mb = bounded(table, "expert_memory_mb", policy.expert_memory_mb);
   policy.conformance = bounded(table, "conformance", policy.conformance);
+  policy.admission = choice(table, "admission", policy.admission);
   policy.probation_weight_cap = table.optional<double>("probation_weight_cap");
   require_share(table, "probation_weight_cap", policy.probation_weight_cap);
   policy.require_signature = table.value_or("require_signature", policy.require_signature);
-  refuse_later_keys(table);
   table.finish();
   return policy;
 }

@@ -37,7 +37,8 @@ struct Policy {
   std::string on_missing = "fail";  // fail | skip
   std::string nan = "fail";         // fail | mask | quarantine
   int64_t conformance = 3;          // the level that a package must reach to be added; 0: none
-  std::optional<double> probation_weight_cap;  // in (0, 1]: of experts with another's gate row
+  std::string admission = "with-data";         // with-data | always | never
+  std::optional<double> probation_weight_cap;  // in (0, 1]: of experts on probation
   bool require_signature = false;              // packages that were trained here need none
   std::string isolation = "auto";              // auto | process
   std::string on_expert_failure = "stop";      // stop | drop
@@ -111,7 +112,7 @@ inline constexpr const char* kHowToNameOne =
 
 // Reads `bytes` strictly; `file` is named in refusals. E_REG_SIZE, _BYTES, _SYNTAX, _SCHEMA. A file
 // without a single key is a registry of 0 experts. Keys that this version knows of and does not act
-// on (admission, quarantine) are refused, never passed over.
+// on (an expert's device) are refused, never passed over.
 RegistryFile parse_registry(std::string_view bytes, const std::string& file);
 
 // registry.toml of a registry folder. Throws E_REG_IO naming path and errno if the folder or the

@@ -133,45 +133,50 @@ std::vector<Key> process_keys() {
 
 const Record& policy_record() {
   static const Record record = with_keys(
-      {.keys = {{.name = "on_missing",
-                 .meaning = "An expert that is missing or refused: fail, stop; skip, warn and "
-                            "continue without it.",
-                 .fallback = "\"fail\"",
-                 .words = {"fail", "skip"}},
-                {.name = "nan",
-                 .meaning = "An expert that answers with NaN or infinity: fail, stop; mask, leave "
-                            "that answer out and count it; quarantine, do not run it again, and do "
-                            "now as on_expert_failure says.",
-                 .fallback = "\"fail\"",
-                 .words = {"fail", "mask", "quarantine"}},
-                {.name = "on_expert_failure",
-                 .meaning =
-                     "An expert that fails while it answers, and again in a new process if it "
-                     "has its own: stop, the run ends; drop, the others share its weight for "
-                     "the rest of the run.",
-                 .fallback = "\"stop\"",
-                 .words = {"stop", "drop"}},
-                {.name = "conformance",
-                 .type = KeyType::kInteger,
-                 .meaning = "The level of `moecollab validate` that a package must reach before "
-                            "`experts add` installs it; 0: none.",
-                 .fallback = "3",
-                 .least = 0,
-                 .most = 5},
-                {.name = "probation_weight_cap",
-                 .type = KeyType::kNumber,
-                 .meaning = "The most weight that an expert on probation gets, as a share of 1, "
-                            "until the gate is fitted for it. Absent: no cap of its own.",
-                 .above = 0,
-                 .most = 1},
-                {.name = "require_signature",
-                 .type = KeyType::kBoolean,
-                 .meaning =
-                     "Whether every package needs a signature by a key of [[trust]] that may "
-                     "sign its id today. Packages that were trained in this registry need "
-                     "none.",
-                 .fallback = "false"},
-                {.name = "admission", .later = true}}},
+      {.keys =
+           {{.name = "on_missing",
+             .meaning = "An expert that is missing or refused: fail, stop; skip, warn and "
+                        "continue without it.",
+             .fallback = "\"fail\"",
+             .words = {"fail", "skip"}},
+            {.name = "nan",
+             .meaning = "An expert that answers with NaN or infinity: fail, stop; mask, leave "
+                        "that answer out and count it; quarantine, do not run it again, and do "
+                        "now as on_expert_failure says.",
+             .fallback = "\"fail\"",
+             .words = {"fail", "mask", "quarantine"}},
+            {.name = "on_expert_failure",
+             .meaning = "An expert that fails while it answers, and again in a new process if it "
+                        "has its own: stop, the run ends; drop, the others share its weight for "
+                        "the rest of the run.",
+             .fallback = "\"stop\"",
+             .words = {"stop", "drop"}},
+            {.name = "conformance",
+             .type = KeyType::kInteger,
+             .meaning = "The level of `moecollab validate` that a package must reach before "
+                        "`experts add` installs it; 0: none.",
+             .fallback = "3",
+             .least = 0,
+             .most = 5},
+            {.name = "probation_weight_cap",
+             .type = KeyType::kNumber,
+             .meaning = "The most weight that an expert on probation gets, as a share of 1: one "
+                        "that was not trained here, or has the gate row of another version, "
+                        "until `moecollab admit NAME` on fresh data. Absent: no cap.",
+             .above = 0,
+             .most = 1},
+            {.name = "require_signature",
+             .type = KeyType::kBoolean,
+             .meaning = "Whether every package needs a signature by a key of [[trust]] that may "
+                        "sign its id today. Packages that were trained in this registry need "
+                        "none.",
+             .fallback = "false"},
+            {.name = "admission",
+             .meaning = "Whether `experts add` and `upgrade` judge a package against the "
+                        "others: with-data, if data is given; always, and refuse without "
+                        "data; never. The first expert of a pool is not judged.",
+             .fallback = "\"with-data\"",
+             .words = {"with-data", "always", "never"}}}},
       process_keys());
   return record;
 }

@@ -29,7 +29,7 @@ constexpr size_t kMaxExport = size_t{64} << 20;  // bytes of export.json
 // What an archive may hold at its top.
 constexpr std::array kTop = {"registry.toml", "registry.lock.toml", "gate",      "experts",
                              "heldout",       "admission",          "baselines", "precision",
-                             "history",       kExportFile};
+                             "history",       "integration",        kExportFile};
 
 // Files of the archive by their path in it.
 using Contents = std::map<std::string, fs::path>;
@@ -53,6 +53,7 @@ void add_package(const fs::path& registry, const fs::path& folder, Contents& con
   add_folder(registry, folder.lexically_relative(registry), contents);
   add_if_there(registry, held_out_file(registry, package.manifest_sha256), contents);
   add_if_there(registry, admission_file(registry, package.manifest_sha256), contents);
+  add_if_there(registry, integration_file(registry, package.manifest_sha256), contents);
 }
 
 // Curves of training: the changes of the registry itself stay.

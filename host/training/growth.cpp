@@ -365,7 +365,8 @@ GrownGate grown(const GrowthSetting& setting, const NewRows& rows) {
 at::Tensor answered_right(const GrownGate& gate, const fusion::LabelUnion& labels,
                           const AnsweredTexts& texts, fusion::Mode fusion, int64_t top_k) {
   const size_t experts = gate.experts.size();
-  at::Tensor weights = gate::routing_weights(gate.gate.router_logits(texts.z), top_k);
+  at::Tensor weights = gate::routing_weights(gate.gate.router_logits(texts.z),
+                                             std::min(top_k, static_cast<int64_t>(experts)));
   if (gate.caps.defined()) weights = gate::capped(weights, gate.caps);
   at::Tensor unknown = at::zeros({texts.rows()});  // mass of experts whose answer is not known
   const at::Tensor doubt = unknown_of_pool(gate.experts, texts, weights);

@@ -24,6 +24,8 @@
 #include <memory>
 #include <vector>
 
+#include "worker/landlock.h"
+
 namespace moecollab::worker {
 namespace {
 
@@ -76,28 +78,6 @@ bool is_single_threaded() {
     ++threads;
   }
   return threads == 1;
-}
-
-// --- files and the network, by Landlock: a set of rules that handles every access and allows none
-
-struct LandlockRules {
-  uint64_t files, network, scopes;
-};
-
-bool enter_landlock() {
-  constexpr unsigned kVersion = 1;                   // LANDLOCK_CREATE_RULESET_VERSION
-  constexpr int kAccesses[] = {13, 14, 15, 15, 16};  // of files, by version of the interface
-  const long version = ::syscall(SYS_landlock_create_ruleset, nullptr, 0, kVersion);
-  if (version < 1) return false;
-  const long known = version > 5 ? 5 : version;
-  LandlockRules rules{(uint64_t{1} << kAccesses[known - 1]) - 1, version >= 4 ? uint64_t{3} : 0,
-                      version >= 6 ? uint64_t{3} : 0};
-  const size_t size = version >= 6 ? sizeof rules : version >= 4 ? 16 : 8;
-  const long set = ::syscall(SYS_landlock_create_ruleset, &rules, size, 0);
-  if (set < 0) return false;
-  const bool entered = ::syscall(SYS_landlock_restrict_self, set, 0) == 0;
-  ::close(static_cast<int>(set));
-  return entered;
 }
 
 // --- system calls
@@ -282,7 +262,7 @@ SandboxLevel enter_sandbox(uint64_t memory, OutHeader& header) {
   enter_limits(memory);
   if (!drop_capabilities()) return SandboxLevel::kNone;
   if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return SandboxLevel::kNone;
-  const bool files = enter_landlock();
+  const bool files = enter_landlock(LandlockAccess::kAll);
   if (!enter_filter(header)) return SandboxLevel::kNone;
   return files ? SandboxLevel::kFull : SandboxLevel::kCalls;
 }

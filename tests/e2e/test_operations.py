@@ -313,7 +313,8 @@ class FullDisk(Operated):
 
 class Kills(Operated):
     """kill -9 before each call that changes a file: the old state or the new one, and the next change goes through."""
-    verbs = {"add": ["good.moec", "--name", "moods"], "disable": ["news-words"], "pin": ["news-words", "--to", "1.0.1"], "remove": ["news-words"], "upgrade": ["news-words"], "rollback": [],
+    news = f"--data=news={SAMPLES}/news/train.jsonl"
+    verbs = {"add": ["good.moec", "--name", "moods"], "add with data": ["words.moec", news], "upgrade with data": ["news-words", news], "disable": ["news-words"], "pin": ["news-words", "--to", "1.0.1"], "remove": ["news-words"], "upgrade": ["news-words"], "rollback": [],
              "lock": [], "gc": []}
 
     def prepared(self, verb, name):
@@ -322,6 +323,10 @@ class Kills(Operated):
         shutil.copytree(self.shared / "registry", registry)
         if verb == "add" and not (self.folder / "good.moec").exists():
             self.assertEqual(run("pack", registry / "experts/feelings/1.0.0", "--output", self.folder / "good.moec").returncode, 0)
+        if verb == "add with data" and not (self.folder / "words.moec").exists():
+            done = run("train-expert", "words", "--kind", "lexical", "--domain", "news", self.news, "--registry", self.folder / "scratch", "--encoder", ENCODER, "--no-cache", "--quiet")
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertEqual(run("pack", self.folder / "scratch/experts/words/1.0.0", "--output", self.folder / "words.moec").returncode, 0)
         if verb == "lock":
             settings = registry / "registry.toml"
             settings.write_text(settings.read_text().replace('name = "news-words"\n', 'name = "news-words"\npin = "1.0.1"\n'))
@@ -353,7 +358,7 @@ class Kills(Operated):
             model = self.prepared(verb, f"{verb}-model")
             old = self.asked_for(model)
             count = self.folder / f"{verb}.count"
-            done = self.experts(verb, model, *more, cwd=self.folder, env={**killer, "KILL_UNDER": str(model), "KILL_COUNT": str(count)})
+            done = self.experts(verb.split()[0], model, *more, cwd=self.folder, env={**killer, "KILL_UNDER": str(model), "KILL_COUNT": str(count)})
             self.assertEqual(done.returncode, 0, done.stderr)
             expected[verb] = (old, self.asked_for(model), self.state(model), self.packages(model))
             calls = int(count.read_text())
@@ -365,7 +370,7 @@ class Kills(Operated):
             with self.subTest(verb=verb, call=n):
                 registry = self.prepared(verb, f"{verb}-{n}")
                 before, packages = self.state(registry), self.packages(registry)
-                done = self.experts(verb, registry, *self.verbs[verb], cwd=self.folder, env={**killer, "KILL_UNDER": str(registry), "KILL_NTH": str(n)})
+                done = self.experts(verb.split()[0], registry, *self.verbs[verb], cwd=self.folder, env={**killer, "KILL_UNDER": str(registry), "KILL_NTH": str(n)})
                 self.assertEqual(done.returncode, -signal.SIGKILL, done.stderr)
                 old, new, after, packages_after = expected[verb]
                 self.assertIn(self.packages(registry), (packages, packages_after), "a package is whole, or not there")

@@ -16,6 +16,9 @@ class Upgrades(EndToEnd):
         self.assertEqual(len(list((registry / "experts/news-words").iterdir())), 2, "both versions lie side by side")
         return registry
 
+    def experts_of_gate(self, registry):
+        return set(re.findall(r'^name = "(.*)"', (registry / "gate/gate.toml").read_text(), re.M))
+
     def predict(self, registry, *more):
         return run("predict", "-", "--registry", registry, *more, stdin="the striker scored twice before half time\n")
 
@@ -39,13 +42,17 @@ class Upgrades(EndToEnd):
         self.assertRegex(why["reason"], r"fitted for news-words 1\.0\.0 \([0-9a-f]{12}\), installed is 1\.\S+ \([0-9a-f]{12}\)")
         self.assertEqual(self.state(registry, "news-adapter")[0], "ready")
         added = run("experts", "add", self.package(registry, "news-words"), "--registry", registry)
-        self.assertIn("on probation; next: fit it again with `moecollab train-gate`", added.stdout, "the same again: installed already")
+        self.assertIn("on probation; next: fit its row again with `moecollab grow news-words`, or all rows with `moecollab train-gate`", added.stdout, "the same again: installed already")
         for verb in (self.predict(registry, "--strict"), self.eval(registry, "--strict")):
             self.assertRefused(verb, 4, "E_GATE", "news-words", "probation", "--strict")
+        grown = run("grow", "news-words", *self.data("train"), *self.options(registry)[:-1])
+        self.assertEqual(grown.returncode, 0, grown.stderr)
+        self.assertIn("expert news-words gets a new row: the one that it has was fitted for news-words 1.0.0", grown.stderr)
+        self.assertEqual(self.state(registry, "news-words")[0], "ready")
+        self.assertEqual(self.experts_of_gate(registry), self.experts_of_gate(self.shared / "registry"))
         grown = run("grow", "news-words", *self.data("train"), *self.options(registry))
         self.assertRefused(grown, 2, "E_CONFIG", "news-words has a row in the gate already", "train-gate")
         self.assertEqual(run("train-gate", *self.data("train"), *self.options(registry)).returncode, 0)
-        self.assertEqual(self.state(registry, "news-words")[0], "ready")
         self.assertNotIn("probation", self.predict(registry, "--strict").stderr)
 
     def test_the_policy_may_cap_it_until_the_gate_is_fitted(self):

@@ -14,8 +14,8 @@ struct JudgementTest : ::testing::Test {
     trial.labels.add({"old/1", {"x", "y"}}, false);
     trial.labels.add({"new/1", {"u", "v"}}, false);
     place(old, "old", 0, {0, 1});
-    place(trial.candidate, "new", 1, {2, 3});
-    trial.experts = {&old, &trial.candidate};
+    place(trial.loaded.emplace(), "new", 1, {2, 3});
+    trial.experts = {&old, &*trial.loaded};
     for (const auto* expert : trial.experts) trial.expert_labels.push_back(expert->labels);
   }
   static void place(pipeline::InstalledExpert& expert, const std::string& domain, int space,
@@ -82,6 +82,49 @@ TEST_F(JudgementTest, AnswersAtTheTemperatureThatFits) {
   EXPECT_EQ(judge(trial, texts(.6F), texts(.6F), 1, 1).forced.whole.fixed, 4);
 }
 
+// A third expert as good as the candidate, which would leave for it: nothing changes. Beside it the
+// candidate counts half as much.
+TEST_F(JudgementTest, AReplacedExpertLeavesWhenTheCandidateComes) {
+  pipeline::InstalledExpert predecessor;
+  place(predecessor, "new", 1, {2, 3});
+  trial.experts = {&old, &predecessor, &*trial.loaded};
+  trial.expert_labels.insert(trial.expert_labels.begin() + 1, predecessor.labels);
+  const auto answers = [](float before, float now) {
+    training::AnsweredTexts out = texts(now);
+    out.logits.insert(out.logits.begin() + 1, texts(before).logits[1]);
+    out.seen = {0, 0, 0};
+    return out;
+  };
+  trial.replaced = 1;
+  const Judgement same = judge(trial, answers(.9F, .9F), std::nullopt, 4, 1);
+  EXPECT_EQ(same.forced.whole.fixed + same.forced.whole.broke, 0);
+  ASSERT_EQ(same.contributions.size(), 2u) << "the replaced one is not there any more";
+  EXPECT_NEAR(same.contributions[1].leave_one_out, 4.0 / 6, 1e-12);
+  const Judgement worse = judge(trial, answers(.9F, .6F), std::nullopt, 4, 1);
+  EXPECT_EQ(worse.forced.whole.broke, 4);
+  trial.replaced.reset();
+  EXPECT_EQ(judge(trial, answers(.9F, .9F), std::nullopt, 4, 1).contributions.size(), 3u);
+}
+
+// Two rows, always half of the weight each. Without its row the candidate answers nothing.
+TEST_F(JudgementTest, UnderTheGateAsItIsTheCandidatesRowIsInOrOut) {
+  pipeline::RoutedGate routed;
+  routed.gate.weight = at::zeros({2, 1});
+  routed.gate.bias = at::zeros({2});
+  routed.gate.mean = at::zeros({1});
+  routed.gate.std = at::ones({1});
+  routed.experts = trial.experts;
+  trial.gate = std::move(routed);
+  trial.gate_file.emplace();
+  ASSERT_EQ(row_of(trial, 1), 1u);
+  const FittedGateChange change = judge_at_row(trial, texts(.9F), 1);
+  EXPECT_EQ(change.changes.whole.fixed, 4);
+  EXPECT_EQ(change.changes.whole.broke, 0);
+  EXPECT_EQ(change.texts, 0) << "no row was fitted";
+  trial.caps = at::tensor({1.0F, .2F, .2F});
+  EXPECT_EQ(judge_at_row(trial, texts(.9F), 1).changes.whole.fixed, 0) << "at .2 · .9 against .8²";
+}
+
 TEST_F(JudgementTest, ADomainsSpaceIsStatedOrItsExperts) {
   registry::RegistryFile registry;
   const auto space = [&](const std::string& domain) {
@@ -93,7 +136,7 @@ TEST_F(JudgementTest, ADomainsSpaceIsStatedOrItsExperts) {
   EXPECT_EQ(space("other"), 0);
   EXPECT_EQ(space("new"), std::nullopt) << "what is stated counts";
   old.package.manifest.task.domain = "both";
-  trial.candidate.package.manifest.task.domain = "both";
+  trial.candidate().package.manifest.task.domain = "both";
   EXPECT_ANY_THROW(space("both"));
 }
 

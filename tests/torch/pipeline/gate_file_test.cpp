@@ -45,6 +45,30 @@ TEST(GateFile, AReloadedGateGivesTheSameProbabilities) {
   EXPECT_EQ(read.metrics["expert_accuracy"]["a"], 0.5);
 }
 
+TEST(GateFile, ARemovedRowLeavesTheOthersAsTheyAre) {
+  GateFile file = sample_gate();
+  file.prior = {0.5, 0.25, 0.25};
+  file.metrics["expert_accuracy"]["b"] = 0.75;
+  const GateFile before = file;
+  remove_row(file, 1);
+  ASSERT_EQ(file.rows.size(), 2U);
+  EXPECT_EQ(file.rows[1].name, "c");
+  EXPECT_TRUE(file.gate.weight[0].equal(before.gate.weight[0]));
+  EXPECT_TRUE(file.gate.weight[1].equal(before.gate.weight[2]));
+  EXPECT_THAT(file.prior,
+              ::testing::ElementsAre(::testing::DoubleEq(2.0 / 3), ::testing::DoubleEq(1.0 / 3)));
+  EXPECT_FALSE(file.metrics["expert_accuracy"].contains("b"));
+  EXPECT_TRUE(file.metrics["expert_accuracy"].contains("a"));
+  const at::Tensor z = at::sin(at::arange(8, at::kFloat)).view({2, 4});
+  const at::Tensor all = gate::routing_weights(before.gate.router_logits(z), 0);
+  const at::Tensor left = at::stack({all.select(1, 0), all.select(1, 2)}, 1);
+  EXPECT_TRUE(
+      at::allclose(gate::routing_weights(file.gate.router_logits(z), 0), left / left.sum(1, true)))
+      << "the softmax renormalises";
+  remove_row(file, 0);
+  EXPECT_THROW(remove_row(file, 0), Error) << "the only row";
+}
+
 TEST(GateFile, AHiddenLayerIsStoredAndRead) {
   const TemporaryFolder folder;
   GateFile written = sample_gate();

@@ -114,6 +114,13 @@ TEST(Lock, AFailedWriteSaysWhere) {
   expect_error([] { write_lock("/nonexistent/registry", {}); }, "E_WRITE", "/nonexistent/registry");
 }
 
+TEST(Lock, AdmittedPackagesAreKept) {
+  Lock lock;
+  lock.admitted = {std::string(64, 'a'), std::string(64, 'b')};
+  EXPECT_EQ(parse_lock(lock_text(lock), "lock").admitted, lock.admitted);
+  EXPECT_EQ(lock.emptied().admitted, lock.admitted);
+}
+
 TEST(Lock, QuarantinedPackagesAreKeptAndRefused) {
   const TemporaryFolder folder;
   Lock lock{{entry("a")}};

@@ -220,17 +220,18 @@ TEST(Registry, TrustHasItsScopeAndItsLastDay) {
 
 // A key that guards something must not look as if it did.
 TEST(Registry, KeysOfLaterVersionsAreRefused) {
-  expect_refused("nan = \"mask\"", "nan = \"mask\"\nadmission = \"always\"", "not in this version");
   expect_refused("weight_cap = 0.5", "device = \"cuda\"",
                  "`expert[0].device` is not in this version");
 }
 
-TEST(Registry, ProcessesOfExpertsHaveBounds) {
+TEST(Registry, WhatThePolicySaysOfPackagesAndProcessesHasBounds) {
   const auto policy = [](const std::string& lines) {
     return parse_registry(replaced(registry_toml(), "nan = \"mask\"", "nan = \"mask\"\n" + lines),
                           "r")
         .policy;
   };
+  EXPECT_EQ(policy("").admission, "with-data");
+  EXPECT_EQ(policy("admission = \"always\"").admission, "always");
   EXPECT_EQ(policy("").isolation, "auto");
   EXPECT_EQ(policy("").call_deadline_ms, 30'000);
   const Policy stated =
@@ -240,6 +241,7 @@ TEST(Registry, ProcessesOfExpertsHaveBounds) {
   EXPECT_EQ(stated.expert_memory_mb, 64);
   for (const auto& [line, said] : std::map<std::string, std::string>{
            {"isolation = \"in-process\"", "`policy.isolation`"},
+           {"admission = \"sometimes\"", "`policy.admission`"},
            {"call_deadline_ms = 0", "must be 1 to 86400000, not 0"},
            {"expert_memory_mb = 63", "must be 64 to 1048576, not 63"},
            {"expert_memory_mb = 64.5", "`policy.expert_memory_mb`"}})
