@@ -23,6 +23,8 @@ namespace {
 
 constexpr rlim_t kMostData = rlim_t{6} << 30;  // bytes that can be written
 
+constexpr int kFirstLevel = 100;  // exit statuses from here on are levels, others are not ours
+
 // Whatever their arguments.
 constexpr int kRefused[] = {
     // connections, and what other processes can see
@@ -96,8 +98,10 @@ bool refuse_calls() {
 }  // namespace
 
 SandboxLevel confine() {
+#if !defined(__SANITIZE_ADDRESS__)  // whose own memory is more
   const rlimit memory{kMostData, kMostData};
   ::setrlimit(RLIMIT_DATA, &memory);
+#endif
   if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return SandboxLevel::kNone;
   const bool files = enter_landlock(LandlockAccess::kWriting);
   if (!refuse_calls()) return SandboxLevel::kNone;
@@ -115,11 +119,12 @@ bool forbid_processes() {
 
 SandboxLevel confinement_level() {
   const pid_t child = ::fork();
-  if (child == 0) ::_exit(static_cast<int>(confine()));
+  if (child == 0) ::_exit(kFirstLevel + static_cast<int>(confine()));
   int status = 0;
-  if (child < 0 || ::waitpid(child, &status, 0) != child || !WIFEXITED(status))
+  if (child < 0 || ::waitpid(child, &status, 0) != child || !WIFEXITED(status) ||
+      WEXITSTATUS(status) < kFirstLevel)
     return SandboxLevel::kNone;
-  return static_cast<SandboxLevel>(WEXITSTATUS(status));
+  return static_cast<SandboxLevel>(WEXITSTATUS(status) - kFirstLevel);
 }
 
 }  // namespace moecollab::worker
