@@ -25,7 +25,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 SCHEMAS = {"registry.toml": "registry.schema.json", "expert.toml": "expert.schema.json"}
 DIGEST = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 # What moecollab_add_expert() appends to the manifest of a source tree.
-COMPLETED = f'\n[abi]\nversion = "0.9"\nsdk = "0.9.0"\nplatform = "linux-x86_64"\n\n[files]\n"libx.so" = "{DIGEST}"\n'
+COMPLETED = f'\n[abi]\nversion = "1.0"\nsdk = "1.0.0"\nplatform = "linux-x86_64"\n\n[files]\n"libx.so" = "{DIGEST}"\n'
 # Refusals of the program that draft 7 has no words for: part of the message, and why.
 NOT_EXPRESSIBLE = [
     (r"must be an integer, not -?\d+\.0", "a number without a fraction is an integer in draft 7"),

@@ -99,13 +99,16 @@ int run_rollback(Program& program, const Options& options) {
       registry::rollback(operation_of(program, options), options.number);
   const std::optional<int64_t> change =
       result.change != 0 ? std::optional(result.change) : std::nullopt;
-  std::string text = result.files.empty()
-                         ? "the registry is as it was before that change already\n"
-                         : fmt::format("{}put back: {}{}\n", dry_text(options),
-                                       join(result.files, ", "), change_text(change));
+  std::string text =
+      result.files.empty()
+          ? "the registry is as it was before that change already\n"
+          : fmt::format("{}put back: {}, as before change {} ({}){}\n", dry_text(options),
+                        join(result.files, ", "), result.before_change,
+                        escaped(result.command, 120), change_text(change));
   for (const std::string& version : result.versions) text += "  " + version + "\n";
   print_result(program,
-               {{"files", result.files},
+               {{"before_change", result.before_change},
+                {"files", result.files},
                 {"versions", result.versions},
                 {"dry_run", options.dry_run},
                 {"change", change ? Json(*change) : Json(nullptr)}},

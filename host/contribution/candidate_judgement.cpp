@@ -85,12 +85,9 @@ std::optional<FittedGateChange> under_fitted_gate(const Trial& trial, const Tria
   return change;
 }
 
-// Where the verdict on a package lies.
-fs::path verdict_file(const fs::path& registry, const registry::Package& package) {
-  const fs::path path = registry::admission_file(registry, package.manifest_sha256);
-  make_folder(path.parent_path());
-  require_writable(path);
-  return path;
+void require_room(const fs::path& verdict) {
+  make_folder(verdict.parent_path());
+  require_writable(verdict);
 }
 
 // What the verdict is of and rests on, and nothing that is found out by judging.
@@ -143,7 +140,9 @@ KeptVerdict judge_and_keep(pipeline::Pool& pool, const Trial& trial, const Trial
                            const JudgeOptions& options, CollectingLog& notes) {
   const at::NoGradGuard no_grad;
   const auto chosen = choose_judged(pool, trial, files, options.seed);
-  const fs::path path = verdict_file(pool.options().registry, trial.candidate().package);
+  const fs::path path =
+      registry::admission_file(pool.options().registry, trial.candidate().sha256());
+  if (options.kept) require_room(path);
   AdmissionRecord record = record_of(pool, trial, chosen, options);
   record.basis = basis_of(pool, trial, files, record, options);
   std::optional<Json> result =
@@ -160,9 +159,9 @@ KeptVerdict judge_and_keep(pipeline::Pool& pool, const Trial& trial, const Trial
     record.command = options.command;
     for (const data::Dataset& dataset : files.judged) data::require_unchanged(dataset);
     result = to_json(record);
-    write_file_atomic(path, to_text(*result));
+    if (options.kept) write_file_atomic(path, to_text(*result));
   }
-  (*result)["file"] = path.string();
+  (*result)["file"] = known || options.kept ? Json(path.string()) : Json(nullptr);
   return {*std::move(result), known};
 }
 

@@ -15,9 +15,10 @@ struct JudgeOptions {
   std::string split;           // what the record says of the texts
   std::string command;         // as typed
   bool known_will_do = false;  // a verdict that is there, and rests on the same, is taken over
+  bool kept = true;            // false: nothing is written
 };
 
-// A verdict as it lies in the registry's admission/, with its "file".
+// A verdict as it lies in the registry's admission/, with its "file"; null: it was not kept.
 struct KeptVerdict {
   Json verdict;
   bool known = false;  // it was there

@@ -42,7 +42,9 @@ void refuse_kind(const registry::Package& package, const fs::path& path) {
   if (verdict["texts_needed"].is_number())
     reasons += fmt::format("; about {} texts would decide", verdict["texts_needed"].get<int64_t>());
   const std::string hint =
-      fmt::format("the whole verdict is in {}", verdict["file"].get<std::string>());
+      verdict["file"].is_null()
+          ? std::string("`moecollab admit` keeps the whole verdict")
+          : fmt::format("the whole verdict is in {}", verdict["file"].get<std::string>());
   if (verdict["verdict"] == "undecided")
     throw Error("E_REQUIRE_ADMISSION", "admission is undecided: " + reasons,
                 "give more texts, or add it without data and let probation_weight_cap under "
@@ -92,7 +94,7 @@ Integration::Integration(pipeline::PoolOptions open, InstallOptions install)
       folder_(path_),
       package_(registry::open_package(folder_.path())),
       name_(name_of(install_, package_)),
-      steps_(open_.registry, package_, name_, open_.note.command, !install_.dry_run) {
+      steps_(open_.registry, package_, name_, open_.note.command) {
   refuse_kind(package_, path_);
   result_ = {{"name", name_},
              {"version", package_.manifest.expert.version.text()},
@@ -110,6 +112,7 @@ void Integration::open_registry() {
   const registry::Lock lock = registry::read_lock(open_.registry);
   const registry::LockEntry* locked = lock.find(name_);
   selected_ = locked != nullptr && locked->manifest_sha256 == package_.manifest_sha256;
+  steps_.keep(!install_.dry_run && !selected_);  // what was found when it came stays
 }
 
 void Integration::check(const ConformanceCheck& conformance, const JudgeOptions& judging,
@@ -128,8 +131,26 @@ Json Integration::check_trust() const {
                                        .made_here = made_here_,
                                        .is_new = true,
                                        .today = registry::today_utc()});
-  registry::require_not_quarantined(registry::read_lock(open_.registry), package_.manifest_sha256);
+  const registry::Lock lock = registry::read_lock(open_.registry);
+  registry::require_not_quarantined(lock, package_.manifest_sha256);
+  if (const registry::LockEntry* before = lock.find(name_);
+      before != nullptr && !signer && !made_here_)
+    warn_of_lost_signature(*before);
   return {{"publisher", signer ? Json(signer->publisher) : Json(nullptr)}};
+}
+
+// Whoever could replace a signed package by an unsigned one would need no key.
+void Integration::warn_of_lost_signature(const registry::LockEntry& before) const {
+  try {
+    const fs::path folder = registry::version_folder(open_.registry, name_, before.version);
+    const auto signer = registry::check_signature(folder, registry_.trust, registry::today_utc());
+    if (!signer) return;
+    open_.context.log.warning(
+        fmt::format("{} {} is signed by {}, version {} by nobody", name_, before.version.text(),
+                    escaped(signer->publisher, 80), package_.manifest.expert.version.text()),
+        "ask its author for a signed one; require_signature = true under [policy] refuses others");
+  } catch (const Error&) {  // it does not count now, or is not there
+  }
 }
 
 Json Integration::scan() const {

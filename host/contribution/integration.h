@@ -38,6 +38,7 @@ class Integration {
  private:
   void open_registry();
   Json check_trust() const;
+  void warn_of_lost_signature(const registry::LockEntry& before) const;
   Json scan() const;
   Json check_compatibility() const;
   void judge_conformance(const ConformanceCheck& conformance);

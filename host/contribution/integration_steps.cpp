@@ -8,8 +8,8 @@
 namespace moecollab::contribution {
 
 IntegrationSteps::IntegrationSteps(const fs::path& registry, const registry::Package& package,
-                                   const std::string& name, const std::string& command, bool kept)
-    : file_(registry::integration_file(registry, package.manifest_sha256)), kept_(kept) {
+                                   const std::string& name, const std::string& command)
+    : file_(registry::integration_file(registry, package.manifest_sha256)) {
   record_ = {{"schema", "moecollab.integration/1"},
              {"name", name},
              {"version", package.manifest.expert.version.text()},
@@ -26,8 +26,11 @@ Json IntegrationSteps::run(const char* step, const std::function<Json()>& body) 
     record_["steps"].push_back({{"step", step}, {"result", "passed"}, {"found", found}});
     return found;
   } catch (const Error& error) {
-    record_["steps"].push_back(
-        {{"step", step}, {"result", "refused"}, {"code", error.code()}, {"reason", error.what()}});
+    const bool undecided = error.code().starts_with("E_REQUIRE");
+    record_["steps"].push_back({{"step", step},
+                                {"result", undecided ? "undecided" : "refused"},
+                                {"code", error.code()},
+                                {"reason", error.what()}});
     if (kept_) write();
     throw;
   }

@@ -13,11 +13,13 @@ namespace moecollab::contribution {
 // registry/integration/<digest>.json, which `experts inspect` shows: one entry per step, in order.
 class IntegrationSteps {
  public:
-  // `kept`: whether write(), and a step that throws, write the file.
   IntegrationSteps(const fs::path& registry, const registry::Package& package,
-                   const std::string& name, const std::string& command, bool kept);
+                   const std::string& name, const std::string& command);
 
-  // Runs a step and returns what it came to. What it throws is recorded and passed on.
+  // Whether write(), and a step that throws, write the file; at first not.
+  void keep(bool kept) { kept_ = kept; }
+  // Runs a step and returns what it came to. What it throws is recorded (E_REQUIRE_… as undecided)
+  // and passed on.
   Json run(const char* step, const std::function<Json()>& body);
   void skip(const char* step, const std::string& reason);
   // Throws E_WRITE.
@@ -25,7 +27,7 @@ class IntegrationSteps {
 
  private:
   fs::path file_;
-  bool kept_;
+  bool kept_ = false;
   Json record_;
 };
 

@@ -31,6 +31,7 @@ void RecordReader::feed(std::string_view bytes) {
 void RecordReader::finish() {
   if (stopped_ || finished_) return;
   finished_ = true;
+  if (refused_) return;  // next() says it
   feed_decoded(decoder_.finish());
   if (source_) source_->finish();
   if (!decoder_.converted_from().empty())

@@ -20,7 +20,8 @@ contribution::JudgeOptions judging(const CommonOptions& options,
           .seed = options.seed,
           .split = files ? contribution::split_name(*files, install.data.split) : "",
           .command = options.command,
-          .known_will_do = true};
+          .known_will_do = true,
+          .kept = !install.dry_run};
 }
 
 }  // namespace

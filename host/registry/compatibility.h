@@ -13,7 +13,7 @@ namespace moecollab::registry {
 struct HostFacts {
   std::string platform;  // "linux-x86_64"
   int abi_major = 0, abi_minor = 0;
-  std::string sdk;                  // the SDK release of this host: "0.9.0"
+  std::string sdk;                  // the SDK release of this host: "1.0.0"
   std::string encoder_fingerprint;  // empty = the registry has no encoder
   int64_t layers = 0;               // blocks of the encoder
   int64_t max_length = 0;           // tokens

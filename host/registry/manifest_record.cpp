@@ -46,7 +46,7 @@ const Record& abi_record() {
                 .required = true,
                 .shape = &kAbiShape},
                {.name = "sdk",
-                .meaning = "The SDK's release that built it, as in 0.9.0.",
+                .meaning = "The SDK's release that built it, as in 1.0.0.",
                 .fallback = "\"\"",
                 .shape = &kSdkShape},
                {.name = "platform",

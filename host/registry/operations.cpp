@@ -10,6 +10,7 @@
 #include "registry/registry_edit.h"
 #include "registry/registry_state.h"
 #include "registry/resolution.h"
+#include "registry/rollback_warnings.h"
 
 namespace moecollab::registry {
 namespace {
@@ -185,27 +186,6 @@ Lock present_lock(const fs::path& folder) {
   }
 }
 
-// What was quarantined since runs again.
-void warn_of_freed(const Lock& present, const Lock& after, Log log) {
-  for (const Quarantined& entry : present.quarantined) {
-    if (std::ranges::find(after.quarantined, entry.sha256, &Quarantined::sha256) !=
-        after.quarantined.end())
-      continue;
-    log.warning(
-        fmt::format("expert {} was quarantined since, and may run again: its process {} "
-                    "in {}()",
-                    entry.name, escaped(entry.cause, 200), escaped(entry.phase, 40)));
-  }
-}
-
-void warn_of_edits(const HistoryEntry& last, const StateDigests& present, Log log) {
-  for (const std::string& file : changed_files(last.after, present)) {
-    log.warning(
-        fmt::format("{} was edited by hand since change {}", file, last.number),
-        "the history keeps it as it was before this rollback, which can be rolled back too");
-  }
-}
-
 std::vector<std::string> version_changes(const Lock& before, const Lock& after) {
   std::vector<std::string> changes;
   const auto version = [](const LockEntry* entry) {
@@ -286,6 +266,8 @@ void require_upgrade(const fs::path& registry, const Package& package, const std
   }
   const LockEntry* locked = opened.lock.find(name);
   if (locked == nullptr || locked->version < version) return;
+  if (locked->version == version)
+    refuse("is selected already", "`moecollab experts list` shows every expert with its version");
   refuse(
       fmt::format("is not higher than {}, which is selected", locked->version.text()),
       fmt::format("to go back, `moecollab experts rollback`, or `moecollab experts pin {} --to {} "
@@ -363,12 +345,15 @@ RollbackResult rollback(const Operation& operation, std::optional<int64_t> numbe
     change.emplace(folder, *held, operation.log);
   }
   const std::vector<HistoryEntry> entries = read_history(folder);
-  const StateDigests& wanted = find_change(entries, number).before;
+  const HistoryEntry& undone = find_change(entries, number);
+  const StateDigests& wanted = undone.before;
   if (!wanted.contains(kRegistryFile))
     throw Error("E_CONFIG", "there was no registry.toml before that change",
                 "name another one with `moecollab experts rollback CHANGE`");
   const StateDigests present = present_state(folder);
   RollbackResult result;
+  result.before_change = undone.number;
+  result.command = undone.note.command;
   result.files = changed_files(present, wanted);
   const Lock after = kept_lock(folder, wanted);
   result.versions = version_changes(present_lock(folder), after);
@@ -388,6 +373,7 @@ RollbackResult rollback(const Operation& operation, std::optional<int64_t> numbe
   }
   warn_of_edits(entries.back(), present, operation.log);
   warn_of_freed(present_lock(folder), after, operation.log);
+  warn_of_settings(folder, read_object(folder, wanted.at(kRegistryFile)), operation.log);
   if (change) result.change = change->commit(operation.note);
   return result;
 }

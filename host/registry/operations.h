@@ -80,6 +80,8 @@ bool was_made_here(const fs::path& registry, const std::string& sha256);
 // last change is warned about. The present state need not be readable.
 struct RollbackResult {
   int64_t change = 0;
+  int64_t before_change = 0;          // whose state before is put back
+  std::string command;                // of that change
   std::vector<std::string> files;     // that differ
   std::vector<std::string> versions;  // "news 1.1.0 -> 1.0.0"
 };

@@ -136,7 +136,7 @@ TrustEntry read_trust(Fields table) {
   try {
     PublicKey::parse(entry.key);
   } catch (const Error& error) {
-    table.fail("key", error.what());
+    table.fail("key", error.what(), error.hint());
   }
   if (const auto scope = table.optional<std::vector<std::string>>("scope")) {
     if (scope->empty()) table.fail("scope", "is empty: nothing could be signed");

@@ -34,10 +34,10 @@ struct LabelSpace {
 };
 
 struct Policy {
-  std::string on_missing = "fail";  // fail | skip
-  std::string nan = "fail";         // fail | mask | quarantine
-  int64_t conformance = 3;          // the level that a package must reach to be added; 0: none
-  std::string admission = "with-data";         // with-data | always | never
+  std::string on_missing = "fail";      // fail | skip
+  std::string nan = "fail";             // fail | mask | quarantine
+  int64_t conformance = 3;              // the level that a package must reach to be added; 0: none
+  std::string admission = "with-data";  // with-data | always | never
   std::optional<double> probation_weight_cap;  // in (0, 1]: of experts on probation
   bool require_signature = false;              // packages that were trained here need none
   std::string isolation = "auto";              // auto | process

@@ -73,13 +73,23 @@ bool holds_no_version(const fs::path& folder) {
   }
 }
 
+// "; did you mean news?" of the folders beside it.
+std::string nearest_folder(const fs::path& folder) {
+  std::vector<std::string> names;
+  std::error_code none;
+  for (const auto& other : fs::directory_iterator(folder.parent_path(), none))
+    names.push_back(other.path().filename().string());
+  return did_you_mean(folder.filename().string(), names);
+}
+
 [[noreturn]] void fail_missing(const fs::path& folder, const VersionRange& range,
                                const std::vector<Version>& there) {
   std::vector<std::string> texts;
   for (const Version& version : there) texts.push_back(version.text());
   const std::string what = texts.empty() ? "no version at all" : join(texts, ", ");
   throw Error("E_REG_MISSING",
-              fmt::format("{}: no version in {}; there is {}", shown(folder), range.text(), what),
+              fmt::format("{}: no version in {}; there is {}{}", shown(folder), range.text(), what,
+                          texts.empty() ? nearest_folder(folder) : ""),
               texts.empty()
                   ? "install it with `moecollab experts add PACKAGE`, or set enabled = false"
                   : "change the version range, or install such a version");

@@ -176,10 +176,11 @@ struct Process::Heard {
     const ssize_t got = ::recv(socket, &reply, sizeof reply, MSG_DONTWAIT | MSG_TRUNC);
     nothing = got < 0 && (errno == EAGAIN || errno == EINTR);
     gone = got == 0 || (got < 0 && !nothing);
-    whole = got == static_cast<ssize_t>(sizeof reply);
+    size = got < 0 ? 0 : static_cast<size_t>(got);
   }
   Reply reply;
-  bool nothing, gone, whole;
+  bool nothing, gone;
+  size_t size;  // of the whole message, whatever of it lies in `reply`
 };
 
 // What is ready is taken also after the deadline: the host itself may have slept.
@@ -213,14 +214,12 @@ std::optional<Reply> Process::hear(uint64_t sequence, const char* phase) {
   Heard heard(socket_);
   if (heard.nothing) return std::nullopt;
   if (heard.gone) end("E_IPC_DIED", phase, "");
-  const ReplyKind kind = heard.reply.kind;
-  if (heard.whole && (kind == ReplyKind::kNote || kind == ReplyKind::kWarning)) {
+  const Word word = word_of(heard.reply, heard.size, sequence);
+  if (word == Word::kNote) {
     pass_on(heard.reply);
     return std::nullopt;
   }
-  const ReplyKind expected = sequence == 0 ? ReplyKind::kHello : ReplyKind::kDone;
-  if (!heard.whole || heard.reply.sequence != sequence || kind != expected)
-    end("E_IPC", phase, "sent what is no answer");
+  if (word == Word::kNonsense) end("E_IPC", phase, "sent what is no answer");
   drain();
   return heard.reply;
 }

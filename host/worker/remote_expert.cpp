@@ -22,7 +22,6 @@ namespace {
 using std::chrono::milliseconds;
 
 // What an expert may say of itself: more is no expert, but an attack.
-constexpr uint64_t kMostParameters = 4096;
 constexpr int kMostRestarts = 3;  // of one expert, in a run
 
 // Codes that the process's own code gives; another one is the expert's invention.
@@ -135,9 +134,7 @@ void RemoteExpert::create() {
   wire.weight_count = weights.size();
   wire.weights = lent.array(weights);
   wire_ = ask(call, "create", limits_.call).facts;
-  if (wire_.parameters > kMostParameters || wire_.states > kMostParameters ||
-      wire_.layer_count > kMostLayers)
-    nonsense(setup_.name, "it has more tensors or layers than any expert");
+  require_bounded(setup_.name, wire_);
   experts::check_requirements({wire_.classes,
                                wire_.pooling,
                                wire_.layout,

@@ -16,7 +16,4 @@
 #define FROZEN(type, size) _Static_assert(sizeof(type) == (size), #type " is frozen");
 #define CONSTANT(name, value) _Static_assert((name) == (value), #name " changed its value");
 
-/* Left 0.9: no host gave padded tokens, and every manifest that asked for them was refused. */
-#define MOEC_LAYOUT_PADDED 1
-
 #include RELEASED

@@ -158,7 +158,7 @@ class Authors(EndToEnd):
         subprocess.run(["tar", "xf", archive, "-C", unpacked], check=True)
         manifest = (unpacked / "expert.toml").read_text()
         self.assertTrue(manifest.startswith(author))
-        for line in ('version = "0.9"', 'platform = "linux-x86_64"', f'"extra/notes.txt" = "{hashlib.sha256(b"for readers" + bytes([10])).hexdigest()}"',
+        for line in ('version = "1.0"', 'platform = "linux-x86_64"', f'"extra/notes.txt" = "{hashlib.sha256(b"for readers" + bytes([10])).hexdigest()}"',
                      f'"libkeywords.so" = "{hashlib.sha256((folder / "libkeywords.so").read_bytes()).hexdigest()}"'):
             self.assertIn(line, manifest.replace("libkeywords.so =", '"libkeywords.so" ='))
 

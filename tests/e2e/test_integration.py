@@ -70,6 +70,10 @@ class Integration(EndToEnd):
     def test_a_package_is_judged_given_a_row_and_installed_in_one_change(self):
         registry, package = self.registry(), self.trained()
         before, changes = self.state(registry), self.changes(registry)
+        every = {p for p in registry.rglob("*") if p.name != ".lock"}
+        tried = self.experts("add", registry, package, *self.data("train"), "--dry-run", "--json")
+        self.assertEqual((tried.returncode, json.loads(tried.stdout)["admission"]["verdict"]), (0, "admit"), tried.stderr)
+        self.assertEqual({p for p in registry.rglob("*") if p.name != ".lock"}, every, "a dry run writes nothing")
         added = self.experts("add", registry, package, *self.data("train"), "--json")
         self.assertEqual(added.returncode, 0, added.stderr)
         result = json.loads(added.stdout)
@@ -125,6 +129,19 @@ class Integration(EndToEnd):
         self.assertEqual(fitted.returncode, 0, fitted.stderr)
         result = json.loads(fitted.stdout)
         self.assertEqual((result["gate"]["experts"], result["state"], result["admission"]["known"]), (4, "ready", True))
+
+    def test_an_unsigned_package_in_the_place_of_a_signed_one_is_warned_about(self):
+        registry = self.registry()
+        signed, unsigned = self.trained(), self.trained("fresh-words", "scratch", None, "--seed", "2", "--force")
+        for words in (["keygen", "--name", "ann", "--no-password"], ["pack", signed, "--output", "signed.moec"], ["sign", "signed.moec", "--key", "ann.key"]):
+            self.assertEqual(run(*words, cwd=self.folder).returncode, 0)
+        key = (self.folder / "ann.pub").read_text().splitlines()[-1]
+        settings = registry / "registry.toml"
+        settings.write_text(settings.read_text() + f'\n[[trust]]\npublisher = "Ann"\nkey = "{key}"\n')
+        self.assertEqual(self.experts("add", registry, self.folder / "signed.moec").returncode, 0)
+        upgraded = self.experts("upgrade", registry, unsigned)
+        self.assertEqual(upgraded.returncode, 0, upgraded.stderr)
+        self.assertIn("fresh-words 1.0.0 is signed by Ann, version 1.0.1 by nobody", upgraded.stderr)
 
     def test_probation_ends_on_fresh_texts_only(self):
         registry, package = self.registry(), self.trained()

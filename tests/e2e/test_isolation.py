@@ -49,8 +49,8 @@ encoder = "none"
 [output]
 kind = "logits"
 [abi]
-version = "0.9"
-sdk = "0.9.0"
+version = "1.0"
+sdk = "1.0.0"
 platform = "linux-x86_64"
 [files]
 "libfickle.so" = "{digest}"

@@ -13,7 +13,7 @@ sys.path.insert(0, str(ROOT / "tests" / "data"))
 from make_registry import answers, old_data  # noqa: E402
 
 REGISTRIES = sorted((ROOT / "tests" / "data").glob("registry-*"))
-MOST_BYTES = 300_000
+MOST_BYTES = 350_000  # with the history of changes, which keeps registry.toml, lock and gate once more
 # CPUs differ in the last bits of a sum, and shares and losses are sums of numbers up to 1: with every instruction
 # set that LibTorch and MKL can be set to use, floats moved by 4e-7 at most, and the six digits of `predict` by one.
 TOLERANCE = 2e-6
@@ -24,9 +24,8 @@ PASSED_OVER = re.compile(r"[./](" + "|".join((
     "iterations",                                                 # of a fit until its last bits settle
     "notes", "reason", "hint",                                    # prose
 )) + r")(\.|$)")
-# What the report says otherwise on purpose: of an expert without a row in the gate it says what `experts list` says, and
-# packages that no lock calls trained here run in processes of their own.
-REWORDED = {("state", "ready"): "unrouted", ("isolation", "in-process"): "process"}
+# What a report says otherwise on purpose: (key, recorded) -> now.
+REWORDED = {}
 
 
 def parsed(name, text):

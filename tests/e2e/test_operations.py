@@ -74,7 +74,7 @@ class Operations(Operated):
 
         upgraded = self.changed("upgrade", registry, "news-words")
         self.assertEqual((upgraded["version"], upgraded["selected"], upgraded["state"]), ("1.0.1", "1.0.1", "on probation"))
-        self.assertRefused(self.experts("upgrade", registry, "news-words"), 2, "E_CONFIG", "not higher than 1.0.1")
+        self.assertRefused(self.experts("upgrade", registry, "news-words"), 2, "E_CONFIG", "version 1.0.1 is selected already")
         self.assertRefused(self.experts("pin", registry, "news-words", "--to", "1.0.0"), 5, "E_PLUG_ROLLBACK", "--allow-downgrade")
         self.changed("pin", registry, "news-words", "--to", "1.0.0", "--allow-downgrade")
         self.assertEqual(self.predict(registry), answer)

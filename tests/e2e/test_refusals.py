@@ -124,11 +124,11 @@ class Package(EndToEnd):
         self.assertExpertRefused(registry, "news-words", "E_ABI_PLATFORM", "linux-riscv64", "linux-x86_64")
 
     def test_other_abi_major_and_newer_minor(self):
-        for version in ("1.0", "0.10"):
+        for version in ("2.0", "1.1", "0.9"):
             with self.subTest(version):
                 registry = self.registry()
-                self.repin(registry, "news-words", lambda t: re.sub(r'version = "0\.9"', f'version = "{version}"', t))
-                self.assertExpertRefused(registry, "news-words", "E_ABI", version, "0.9")
+                self.repin(registry, "news-words", lambda t: t.replace('[abi]\nversion = "1.0"', f'[abi]\nversion = "{version}"'))
+                self.assertExpertRefused(registry, "news-words", "E_ABI", f"needs {version}, host has 1.0")
                 shutil.rmtree(registry)
 
     def test_abi_in_the_librarys_note_counts_too(self):
@@ -136,11 +136,11 @@ class Package(EndToEnd):
         library = self.library(registry)
         data = bytearray(library.read_bytes())
         note = data.index(b"MoECollab\0") + 12
-        self.assertEqual(data[note + 4], 9)
-        data[note + 4] = 10
+        self.assertEqual(data[note + 8], 0)
+        data[note + 8] = 1
         library.write_bytes(data)
         self.repin(registry, "news-words")
-        self.assertExpertRefused(registry, "news-words", "E_ABI", "0.10", "0.9")
+        self.assertExpertRefused(registry, "news-words", "E_ABI", "needs ABI 1.1, host has 1.0")
 
     def test_other_encoder_fingerprint(self):
         registry = self.registry()

@@ -18,6 +18,7 @@
 #include "text/normalizer.h"
 #include "weights/checkpoint.h"
 #include "weights/safetensors.h"
+#include "worker/expert_words.h"
 
 namespace moecollab::fuzz {
 namespace {
@@ -60,7 +61,33 @@ void safetensors(Bytes bytes) {
   weights::Safetensors::from_bytes(std::string(bytes), "fuzz.safetensors");
 }
 
+constexpr uint64_t kSequence = 7;
+
 std::string archive() { return to_archive({{"expert.toml", "id = 1\n"}, {"lib.so", "ELF"}}); }
+
+// What an expert's process answers to `create`.
+std::string reply() {
+  worker::Reply reply;
+  reply.sequence = kSequence;
+  reply.facts.classes = 4;
+  reply.facts.layer_count = 1;
+  reply.facts.parameters = 1;
+  reply.parameter.ndim = 2;
+  reply.parameter.shape[0] = reply.parameter.shape[1] = 4;
+  std::string_view("out.weight").copy(reply.parameter.name, sizeof reply.parameter.name - 1);
+  return {reinterpret_cast<const char*>(&reply), sizeof reply};
+}
+
+void heard(Bytes bytes) {
+  worker::Reply reply;
+  bytes.copy(reinterpret_cast<char*>(&reply), sizeof reply);
+  if (worker::word_of(reply, bytes.size(), kSequence) == worker::Word::kNonsense) return;
+  worker::text_of(reply.code);
+  worker::text_of(reply.message);
+  worker::text_of(reply.parameter.name);
+  worker::require_bounded("fuzz", reply.facts);
+  worker::shape_of("fuzz", reply.parameter);
+}
 
 constexpr Parser kParsers[] = {
     {"json", [] { return std::string(R"({"a": [1, -2.5e3, "\u00e9"], "b": {"c": null}})"); },
@@ -150,6 +177,7 @@ constexpr Parser kParsers[] = {
        return registry::lock_text(lock);
      },
      [](Bytes bytes) { registry::parse_lock(std::string(bytes), "registry.lock.toml"); }},
+    {"reply", reply, heard},
 };
 
 }  // namespace

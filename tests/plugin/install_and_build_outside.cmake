@@ -32,7 +32,7 @@ foreach(project plugins/adapter plugins/lexical samples/experts/keyword-c sample
   get_filename_component(library_name ${library} NAME)
   file(SHA256 ${library} digest)
   file(READ ${packages}/expert.toml manifest)
-  foreach(line "[abi]" "version = \"0.9\"" "platform = \"linux-x86_64\"" "\"${library_name}\" = \"${digest}\"")
+  foreach(line "[abi]" "version = \"1.0\"" "platform = \"linux-x86_64\"" "\"${library_name}\" = \"${digest}\"")
     string(FIND "${manifest}" "${line}" at)
     if(at EQUAL -1)
       message(FATAL_ERROR "${packages}/expert.toml lacks ${line}")

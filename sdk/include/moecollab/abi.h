@@ -1,4 +1,4 @@
-/* MoECollab expert ABI, version 0.9: what crosses between the host and an expert library.
+/* MoECollab expert ABI, version 1.0: what crosses between the host and an expert library.
  *
  * Plain C11 (also valid C++17), needs only libc. C++ authors use expert.hpp instead.
  *
@@ -48,9 +48,9 @@
 extern "C" {
 #endif
 
-#define MOEC_ABI_MAJOR 0u
-#define MOEC_ABI_MINOR 9u
-#define MOEC_SDK_VERSION "0.9.0"
+#define MOEC_ABI_MAJOR 1u
+#define MOEC_ABI_MINOR 0u
+#define MOEC_SDK_VERSION "1.0.0"
 
 #if defined(_WIN32)
 #define MOEC_EXPORT __declspec(dllexport)

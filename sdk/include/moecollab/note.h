@@ -18,7 +18,7 @@
 #define MOEC_NOTE_NAME "MoECollab"
 #define MOEC_NOTE_TYPE 1u
 /* Lowest host minor that a library built with these headers needs. */
-#define MOEC_MIN_HOST_MINOR 9u
+#define MOEC_MIN_HOST_MINOR 0u
 
 /* The note's description; little-endian, strings NUL-padded. It says what the table and describe()
  * say. @rule note-true */

@@ -101,5 +101,21 @@ INSTANTIATE_TEST_SUITE_P(Formats, Damage,
                                          std::pair{"a.csv", kGoodCsv}),
                          [](const auto& run) { return run.index == 0 ? "jsonl" : "csv"; });
 
+// Whoever feeds a whole file before the first record is asked for gets the refusal, too.
+TEST(DamagedStart, IsRefusedAlsoIfTheFileIsFedWhole) {
+  const std::string utf32("\0\0\xFE\xFF\0\0\0a", 8);
+  for (const Format format : {Format::kAuto, Format::kJsonl, Format::kTsv}) {
+    RecordReader reader({.format = format}, std::nullopt, Need::kText);
+    reader.feed(utf32);
+    EXPECT_NO_THROW(reader.finish());
+    const auto entry = reader.next();
+    ASSERT_TRUE(entry.has_value());
+    const auto* refusal = std::get_if<Refusal>(&*entry);
+    ASSERT_NE(refusal, nullptr);
+    EXPECT_NE(refusal->reason.find("UTF-32"), std::string::npos) << refusal->reason;
+    EXPECT_FALSE(reader.next().has_value());
+  }
+}
+
 }  // namespace
 }  // namespace moecollab::data

@@ -38,7 +38,7 @@ struct Elf {
     note.description_size = sizeof(moec_note);
     note.type = MOEC_NOTE_TYPE;
     std::strcpy(note.name, MOEC_NOTE_NAME);
-    note.description = {MOEC_ABI_MAJOR,   MOEC_ABI_MINOR,  MOEC_ABI_MINOR, 0, 0,
+    note.description = {MOEC_ABI_MAJOR,   MOEC_ABI_MINOR,  MOEC_MIN_HOST_MINOR, 0, 0,
                         MOEC_SDK_VERSION, "org.example.x", "1.2.3"};
   }
   std::string bytes() const { return {reinterpret_cast<const char*>(this), sizeof *this}; }
@@ -112,7 +112,13 @@ TEST(Scanner, R15_NotesMissingMalformedOrOfAnotherAbi) {
   EXPECT_EQ(code_of(elf.bytes()), "E_ABI");
   elf = Elf();
   elf.note.description.abi_minor = MOEC_ABI_MINOR + 1;
+  EXPECT_EQ(code_of(elf.bytes()), "none") << "newer headers alone are no reason";
+  elf.note.description.min_host_minor = MOEC_ABI_MINOR + 1;
   EXPECT_EQ(code_of(elf.bytes()), "E_ABI");
+  elf = Elf();
+  elf.note.description.abi_major = 0;
+  elf.note.description.abi_minor = 9;
+  EXPECT_EQ(code_of(elf.bytes()), "E_ABI") << "what was before 1.0 promised nothing";
   elf = Elf();
   elf.note.description.required_flags = 4;
   EXPECT_EQ(code_of(elf.bytes()), "E_ABI");

@@ -160,7 +160,7 @@ TEST_F(OperationsTest, ANewVersionWaitsUntilTheLockMoves) {
   select("legal", "1.1.0");
   EXPECT_EQ(selected("legal"), "1.1.0");
   expect_error([&] { require_upgrade(folder, next, "legal"); }, "E_CONFIG",
-               "not higher than 1.1.0");
+               "version 1.1.0 is selected already");
   fs::remove(folder / "registry.lock.toml");
   EXPECT_EQ(selected("legal"), "1.1.0") << "without a lock the highest";
 }
@@ -280,6 +280,26 @@ TEST_F(OperationsTest, ARegistryThatCannotBeReadIsRolledBack) {
   fs::remove(folder / "registry.toml");
   EXPECT_EQ(rollback(operation(), 2).change, 4);
   EXPECT_EQ(text(), kRegistry);
+}
+
+// What a person wrote goes with a rollback to before it, and that is said.
+TEST_F(OperationsTest, ARollbackNamesTheTablesThatItChanges) {
+  const auto warnings = [&](int64_t change) {
+    CollectingLog log{Log()};
+    Operation noisy = operation();
+    noisy.log = log.log();
+    rollback(noisy, change);
+    return log.texts();
+  };
+  enable(operation(), "news", false);  // change 2
+  EXPECT_THAT(warnings(2), testing::Not(testing::Contains(HasSubstr("say something else"))))
+      << "an entry is what was asked for";
+  write(folder / "registry.toml", text() + "\n[revoked]\npackages = [\"" + std::string(64, 'a') +
+                                      "\"]\n\n[policy]\nconformance = 0\n");
+  enable(operation(), "news", false);  // change 4
+  const std::vector<std::string> said = warnings(2);
+  EXPECT_THAT(said, testing::Contains(HasSubstr("[policy], [revoked] say something else")));
+  EXPECT_THAT(said, testing::Contains(HasSubstr("counts again: 0 keys, 1 packages")));
 }
 
 TEST_F(OperationsTest, WhatAnotherNameNeedsIsNoGarbage) {
