@@ -56,6 +56,17 @@ void add_eval(Program& program) {
   add_fusion(verb, options->fusion, "mixture|logit-union|masked|paper");
   refuse_auto(verb.add_option("--top-k", options->top_k,
                               "Experts run for a text; 0: all (default: the gate's)"));
+  verb.add_option_function<std::string>(
+          "--arrangement",
+          [options](const std::string& word) {
+            options->arrangement = word == "separate" ? evaluation::Arrangement::kSeparate
+                                                      : evaluation::Arrangement::kShared;
+          },
+          "shared: one encoder pass per text for gate and experts; separate: the paper's, one for "
+          "each of them, to measure what sharing saves (with --no-cache)")
+      ->check(CLI::IsMember({"shared", "separate"}))
+      ->type_name("shared|separate")
+      ->default_str("shared");
   verb.add_option("--report", outputs->json, "Write the report as JSON")->type_name("FILE");
   verb.add_option("--html", outputs->html, "Write the report as one HTML page")->type_name("FILE");
   verb.add_option("--markdown", outputs->markdown, "Write the report's tables as Markdown")

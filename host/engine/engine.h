@@ -8,6 +8,7 @@
 
 #include "base/run_context.h"
 #include "contribution/install_options.h"
+#include "engine/answering_options.h"
 #include "engine/options.h"
 #include "worker/engine_side.h"
 

@@ -73,6 +73,10 @@ Json run_eval(const EvalOptions& options, const RunContext& context) {
   if (options.top_k) check_top_k(options.registry, *options.top_k);
   const std::vector<data::Dataset> datasets =
       read_datasets(with_registry(options.data, options.registry), "test-else-dev", context.log);
+  if (options.arrangement == evaluation::Arrangement::kSeparate && !options.no_cache) {
+    throw Error("E_CONFIG", "--arrangement separate counts encoder passes, and a cache saves them",
+                "add --no-cache");
+  }
   const Opening opening = opening_of(options, context.log);
   pipeline::Pool pool(pool_options(opening.options, context));
   pool.require_experts();
@@ -86,6 +90,7 @@ Json run_eval(const EvalOptions& options, const RunContext& context) {
   evaluation::EvaluationContext about;
   about.command = options.command;
   about.seed = options.seed;
+  about.arrangement = options.arrangement;
   about.baselines = evaluation::load_baselines(
       pool, {registry::deep_baseline(options.registry), contribution::open_deep_baseline}, notes);
   about.training =

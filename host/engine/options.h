@@ -14,7 +14,6 @@
 #include "contribution/expert_options.h"
 #include "contribution/growth_options.h"
 #include "data/data_location.h"
-#include "fusion/mode.h"
 #include "training/gate_training_options.h"
 #include "worker/isolation_options.h"
 
@@ -85,24 +84,6 @@ struct TrainRoundsOptions : CommonOptions {
 struct SweepOptions : TrainGateOptions {
   std::vector<double> lambdas1, lambdas2;  // empty: the paper's range
   std::optional<fs::path> out;             // folder of the results; none: REGISTRY/sweep
-};
-
-struct AnsweringOptions : CommonOptions {
-  std::optional<fusion::Mode> fusion;  // none: the gate's own
-  std::optional<int64_t> top_k;
-  bool strict = false;  // refuse experts that the gate was not fitted for; predict: bad lines, too
-};
-
-struct EvalOptions : AnsweringOptions {
-  data::DataOptions data;
-};
-
-struct PredictOptions : AnsweringOptions {
-  std::vector<fs::path> files;  // none: standard input
-  data::Reading reading;
-  int max_latency_ms = 0;  // how long an incomplete batch waits for more texts
-  int64_t batch = 256;     // texts answered together at most
-  double unknown_risk = 0.05;
 };
 
 struct EncodeOptions : CommonOptions {

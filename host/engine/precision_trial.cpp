@@ -78,8 +78,8 @@ Json try_precision(const EvalOptions& options, const LoadedGate& gate,
   std::vector<evaluation::DomainFigures> domains;
   evaluation::Baselines none;
   for (const data::Dataset& dataset : datasets)
-    domains.push_back(
-        evaluation::run_domain(collaboration, gate.file, dataset, none, options.seed));
+    domains.push_back(evaluation::run_domain(collaboration, gate.file, dataset, none,
+                                             evaluation::Arrangement::kShared, options.seed));
   evaluation::compare_precisions(evaluation::paired_answers(domains, figures.domains),
                                  evaluation::untested_spaces(figures), record);
 

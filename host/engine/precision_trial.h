@@ -2,6 +2,7 @@
 #pragma once
 
 #include "data/dataset.h"
+#include "engine/answering_options.h"
 #include "engine/loaded_gate.h"
 #include "engine/session.h"
 #include "evaluation/figures.h"

@@ -7,6 +7,7 @@
 #include "contribution/gate_fit.h"
 #include "contribution/install_options.h"
 #include "engine/engine.h"
+#include "engine/answering_options.h"
 #include "engine/options.h"
 
 namespace moecollab::engine {

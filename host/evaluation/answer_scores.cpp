@@ -1,5 +1,6 @@
 #include "evaluation/answer_scores.h"
 
+#include <algorithm>
 #include <numeric>
 
 #include "evaluation/gate_usage.h"
@@ -12,6 +13,13 @@ std::vector<int> label_ids(const fusion::LabelUnion& labels, int space) {
   std::vector<int> ids(static_cast<size_t>(range.count));
   std::iota(ids.begin(), ids.end(), range.offset);
   return ids;
+}
+
+std::vector<int> present(const std::vector<int>& ids, const std::vector<int>& truth) {
+  std::vector<int> found;
+  for (const int id : ids)
+    if (std::ranges::find(truth, id) != truth.end()) found.push_back(id);
+  return found;
 }
 
 Json scores(const std::vector<int>& truth, const std::vector<int>& predicted,

@@ -10,6 +10,8 @@ namespace moecollab::evaluation {
 
 // The global ids of a label space.
 std::vector<int> label_ids(const fusion::LabelUnion& labels, int space);
+// Those of `ids` that are the label of a text.
+std::vector<int> present(const std::vector<int>& ids, const std::vector<int>& truth);
 
 // {"accuracy", "macro_f1"}, both null if there are no answers. `labels` as for macro_f1().
 Json scores(const std::vector<int>& truth, const std::vector<int>& predicted,

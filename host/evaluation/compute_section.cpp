@@ -25,14 +25,18 @@ Json compute_json(const Figures& figures) {
   for (const DomainFigures& domain : figures.domains) texts += domain.truth.size();
   const auto n = static_cast<double>(texts);
   const double passes = static_cast<double>(cost.forwards + cost.cache_hits) / n;
+  const bool apart = cost.arrangement == Arrangement::kSeparate;  // then whole passes, and all run
   const auto with = [&](double encoder_flops) {
-    return (encoder_flops * passes + cost.expert_flops) / n + cost.gate_flops;
+    return (encoder_flops * passes + (apart ? cost.all_experts_flops : cost.expert_flops)) / n +
+           cost.gate_flops;
   };
-  const double ours = with(cost.cascade.flops), single = with(cost.cascade.flops_without);
+  const double ours = with(apart ? cost.encoder_flops : cost.cascade.flops);
+  const double single = with(cost.cascade.flops_without);
   const double separate =
       (cost.encoder_flops * (cost.encoder_experts + 1) + cost.all_experts_flops) / n +
       cost.gate_flops;
-  return {{"encoder_forwards_per_text", passes},
+  return {{"arrangement", name(cost.arrangement)},
+          {"encoder_forwards_per_text", passes},
           {"cache_hits", cost.cache_hits},
           {"flops_per_text", ours},
           {"flops_b0_per_text", separate},
@@ -48,7 +52,8 @@ Content compute(const Json& report) {
   const Json& cost = object_at(report, {"compute"});
   const auto value = [&](std::string_view key) { return number_at(cost, {key}); };
   return Table{{{"What"}, {"Value"}},
-               {{{"Encoder passes per text"}, {decimal(value("encoder_forwards_per_text"), 2)}},
+               {{{"Arrangement"}, {text_or_none(text_at(cost, {"arrangement"}))}},
+                {{"Encoder passes per text"}, {decimal(value("encoder_forwards_per_text"), 2)}},
                 {{"Encoder passes from the cache"}, {count(value("cache_hits"))}},
                 {{"Operations per text"}, {scaled(value("flops_per_text"), "FLOP")}},
                 {{"Operations per text, one encoder for each"},

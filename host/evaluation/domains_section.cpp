@@ -54,6 +54,9 @@ Json domain_json(const Figures& figures, const DomainFigures& domain) {
           {"majority", scores(domain.truth, domain.majority, ids)},
           {"expert", expert},
           {"moe", moe_json(domain, ids)},
+          {"macro_f1_present", domain.answer.empty() ? Json(nullptr)
+                                                     : Json(macro_f1(domain.truth, domain.answer,
+                                                                     present(ids, domain.truth)))},
           {"oracle", scores(domain.truth, domain.expert_answer, ids)},
           {"uniform_gate", scores_or_null(domain.truth, domain.uniform_gate, ids)},
           {"equal_shares", equal_shares_json(domain, ids)},

@@ -127,10 +127,11 @@ Figures evaluate(pipeline::Collaboration& collaboration, const pipeline::GateFil
   Figures figures;
   const Stopwatch watch;
   for (const data::Dataset& dataset : datasets) {
-    figures.domains.push_back(
-        run_domain(collaboration, gate, dataset, context.baselines, context.seed));
+    figures.domains.push_back(run_domain(collaboration, gate, dataset, context.baselines,
+                                         context.arrangement, context.seed));
   }
   figures.compute.seconds = watch.seconds();
+  figures.compute.arrangement = context.arrangement;
   figures.compute.cascade = cascade_layers(collaboration);
 
   pipeline::Pool& pool = collaboration.pool();

@@ -19,7 +19,8 @@ namespace moecollab::evaluation {
 struct EvaluationContext {
   std::string command;
   uint64_t seed = 1;  // of the untrained baseline head
-  SeenTexts seen;     // in training
+  Arrangement arrangement = Arrangement::kShared;
+  SeenTexts seen;  // in training
   Baselines baselines;
   Json training = nullptr;  // training_json() of the registry's histories
 };

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "evaluation/arrangement.h"
 #include "fusion/label_space.h"
 
 namespace moecollab::evaluation {
@@ -24,6 +25,9 @@ struct DomainFigures {
   std::vector<int> answer_aware;   // over the domain's own space
   std::vector<double> confidence;  // of `answer`
   std::vector<double> gate;        // [n, E]
+  // [spaces] of [n]: nats of the gate's shares, had it no expert of that label space. Empty if it
+  // has none of it, or no other.
+  std::vector<std::vector<double>> entropy_without;
   std::string best_expert;         // of the domain, by accuracy on held-out training texts
   std::vector<int> expert_answer;  // that expert alone
   std::vector<int> baseline;       // untrained head on the gate's features
@@ -31,8 +35,8 @@ struct DomainFigures {
   // Every expert the same share, through the same fusion, over the union. Empty if an expert's
   // answers are missing (top-k) or the fusion has no such answer.
   std::vector<int> uniform_gate;
-  // The experts of the domain's own space, each the same share, over that space. Empty if one of them
-  // was not asked for every text.
+  // The experts of the domain's own space, each the same share, over that space. Empty if one of
+  // them was not asked for every text.
   std::vector<int> equal_shares;
   // Over the union; empty if there is no such model.
   std::vector<int> multi_task_head, multi_task_deep;
@@ -71,6 +75,7 @@ struct ComputeFigures {
   double seconds = 0;            // of the whole run
   int64_t peak_rss_bytes = 0;    // of the process
   CascadeFigures cascade = {};
+  Arrangement arrangement = Arrangement::kShared;
 };
 
 // An expert that registry.toml names or that lies in the registry, ready or not.

@@ -170,17 +170,30 @@ McNemar mcnemar(std::span<const int> truth, std::span<const int> before,
   return out;
 }
 
-double ece(std::span<const double> confidence, std::span<const int> correct, int bins) {
-  require_equal_lengths("ece", confidence.size(), correct.size());
-  if (confidence.empty()) return kUndefined;
-  // |accuracy_b − confidence_b|·n_b = |Σ correct − Σ confidence| of the bin.
-  std::vector<double> excess(bins);
+std::vector<ReliabilityBin> reliability(std::span<const double> confidence,
+                                        std::span<const int> correct, int bins) {
+  require_equal_lengths("reliability", confidence.size(), correct.size());
+  std::vector<ReliabilityBin> all(static_cast<size_t>(bins));
   for (size_t i = 0; i < confidence.size(); ++i) {
-    const int bin = static_cast<int>(std::ceil(confidence[i] * bins)) - 1;
-    excess[std::clamp(bin, 0, bins - 1)] += correct[i] - confidence[i];
+    const int place = static_cast<int>(std::ceil(confidence[i] * bins)) - 1;
+    ReliabilityBin& bin = all[static_cast<size_t>(std::clamp(place, 0, bins - 1))];
+    ++bin.n;
+    bin.confidence += confidence[i];
+    bin.accuracy += correct[i];
   }
+  for (ReliabilityBin& bin : all) {
+    const auto n = static_cast<double>(bin.n);
+    bin.confidence = bin.n > 0 ? bin.confidence / n : kUndefined;
+    bin.accuracy = bin.n > 0 ? bin.accuracy / n : kUndefined;
+  }
+  return all;
+}
+
+double ece(std::span<const double> confidence, std::span<const int> correct, int bins) {
+  if (confidence.empty()) return kUndefined;
   double sum = 0;
-  for (const double value : excess) sum += std::abs(value);
+  for (const ReliabilityBin& bin : reliability(confidence, correct, bins))
+    if (bin.n > 0) sum += static_cast<double>(bin.n) * std::abs(bin.accuracy - bin.confidence);
   return sum / static_cast<double>(confidence.size());
 }
 

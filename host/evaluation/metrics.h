@@ -66,8 +66,18 @@ struct McNemar {
 McNemar mcnemar(std::span<const int> truth, std::span<const int> before,
                 std::span<const int> after);
 
-// Expected calibration error: Σ_b (n_b / n)·|accuracy_b − mean confidence_b| over `bins` equal bins
-// (0, 1/bins], … of [0, 1]; confidence 0 falls into the first (Guo et al. 2017).
+// One of equal bins of [0, 1] by confidence.
+struct ReliabilityBin {
+  int64_t n = 0;          // texts
+  double confidence = 0;  // their means; NaN without texts
+  double accuracy = 0;
+};
+// The bins (0, 1/bins], (1/bins, 2/bins], …; confidence 0 falls into the first.
+std::vector<ReliabilityBin> reliability(std::span<const double> confidence,
+                                        std::span<const int> correct, int bins = 15);
+
+// Expected calibration error: Σ_b (n_b / n)·|accuracy_b − mean confidence_b| over the bins of
+// reliability() (Guo et al. 2017).
 double ece(std::span<const double> confidence, std::span<const int> correct, int bins = 15);
 
 // Accuracy of the ⌈share·n⌉ texts of highest confidence. Texts that tie at the cut count with their

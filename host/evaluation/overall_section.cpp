@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <optional>
 
 #include "evaluation/answer_scores.h"
 #include "evaluation/metrics.h"
@@ -36,6 +37,34 @@ Json mcnemar_json(const Domains& domains, const std::vector<int>& truth,
   return tests;
 }
 
+// A bin without texts is left out.
+Json reliability_json(const std::vector<double>& confidence, const std::vector<int>& correct) {
+  const std::vector<ReliabilityBin> bins = reliability(confidence, correct);
+  Json json = Json::array();
+  for (size_t b = 0; b < bins.size(); ++b) {
+    if (bins[b].n == 0) continue;
+    const auto width = 1 / static_cast<double>(bins.size());
+    json.push_back({{"low", static_cast<double>(b) * width},
+                    {"high", static_cast<double>(b + 1) * width},
+                    {"n", bins[b].n},
+                    {"confidence", bins[b].confidence},
+                    {"accuracy", bins[b].accuracy}});
+  }
+  return json;
+}
+
+// From a twentieth of the texts, those of highest confidence, to all.
+Json coverage_curve_json(const std::vector<double>& confidence, const std::vector<int>& correct) {
+  constexpr int kPoints = 20;
+  Json json = Json::array();
+  for (int i = 1; i <= kPoints; ++i) {
+    const double share = static_cast<double>(i) / kPoints;
+    json.push_back(
+        {{"coverage", share}, {"accuracy", coverage_accuracy(confidence, correct, share)}});
+  }
+  return json;
+}
+
 // What needs an answer over the union of labels.
 void add_answered(const Figures& figures, const std::vector<int>& truth,
                   const std::vector<int>& answer, Json& overall) {
@@ -56,7 +85,42 @@ void add_answered(const Figures& figures, const std::vector<int>& truth,
   overall["ece"] = ece(confidence, correct);
   for (const double share : kCoverages)
     overall["coverage"][fmt::format("{:g}", share)] = coverage_accuracy(confidence, correct, share);
+  overall["reliability"] = reliability_json(confidence, correct);
+  overall["coverage_curve"] = coverage_curve_json(confidence, correct);
   overall["mcnemar"] = mcnemar_json(domains, truth, answer);
+}
+
+// Whether the texts of this domain would stand out among all others by the gate's entropy, if the
+// gate had no expert of their label space. Nothing without texts of another space.
+std::optional<double> unknown_auroc(const Domains& domains, const DomainFigures& unknown) {
+  const auto space = static_cast<size_t>(unknown.space);
+  std::vector<double> entropies;
+  std::vector<int> is_unknown;
+  for (const DomainFigures& domain : domains) {
+    if (&domain != &unknown && domain.space == unknown.space) continue;
+    if (space >= domain.entropy_without.size()) return std::nullopt;
+    const std::vector<double>& scores = domain.entropy_without[space];
+    entropies.insert(entropies.end(), scores.begin(), scores.end());
+    is_unknown.insert(is_unknown.end(), scores.size(), &domain == &unknown ? 1 : 0);
+  }
+  const double area = auroc(entropies, is_unknown);
+  return std::isnan(area) ? std::nullopt : std::optional(area);
+}
+
+Json unknown_domain_json(const Domains& domains) {
+  Json each = Json::object();
+  double sum = 0;
+  int count = 0;
+  for (const DomainFigures& domain : domains) {
+    const auto area = unknown_auroc(domains, domain);
+    each[domain.domain] = area ? Json(*area) : Json(nullptr);
+    if (!area) continue;
+    sum += *area;
+    ++count;
+  }
+  return {{"score", "gate entropy"},
+          {"auroc", each},
+          {"mean", count > 0 ? Json(sum / count) : Json(nullptr)}};
 }
 
 Json overall_json(const Figures& figures) {
@@ -79,7 +143,10 @@ Json overall_json(const Figures& figures) {
       {"accuracy_task_aware", accuracy(truth, joined(domains, &DomainFigures::answer_aware))},
       {"ece", nullptr},
       {"coverage", nullptr},
+      {"reliability", Json::array()},
+      {"coverage_curve", Json::array()},
       {"mcnemar", Json::array()},
+      {"unknown_domain", unknown_domain_json(domains)},
       {"truncated", truncated}};
   if (!answer.empty()) add_answered(figures, truth, answer, overall);
   return overall;
@@ -122,6 +189,14 @@ Content paired_comparisons(const Json& report) {
   return table;
 }
 
+Content unknown_domains(const Json& report) {
+  const Json& auroc = object_at(report, {"overall", "unknown_domain", "auroc"});
+  Table table{{{"Left-out domain"}, {"AUROC", true}}, {}};
+  for (const auto& [domain, area] : auroc.items())
+    table.rows.push_back({{domain}, {score(number_at(auroc, {domain}))}});
+  return table;
+}
+
 constexpr Part kOverallParts[] = {
     {"", "", &key_figures, {.markdown = 10, .html = 10}},
     {"Paired comparisons",
@@ -129,6 +204,11 @@ constexpr Part kOverallParts[] = {
      "both are told the domain; oracle: only it is.",
      &paired_comparisons,
      {.markdown = 40, .html = 40}},
+    {"Unknown domains",
+     "How well the gate's entropy tells a domain's texts from all others if the gate does not know "
+     "its label space: 1 always, 0.5 no better than chance.",
+     &unknown_domains,
+     {.markdown = 42, .html = 42}},
 };
 
 }  // namespace

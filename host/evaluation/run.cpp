@@ -60,6 +60,22 @@ std::vector<int> alone(pipeline::Pool& pool, pipeline::InstalledExpert& expert,
   return to_ints(fusion::label_columns(expert.labels).index_select(0, known.logits.argmax(1)));
 }
 
+// The paper's arrangement: each expert answers every text after an encoder pass of its own. Returns
+// how many of its answers each had cached: the collaboration, which then knows all, counts more.
+std::vector<int64_t> ask_apart(pipeline::Collaboration& collaboration,
+                               std::span<const std::string_view> texts,
+                               std::vector<pipeline::Outputs>& known) {
+  std::vector<int64_t> cached;
+  for (size_t e = 0; e < known.size(); ++e) {
+    pipeline::InstalledExpert& expert = *collaboration.experts()[e];
+    const pipeline::EncodedTexts own(
+        pipeline::features_of(collaboration.pool(), texts, expert.expert->request()));
+    alone(collaboration.pool(), expert, own, known[e]);
+    cached.push_back(expert.cached);
+  }
+  return cached;
+}
+
 // The paper's baseline: the pretrained encoder under a head that was never trained.
 std::vector<int> untrained_head(const at::Tensor& z, const fusion::LabelUnion::Range& range,
                                 uint64_t seed) {
@@ -75,6 +91,24 @@ at::Tensor plainly_fused(const pipeline::Collaboration& collaboration,
   std::vector<fusion::ExpertLabels> experts = collaboration.expert_labels();
   for (fusion::ExpertLabels& expert : experts) expert.pool = fusion::OpinionPool::kLinear;
   return fusion::fuse(collaboration.fusion(), weights, answers.logits, experts, labels);
+}
+
+// The gate's entropy had it never heard of a label space, for each of them.
+std::vector<std::vector<double>> entropies_without(const pipeline::Collaboration& collaboration,
+                                                   const at::Tensor& router_logits, size_t spaces) {
+  std::vector<std::vector<double>> entropies(spaces);
+  for (size_t space = 0; space < spaces; ++space) {
+    std::vector<bool> left_out;
+    for (const fusion::ExpertLabels& expert : collaboration.expert_labels())
+      left_out.push_back(expert.space == static_cast<int>(space));
+    const auto gone = std::count(left_out.begin(), left_out.end(), true);
+    if (gone == 0 || gone == collaboration.gate().experts()) continue;
+    const at::Tensor log_shares =
+        at::log_softmax(gate::without_experts(collaboration.gate(), router_logits, left_out), -1);
+    entropies[space] =
+        encoder::to_doubles(-(log_shares.exp() * log_shares).nan_to_num(0.0).sum(-1));
+  }
+  return entropies;
 }
 
 // The plain mixture of all, whatever the gate pools by. Needs every expert's answer to every text:
@@ -128,7 +162,8 @@ std::vector<int> most_frequent(const std::vector<int>& truth) {
 }  // namespace
 
 DomainFigures run_domain(pipeline::Collaboration& collaboration, const pipeline::GateFile& gate,
-                         const data::Dataset& dataset, Baselines& baselines, uint64_t seed) {
+                         const data::Dataset& dataset, Baselines& baselines,
+                         Arrangement arrangement, uint64_t seed) {
   const at::NoGradGuard no_grad;
   pipeline::Pool& pool = collaboration.pool();
   const fusion::LabelUnion& labels = pool.labels();
@@ -140,6 +175,9 @@ DomainFigures run_domain(pipeline::Collaboration& collaboration, const pipeline:
 
   const std::vector<std::string_view> texts = pipeline::text_views(dataset);
   std::vector<pipeline::Outputs> known = collaboration.recall_outputs(texts);
+  const std::vector<int64_t> cached = arrangement == Arrangement::kSeparate
+                                          ? ask_apart(collaboration, texts, known)
+                                          : std::vector<int64_t>();
   // What the systems beside it read, of every text.
   std::vector<encoder::FeatureRequest> others;
   if (!known[best].to_run.empty())
@@ -153,7 +191,10 @@ DomainFigures run_domain(pipeline::Collaboration& collaboration, const pipeline:
   pipeline::RoutedTexts routed =
       collaboration.route(texts, std::move(known), others, "encoding " + dataset.domain);
   const pipeline::Answers answers = collaboration.answer(routed);
+  for (size_t e = 0; e < cached.size(); ++e) collaboration.experts()[e]->cached = cached[e];
   run.gate = encoder::to_doubles(answers.weights);
+  run.entropy_without =
+      entropies_without(collaboration, answers.router_logits, labels.spaces().size());
   run.answer_aware =
       to_ints(fusion::predict(collaboration.fusion(), answers.fused, labels, run.space));
   if (fusion::is_task_agnostic(collaboration.fusion())) {

@@ -9,10 +9,11 @@
 
 namespace moecollab::evaluation {
 
-// Runs the collaboration and the systems beside it. The calls of experts are those that the
-// collaboration made; an expert that top-k left out is still run for `expert_answer`, uncounted.
-// Leaves `sha256`, `train_overlap` and `truncated` to the caller.
+// Runs the collaboration, in this arrangement, and the systems beside it. The calls of experts are
+// those that the collaboration made; an expert that top-k left out is still run for
+// `expert_answer`, uncounted. Leaves `sha256`, `train_overlap` and `truncated` to the caller.
 DomainFigures run_domain(pipeline::Collaboration& collaboration, const pipeline::GateFile& gate,
-                         const data::Dataset& dataset, Baselines& baselines, uint64_t seed);
+                         const data::Dataset& dataset, Baselines& baselines,
+                         Arrangement arrangement, uint64_t seed);
 
 }  // namespace moecollab::evaluation

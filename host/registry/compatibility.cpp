@@ -23,8 +23,10 @@ std::optional<Refusal> check_abi(const AbiTable& abi, const HostFacts& host) {
   const std::string have = fmt::format("{}.{}", host.abi_major, host.abi_minor);
   const bool newer =
       abi.major > host.abi_major || (abi.major == host.abi_major && abi.minor > host.abi_minor);
-  return Refusal{"E_ABI", needs_has("ABI", needed, have), have, needed,
-                 newer ? "use a newer moecollab" : "build the expert with this host's SDK"};
+  return Refusal{
+      "E_ABI", needs_has("ABI", needed, have), have, needed,
+      newer ? "use a newer moecollab"
+            : "build the expert with this host's SDK; train it again if it was trained here"};
 }
 
 // A newer SDK is fine as long as the ABI that the plugin needs is there; another major is not, nor,

@@ -10,6 +10,18 @@ from harness import BUILD, ENCODER, PROGRAM, SAMPLES, EndToEnd, clean_environmen
 
 
 class Output(EndToEnd):
+    def test_the_separate_arrangement_answers_the_same_with_more_passes(self):
+        registry = self.shared / "registry"
+        base = ["eval", "--registry", registry, *self.data("dev"), "--quiet", "--json"]
+        self.assertRefused(run(*base, "--arrangement", "separate"), 2, "E_CONFIG", "a cache saves them", "--no-cache")
+        shared, separate = (json.loads(run(*base, "--no-cache", "--arrangement", a).stdout) for a in ("shared", "separate"))
+        self.assertEqual(shared["domains"], separate["domains"])
+        self.assertEqual((shared["compute"]["arrangement"], separate["compute"]["arrangement"]), ("shared", "separate"))
+        readers = 2  # news-adapter and feelings; news-words reads the texts
+        self.assertEqual((shared["compute"]["encoder_forwards_per_text"], separate["compute"]["encoder_forwards_per_text"]), (1, 1 + readers))
+        self.assertAlmostEqual(separate["compute"]["saved"], 0)
+        self.assertGreater(shared["compute"]["saved"], 0.3)
+
     def test_outputs_are_checked_before_work_begins(self):
         done = self.eval(self.shared / "registry", "--report", self.folder / "none" / "r.json")
         self.assertRefused(done, 7, "E_WRITE", "none")

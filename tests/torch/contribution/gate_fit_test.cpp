@@ -95,11 +95,13 @@ TEST_F(GateFitTest, ADomainThatNoExpertOfTheGateAnswersIsNamedByItsSpace) {
   pipeline::Collaboration collaboration(pool, pipeline::open_gate(gate, pool), gate.fusion,
                                         gate.top_k);
   evaluation::Baselines none;
-  EXPECT_EQ(
-      evaluation::run_domain(collaboration, gate, dataset("food", "dev"), none, 1).best_expert,
-      "food-adapter");
+  EXPECT_EQ(evaluation::run_domain(collaboration, gate, dataset("food", "dev"), none,
+                                   evaluation::Arrangement::kShared, 1)
+                .best_expert,
+            "food-adapter");
   try {
-    evaluation::run_domain(collaboration, gate, dataset("music", "dev"), none, 1);
+    evaluation::run_domain(collaboration, gate, dataset("music", "dev"), none,
+                           evaluation::Arrangement::kShared, 1);
     ADD_FAILURE() << "judged";
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), "E_GATE");

@@ -22,11 +22,12 @@ struct RunTest : ::testing::Test {
     toy.expert(Toy::kCritic).answers["two"] = {0, std::log(3.0F)};  // bad 1/4, good 3/4
     toy.expert(Toy::kJudge).answers["four"] = {50, 0, 0};           // civil 1
   }
-  DomainFigures run(fusion::Mode mode, int64_t top_k = 0) {
+  DomainFigures run(fusion::Mode mode, int64_t top_k = 0,
+                    Arrangement arrangement = Arrangement::kShared) {
     pipeline::Collaboration collaboration(toy.pool(), pipeline::open_gate(gate, toy.pool()), mode,
                                           top_k);
     Baselines baselines;
-    return run_domain(collaboration, gate, films, baselines, 1);
+    return run_domain(collaboration, gate, films, baselines, arrangement, 1);
   }
 
   moecollab::testing::TinyEncoder tiny;
@@ -55,6 +56,35 @@ TEST_F(RunTest, EverySystemsAnswers) {
   EXPECT_THAT(run.majority, Each(0));
   EXPECT_THAT(run.multi_task_head, IsEmpty());
   for (size_t e = 0; e < 3; ++e) EXPECT_EQ(toy.installed(e).calls, 4) << e;
+}
+
+// Without the judge's space the shares are .6 and .4; without the films' only the judge is left.
+TEST_F(RunTest, EntropiesAreThoseOfTheOthersAlone) {
+  const DomainFigures run = this->run(fusion::Mode::kMixture);
+  ASSERT_EQ(run.entropy_without.size(), 2u);
+  const double two = -(.6 * std::log(.6) + .4 * std::log(.4));
+  EXPECT_THAT(run.entropy_without[1], Each(::testing::DoubleNear(two, 1e-6)));
+  EXPECT_THAT(run.entropy_without[0], Each(::testing::DoubleNear(0, 1e-6)));
+}
+
+// One pass per text for all; or one for the gate and one for each expert that reads the encoder.
+TEST_F(RunTest, ASeparateArrangementEncodesForEachAndAnswersTheSame) {
+  toy.expert(Toy::kCritic).hidden_layer = 1;
+  const auto passes = [&] { return toy.pool().encoder()->counters().forwards; };
+  const DomainFigures shared = this->run(fusion::Mode::kMixture, 1);
+  const int64_t once = passes();
+  const DomainFigures apart = this->run(fusion::Mode::kMixture, 1, Arrangement::kSeparate);
+  int64_t readers = 0;
+  for (size_t e = 0; e < 3; ++e) readers += toy.installed(e).expert->request().empty() ? 0 : 1;
+  ASSERT_GT(readers, 0);
+  EXPECT_EQ(once, 4);
+  EXPECT_EQ(passes() - once, 4 * (1 + readers));
+  EXPECT_EQ(apart.answer, shared.answer);
+  EXPECT_EQ(apart.gate, shared.gate);
+  EXPECT_EQ(apart.confidence, shared.confidence);
+  EXPECT_EQ(toy.installed(Toy::kJudge).calls, 8) << "counted as asked by the gate";
+  EXPECT_EQ(toy.installed(Toy::kCritic).calls, 0);
+  EXPECT_EQ(toy.installed(Toy::kJudge).cached, 0);
 }
 
 TEST_F(RunTest, TheBestExpertIsThatOfTheGatesFit) {

@@ -79,6 +79,63 @@ TEST(ReportFigures, SayWhatTheTextsCost) {
   EXPECT_EQ(cost["texts_per_second"], 2.0);
 }
 
+// Confidences .9 .8 .6 .5 of moods (right, right, wrong, wrong), .7 .95 of topics (right, right),
+// in fifteenths: .95 in the last, .9 in the 14th (.867 to .933], and so on, one text each.
+TEST(ReportFigures, SayWhereConfidenceIsWorthWhatItSays) {
+  const Json overall = report_json(sample_figures())["overall"];
+  ASSERT_EQ(overall["reliability"].size(), 6u);
+  const Json& last = overall["reliability"][5];
+  EXPECT_DOUBLE_EQ(last["low"], 14.0 / 15);
+  EXPECT_EQ(last["high"], 1.0);
+  EXPECT_EQ(last["n"], 1);
+  EXPECT_DOUBLE_EQ(last["confidence"], 0.95);
+  EXPECT_EQ(last["accuracy"], 1.0);
+  EXPECT_EQ(overall["reliability"][0]["accuracy"], 0.0) << "of .5";
+  ASSERT_EQ(overall["coverage_curve"].size(), 20u);
+  EXPECT_EQ(overall["coverage_curve"][0]["coverage"], 0.05);
+  EXPECT_EQ(overall["coverage_curve"][0]["accuracy"], 1.0);
+  EXPECT_DOUBLE_EQ(overall["coverage_curve"][19]["accuracy"], overall["accuracy"]);
+}
+
+// Nobody asked for law: topics' F1 of art and sea are 1, of law 0.
+TEST(ReportFigures, LabelsWithoutATextAreNamedAndLeftOutOfOneMean) {
+  const Json report = report_json(sample_figures());
+  EXPECT_DOUBLE_EQ(report["domains"]["topics"]["moe"]["macro_f1"], 2.0 / 3);
+  EXPECT_DOUBLE_EQ(report["domains"]["topics"]["macro_f1_present"], 1.0);
+  EXPECT_EQ(report["domains"]["moods"]["macro_f1_present"],
+            report["domains"]["moods"]["moe"]["macro_f1"]);
+  EXPECT_THAT(report["notes"],
+              testing::Contains("1 of the 3 labels of topic/1 have no text in domain topics (law): "
+                                "macro_f1 counts them as 0, macro_f1_present leaves them out"));
+}
+
+// moods without mood/1: of .9 .5 .4 .3 against .4 .1 (2 + 2 + 1.5 + 1) / 8. topics without topic/1:
+// of .35 .15 against .1 .2 .3 .4 (3 + 1) / 8.
+TEST(ReportFigures, SayHowAnUnknownDomainStandsOut) {
+  Figures figures = sample_figures();
+  const Json unknown = report_json(figures)["overall"]["unknown_domain"];
+  EXPECT_DOUBLE_EQ(unknown["auroc"]["moods"], 6.5 / 8);
+  EXPECT_DOUBLE_EQ(unknown["auroc"]["topics"], 0.5);
+  EXPECT_DOUBLE_EQ(unknown["mean"], (6.5 / 8 + 0.5) / 2);
+  figures.domains.pop_back();
+  const Json alone = report_json(figures)["overall"]["unknown_domain"];
+  EXPECT_TRUE(alone["auroc"]["moods"].is_null()) << "there are no others";
+  EXPECT_TRUE(alone["mean"].is_null());
+}
+
+// Three passes per text, whole ones, and every expert: (600·3 + 120)/6 + 5.
+TEST(ReportFigures, SayWhatTheSeparateArrangementCosts) {
+  Figures figures = sample_figures();
+  EXPECT_EQ(report_json(figures)["compute"]["arrangement"], "shared");
+  figures.compute.arrangement = Arrangement::kSeparate;
+  figures.compute.forwards = 3 * 6;
+  figures.compute.cache_hits = 0;
+  const Json cost = report_json(figures)["compute"];
+  EXPECT_EQ(cost["arrangement"], "separate");
+  EXPECT_EQ(cost["flops_per_text"], cost["flops_b0_per_text"]);
+  EXPECT_EQ(cost["saved"], 0.0);
+}
+
 // Two of six texts continued from layer 2 to layer 4: (400·1 + 60)/6 + 5 against (500·1 + 60)/6
 // + 5.
 TEST(ReportFigures, SayWhatTheCascadeSaves) {
@@ -118,7 +175,7 @@ TEST(ReportFigures, LeaveNullWhatIsNotKnown) {
   EXPECT_TRUE(report["training"].is_null());
   EXPECT_TRUE(report["provenance"]["registry_lock_sha256"].is_null());
   EXPECT_EQ(report["provenance"]["train_overlap"], (Json{{"moods", 1}, {"topics", nullptr}}));
-  EXPECT_EQ(report["notes"], (Json{"multi_task_head is null: there is none"}));
+  EXPECT_EQ(report["notes"][0], "multi_task_head is null: there is none");
 }
 
 // Truth 0 1 1 0: equal shares say 0 1 0 1, the fitted ones 0 1 0 0.
@@ -136,8 +193,8 @@ TEST(ReportFigures, SayWhyThereIsNoUniformGate) {
   Json report = report_json(figures);
   EXPECT_TRUE(report["domains"]["topics"]["uniform_gate"].is_null());
   EXPECT_THAT(opponents(report), ElementsAre("expert", "oracle", "majority"));
-  ASSERT_EQ(report["notes"].size(), 2u);
-  EXPECT_THAT(report["notes"][1].get<std::string>(), HasSubstr("not asked for every text"));
+  ASSERT_EQ(report["notes"].size(), 3u);
+  EXPECT_THAT(report["notes"][2].get<std::string>(), HasSubstr("not asked for every text"));
 }
 
 TEST(ReportFigures, KeepToTheOwnSpaceUnderAFusionThatAnswersNoOther) {
@@ -157,8 +214,8 @@ TEST(ReportFigures, KeepToTheOwnSpaceUnderAFusionThatAnswersNoOther) {
     EXPECT_TRUE(report["overall"][key].is_null()) << key;
   EXPECT_EQ(opponents(report), std::vector<std::string>());
   EXPECT_DOUBLE_EQ(report["overall"]["accuracy_task_aware"], 5.0 / 6);
-  ASSERT_EQ(report["notes"].size(), 2u);
-  EXPECT_THAT(report["notes"][1].get<std::string>(), HasSubstr("no answer over all labels"));
+  ASSERT_EQ(report["notes"].size(), 3u);
+  EXPECT_THAT(report["notes"][2].get<std::string>(), HasSubstr("no answer over all labels"));
 }
 
 TEST(ReportFigures, CanBeShownAsTheyAre) {

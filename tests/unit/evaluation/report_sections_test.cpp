@@ -124,9 +124,9 @@ TEST(ReportSections, ANewRowIsInTheJsonAndInBothDocumentsAtItsPlace) {
                                   "|---|---|\n| moods | glad |\n| topics | art |\n"));
   EXPECT_THAT(after(markdown, "## "),
               ElementsAre("Accuracy and macro-F1 by domain", "What sharing adds",
-                          "Other systems on the same texts", "Paired comparisons", "Experts",
-                          "Longest labels", "Gate usage", "Specialisation", "Confusion matrices",
-                          "Compute", "Provenance"));
+                          "Other systems on the same texts", "Paired comparisons",
+                          "Unknown domains", "Experts", "Longest labels", "Gate usage",
+                          "Specialisation", "Confusion matrices", "Compute", "Provenance"));
 
   const std::string page = to_html(report, sections);
   const size_t row = page.find("<div class=\"pair\">\n<section>\n<h2>Gate usage</h2>"),

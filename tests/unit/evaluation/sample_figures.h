@@ -22,6 +22,7 @@ inline Figures sample_figures() {
   moods.answer_aware = {0, 1, 0, 0};
   moods.confidence = {0.9, 0.8, 0.6, 0.5};
   moods.gate = {0.9, 0.1, 0.8, 0.2, 0.7, 0.3, 0.4, 0.6};
+  moods.entropy_without = {{0.9, 0.5, 0.4, 0.3}, {0.1, 0.2, 0.3, 0.4}};
   moods.best_expert = "feel";
   moods.expert_answer = {0, 1, 1, 0};
   moods.baseline = {1, 1, 1, 1};
@@ -38,6 +39,7 @@ inline Figures sample_figures() {
   topics.answer_aware = {2, 4};
   topics.confidence = {0.7, 0.95};
   topics.gate = {0.1, 0.9, 0.2, 0.8};
+  topics.entropy_without = {{0.4, 0.1}, {0.35, 0.15}};
   topics.best_expert = "know";
   topics.expert_answer = {2, 2};
   topics.baseline = {3, 3};

@@ -94,7 +94,8 @@ inline Json sample_report() {
         {"medical", 0.77},
         {"clauses", nullptr}}},
       {"nmi", 0.844}};
-  report["compute"] = {{"encoder_forwards_per_text", 1.0},
+  report["compute"] = {{"arrangement", "shared"},
+                       {"encoder_forwards_per_text", 1.0},
                        {"cache_hits", 4406},
                        {"flops_per_text", 1.384e9},
                        {"flops_b0_per_text", 6.897e9},

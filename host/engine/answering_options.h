@@ -1,0 +1,33 @@
+// What the verbs that answer texts are asked to do; torch-free.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "engine/options.h"
+#include "evaluation/arrangement.h"
+#include "fusion/mode.h"
+
+namespace moecollab::engine {
+
+struct AnsweringOptions : CommonOptions {
+  std::optional<fusion::Mode> fusion;  // none: the gate's own
+  std::optional<int64_t> top_k;
+  bool strict = false;  // refuse experts that the gate was not fitted for; predict: bad lines, too
+};
+
+struct EvalOptions : AnsweringOptions {
+  data::DataOptions data;
+  evaluation::Arrangement arrangement = evaluation::Arrangement::kShared;
+};
+
+struct PredictOptions : AnsweringOptions {
+  std::vector<fs::path> files;  // none: standard input
+  data::Reading reading;
+  int max_latency_ms = 0;  // how long an incomplete batch waits for more texts
+  int64_t batch = 256;     // texts answered together at most
+  double unknown_risk = 0.05;
+};
+
+}  // namespace moecollab::engine
