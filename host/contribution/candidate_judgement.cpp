@@ -108,6 +108,17 @@ AdmissionRecord record_of(const pipeline::Pool& pool, const Trial& trial,
   return record;
 }
 
+// SHA-256 of the texts and labels: the same file can be read in several ways.
+std::string digest_of(const std::vector<data::Dataset>& datasets) {
+  std::string all;
+  for (const data::Dataset& dataset : datasets) {
+    all += sha256_hex(dataset.domain);
+    for (const data::Example& example : dataset.examples)
+      all += sha256_hex(example.text) + sha256_hex(example.label);
+  }
+  return sha256_hex(all);
+}
+
 // SHA-256 of all that a verdict rests on.
 std::string basis_of(const pipeline::Pool& pool, const Trial& trial, const TrialFiles& files,
                      const AdmissionRecord& record, const JudgeOptions& options) {
@@ -117,9 +128,8 @@ std::string basis_of(const pipeline::Pool& pool, const Trial& trial, const Trial
   all["gate"] = trial.gate_file ? trial.gate_file->sha256 : "";
   all["own_texts"] = options.admission.texts;
   all["engine"] = pipeline::engine_version(pool.options().compute);
-  all["fitting"] = Json::array();
-  if (files.fitting)
-    for (const data::Dataset& dataset : *files.fitting) all["fitting"].push_back(dataset.sha256);
+  all["texts"] = digest_of(files.judged);
+  all["fitting"] = files.fitting ? digest_of(*files.fitting) : "";
   return sha256_hex(to_line(all));
 }
 

@@ -112,6 +112,7 @@ std::unique_ptr<Trial> open_trial(pipeline::Pool& pool, const registry::Package&
     if (is_replaced_by(expert, package, name)) trial->replaced = trial->experts.size();
     trial->experts.push_back(&expert);
   }
+  trial->loaded->name = name;  // whose bound of registry.toml counts
   trial->experts.push_back(&*trial->loaded);
   open_gate(pool, *trial, notes);
   const registry::TaskTable& task = package.manifest.task;

@@ -217,8 +217,15 @@ int64_t install(const pipeline::PoolOptions& open, const registry::Package& pack
   change.put(registry::kRegistryFile, pool.state().registry);
   change.put(registry::kLockFile, registry::lock_text(lock_of(pool)));
   if (more) more(pool, change);
-  placed.stays();  // a disk that fails now may leave a decided change, which needs it
-  return change.commit(open.note);
+  int64_t number = 0;
+  try {
+    number = change.commit(open.note);
+  } catch (...) {
+    if (fs::exists(registry::pending_file(open.registry))) placed.stays();  // it is decided
+    throw;
+  }
+  placed.stays();
+  return number;
 }
 
 bool check_package(pipeline::PoolOptions open, const registry::Package& package) {

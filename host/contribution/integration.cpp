@@ -2,11 +2,13 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "base/error.h"
 #include "base/strings.h"
 #include "experts/scanner.h"
+#include "pipeline/gate_file.h"
 #include "registry/names.h"
 #include "registry/operations.h"
 #include "registry/quarantine.h"
@@ -53,6 +55,7 @@ void refuse_kind(const registry::Package& package, const fs::path& path) {
   throw Error("E_POLICY_ADMISSION", "admission refuses the package: " + reasons, hint);
 }
 
+// Null if there is no other expert to judge it against.
 Json admission(const pipeline::PoolOptions& open, const registry::Package& package,
                const std::string& name, const JudgeOptions& judging,
                const std::optional<TrialFiles>& files) {
@@ -61,8 +64,11 @@ Json admission(const pipeline::PoolOptions& open, const registry::Package& packa
                 "registry.toml says admission = \"always\", and there is no data to judge on",
                 "give it with --data-dir or --data DOMAIN=FILE");
   }
-  pipeline::Pool pool(open);
-  pool.require_experts();
+  pipeline::PoolOptions tolerant = open;
+  tolerant.tolerate_refused = true;  // the version that leaves may be refused
+  pipeline::Pool pool(tolerant);
+  pool.apply_policy(name);
+  if (pool.experts().empty()) return nullptr;
   CollectingLog notes(open.context.log);
   const auto trial = open_trial(pool, package, name, notes.log());
   const auto [verdict, known] = judge_and_keep(pool, *trial, *files, judging, notes);
@@ -205,14 +211,29 @@ void Integration::judge_admission(const JudgeOptions& judging,
 }
 
 void Integration::take_over(const GateWork& gate) {
-  if (!gate) steps_.skip("gate", "it is left as it is");
   const auto more = [&](pipeline::Pool& pool, registry::Change& change) {
-    if (gate) result_["gate"] = steps_.run("gate", [&] { return gate(pool, change); });
-    steps_.write();
+    const char* skip = gate ? reason_to_leave_gate(pool) : "it is left as it is";
+    if (skip != nullptr) return steps_.skip("gate", skip);
+    result_["gate"] = steps_.run("gate", [&] { return gate(pool, change); });
   };
   const Origin origin = made_here_ ? Origin::kTrainedHere : Origin::kElsewhere;
   if (const int64_t change = contribution::install(open_, package_, name_, origin, more))
     result_["change"] = change;
+  steps_.write();
+}
+
+const char* Integration::reason_to_leave_gate(pipeline::Pool& pool) const {
+  const auto is_this = [&](const pipeline::InstalledExpert& expert) {
+    return expert.name == name_ && expert.sha256() == package_.manifest_sha256;
+  };
+  if (std::ranges::none_of(pool.experts(), is_this))
+    return "registry.toml selects another version, or none";
+  if (!pool.state().gate) return nullptr;
+  const auto has_row = [&](const pipeline::GateRow& row) {
+    return row.name == name_ && row.sha256 == package_.manifest_sha256;
+  };
+  return std::ranges::any_of(pipeline::read_gate(pool).rows, has_row) ? "it has its row already"
+                                                                      : nullptr;
 }
 
 }  // namespace moecollab::contribution

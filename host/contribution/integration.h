@@ -43,6 +43,8 @@ class Integration {
   Json check_compatibility() const;
   void judge_conformance(const ConformanceCheck& conformance);
   void judge_admission(const JudgeOptions& judging, const std::optional<TrialFiles>& files);
+  // Why the gate has nothing to do with the package, in the registry as it will be; null: it has.
+  const char* reason_to_leave_gate(pipeline::Pool& pool) const;
   // Why a package is not judged that is here already; null: it is judged.
   const char* reason_to_skip() const;
 

@@ -7,6 +7,18 @@
 
 namespace moecollab::contribution {
 
+namespace {
+
+// "failed" says nothing of the package: the disk, the data or an interruption did it.
+const char* word_of(std::string_view code) {
+  if (code == "E_REQUIRE_ADMISSION") return "undecided";
+  for (const char* family : {"E_INTERRUPTED", "E_WRITE", "E_DATA", "E_CONFIG", "E_INTERNAL"})
+    if (code.starts_with(family)) return "failed";
+  return "refused";
+}
+
+}  // namespace
+
 IntegrationSteps::IntegrationSteps(const fs::path& registry, const registry::Package& package,
                                    const std::string& name, const std::string& command)
     : file_(registry::integration_file(registry, package.manifest_sha256)) {
@@ -26,12 +38,14 @@ Json IntegrationSteps::run(const char* step, const std::function<Json()>& body) 
     record_["steps"].push_back({{"step", step}, {"result", "passed"}, {"found", found}});
     return found;
   } catch (const Error& error) {
-    const bool undecided = error.code().starts_with("E_REQUIRE");
     record_["steps"].push_back({{"step", step},
-                                {"result", undecided ? "undecided" : "refused"},
+                                {"result", word_of(error.code())},
                                 {"code", error.code()},
                                 {"reason", error.what()}});
-    if (kept_) write();
+    try {
+      write();
+    } catch (const Error&) {  // the first one is what is to be heard
+    }
     throw;
   }
 }

@@ -18,8 +18,8 @@ class IntegrationSteps {
 
   // Whether write(), and a step that throws, write the file; at first not.
   void keep(bool kept) { kept_ = kept; }
-  // Runs a step and returns what it came to. What it throws is recorded (E_REQUIRE_… as undecided)
-  // and passed on.
+  // Runs a step and returns what it came to. What it throws is recorded (as refused, undecided
+  // or failed) and passed on.
   Json run(const char* step, const std::function<Json()>& body);
   void skip(const char* step, const std::string& reason);
   // Throws E_WRITE.

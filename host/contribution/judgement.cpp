@@ -151,6 +151,7 @@ Answering without_row(const Answering& all, size_t row) {
     part.experts.push_back(all.experts[e]);
     part.gate.experts.push_back(all.gate.experts[e]);
   }
+  if (kept.empty()) return part;  // answers nothing
   part.gate.gate = gate::with_experts(all.gate.gate, kept);
   if (all.gate.caps.defined())
     part.gate.caps = all.gate.caps.index_select(0, encoder::index_tensor(kept));
@@ -219,6 +220,7 @@ FittedGateChange judge_at_row(const Trial& trial, const AnsweredTexts& judged, s
   const Answering before = routed ? without_row(fitted, row) : fitted;
   const Answering after = routed ? fitted : in_place(trial, fitted, row);
   const auto right = [&](const Answering& answering) {
+    if (answering.experts.empty()) return at::zeros({judged.rows()}, at::kBool);
     return training::answered_right(answering.gate, trial.labels,
                                     of_experts(judged, answering.experts), fusion::Mode::kMixture,
                                     trial.gate_file->top_k);

@@ -1,3 +1,6 @@
+#include <fmt/format.h>
+
+#include "base/error.h"
 #include "contribution/integration.h"
 #include "engine/gate_step.h"
 #include "engine/precision.h"
@@ -29,7 +32,7 @@ contribution::JudgeOptions judging(const CommonOptions& options,
 Json run_experts_add(const CommonOptions& options, const contribution::InstallOptions& install,
                      const contribution::ConformanceCheck& conformance, const RunContext& context) {
   prepare(options);
-  const contribution::GateStep step = settle_gate_step(options, install);
+  contribution::GateStep step = settle_gate_step(options, install);
   pipeline::PoolOptions open = pool_options(options, context, /*cached=*/install.has_data());
   open.note.reason = install.reason;
   contribution::Integration integration(open, install);
@@ -40,6 +43,13 @@ Json run_experts_add(const CommonOptions& options, const contribution::InstallOp
   if (install.has_data()) {
     require_fp32(options, context.log);
     files = read_trial_files(with_registry(install.data, options.registry), context.log);
+  }
+  if (step != contribution::GateStep::kNone && training_files(*files).empty()) {
+    if (install.then)
+      throw Error("E_CONFIG", fmt::format("--then {} without training files", name(step)),
+                  "give them with --data-dir, or leave --split out");
+    context.log.note("the gate is left as it is: no training files are given");
+    step = contribution::GateStep::kNone;
   }
   integration.check(conformance, judging(options, install, files), files);
   if (install.dry_run) return integration.result();

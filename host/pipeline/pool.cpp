@@ -161,8 +161,9 @@ void Pool::admit(registry::Candidate& candidate, std::future<void>& loading) {
   experts_.push_back(std::move(expert));
 }
 
-void Pool::apply_policy() const {
+void Pool::apply_policy(const std::string& but) const {
   for (const registry::Candidate& candidate : candidates_) {
+    if (candidate.name == but) continue;
     if (!candidate.refusal || !candidate.entry || !registry::is_refused(candidate.state)) continue;
     const std::string what =
         fmt::format("expert {} is refused: {}", candidate.name, candidate.refusal->rule);

@@ -108,8 +108,8 @@ class Pool {
   // Throws E_REG_EMPTY unless an expert is ready.
   void require_experts() const;
   // Throws what a refused expert stops a run with, as opening does unless refused ones are
-  // tolerated.
-  void apply_policy() const;
+  // tolerated. `but`: an expert that does not count.
+  void apply_policy(const std::string& but = {}) const;
 
  private:
   void open_encoder();

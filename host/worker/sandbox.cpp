@@ -257,6 +257,8 @@ const char* name(SandboxLevel level) {
   return "none";
 }
 
+uint64_t writable_bytes() { return sizes().data; }
+
 SandboxLevel enter_sandbox(uint64_t memory, OutHeader& header) {
   if (!is_single_threaded()) return SandboxLevel::kNone;
   enter_limits(memory);

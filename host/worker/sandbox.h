@@ -13,6 +13,9 @@ namespace moecollab::worker {
 enum class SandboxLevel : int32_t { kNone, kCalls, kFull };
 const char* name(SandboxLevel level);
 
+// Bytes of this process's memory that can be written; 0 if that is not known.
+uint64_t writable_bytes();
+
 // Takes from this process, for ever and for its threads too, by limits of memory (`memory` bytes
 // beyond what it has now), descriptors and files, no new privileges, no file system, and only the
 // system calls that computing needs: no process, no socket, no signal to others, nothing traced. A
