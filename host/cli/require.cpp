@@ -31,9 +31,9 @@ const std::vector<std::string> kSections = {"domains",  "overall", "gate",    "s
                                             "training", "compute", "experts", "provenance"};
 // The figures of `overall`.
 const std::vector<std::string> kFigures = {
-    "accuracy",         "domain_mean",         "macro_f1", "oracle_accuracy", "gap_to_oracle",
-    "routing_accuracy", "accuracy_task_aware", "ece",      "coverage",        "mcnemar",
-    "truncated"};
+    "accuracy",         "domain_mean",         "macro_f1",    "oracle_accuracy", "gap_to_oracle",
+    "routing_accuracy", "accuracy_task_aware", "ece",         "coverage",        "mcnemar",
+    "truncated",        "unknown_domain",      "reliability", "coverage_curve"};
 
 // Which domains and experts a report will have is not known before it is made.
 void require_known(const std::string& path) {
