@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <fstream>
 #include <iterator>
+#include <utility>
 
 #include "base/error.h"
 #include "base/strings.h"
@@ -16,6 +17,11 @@ namespace moecollab {
 namespace {
 
 constexpr const char* kTrainingVariable = "MOECOLLAB_TRAINING_PRECISION";
+
+// Threads that spin slow a busy machine down, other processes of this program first; but for the
+// few microseconds between two operators, to sleep and be woken takes longer.
+constexpr std::pair<const char*, const char*> kThreadWaiting[] = {{"OMP_WAIT_POLICY", "passive"},
+                                                                  {"GOMP_SPINCOUNT", "2000"}};
 
 }  // namespace
 
@@ -70,6 +76,19 @@ int usable_cores() {
   cpu_set_t set;
   CPU_ZERO(&set);
   return ::sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+}
+
+std::vector<std::string> thread_waiting() {
+  std::vector<std::string> all;
+  for (const auto& [name, usual] : kThreadWaiting) {
+    const char* const set = std::getenv(name);
+    all.push_back(fmt::format("{}={}", name, set == nullptr ? usual : set));
+  }
+  return all;
+}
+
+void set_thread_waiting() {
+  for (const auto& [name, usual] : kThreadWaiting) ::setenv(name, usual, /*overwrite=*/0);
 }
 
 std::string Compute::identity(int kernel_revision) const {

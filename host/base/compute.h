@@ -39,6 +39,12 @@ inline constexpr int kKernelRevision = 3;
 
 // The cores that this process may use.
 int usable_cores();
+// How OpenMP's threads wait for work, as "NAME=value" of the environment: they spin for some 30 µs
+// and then sleep, unless this process's environment says otherwise.
+std::vector<std::string> thread_waiting();
+// Sets that in this process's environment. To be called before libgomp is loaded, which reads it
+// once.
+void set_thread_waiting();
 // What the CPU calls itself; "unknown" if the system does not say.
 std::string cpu_model();
 

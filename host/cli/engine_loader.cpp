@@ -1,8 +1,7 @@
 #include <dlfcn.h>
 #include <fmt/format.h>
 
-#include <cstdlib>
-
+#include "base/compute.h"
 #include "base/error.h"
 #include "base/installation.h"
 #include "cli/cli.h"
@@ -26,10 +25,7 @@ engine::Engine& open_engine() {
   if (gone)
     throw Error("E_CONFIG", fmt::format("the working folder cannot be used: {}", gone.message()),
                 "go to a folder that exists (cd), and try again");
-  // libgomp reads this once, when it is loaded: spinning threads would slow a busy machine down.
-  ::setenv("OMP_WAIT_POLICY", "passive", /*overwrite=*/0);
-  // But for the few microseconds between two operators: to sleep and be woken takes longer.
-  ::setenv("GOMP_SPINCOUNT", "2000", /*overwrite=*/0);
+  set_thread_waiting();
   const fs::path library = library_folder() / "libmoecollab_engine.so";
   void* handle = ::dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (handle == nullptr) {

@@ -16,6 +16,7 @@
 #include <mutex>
 #include <thread>
 
+#include "base/compute.h"
 #include "base/error.h"
 #include "base/strings.h"
 
@@ -52,6 +53,14 @@ class Lifted {
   int error_ = 0;
 };
 
+// As the system takes them: ended by a null pointer.
+std::vector<char*> pointers(std::vector<std::string>& words) {
+  std::vector<char*> all;
+  for (std::string& word : words) all.push_back(word.data());
+  all.push_back(nullptr);
+  return all;
+}
+
 // 0 or an errno.
 int spawn(const fs::path& program, std::vector<std::string> arguments,
           const std::vector<int>& descriptors, pid_t& child) {
@@ -71,13 +80,11 @@ int spawn(const fs::path& program, std::vector<std::string> arguments,
   ::sigemptyset(&none);
   ::posix_spawnattr_setsigmask(&attributes, &none);
   ::posix_spawnattr_setsigdefault(&attributes, &all);
-  std::string path = program.string(), passive = "OMP_WAIT_POLICY=passive";
-  std::vector<char*> words{path.data()};
-  for (std::string& argument : arguments) words.push_back(argument.data());
-  words.push_back(nullptr);
-  char* environment[] = {passive.data(), nullptr};
-  const int error =
-      ::posix_spawn(&child, path.c_str(), &actions, &attributes, words.data(), environment);
+  const std::string path = program.string();
+  arguments.insert(arguments.begin(), path);
+  std::vector<std::string> environment = thread_waiting();
+  const int error = ::posix_spawn(&child, path.c_str(), &actions, &attributes,
+                                  pointers(arguments).data(), pointers(environment).data());
   ::posix_spawnattr_destroy(&attributes);
   ::posix_spawn_file_actions_destroy(&actions);
   return error;

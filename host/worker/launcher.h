@@ -10,8 +10,8 @@
 
 namespace moecollab::worker {
 
-// Starts the program with these arguments, an empty environment but for what makes LibTorch's
-// threads sleep while they wait, and the descriptors as its 0, 1, …; nothing else is open there.
+// Starts the program with these arguments, an empty environment but for how threads wait
+// (thread_waiting()), and the descriptors as its 0, 1, …; nothing else is open there.
 // The kernel ends it when the thread that started it ends, so that thread is one that never does.
 // Gives its process number; throws E_IPC if it cannot be started. Thread-safe.
 pid_t launch(const fs::path& program, const std::vector<std::string>& arguments,

@@ -9,6 +9,7 @@
 #include <map>
 
 #include "base/measure.h"
+#include "bench.h"
 #include "pipeline/predictor.h"
 #include "texts.h"
 
@@ -110,6 +111,7 @@ int run(const char* registry, const char* file, int threads) {
 }  // namespace moecollab
 
 int main(int argc, char** argv) {
-  if (argc < 3) return 2;
+  if (argc < 3) return moecollab::usage("bench_answer REGISTRY FILE [THREADS]");
+  moecollab::wait_as_the_program(argv);
   return moecollab::run(argv[1], argv[2], argc > 3 ? std::atoi(argv[3]) : 2);
 }

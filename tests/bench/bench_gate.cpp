@@ -8,6 +8,7 @@
 #include <string>
 
 #include "base/measure.h"
+#include "bench.h"
 #include "encoder/device.h"
 #include "training/gate_trainer.h"
 
@@ -105,6 +106,7 @@ void run(const std::string& device_name, int64_t texts) {
 }  // namespace moecollab::training
 
 int main(int argc, char** argv) {
+  moecollab::wait_as_the_program(argv);
   moecollab::training::run(argc > 1 ? argv[1] : "cpu", argc > 2 ? std::atoll(argv[2]) : 30'000);
   return 0;
 }

@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "base/measure.h"
+#include "bench.h"
 #include "encoder/encoder.h"
 #include "experts/in_process_expert.h"
 #include "worker/remote_expert.h"
@@ -122,6 +123,7 @@ void run(const fs::path& folder) {
 }  // namespace moecollab::worker
 
 int main(int count, char** arguments) {
-  if (count != 2) return 2;
+  if (count != 2) return moecollab::usage("bench_isolation ENCODER");
+  moecollab::wait_as_the_program(arguments);
   moecollab::worker::run(arguments[1]);
 }

@@ -10,6 +10,7 @@
 #include <deque>
 
 #include "base/measure.h"
+#include "bench.h"
 #include "pipeline/collaboration.h"
 #include "texts.h"
 
@@ -85,7 +86,8 @@ int run(const char* file, int64_t size, int64_t top_k, int threads, std::span<ch
 }  // namespace moecollab
 
 int main(int argc, char** argv) {
-  if (argc < 6) return 2;
+  if (argc < 6) return moecollab::usage("bench_pool FILE BATCH TOP_K THREADS REGISTRY...");
+  moecollab::wait_as_the_program(argv);
   return moecollab::run(argv[1], std::atoi(argv[2]), std::atoi(argv[3]), std::atoi(argv[4]),
                         std::span(argv + 5, static_cast<size_t>(argc - 5)));
 }

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <numeric>
 
+#include "bench.h"
 #include "encoder/bert.h"
 #include "fusion/fusion.h"
 #include "text/tokenizer.h"
@@ -88,4 +89,10 @@ BENCHMARK(tokenize)->Unit(benchmark::kMicrosecond);
 }  // namespace
 }  // namespace moecollab
 
-BENCHMARK_MAIN();
+int main(int argc, char** argv) {
+  moecollab::wait_as_the_program(argv);
+  benchmark::Initialize(&argc, argv);
+  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
+  benchmark::RunSpecifiedBenchmarks();
+  benchmark::Shutdown();
+}

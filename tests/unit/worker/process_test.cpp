@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <cstring>
@@ -11,6 +13,7 @@
 
 #include "unit/worker/plain_client.h"
 #include "worker/launch_words.h"
+#include "worker/launcher.h"
 
 namespace moecollab::worker {
 namespace {
@@ -67,6 +70,20 @@ TEST(LaunchWords, ComeBack) {
   EXPECT_EQ(launch_words(back), launch_words(words));
   EXPECT_EQ(back.arguments.encoder, "/a folder");
   EXPECT_THROW(parse_words({"1"}), std::exception);
+}
+
+TEST(Launch, PassesOnHowThreadsWaitAndNothingElse) {
+  ::setenv("GOMP_SPINCOUNT", "7", 1);  // the user's own
+  int pipe[2];
+  ASSERT_EQ(::pipe(pipe), 0);
+  const pid_t child = launch("/usr/bin/env", {}, {pipe[0], pipe[1]});
+  ::close(pipe[1]);
+  ::unsetenv("GOMP_SPINCOUNT");
+  std::string printed(1000, '\0');
+  printed.resize(static_cast<size_t>(::read(pipe[0], printed.data(), printed.size())));
+  ::close(pipe[0]);
+  EXPECT_EQ(::waitpid(child, nullptr, 0), child);
+  EXPECT_EQ(printed, "OMP_WAIT_POLICY=passive\nGOMP_SPINCOUNT=7\n");
 }
 
 TEST(ExpertProcess, R31_ItsDeathIsNoticedAtOnce) {
