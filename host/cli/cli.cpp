@@ -192,6 +192,7 @@ void add_verbs(Program& program) {
   add_grow(program);
   add_admit(program);
   add_sweep(program);
+  add_ablate(program);
   add_data_verbs(program);
   add_experts(program);
   add_registry(program);

@@ -111,6 +111,7 @@ void add_train_baseline(Program& program);
 void add_grow(Program& program);
 void add_admit(Program& program);
 void add_sweep(Program& program);
+void add_ablate(Program& program);
 void add_eval(Program& program);
 void add_predict(Program& program);
 void add_encode(Program& program);

@@ -1,13 +1,14 @@
 #include "contribution/admission_record.h"
 
 namespace moecollab::contribution {
-namespace {
 
 Json to_json(const PairedChange& c) {
   return {{"n", c.n},           {"before", c.before}, {"after", c.after},
           {"change", c.change}, {"low", c.low},       {"high", c.high},
           {"z", c.z},           {"fixed", c.fixed},   {"broke", c.broke}};
 }
+
+namespace {
 
 Json to_json(const DomainChanges& changes) {
   Json json = to_json(changes.whole);

@@ -73,5 +73,6 @@ struct AdmissionRecord {
   std::string command;  // as typed
 };
 Json to_json(const AdmissionRecord& record);
+Json to_json(const PairedChange& change);
 
 }  // namespace moecollab::contribution

@@ -61,6 +61,12 @@ std::vector<double> to_doubles(const at::Tensor& tensor) {
   return {data, data + doubles.numel()};
 }
 
+std::vector<int> to_ints(const at::Tensor& tensor) {
+  const at::Tensor ints = tensor.to(kHost).to(at::kInt).contiguous();
+  const int32_t* data = ints.const_data_ptr<int32_t>();
+  return {data, data + ints.numel()};
+}
+
 Features Features::select(std::span<const int64_t> rows) const {
   Features out;
   for (const int64_t row : rows) {

@@ -83,5 +83,6 @@ at::Tensor index_tensor(std::span<const int64_t> indices, at::Device device = kH
 
 // The numbers of a tensor, row by row.
 std::vector<double> to_doubles(const at::Tensor& tensor);
+std::vector<int> to_ints(const at::Tensor& tensor);
 
 }  // namespace moecollab::encoder

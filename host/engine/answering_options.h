@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "engine/options.h"
@@ -20,6 +21,12 @@ struct AnsweringOptions : CommonOptions {
 struct EvalOptions : AnsweringOptions {
   data::DataOptions data;
   evaluation::Arrangement arrangement = evaluation::Arrangement::kShared;
+};
+
+struct AblateOptions : AnsweringOptions {
+  data::DataOptions data;           // a folder: `split` judges, gates are fitted on train
+  std::vector<std::string> groups;  // of ablation::kGroups; empty: all
+  std::optional<fs::path> out;      // folder of the results; none: REGISTRY/ablation
 };
 
 struct PredictOptions : AnsweringOptions {

@@ -1,15 +1,12 @@
 #include "engine/engine.h"
 
-#include <c10/util/Exception.h>
-#include <fmt/format.h>
 #include <malloc.h>
 
 #include <limits>
 
 #include "base/cuda_driver.h"
-#include "base/error.h"
-#include "base/strings.h"
 #include "encoder/device.h"
+#include "engine/device_errors.h"
 #include "engine/verbs.h"
 
 namespace moecollab::engine {
@@ -20,22 +17,6 @@ namespace {
 void keep_freed_memory() {
   ::mallopt(M_MMAP_THRESHOLD, 1 << 30);
   ::mallopt(M_TRIM_THRESHOLD, std::numeric_limits<int>::max());
-}
-
-// What a GPU cannot do is the user's to know, in LibTorch's words and with its figures, not a fault
-// of this program.
-template <typename Verb>
-Json naming_device(const RunOptions& options, Verb verb) {
-  try {
-    return verb();
-  } catch (const c10::Error& error) {
-    if (options.compute.device.is_cpu()) throw;
-    throw Error("E_CONFIG",
-                fmt::format("{} {}: {}", name(options.compute.device),
-                            encoder::is_out_of_memory(error) ? "has no memory for this" : "failed",
-                            escaped(error.what_without_backtrace(), 300)),
-                "`moecollab doctor` says what is here; end what else uses it, or use --device cpu");
-  }
 }
 
 class TorchEngine final : public Engine {
@@ -73,6 +54,9 @@ class TorchEngine final : public Engine {
   Json sweep(const SweepOptions& options, const RunContext& context) override {
     return naming_device(options, [&] { return run_sweep(options, context); });
   }
+  Json ablate(const AblateOptions& options, const RunContext& context) override {
+    return naming_device(options, [&] { return run_ablate(options, context); });
+  }
   Json eval(const EvalOptions& options, const RunContext& context) override {
     return naming_device(options, [&] { return run_eval(options, context); });
   }
@@ -90,7 +74,8 @@ class TorchEngine final : public Engine {
     return run_experts_list(options, context);
   }
   Json experts_add(const CommonOptions& options, const contribution::InstallOptions& install,
-                   const contribution::ConformanceCheck& conformance, const RunContext& context) override {
+                   const contribution::ConformanceCheck& conformance,
+                   const RunContext& context) override {
     return run_experts_add(options, install, conformance, context);
   }
   Json experts_verify(const CommonOptions& options, const RunContext& context,

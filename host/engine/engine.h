@@ -53,9 +53,10 @@ class Engine {
   // does not throw. Throws E_REG_EMPTY if no expert is ready.
   virtual Json admit(const AdmitOptions& options, const RunContext& context) = 0;
   // Fits a gate for each pair of λ1 and λ2, and writes the results into `out`; the registry's
-  // gate stays. Points that an earlier run finished with equal data and options are taken over.
-  // Throws E_LOCK if another process uses the folder.
+  // gate stays. Takes over points of an earlier run with equal data and options. Throws E_LOCK.
   virtual Json sweep(const SweepOptions& options, const RunContext& context) = 0;
+  // Takes the collaboration apart (docs/ablate.md). Writes into `out`, and continues, as sweep.
+  virtual Json ablate(const AblateOptions& options, const RunContext& context) = 0;
   // Evaluates the collaboration on labelled texts. Returns the report (docs/report.md) and writes
   // no file but the cache and, if asked for another precision than the gate's, the registry's
   // record of it: then the report has it as "precision". Throws E_DATA_CHANGED if a data file

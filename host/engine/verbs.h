@@ -21,6 +21,7 @@ Json run_train_baseline(const TrainBaselineOptions& options, const RunContext& c
 Json run_grow(const GrowOptions& options, const RunContext& context);
 Json run_admit(const AdmitOptions& options, const RunContext& context);
 Json run_sweep(const SweepOptions& options, const RunContext& context);
+Json run_ablate(const AblateOptions& options, const RunContext& context);
 Json run_eval(const EvalOptions& options, const RunContext& context);
 Json run_predict(const PredictOptions& options, const RunContext& context,
                  const std::function<void(const std::string&)>& emit);

@@ -17,6 +17,9 @@ Json report_json(const Figures& figures, const Sections& sections = report_secti
 // Any table, aligned, one line per row, ending in a newline.
 std::string terminal_text(const Table& table);
 
+// Any table as Markdown, ending in a newline.
+std::string markdown_table(const Table& table);
+
 // The headline table, aligned, one line per row, ending in a newline.
 std::string terminal_table(const Json& report);
 

@@ -26,26 +26,13 @@ std::string markdown_heading(std::string_view marks, std::string_view title) {
   return std::string(marks) + " " + markdown_text(title) + "\n\n";
 }
 
-std::string markdown_rows(const Table& table) {
-  std::string out;
-  for (const Column& column : table.columns) out += "| " + markdown_text(column.title) + " ";
-  out += "|\n";
-  for (const Column& column : table.columns) out += column.numeric ? "|---:" : "|---";
-  out += "|\n";
-  for (const Row& row : table.rows) {
-    for (const Cell& cell : row) out += "| " + markdown_cell(cell) + " ";
-    out += "|\n";
-  }
-  return out + "\n";
-}
-
 // One for each kind of content.
 
 std::string markdown(const Part& part, const Table& table) {
   if (table.rows.empty()) return "";
   std::string out = markdown_heading("##", part.heading);
   if (!part.note.empty()) out += markdown_text(part.note) + "\n\n";
-  return out + markdown_rows(table);
+  return out + markdown_table(table) + "\n";
 }
 
 std::string markdown(const Part& part, const std::vector<FoldedTable>& tables) {
@@ -53,7 +40,7 @@ std::string markdown(const Part& part, const std::vector<FoldedTable>& tables) {
   std::string out = markdown_heading("##", part.heading);
   for (const FoldedTable& folded : tables) {
     if (!folded.table.rows.empty())
-      out += markdown_heading("###", folded.title) + markdown_rows(folded.table);
+      out += markdown_heading("###", folded.title) + markdown_table(folded.table) + "\n";
   }
   return out;
 }
@@ -71,6 +58,19 @@ std::string markdown(const Part&, const std::vector<KeyFigure>& figures) {
 }
 
 }  // namespace
+
+std::string markdown_table(const Table& table) {
+  std::string out;
+  for (const Column& column : table.columns) out += "| " + markdown_text(column.title) + " ";
+  out += "|\n";
+  for (const Column& column : table.columns) out += column.numeric ? "|---:" : "|---";
+  out += "|\n";
+  for (const Row& row : table.rows) {
+    for (const Cell& cell : row) out += "| " + markdown_cell(cell) + " ";
+    out += "|\n";
+  }
+  return out;
+}
 
 std::string to_markdown(const Json& report, const Sections& sections) {
   require_report(report);

@@ -15,11 +15,7 @@
 namespace moecollab::evaluation {
 namespace {
 
-std::vector<int> to_ints(const at::Tensor& tensor) {
-  const at::Tensor ints = tensor.to(at::kInt).contiguous();
-  const int32_t* data = ints.const_data_ptr<int32_t>();
-  return {data, data + ints.numel()};
-}
+using encoder::to_ints;
 
 // Index of the domain's best expert among the gate's rows; the first of equal ones.
 size_t best_expert(const pipeline::Collaboration& collaboration, const pipeline::GateFile& gate,

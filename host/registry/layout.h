@@ -69,6 +69,7 @@ inline fs::path head_baseline(const fs::path& registry) {
 inline fs::path deep_baseline(const fs::path& registry) {
   return registry / kBaselinesFolder / "deep";
 }
+inline fs::path ablation_folder(const fs::path& registry) { return registry / "ablation"; }
 inline fs::path sweep_folder(const fs::path& registry) { return registry / "sweep"; }
 
 }  // namespace moecollab::registry

@@ -60,7 +60,8 @@ GateProblem GateInputs::problem(const RunContext& context, at::Device device) co
 }
 
 GateInputs collect_gate_inputs(pipeline::Pool& pool, const std::vector<data::Dataset>& datasets,
-                               const GateTrainingOptions& options) {
+                               const GateTrainingOptions& options,
+                               const std::optional<std::vector<encoder::PooledKey>>& features) {
   validate(options);
   pool.require_experts();
   if (pool.encoder() == nullptr) {
@@ -75,7 +76,7 @@ GateInputs collect_gate_inputs(pipeline::Pool& pool, const std::vector<data::Dat
     inputs.labels.push_back(expert.labels);
   }
   const encoder::BertConfig& encoder = pool.encoder()->config();
-  inputs.features = gate_features(options, encoder.layers);
+  inputs.features = features ? *features : gate_features(options, encoder.layers);
   const bool by_lbfgs = options.optimizer == GateOptimizer::kLbfgs;
   const GateWarmUp warm_up(
       by_lbfgs ? encoder::to_torch(pool.options().compute.device) : at::Device(encoder::kHost),

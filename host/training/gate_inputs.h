@@ -1,6 +1,7 @@
 // What every fit of the gate reads, collected once from the pool and the training files.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -31,7 +32,10 @@ struct GateInputs {
 // Collects features and the experts' answers, calibrates and makes the prior as the options say.
 // Throws E_CONFIG for options out of range or that do not fit encoder and experts, E_REG_EMPTY
 // without an expert, E_ENCODER without an encoder, and as collect_gate_data().
-GateInputs collect_gate_inputs(pipeline::Pool& pool, const std::vector<data::Dataset>& datasets,
-                               const GateTrainingOptions& options);
+// `features`: what the gate reads instead of what the options say.
+GateInputs collect_gate_inputs(
+    pipeline::Pool& pool, const std::vector<data::Dataset>& datasets,
+    const GateTrainingOptions& options,
+    const std::optional<std::vector<encoder::PooledKey>>& features = std::nullopt);
 
 }  // namespace moecollab::training

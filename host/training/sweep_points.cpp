@@ -6,7 +6,6 @@
 
 #include "base/digest.h"
 #include "base/error.h"
-#include "base/strings.h"
 #include "base/version.h"
 #include "pipeline/instantiate.h"
 #include "training/gate_history.h"
@@ -14,7 +13,6 @@
 namespace moecollab::training {
 namespace {
 
-constexpr uint64_t kMaxPointsBytes = 64 << 20;
 constexpr size_t kMostPoints = 10'000;
 
 const std::vector<double> kDefaultLambdas = {0,    0.001, 0.01, 0.02, 0.03, 0.04,
@@ -68,7 +66,9 @@ Json line_of(const SweepResult& result, const GateInputs& inputs) {
   return json;
 }
 
-std::pair<double, double> key_of(const SweepPoint& point) { return {point.lambda1, point.lambda2}; }
+std::string key_of(const SweepPoint& point) {
+  return fmt::format("{} {}", point.lambda1, point.lambda2);
+}
 
 }  // namespace
 
@@ -110,55 +110,21 @@ std::string sweep_digest(pipeline::Pool& pool, const std::vector<data::Dataset>&
 }
 
 FinishedPoints::FinishedPoints(fs::path file, std::string digest, Log log)
-    : file_(std::move(file)), digest_(std::move(digest)) {
-  if (!fs::exists(file_)) return;
-  const std::string bytes = read_file(file_, "E_CKPT", kMaxPointsBytes);
-  size_t others = 0;
-  for (size_t at = 0; at < bytes.size();) {
-    const size_t end = std::min(bytes.find('\n', at), bytes.size());
-    others += read_line(std::string_view(bytes).substr(at, end - at)) ? 0 : 1;
-    at = end + 1;
-  }
-  if (others > 0) {
-    log.note(
-        fmt::format("{}: {} points are of other data, experts or options and are computed again",
-                    escaped(file_.string()), others));
-  }
-  if (!points_.empty()) log.note(fmt::format("{} points are there already", points_.size()));
-}
+    : lines_(
+          std::move(file), std::move(digest),
+          [](const Json& line) {
+            return key_of({line.at("lambda1").get<double>(), line.at("lambda2").get<double>()});
+          },
+          {"point", "remove the file, or sweep into another folder"}, log) {}
 
 bool FinishedPoints::contains(const SweepPoint& point) const {
-  return points_.contains(key_of(point));
+  return lines_.contains(key_of(point));
 }
 
-Json FinishedPoints::at(const SweepPoint& point) const {
-  Json line = points_.at(key_of(point));
-  line.erase("digest");
-  return line;
-}
+Json FinishedPoints::at(const SweepPoint& point) const { return lines_.at(key_of(point)); }
 
 void FinishedPoints::add(const SweepResult& result, const GateInputs& inputs) {
-  Json line = line_of(result, inputs);
-  line["digest"] = digest_;
-  points_[key_of(result.point)] = std::move(line);
-  std::string lines;
-  for (const auto& [key, finished] : points_) lines += to_line(finished) + "\n";
-  write_file_atomic(file_, lines);
-}
-
-bool FinishedPoints::read_line(std::string_view line) {
-  try {
-    Json json = parse_json(line);
-    if (json.at("digest").get<std::string>() != digest_) return false;
-    const std::pair point(json.at("lambda1").get<double>(), json.at("lambda2").get<double>());
-    points_[point] = std::move(json);
-    return true;
-  } catch (const std::exception& error) {
-    throw Error("E_CKPT",
-                fmt::format("{}: a line is no finished point: {}", escaped(file_.string()),
-                            escaped(error.what())),
-                "remove the file, or sweep into another folder");
-  }
+  lines_.add(line_of(result, inputs));
 }
 
 void finish_points(const GateInputs& inputs, const std::vector<SweepPoint>& points,

@@ -1,13 +1,11 @@
 // The points of a sweep: which there are, and those that are finished, on disk.
 #pragma once
 
-#include <map>
 #include <string>
-#include <string_view>
-#include <utility>
 #include <vector>
 
 #include "base/files.h"
+#include "base/finished_lines.h"
 #include "base/json.h"
 #include "base/run_context.h"
 #include "data/dataset.h"
@@ -37,15 +35,10 @@ class FinishedPoints {
   bool contains(const SweepPoint& point) const;
   // The line of a point that it contains, without the digest.
   Json at(const SweepPoint& point) const;
-  // Writes the whole file again: a sweep that is killed leaves whole lines only.
   void add(const SweepResult& result, const GateInputs& inputs);
 
  private:
-  bool read_line(std::string_view line);  // false for a line of another sweep
-
-  fs::path file_;
-  std::string digest_;
-  std::map<std::pair<double, double>, Json> points_;
+  FinishedLines lines_;
 };
 
 // Fits those of the points that are not finished, as many at a time as there are threads, and adds

@@ -1,0 +1,381 @@
+#include "ablation/ablation.h"
+
+#include <ATen/core/grad_mode.h>
+
+#include <algorithm>
+#include <functional>
+#include <limits>
+
+#include "ablation/ablation_options.h"
+#include "ablation/judge.h"
+#include "ablation/padding.h"
+#include "ablation/refit.h"
+#include "base/digest.h"
+#include "base/error.h"
+#include "base/measure.h"
+#include "base/strings.h"
+#include "base/version.h"
+#include "pipeline/collaboration.h"
+#include "pipeline/instantiate.h"
+#include "training/gate_fit_record.h"
+
+namespace moecollab::ablation {
+namespace {
+
+using training::GateKind;
+
+constexpr fusion::Mode kFusions[] = {fusion::Mode::kPaper, fusion::Mode::kMasked,
+                                     fusion::Mode::kMixture, fusion::Mode::kLogitUnion};
+constexpr const char kSame[] = "same", kRefitted[] = "refitted";
+
+struct Step {
+  std::string group, name;
+  Json gate = nullptr, kind = nullptr;
+  std::function<Way(const RunContext&)> way;  // none: `padding`
+  std::function<Json()> gradients = {};
+  std::optional<int> space = {};  // told the domain, on the texts of this space alone
+
+  Json line() const { return {{"group", group}, {"name", name}, {"gate", gate}, {"kind", kind}}; }
+};
+
+// Weight caps [E of the pool], as the collaboration has them; undefined if there are none.
+at::Tensor caps_of(pipeline::Pool& pool, const pipeline::RoutedGate& routed) {
+  std::vector<pipeline::InstalledExpert*> experts;
+  for (pipeline::InstalledExpert& expert : pool.experts()) experts.push_back(&expert);
+  return pipeline::weight_caps(pool, experts, routed.unfitted);
+}
+
+class Ablation {
+ public:
+  Ablation(const Subject& subject, uint64_t seed, const RunContext& context)
+      : subject_(subject),
+        seed_(seed),
+        context_(context),
+        routed_(pipeline::open_gate(subject.gate, subject.pool)),
+        judge_(subject.pool, subject.judged, caps_of(subject.pool, routed_)),
+        refit_(subject.pool, subject.training, fit_settings(), judge_) {
+    reference_ = judge_.answer(reference());
+  }
+
+  Json reference_figures() const { return judge_.figures(reference_); }
+  std::vector<Step> steps(const std::vector<std::string>& groups);
+  Json run(const Step& step);
+
+ private:
+  training::GateTrainingOptions fit_settings() const;
+  std::vector<size_t> routed_experts() const;
+  Way reference();
+  Way with_router(const at::Tensor& router_logits);
+  Way alone(size_t row);
+  Way without(size_t row);
+  at::Tensor perfect_routing();
+  bool is_sole(size_t row) const;
+
+  void add_fusions(std::vector<Step>& steps);
+  void add_gates(std::vector<Step>& steps);
+  void add_features(std::vector<Step>& steps);
+  void add_top_k(std::vector<Step>& steps);
+  void add_experts(std::vector<Step>& steps);
+  void add_single(std::vector<Step>& steps);
+  void add_padding(std::vector<Step>& steps);
+  Json judged(const Step& step, const RunContext& quiet);
+
+  const Subject& subject_;
+  uint64_t seed_;
+  const RunContext& context_;
+  pipeline::RoutedGate routed_;
+  Judge judge_;
+  Refit refit_;
+  Answers reference_;
+};
+
+training::GateTrainingOptions Ablation::fit_settings() const {
+  training::GateTrainingOptions settings = training::settings_of(subject_.gate, context_.log);
+  settings.seed = seed_;
+  settings.fusion = subject_.fusion;
+  settings.top_k = subject_.top_k;
+  settings.choose_top_k = false;
+  settings.keep_replay = 0;
+  training::validate(settings);
+  return settings;
+}
+
+std::vector<size_t> Ablation::routed_experts() const {
+  std::vector<size_t> experts;
+  for (const pipeline::InstalledExpert* expert : routed_.experts)
+    experts.push_back(static_cast<size_t>(expert - subject_.pool.experts().data()));
+  return experts;
+}
+
+Way Ablation::with_router(const at::Tensor& router_logits) {
+  return {routed_experts(), routed_.labels, router_logits, subject_.fusion, subject_.top_k};
+}
+
+Way Ablation::reference() {
+  return with_router(routed_.gate.router_logits(judge_.input(routed_.gate.features)));
+}
+
+Way Ablation::alone(size_t row) {
+  return {{routed_experts()[row]},
+          {routed_.labels[row]},
+          at::zeros({judge_.texts(), 1}),
+          subject_.fusion,
+          0};
+}
+
+Way Ablation::without(size_t row) {
+  Way way = reference();
+  std::vector<int64_t> left;
+  for (size_t e = 0; e < way.experts.size(); ++e)
+    if (e != row) left.push_back(static_cast<int64_t>(e));
+  const gate::Gate gate = gate::with_experts(routed_.gate, left);
+  way.router_logits = gate.router_logits(judge_.input(gate.features));
+  way.experts.erase(way.experts.begin() + static_cast<std::ptrdiff_t>(row));
+  way.labels.erase(way.labels.begin() + static_cast<std::ptrdiff_t>(row));
+  way.top_k = std::min<int64_t>(way.top_k, std::ssize(left));
+  return way;
+}
+
+// All of a text's weight on the expert of its space that is best on held-out texts.
+at::Tensor Ablation::perfect_routing() {
+  const auto accuracies = training::read_record(subject_.gate).expert_accuracy;
+  const auto accuracy_of = [&](size_t row) {
+    const auto known = std::ranges::find(accuracies, routed_.experts[row]->name,
+                                         [](const auto& entry) { return entry.first; });
+    return known == accuracies.end() ? 0.0 : known->second;
+  };
+  at::Tensor router = at::full({judge_.texts(), std::ssize(routed_.experts)},
+                               -std::numeric_limits<float>::infinity());
+  for (size_t space = 0; space < subject_.pool.labels().spaces().size(); ++space) {
+    std::optional<size_t> best;
+    for (size_t row = 0; row < routed_.labels.size(); ++row) {
+      if (routed_.labels[row].space != static_cast<int>(space)) continue;
+      if (!best || accuracy_of(row) > accuracy_of(*best)) best = row;
+    }
+    if (!best) continue;
+    router.select(1, static_cast<int64_t>(*best))
+        .masked_fill_(judge_.spaces().eq(static_cast<int64_t>(space)), 0);
+  }
+  return router;
+}
+
+bool Ablation::is_sole(size_t row) const {
+  return std::ranges::count(routed_.labels, routed_.labels[row].space,
+                            &fusion::ExpertLabels::space) == 1;
+}
+
+void Ablation::add_fusions(std::vector<Step>& steps) {
+  for (const fusion::Mode mode : kFusions) {
+    const std::string name(fusion::name(mode));
+    steps.push_back({"fusion", name, kSame, nullptr, [this, mode](const RunContext&) {
+                       Way way = reference();
+                       way.fusion = mode;
+                       return way;
+                     }});
+    // All of them linear, so that they differ in the fusion alone.
+    training::GateTrainingOptions settings = refit_.settings(mode);
+    if (settings.gate == GateKind::kFactored) settings.gate = GateKind::kLinear;
+    steps.push_back(
+        {"fusion", name, kRefitted, training::name(settings.gate),
+         [this, settings](const RunContext& quiet) { return refit_.fit(settings, quiet); }});
+  }
+}
+
+void Ablation::add_gates(std::vector<Step>& steps) {
+  steps.push_back({"gate", "off", nullptr, nullptr, [this](const RunContext&) {
+                     Way way = with_router(at::zeros({judge_.texts(), routed_.gate.experts()}));
+                     way.top_k = 0;
+                     return way;
+                   }});
+  steps.push_back({"gate", "perfect", nullptr, nullptr, [this](const RunContext&) {
+                     Way way = with_router(perfect_routing());
+                     way.top_k = 0;
+                     return way;
+                   }});
+  for (const GateKind kind : {GateKind::kLinear, GateKind::kMlp, GateKind::kFactored}) {
+    training::GateTrainingOptions settings = refit_.settings(subject_.fusion);
+    const bool possible = kind != GateKind::kFactored || subject_.fusion == fusion::Mode::kMixture;
+    if (!possible) continue;
+    settings.gate = kind;
+    const std::string name(training::name(kind));
+    steps.push_back({"gate", name, kRefitted, name, [this, settings](const RunContext& quiet) {
+                       return refit_.fit(settings, quiet);
+                     }});
+  }
+}
+
+void Ablation::add_features(std::vector<Step>& steps) {
+  using encoder::Pooling;
+  const auto last = static_cast<int>(subject_.pool.encoder()->config().layers);
+  std::vector<encoder::PooledKey> every;
+  for (int layer = 0; layer <= last; ++layer) every.push_back({layer, Pooling::kMean});
+  const std::pair<const char*, std::vector<encoder::PooledKey>> kinds[] = {
+      {"cls", {{last, Pooling::kCls}}},
+      {"mean", {{last, Pooling::kMean}}},
+      {"three layers", gate::default_features(last)},
+      {"all layers", every}};
+  const training::GateTrainingOptions settings = refit_.settings(subject_.fusion);
+  for (const auto& [name, features] : kinds) {
+    steps.push_back({"features", name, kRefitted, training::name(settings.gate),
+                     [this, settings, features](const RunContext& quiet) {
+                       return refit_.fit(settings, quiet, features);
+                     }});
+  }
+}
+
+void Ablation::add_top_k(std::vector<Step>& steps) {
+  for (int64_t k = 1; k <= routed_.gate.experts(); ++k) {
+    steps.push_back({"top-k", std::to_string(k), kSame, nullptr, [this, k](const RunContext&) {
+                       Way way = reference();
+                       way.top_k = k;
+                       return way;
+                     }});
+  }
+}
+
+void Ablation::add_single(std::vector<Step>& steps) {
+  for (size_t row = 0; row < routed_.experts.size(); ++row) {
+    Step step{"single", routed_.experts[row]->name, nullptr, nullptr,
+              [this, row](const RunContext&) { return alone(row); }};
+    step.space = routed_.labels[row].space;
+    steps.push_back(std::move(step));
+  }
+}
+
+void Ablation::add_experts(std::vector<Step>& steps) {
+  if (routed_.experts.size() < 2) return;
+  const training::GateTrainingOptions settings = refit_.settings(subject_.fusion);
+  for (size_t row = 0; row < routed_.experts.size(); ++row) {
+    const std::string& name = routed_.experts[row]->name;
+    steps.push_back(
+        {"experts", name, kSame, nullptr, [this, row](const RunContext&) { return without(row); }});
+    if (is_sole(row)) continue;
+    steps.push_back({"experts", name, kRefitted, training::name(settings.gate),
+                     [this, row, settings](const RunContext& quiet) {
+                       return refit_.fit(settings, quiet, {}, routed_experts()[row]);
+                     }});
+  }
+}
+
+void Ablation::add_padding(std::vector<Step>& steps) {
+  for (const fusion::Mode mode : kFusions) {
+    Step step{"padding", std::string(fusion::name(mode)), nullptr, nullptr, {}};
+    step.gradients = [this, mode] { return padding_gradients(mode, seed_); };
+    steps.push_back(std::move(step));
+  }
+}
+
+std::vector<Step> Ablation::steps(const std::vector<std::string>& groups) {
+  const std::pair<const char*, void (Ablation::*)(std::vector<Step>&)> all[] = {
+      {"fusion", &Ablation::add_fusions},    {"gate", &Ablation::add_gates},
+      {"features", &Ablation::add_features}, {"top-k", &Ablation::add_top_k},
+      {"single", &Ablation::add_single},     {"experts", &Ablation::add_experts},
+      {"padding", &Ablation::add_padding}};
+  std::vector<Step> steps;
+  for (const auto& [group, add] : all)
+    if (std::ranges::find(groups, group) != groups.end()) (this->*add)(steps);
+  return steps;
+}
+
+Json Ablation::run(const Step& step) {
+  const Stopwatch watch;
+  CollectingLog notes{Log()};
+  Json line = step.line();
+  line["failure"] = nullptr;
+  try {
+    line.update(judged(step, {notes.log(), context_.stop, nullptr}));
+  } catch (const Error& error) {
+    if (error.code() != "E_TRAIN_DIVERGED") throw;
+    line.update({{"figures", nullptr}, {"change", nullptr}, {"failure", error.what()}});
+  }
+  line["notes"] = notes.texts();
+  line["seconds"] = watch.seconds();
+  return line;
+}
+
+Json Ablation::judged(const Step& step, const RunContext& quiet) {
+  if (step.gradients) return {{"gradients", step.gradients()}};
+  Answers answers = judge_.answer(step.way(quiet));
+  if (!step.space) {
+    return {{"figures", judge_.figures(answers)}, {"change", judge_.change(reference_, answers)}};
+  }
+  return judge_.in_space(*step.space, reference_, answers);
+}
+
+const Json* find_step(const Json& steps, const std::string& name, const char* gate) {
+  for (const Json& step : steps)
+    if (step["group"] == "experts" && step["name"] == name && step["gate"] == gate) return &step;
+  return nullptr;
+}
+
+Json impact_of(const Json& steps) {
+  Json impact = Json::array();
+  for (const Json& step : steps) {
+    if (step["group"] != "experts" || step["gate"] != kSame) continue;
+    const std::string name = step["name"].get<std::string>();
+    const Json* refitted = find_step(steps, name, kRefitted);
+    const double change = step["change"]["overall"]["change"].get<double>();
+    Json entry = {{"expert", name},
+                  {"by", step["change"]["by"]},
+                  {"change", change},
+                  {"change_refitted", nullptr},
+                  {"through_gate", nullptr}};
+    if (refitted != nullptr && !(*refitted)["change"].is_null()) {
+      const double after = (*refitted)["change"]["overall"]["change"].get<double>();
+      entry["change_refitted"] = after;
+      entry["through_gate"] = after - change;
+    }
+    impact.push_back(std::move(entry));
+  }
+  return impact;
+}
+
+}  // namespace
+
+std::string step_key(const Json& line) {
+  const Json& gate = line.at("gate");
+  return fmt::format("{}/{}/{}", line.at("group").get<std::string>(),
+                     line.at("name").get<std::string>(),
+                     gate.is_null() ? "" : gate.get<std::string>());
+}
+
+std::string digest_of(const Subject& subject, uint64_t seed) {
+  Json key = {{"version", kVersion},
+              {"engine", pipeline::engine_version(subject.pool.options().compute)},
+              {"encoder", subject.pool.encoder()->fingerprint()},
+              {"gate", subject.gate.sha256},
+              {"fusion", fusion::name(subject.fusion)},
+              {"top_k", subject.top_k},
+              {"seed", seed}};
+  for (const pipeline::InstalledExpert& expert : subject.pool.experts())
+    key["experts"].push_back({expert.name, expert.sha256()});
+  for (const data::Dataset& dataset : subject.training)
+    key["training"].push_back({dataset.domain, dataset.sha256});
+  for (const data::Dataset& dataset : subject.judged)
+    key["judged"].push_back({dataset.domain, dataset.sha256});
+  return sha256_hex(to_line(key));
+}
+
+Json ablate(const Subject& subject, const std::vector<std::string>& groups, uint64_t seed,
+            FinishedLines& finished, const RunContext& context) {
+  Ablation ablation(subject, seed, context);
+  const std::vector<Step> steps = ablation.steps(groups);
+  const auto there = std::ranges::count_if(
+      steps, [&](const Step& step) { return finished.contains(step_key(step.line())); });
+  Progress progress = context.progress("ablating", "step", std::ssize(steps), there);
+  Json done = Json::array();
+  for (const Step& step : steps) {
+    context.stop.throw_if_requested("finished steps are kept; the same command continues");
+    const std::string key = step_key(step.line());
+    if (!finished.contains(key)) {
+      finished.add(ablation.run(step));
+      progress.advance(1, step.group + " " + step.name);
+    }
+    done.push_back(finished.at(key));
+  }
+  return {{"reference", ablation.reference_figures()},
+          {"impact", impact_of(done)},
+          {"steps", std::move(done)}};
+}
+
+}  // namespace moecollab::ablation

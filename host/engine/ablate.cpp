@@ -1,0 +1,75 @@
+#include "ablation/ablation.h"
+#include "ablation/ablation_options.h"
+#include "base/file_lock.h"
+#include "base/measure.h"
+#include "data/hold_out.h"
+#include "engine/loaded_gate.h"
+#include "engine/precision.h"
+#include "engine/session.h"
+#include "engine/verbs.h"
+#include "evaluation/ablation_report.h"
+#include "registry/layout.h"
+
+namespace moecollab::engine {
+namespace {
+
+constexpr const char* kFiles[] = {"steps.jsonl", "ablation.json", "ablation.md"};
+
+fs::path make_output_folder(const AblateOptions& options) {
+  const fs::path folder = options.out.value_or(registry::ablation_folder(options.registry));
+  make_folder(folder);
+  for (const char* name : kFiles) require_writable(folder / name);
+  return folder;
+}
+
+// The texts that gates are fitted on, of the folder that holds those that judge.
+std::vector<data::Dataset> read_training(const data::DataOptions& options, Log log) {
+  if (options.dir.empty() || !options.files.empty()) {
+    throw Error("E_CONFIG",
+                "ablate fits gates on training files and judges on others, so it needs a folder "
+                "with both",
+                "give --data-dir alone");
+  }
+  if (options.split == "train") {
+    throw Error("E_CONFIG", "--split train: gates are fitted on these texts",
+                "judge on dev or test");
+  }
+  data::DataOptions training = options;
+  training.split = "train";
+  std::vector<data::Dataset> datasets = read_datasets(training, "train", log);
+  data::require_held_out(datasets);
+  return datasets;
+}
+
+}  // namespace
+
+Json run_ablate(const AblateOptions& options, const RunContext& context) {
+  const Stopwatch watch;
+  const std::vector<std::string> groups = ablation::chosen_groups(options.groups);
+  prepare(options);
+  require_fp32(options, context.log);
+  const fs::path folder = make_output_folder(options);
+  const data::DataOptions data = with_registry(options.data, options.registry);
+  const std::vector<data::Dataset> training = read_training(data, context.log);
+  const std::vector<data::Dataset> judged = read_datasets(data, "test-else-dev", context.log);
+  pipeline::Pool pool(pool_options(options, context));
+  pool.require_experts();
+  const LoadedGate gate = load_gate(pool, options.fusion, options.top_k, context.log);
+  const ablation::Subject subject{pool, gate.file, gate.fusion, gate.top_k, training, judged};
+  const std::string digest = ablation::digest_of(subject, options.seed);
+  const FileLock lock =
+      FileLock::claim(folder / "lock", "wait for it, or name another folder with --out");
+  FinishedLines finished(folder / "steps.jsonl", digest, ablation::step_key,
+                         {"step", "remove the file, or ablate into another folder"}, context.log);
+  Json result = {{"schema", "moecollab.ablation/1"}, {"digest", digest}};
+  result.update(ablation::ablate(subject, groups, options.seed, finished, context));
+  for (const std::vector<data::Dataset>* datasets : {&training, &judged})
+    for (const data::Dataset& dataset : *datasets) data::require_unchanged(dataset);
+  result["folder"] = folder.string();
+  result["seconds"] = watch.seconds();
+  write_file_atomic(folder / "ablation.json", to_text(result));
+  write_file_atomic(folder / "ablation.md", evaluation::ablation_markdown(result));
+  return result;
+}
+
+}  // namespace moecollab::engine

@@ -1,0 +1,228 @@
+#include "evaluation/ablation_report.h"
+
+#include <fmt/format.h>
+
+#include <functional>
+
+#include "base/error.h"
+#include "evaluation/report.h"
+#include "evaluation/report_values.h"
+
+namespace moecollab::evaluation {
+namespace {
+
+constexpr char kSchema[] = "moecollab.ablation/1";
+
+struct Titled {
+  std::string title, note;
+  Table table;
+};
+
+std::string points(std::optional<double> change) {
+  return change ? fmt::format("{:+.2f}", 100 * *change) : std::string(kNoValue);
+}
+
+// "[-0.31, +0.52]", in points.
+std::string bounds(const Json& change) {
+  const auto low = number_at(change, {"low"}), high = number_at(change, {"high"});
+  return low && high ? fmt::format("[{:+.2f}, {:+.2f}]", 100 * *low, 100 * *high) : "";
+}
+
+std::string text_of(const Json& value) { return value.is_null() ? "" : value.get<std::string>(); }
+
+std::vector<const Json*> steps_of(const Json& ablation, std::string_view group) {
+  std::vector<const Json*> steps;
+  for (const Json& step : array_at(ablation, {"steps"}))
+    if (step.at("group") == group) steps.push_back(&step);
+  return steps;
+}
+
+std::string gate_of(const Json& step) {
+  const std::string gate = text_of(step.at("gate")), kind = text_of(step.at("kind"));
+  return kind.empty() || gate.empty() ? gate : gate + ", " + kind;
+}
+
+// A step a row, overall figures and the change from the collaboration as it is.
+Table overall_table(const std::vector<const Json*>& steps, const std::string& what) {
+  Table table;
+  table.columns = {{what},
+                   {"gate"},
+                   {"accuracy", true},
+                   {"domain told", true},
+                   {"routing", true},
+                   {"n_eff", true},
+                   {"change, points", true},
+                   {"z", true}};
+  for (const Json* step : steps) {
+    if (!step->at("failure").is_null()) {
+      table.rows.push_back({{step->at("name").get<std::string>()},
+                            {gate_of(*step)},
+                            {text_of(step->at("failure"))},
+                            {},
+                            {},
+                            {},
+                            {},
+                            {}});
+      continue;
+    }
+    const auto figure = [&](std::string_view key) {
+      return number_at(*step, {"figures", "overall", key});
+    };
+    const Json& change = value_at(*step, {"change", "overall"});
+    table.rows.push_back({{step->at("name").get<std::string>()},
+                          {gate_of(*step)},
+                          {score(figure("accuracy"))},
+                          {score(figure("accuracy_task_aware"))},
+                          {score(figure("routing_accuracy"))},
+                          {decimal(figure("n_eff"), 2)},
+                          {points(number_at(change, {"change"})), bounds(change)},
+                          {decimal(number_at(change, {"z"}), 1)}});
+  }
+  return table;
+}
+
+// Outputs of different widths under each fusion, the domain told.
+Table widths_table(const Json& ablation) {
+  Table table;
+  table.columns = {{"domain"}, {"classes", true}};
+  const std::vector<const Json*> steps = steps_of(ablation, "fusion");
+  for (const Json* step : steps)
+    table.columns.push_back(
+        {step->at("name").get<std::string>() + ", " + text_of(step->at("gate")), true});
+  if (steps.empty()) return table;
+  for (const auto& [domain, figures] : object_at(ablation, {"reference", "domains"}).items()) {
+    Row row = {{domain}, {count(number_at(figures, {"classes"}))}};
+    for (const Json* step : steps)
+      row.push_back(
+          {score(number_at(*step, {"figures", "domains", domain, "accuracy_task_aware"}))});
+    table.rows.push_back(std::move(row));
+  }
+  return table;
+}
+
+Table single_table(const Json& ablation) {
+  Table table;
+  table.columns = {
+      {"expert"}, {"domain"}, {"alone", true}, {"collaboration", true}, {"change, points", true},
+      {"z", true}};
+  for (const Json* step : steps_of(ablation, "single")) {
+    for (const auto& [domain, figures] : object_at(*step, {"figures", "domains"}).items()) {
+      const Json& change = value_at(*step, {"change", "domains", domain});
+      table.rows.push_back({{step->at("name").get<std::string>()},
+                            {domain},
+                            {score(number_at(change, {"after"}))},
+                            {score(number_at(change, {"before"}))},
+                            {points(number_at(change, {"change"})), bounds(change)},
+                            {decimal(number_at(change, {"z"}), 1)}});
+    }
+  }
+  return table;
+}
+
+Table impact_table(const Json& ablation) {
+  Table table;
+  table.columns = {
+      {"without"}, {"change, points", true}, {"gate refitted", true}, {"through the gate", true}};
+  const Json& domains = object_at(ablation, {"reference", "domains"});
+  for (const auto& [domain, figures] : domains.items()) table.columns.push_back({domain, true});
+  for (const Json* step : steps_of(ablation, "experts")) {
+    if (text_of(step->at("gate")) != "same") continue;
+    const std::string name = step->at("name").get<std::string>();
+    const Json* impact = nullptr;
+    for (const Json& entry : array_at(ablation, {"impact"}))
+      if (entry.at("expert") == name) impact = &entry;
+    Row row = {{name}};
+    for (const char* key : {"change", "change_refitted", "through_gate"})
+      row.push_back({impact == nullptr ? kNoValue : points(number_at(*impact, {key}))});
+    for (const auto& [domain, figures] : domains.items()) {
+      const Json& change = value_at(*step, {"change", "domains", domain});
+      const auto high = number_at(change, {"high"});
+      row.push_back({points(number_at(change, {"change"})),
+                     bounds(change),
+                     {},
+                     high && *high < 0 ? Tone::kStrong : Tone::kPlain});
+    }
+    table.rows.push_back(std::move(row));
+  }
+  return table;
+}
+
+Table padding_table(const Json& ablation) {
+  Table table;
+  table.columns = {{"fusion"},
+                   {"gradient in its 2 columns", true},
+                   {"in 48 padded ones", true},
+                   {"padded share", true},
+                   {"from the other's texts", true},
+                   {"answers that are padding", true}};
+  for (const Json* step : steps_of(ablation, "padding")) {
+    const auto figure = [&](std::string_view key) { return number_at(*step, {"gradients", key}); };
+    table.rows.push_back({{step->at("name").get<std::string>()},
+                          {decimal(figure("real"), 4)},
+                          {decimal(figure("padded"), 4)},
+                          {percent(figure("padded_share"))},
+                          {percent(figure("foreign_share"))},
+                          {percent(figure("answered_padding"))}});
+  }
+  return table;
+}
+
+std::vector<Titled> tables_of(const Json& ablation) {
+  if (text_at(ablation, {"schema"}) != kSchema)
+    throw Error("E_DATA", fmt::format("this is no document of schema {}", kSchema));
+  const auto overall = [&](const char* group, const char* what) {
+    return overall_table(steps_of(ablation, group), what);
+  };
+  std::vector<Titled> tables = {
+      {"Fusion",
+       "The same gate, and a linear one fitted for each. A "
+       "fusion without an accuracy can only be read if the domain is known.",
+       overall("fusion", "fusion")},
+      {"Outputs of different widths", "Accuracy, the domain told.", widths_table(ablation)},
+      {"Gate",
+       "off: all experts count the same; perfect: the best expert of the text's own domain.",
+       overall("gate", "gate")},
+      {"What the gate reads", "", overall("features", "features")},
+      {"Experts run for a text", "", overall("top-k", "k")},
+      {"Each expert alone", "On its own domain, which both know.", single_table(ablation)},
+      {"Without each expert",
+       "Change of accuracy: the others share its weight; then with a gate fitted without it; the "
+       "difference is what the gate makes of it.",
+       impact_table(ablation)},
+      {"Gradients of a 2-class beside a 50-class expert", "", padding_table(ablation)}};
+  std::erase_if(tables, [](const Titled& table) { return table.table.rows.empty(); });
+  return tables;
+}
+
+std::string reference_text(const Json& ablation) {
+  const auto figure = [&](std::string_view key) {
+    return number_at(ablation, {"reference", "overall", key});
+  };
+  return fmt::format("The collaboration as it is: accuracy {}, domain told {}, {} texts.\n",
+                     score(figure("accuracy")), score(figure("accuracy_task_aware")),
+                     count(figure("n")));
+}
+
+}  // namespace
+
+std::string ablation_text(const Json& ablation) {
+  std::string text = reference_text(ablation);
+  for (const Titled& titled : tables_of(ablation)) {
+    text += "\n" + titled.title + "\n";
+    if (!titled.note.empty()) text += titled.note + "\n";
+    text += terminal_text(titled.table);
+  }
+  return text;
+}
+
+std::string ablation_markdown(const Json& ablation) {
+  std::string text = "# MoECollab ablation\n\n" + reference_text(ablation);
+  for (const Titled& titled : tables_of(ablation)) {
+    text += "\n## " + titled.title + "\n\n";
+    if (!titled.note.empty()) text += titled.note + "\n\n";
+    text += markdown_table(titled.table);
+  }
+  return text;
+}
+
+}  // namespace moecollab::evaluation

@@ -1,0 +1,84 @@
+#include "evaluation/ablation_report.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "base/error.h"
+
+namespace moecollab::evaluation {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+Json change(double points) {
+  return {{"n", 10},          {"before", 0.5},       {"after", 0.5 + points},
+          {"change", points}, {"low", points - 0.1}, {"high", points + 0.1},
+          {"z", 1.5},         {"fixed", 2},          {"broke", 1}};
+}
+
+Json figures(double accuracy) {
+  return {
+      {"domains", {{"<b>news", {{"n", 10}, {"classes", 4}, {"accuracy_task_aware", accuracy}}}}},
+      {"overall",
+       {{"n", 10}, {"accuracy", accuracy}, {"accuracy_task_aware", accuracy}, {"n_eff", nullptr}}}};
+}
+
+Json step(const char* group, const std::string& name, const Json& gate) {
+  return {{"group", group},
+          {"name", name},
+          {"gate", gate},
+          {"kind", nullptr},
+          {"failure", nullptr},
+          {"figures", figures(0.5)},
+          {"change", {{"overall", change(-0.25)}, {"domains", {{"<b>news", change(-0.25)}}}}}};
+}
+
+Json ablation() {
+  return {{"schema", "moecollab.ablation/1"},
+          {"reference", figures(0.75)},
+          {"steps", Json::array()},
+          {"impact", Json::array()}};
+}
+
+TEST(AblationReport, SaysWhatTheStepsSay) {
+  Json document = ablation();
+  document["steps"].push_back(step("fusion", "paper", "same"));
+  document["steps"].push_back(step("experts", "words|<i>", "same"));
+  document["impact"].push_back({{"expert", "words|<i>"},
+                                {"change", -0.25},
+                                {"change_refitted", nullptr},
+                                {"through_gate", nullptr}});
+  const std::string text = ablation_text(document), markdown = ablation_markdown(document);
+  EXPECT_THAT(text, HasSubstr("accuracy 0.750, domain told 0.750, 10 texts"));
+  EXPECT_THAT(text, HasSubstr("-25.00"));
+  EXPECT_THAT(text, HasSubstr("words|<i>"));
+  EXPECT_THAT(text, Not(HasSubstr("Gradients"))) << "no such step";
+  EXPECT_THAT(markdown, HasSubstr("-35.00, -15.00"));
+  EXPECT_THAT(markdown, Not(HasSubstr("<b>")));
+  EXPECT_THAT(markdown, Not(HasSubstr("<i>")));
+}
+
+TEST(AblationReport, AFitThatDivergedIsShownAsSuch) {
+  Json document = ablation();
+  Json failed = step("gate", "mlp", "refitted");
+  failed["figures"] = failed["change"] = nullptr;
+  failed["failure"] = "ten steps in a row are not finite";
+  document["steps"].push_back(failed);
+  EXPECT_THAT(ablation_text(document), HasSubstr("ten steps in a row are not finite"));
+}
+
+TEST(AblationReport, AnotherDocumentIsRefused) {
+  for (const Json& document :
+       {Json{{"schema", "moecollab.sweep/1"}}, Json::object(), Json(nullptr)}) {
+    try {
+      ablation_text(document);
+      ADD_FAILURE() << document.dump();
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), "E_DATA");
+    }
+  }
+}
+
+}  // namespace
+}  // namespace moecollab::evaluation
