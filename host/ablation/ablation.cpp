@@ -8,13 +8,13 @@
 
 #include "ablation/ablation_options.h"
 #include "ablation/judge.h"
-#include "ablation/padding.h"
 #include "ablation/refit.h"
 #include "base/digest.h"
 #include "base/error.h"
 #include "base/measure.h"
 #include "base/strings.h"
 #include "base/version.h"
+#include "fusion/padding.h"
 #include "pipeline/collaboration.h"
 #include "pipeline/instantiate.h"
 #include "training/gate_fit_record.h"
@@ -26,6 +26,7 @@ using training::GateKind;
 
 constexpr fusion::Mode kFusions[] = {fusion::Mode::kPaper, fusion::Mode::kMasked,
                                      fusion::Mode::kMixture, fusion::Mode::kLogitUnion};
+constexpr int kNarrow = 2, kWide = 50;  // classes of `padding`
 constexpr const char kSame[] = "same", kRefitted[] = "refitted";
 
 struct Step {
@@ -260,7 +261,9 @@ void Ablation::add_experts(std::vector<Step>& steps) {
 void Ablation::add_padding(std::vector<Step>& steps) {
   for (const fusion::Mode mode : kFusions) {
     Step step{"padding", std::string(fusion::name(mode)), nullptr, nullptr, {}};
-    step.gradients = [this, mode] { return padding_gradients(mode, seed_); };
+    step.gradients = [this, mode] {
+      return fusion::padding_gradients(mode, kNarrow, kWide, seed_);
+    };
     steps.push_back(std::move(step));
   }
 }

@@ -38,7 +38,7 @@ struct Outputs {
 };
 
 std::string report_text(const Json& report) {
-  std::string text = evaluation::terminal_table(report);
+  std::string text = evaluation::terminal_table(report) + evaluation::diagnosis_text(report);
   if (report.contains("precision")) text += "\n" + evaluation::precision_text(report["precision"]);
   return text;
 }

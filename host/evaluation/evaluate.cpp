@@ -4,18 +4,36 @@
 #include <torch/headeronly/version.h>
 
 #include <algorithm>
+#include <ranges>
 #include <set>
 
 #include "base/digest.h"
 #include "base/measure.h"
 #include "base/version.h"
+#include "evaluation/metrics.h"
 #include "evaluation/report.h"
+#include "fusion/padding.h"
 #include "pipeline/expert_list.h"
 #include "pipeline/targets.h"
 #include "registry/lock.h"
+#include "training/gate_fit_record.h"
 
 namespace moecollab::evaluation {
 namespace {
+
+// What padding does to the narrowest expert beside the widest; null if nothing is padded, in this
+// run or in the gate's fit.
+Json padding(const pipeline::Collaboration& collaboration, const pipeline::GateFile& file) {
+  const fusion::Mode mode =
+      fusion::is_task_agnostic(collaboration.fusion()) ? file.fusion : collaboration.fusion();
+  const auto classes = [](const fusion::ExpertLabels& expert) { return expert.columns.size(); };
+  const auto [narrow, wide] =
+      std::ranges::minmax(collaboration.expert_labels() | std::views::transform(classes));
+  if (fusion::is_task_agnostic(mode) || narrow == wide) return nullptr;
+  Json found = fusion::padding_gradients(mode, static_cast<int>(narrow), static_cast<int>(wide), 1);
+  found["fusion"] = fusion::name(mode);
+  return found;
+}
 
 GateFigures gate_figures(const pipeline::Collaboration& collaboration,
                          const pipeline::GateFile& file) {
@@ -26,10 +44,17 @@ GateFigures gate_figures(const pipeline::Collaboration& collaboration,
                       file.objective.lambda2,
                       {},
                       {}};
+  const training::GateFitRecord record = training::read_record(file);
+  figures.held_out_texts = record.texts;
+  const std::map<std::string, double> known(record.expert_accuracy.begin(),
+                                            record.expert_accuracy.end());
   for (const pipeline::InstalledExpert* expert : collaboration.experts()) {
     figures.experts.push_back(expert->name);
     figures.space_of_expert.push_back(expert->labels.space);
+    const auto accuracy = known.find(expert->name);
+    figures.held_out_accuracy.push_back(accuracy == known.end() ? kUndefined : accuracy->second);
   }
+  figures.padding = padding(collaboration, file);
   return figures;
 }
 

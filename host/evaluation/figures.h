@@ -12,6 +12,13 @@
 
 namespace moecollab::evaluation {
 
+// What one expert says alone of texts of its own space that it was asked for, n of them.
+struct OwnAnswers {
+  int expert = 0;  // its row of the gate
+  std::vector<int> truth, answer;
+  std::vector<double> confidence;  // of `answer`, at the temperature of the gate's row
+};
+
 // One domain's texts, and what every system said of them. Vectors are [n], n >= 1, in the order of
 // the texts, and labels are global ids, unless a comment says otherwise.
 struct DomainFigures {
@@ -40,6 +47,7 @@ struct DomainFigures {
   std::vector<int> equal_shares;
   // Over the union; empty if there is no such model.
   std::vector<int> multi_task_head, multi_task_deep;
+  std::vector<OwnAnswers> own;  // of the experts of the domain's space
 };
 
 // The gate's settings and its E rows.
@@ -49,6 +57,11 @@ struct GateFigures {
   double lambda1 = 0, lambda2 = 0;    // of the objective
   std::vector<std::string> experts;   // [E] names
   std::vector<int> space_of_expert;   // [E] indices of label spaces
+  // [E] accuracy on held-out training texts of its own space; NaN: not recorded.
+  std::vector<double> held_out_accuracy = {};
+  int64_t held_out_texts = 0;  // of all spaces, that the gate was fitted on
+  // Under `paper` and `masked`, of the narrowest expert beside the widest: padding_gradients().
+  Json padding = nullptr;
 };
 
 // How deep the encoder's passes went: each to the deepest layer that the gate or one of the text's

@@ -1,6 +1,7 @@
 // How the gate spreads its mass over experts and label spaces.
 #include <fmt/format.h>
 
+#include "evaluation/gate_mass.h"
 #include "evaluation/gate_usage.h"
 #include "evaluation/report_sections.h"
 #include "evaluation/report_values.h"
@@ -8,37 +9,7 @@
 namespace moecollab::evaluation {
 namespace {
 
-// Over all texts: what the gate gives, and what would be ideal.
-struct Mass {
-  std::vector<double> gate;            // [n, E]
-  std::vector<double> mean, ideal;     // [E]
-  std::vector<double> spaces;          // [S] the mean
-  std::vector<double> texts_of_space;  // [S]
-};
-
-Mass mass_of(const Figures& figures) {
-  const std::vector<int>& space_of_expert = figures.gate.space_of_expert;
-  const size_t spaces = figures.labels.spaces().size();
-  Mass mass{joined(figures.domains, &DomainFigures::gate),
-            {},
-            {},
-            std::vector<double>(spaces, 0.0),
-            std::vector<double>(spaces, 0.0)};
-  for (const DomainFigures& domain : figures.domains)
-    mass.texts_of_space[static_cast<size_t>(domain.space)] +=
-        static_cast<double>(domain.truth.size());
-  std::vector<double> experts_of_space(spaces, 0.0);
-  for (const int space : space_of_expert) experts_of_space[static_cast<size_t>(space)] += 1;
-  mass.mean = mean_gate(mass.gate, static_cast<int>(space_of_expert.size()));
-  for (size_t e = 0; e < mass.mean.size(); ++e) {
-    const auto space = static_cast<size_t>(space_of_expert[e]);
-    mass.spaces[space] += mass.mean[e];
-    mass.ideal.push_back(mass.texts_of_space[space] / experts_of_space[space]);
-  }
-  return mass;
-}
-
-double mean_entropy(const Mass& mass) {
+double mean_entropy(const GateMass& mass) {
   const size_t experts = mass.mean.size();
   double sum = 0;
   for (size_t i = 0; i < mass.gate.size(); i += experts)
@@ -46,7 +17,7 @@ double mean_entropy(const Mass& mass) {
   return sum / static_cast<double>(mass.gate.size() / experts);
 }
 
-Json utilisation_json(const Figures& figures, const Mass& mass) {
+Json utilisation_json(const Figures& figures, const GateMass& mass) {
   const Utilisation used =
       utilisation(mass.gate, figures.gate.space_of_expert, static_cast<int>(mass.spaces.size()),
                   domain_of_texts(figures.domains), static_cast<int>(figures.domains.size()));
@@ -56,7 +27,7 @@ Json utilisation_json(const Figures& figures, const Mass& mass) {
 Json gate_json(const Figures& figures) {
   const GateFigures& gate = figures.gate;
   const std::vector<fusion::LabelSpace>& spaces = figures.labels.spaces();
-  const Mass mass = mass_of(figures);
+  const GateMass mass = gate_mass(figures);
   const std::vector<double> load_of_expert = load(mass.mean, mass.ideal),
                             load_of_space = load(mass.spaces, mass.texts_of_space);
   Json result = {{"fusion", gate.fusion},

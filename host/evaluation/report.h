@@ -23,6 +23,9 @@ std::string markdown_table(const Table& table);
 // The headline table, aligned, one line per row, ending in a newline.
 std::string terminal_table(const Json& report);
 
+// A line for each finding of the report's diagnosis.
+std::string diagnosis_text(const Json& report);
+
 // All parts as a Markdown document.
 std::string to_markdown(const Json& report, const Sections& sections = report_sections());
 

@@ -8,6 +8,7 @@ namespace moecollab::evaluation {
 
 Section domains_section();
 Section overall_section();
+Section diagnosis_section();
 Section gate_section();
 Section specialisation_section();
 Section training_section();
@@ -18,9 +19,9 @@ Section provenance_section();
 
 inline Sections report_sections() {
   return {
-      domains_section(),        overall_section(),  gate_section(),
-      specialisation_section(), training_section(), compute_section(),
-      experts_section(),        notes_section(),    provenance_section(),
+      domains_section(),        overall_section(),    diagnosis_section(), gate_section(),
+      specialisation_section(), training_section(),   compute_section(),   experts_section(),
+      notes_section(),          provenance_section(),
   };
 }
 

@@ -133,6 +133,25 @@ std::vector<int> equal_shares(const pipeline::Collaboration& collaboration,
       collaboration.fusion(), plainly_fused(collaboration, answers, even, labels), labels, space));
 }
 
+// What the experts of the space say alone of the texts that they were asked for.
+std::vector<OwnAnswers> own_answers(const pipeline::Collaboration& collaboration,
+                                    const pipeline::Answers& answers, const std::vector<int>& truth,
+                                    int space) {
+  const at::Tensor labels = at::tensor(truth).to(at::kLong);
+  std::vector<OwnAnswers> all;
+  for (const int64_t e : training::experts_in(space, collaboration.expert_labels())) {
+    const auto row = static_cast<size_t>(e);
+    const fusion::ExpertLabels& own = collaboration.expert_labels()[row];
+    const at::Tensor asked = answers.weights.select(1, e).gt(0).nonzero().flatten();
+    const at::Tensor logits = answers.logits[row].index_select(0, asked) / own.temperature;
+    const auto [confidence, best] = at::softmax(logits, 1).max(1);
+    all.push_back({static_cast<int>(e), to_ints(labels.index_select(0, asked)),
+                   to_ints(fusion::label_columns(own).index_select(0, best)),
+                   encoder::to_doubles(confidence)});
+  }
+  return all;
+}
+
 encoder::FeatureRequest read_by(const gate::Gate& linear) {
   encoder::FeatureRequest request;
   request.pooled.insert(linear.features.begin(), linear.features.end());
@@ -206,6 +225,7 @@ DomainFigures run_domain(pipeline::Collaboration& collaboration, const pipeline:
   run.majority = most_frequent(run.truth);
   run.uniform_gate = uniform_gate(collaboration, answers, labels);
   run.equal_shares = equal_shares(collaboration, answers, labels, run.space);
+  run.own = own_answers(collaboration, answers, run.truth, run.space);
   run.multi_task_head = multi_task_head(baselines, routed.encoded);
   if (baselines.deep) run.multi_task_deep = alone(pool, *baselines.deep, routed.encoded, deep);
   return run;

@@ -1,10 +1,11 @@
 """Taking a collaboration apart: every step against what `eval` says of the same systems, resumed runs, refusals."""
 import json
+import re
 import shutil
 import unittest
 
 import json_keys
-from harness import ROOT, SAMPLES, EndToEnd, run
+from harness import ENCODER, ROOT, SAMPLES, EndToEnd, run
 
 
 class Ablation(EndToEnd):
@@ -91,6 +92,64 @@ class Ablation(EndToEnd):
         self.assertRefused(run("ablate", "--data-dir", self.samples, "--registry", self.folder / "none", "--quiet", "--out", self.folder / "out"), 4, "E_REG")
         blocked = self.write("blocked", "")
         self.assertRefused(run(*base[:-1], blocked / "x", "--data-dir", self.samples), 7, "E_WRITE")
+
+
+class Diagnosis(EndToEnd):
+    """Signs provoked in a real registry. The samples' own experts are no better than they are, so each test looks for its sign."""
+
+    def signs(self, registry, *more):
+        done = self.eval(registry, "--json", *more)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return {(f["sign"], f["subject"]): f for f in json.loads(done.stdout)["diagnosis"]}
+
+    def fitted(self, *more):
+        registry = self.registry()
+        done = run("train-gate", *self.data("train"), *self.options(registry), *more)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return registry
+
+    def test_a_healthy_registry_shows_nothing_and_wrong_temperatures_show(self):
+        registry = self.fitted("--calibrate", "--gate", "linear")
+        self.assertEqual(self.signs(registry), {})
+        gate = registry / "gate" / "gate.toml"
+        text = gate.read_text()
+        for temperature, sign in ((0.02, "overconfident-expert"), (50, "underconfident-expert")):
+            changed = re.sub(r"(name = ['\"]news-adapter['\"](?:\n(?!\[).*)*?\ntemperature = )[\d.]+", rf"\g<1>{float(temperature)}", text)
+            self.assertNotEqual(changed, text)
+            gate.write_text(changed)
+            self.assertEqual(list(self.signs(registry)), [(sign, "news-adapter")])
+
+    def test_a_gate_that_collapsed(self):
+        prior = self.write("prior.toml", "news-adapter = 1000000\nnews-words = 1000000\nfeelings = 1\n")
+        registry = self.fitted("--gate", "linear", "--optimizer", "lbfgs", "--lambda2", 100000, "--weight-decay", 0, "--prior", prior)
+        found = self.signs(registry)
+        self.assertIn(("collapse", ""), found)
+        self.assertLess(found["collapse", ""]["figure"], 0.5)
+        self.assertIn("collapse: the gate uses 1.", self.eval(registry).stdout)
+
+    def test_gradients_in_padded_columns(self):
+        found = self.signs(self.shared / "registry", "--fusion", "paper")
+        self.assertGreater(found["padded-gradients", "paper"]["figure"], 0.05)
+        self.assertIn(("padded-gradients", "masked"), self.signs(self.shared / "registry", "--fusion", "masked"))
+
+    def test_a_hold_out_that_leaks_and_an_expert_that_learnt_nothing(self):
+        registry = self.folder / "registry"
+        # Every text twice, but for a blank: one copy is held out, the other learnt by heart.
+        lines = [json.loads(line) for line in (SAMPLES / "emotion/train.jsonl").read_text().splitlines()]
+        twice = [{**line, "text": line["text"] + end} for line in lines for end in ("", " .", " !", " ;")]
+        train = self.write("train.jsonl", "".join(json.dumps(line) + "\n" for line in twice))
+        labels = sorted({line["label"] for line in lines})
+        shuffled = [{**line, "label": labels[i % len(labels)]} for i, line in enumerate(lines)]
+        noise = self.write("noise.jsonl", "".join(json.dumps(line) + "\n" for line in shuffled))
+        for name, file in (("leaky", train), ("noisy", noise)):
+            done = run("train-expert", name, "--kind", "lexical", "--domain", "emotion", f"--data=emotion={file}", "--registry", registry, "--encoder", ENCODER,
+                       "--cache-dir", self.shared / "cache", "--quiet")
+            self.assertEqual(done.returncode, 0, done.stderr)
+        done = run("train-gate", f"--data=emotion={train}", *self.options(registry))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        done = run("eval", f"--data=emotion={SAMPLES}/emotion/dev.jsonl", *self.options(registry), "--json")
+        found = {(f["sign"], f["subject"]) for f in json.loads(done.stdout)["diagnosis"]}
+        self.assertIn(("leaky-hold-out", "leaky"), found)
 
 
 if __name__ == "__main__":

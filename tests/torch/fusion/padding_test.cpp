@@ -1,4 +1,4 @@
-#include "ablation/padding.h"
+#include "fusion/padding.h"
 
 #include <ATen/ATen.h>
 #include <ATen/CPUGeneratorImpl.h>
@@ -6,7 +6,7 @@
 
 #include <cmath>
 
-namespace moecollab::ablation {
+namespace moecollab::fusion {
 namespace {
 
 // The paper's equations 4 and 5 written out: the fused logits are the mean of both experts', the
@@ -21,7 +21,7 @@ TEST(PaddingGradients, OfThePaperFlowIntoColumnsThatTheExpertDoesNotHave) {
   const at::Tensor fused = (at::cat({own, at::zeros({512, 48})}, 1) + wide) / 2;
   const at::Tensor one_hot = at::zeros({512, 50}).scatter_(1, classes.unsqueeze(1), 1.0);
   const at::Tensor norms = ((at::softmax(fused, 1) - one_hot) / (2 * 512)).square().sum(0).sqrt();
-  const Json found = padding_gradients(fusion::Mode::kPaper, 7);
+  const Json found = padding_gradients(Mode::kPaper, 2, 50, 7);
   ASSERT_EQ(found["columns"].size(), 50U);
   for (int64_t c = 0; c < 50; ++c)
     EXPECT_NEAR(found["columns"][static_cast<size_t>(c)].get<double>(), norms[c].item<double>(),
@@ -35,18 +35,17 @@ TEST(PaddingGradients, OfThePaperFlowIntoColumnsThatTheExpertDoesNotHave) {
 }
 
 TEST(PaddingGradients, AreNoneUnderTheOtherFusions) {
-  for (const fusion::Mode mode :
-       {fusion::Mode::kMasked, fusion::Mode::kMixture, fusion::Mode::kLogitUnion}) {
-    const Json found = padding_gradients(mode, 7);
-    EXPECT_EQ(found["padded"], 0.0) << fusion::name(mode);
-    EXPECT_GT(found["real"], 1e-3) << fusion::name(mode);
-    EXPECT_EQ(found, padding_gradients(mode, 7)) << "equal seeds give equal bits";
-    EXPECT_NE(found, padding_gradients(mode, 8));
+  for (const Mode mode : {Mode::kMasked, Mode::kMixture, Mode::kLogitUnion}) {
+    const Json found = padding_gradients(mode, 2, 50, 7);
+    EXPECT_EQ(found["padded"], 0.0) << name(mode);
+    EXPECT_GT(found["real"], 1e-3) << name(mode);
+    EXPECT_EQ(found, padding_gradients(mode, 2, 50, 7)) << "equal seeds give equal bits";
+    EXPECT_NE(found, padding_gradients(mode, 2, 50, 8));
   }
-  EXPECT_EQ(padding_gradients(fusion::Mode::kMasked, 7)["answered_padding"], 0.0);
+  EXPECT_EQ(padding_gradients(Mode::kMasked, 2, 50, 7)["answered_padding"], 0.0);
   // A text of the other space says nothing about this expert's labels.
-  EXPECT_EQ(padding_gradients(fusion::Mode::kMixture, 7)["foreign_share"], 0.0);
+  EXPECT_EQ(padding_gradients(Mode::kMixture, 2, 50, 7)["foreign_share"], 0.0);
 }
 
 }  // namespace
-}  // namespace moecollab::ablation
+}  // namespace moecollab::fusion

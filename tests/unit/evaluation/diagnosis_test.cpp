@@ -1,0 +1,154 @@
+// Every sign provoked in figures that are healthy but for one thing.
+#include "evaluation/diagnosis.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+namespace moecollab::evaluation {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+constexpr int kTexts = 200;  // of each domain
+
+// An expert of this accuracy and confidence over labels first and first + 1, which are equally
+// frequent.
+OwnAnswers answers(int expert, int first, double accuracy, double confidence) {
+  OwnAnswers own;
+  own.expert = expert;
+  for (int i = 0; i < kTexts; ++i) {
+    const int truth = first + i % 2;
+    const bool right = i < accuracy * kTexts;
+    own.truth.push_back(truth);
+    own.answer.push_back(right ? truth : 2 * first + 1 - truth);
+    own.confidence.push_back(confidence);
+  }
+  return own;
+}
+
+// Two domains; `own` gets 0.9 of its texts' weight. Both experts are right on 80 % and 80 % sure.
+Figures healthy(double own = 0.9) {
+  Figures figures;
+  figures.labels.add({"mood/1", {"sad", "glad"}}, false);
+  figures.labels.add({"topic/1", {"art", "law"}}, false);
+  for (int d = 0; d < 2; ++d) {
+    DomainFigures domain;
+    domain.domain = d == 0 ? "moods" : "topics";
+    domain.space = d;
+    domain.own = {answers(d, 2 * d, 0.8, 0.8)};
+    domain.truth = domain.own[0].truth;
+    for (int i = 0; i < kTexts; ++i) {
+      domain.gate.push_back(d == 0 ? own : 1 - own);
+      domain.gate.push_back(d == 0 ? 1 - own : own);
+    }
+    figures.domains.push_back(domain);
+  }
+  figures.gate = {"mixture", "mixture", 0, 0, 0, {"feel", "know"}, {0, 1}};
+  figures.gate.held_out_accuracy = {0.81, std::nan("")};
+  figures.gate.held_out_texts = 400;
+  return figures;
+}
+
+std::vector<std::string> signs(const Figures& figures) {
+  std::vector<std::string> found;
+  for (const Finding& finding : diagnose(figures)) {
+    found.push_back(finding.sign + " " + finding.subject);
+    EXPECT_FALSE(finding.says.empty());
+    EXPECT_FALSE(finding.remedy.empty());
+  }
+  return found;
+}
+
+// All weight on one expert, whatever the text.
+void send_all_to(size_t expert, Figures& figures) {
+  for (DomainFigures& domain : figures.domains)
+    for (size_t i = 0; i < domain.gate.size(); ++i)
+      domain.gate[i] = i % 2 == expert ? 0.999 : 0.001;
+}
+
+TEST(Diagnosis, FindsNothingInAHealthyRun) {
+  EXPECT_THAT(signs(healthy()), IsEmpty());
+  EXPECT_THAT(signs(healthy(0.6)), IsEmpty()) << "a soft gate is no collapse";
+}
+
+// Shares 0.999 and 0.001: e^H is 1.0079, of 2; the second space has a load of 0.002.
+TEST(Diagnosis, Collapse) {
+  Figures figures = healthy();
+  send_all_to(0, figures);
+  EXPECT_THAT(signs(figures), ElementsAre("collapse ", "dead-space topic/1", "idle-expert know"));
+  EXPECT_NEAR(diagnose(figures)[0].figure, 0.0079, 1e-4);
+}
+
+TEST(Diagnosis, AnExpertThatTheGateDoesNotUse) {
+  Figures figures = healthy();
+  figures.gate.experts.push_back("twin");
+  figures.gate.space_of_expert.push_back(1);
+  figures.gate.held_out_accuracy.push_back(std::nan(""));
+  for (DomainFigures& domain : figures.domains) {
+    std::vector<double> wider;
+    for (size_t i = 0; i < domain.gate.size(); i += 2)
+      wider.insert(wider.end(), {domain.gate[i], domain.gate[i + 1] - 0.001, 0.001});
+    domain.gate = wider;
+  }
+  EXPECT_THAT(signs(figures), ElementsAre("idle-expert twin"));
+}
+
+// 52 % are 2 points above one label for all, with an error of some 7.
+TEST(Diagnosis, AnExpertThatKnowsLittleMoreThanTheUsualLabel) {
+  Figures figures = healthy();
+  figures.domains[1].own = {answers(1, 2, 0.35, 0.35)};
+  EXPECT_THAT(signs(figures), ElementsAre("underfitted-expert know"));
+  figures.domains[1].own = {answers(1, 2, 0.7, 0.7)};
+  EXPECT_THAT(signs(figures), IsEmpty());
+}
+
+TEST(Diagnosis, AnExpertThatIsTooSureOrNotSureEnough) {
+  Figures figures = healthy();
+  figures.domains[1].own = {answers(1, 2, 0.8, 0.99)};
+  EXPECT_THAT(signs(figures), ElementsAre("overconfident-expert know"));
+  EXPECT_NEAR(diagnose(figures)[0].figure, 0.19, 1e-9);
+  figures.domains[1].own = {answers(1, 2, 0.8, 0.55)};
+  EXPECT_THAT(signs(figures), ElementsAre("underconfident-expert know"));
+  // 14 points, and the error of 200 texts is 5.5: 8.5 are certain.
+  figures.domains[1].own = {answers(1, 2, 0.8, 0.94)};
+  EXPECT_THAT(signs(figures), IsEmpty());
+}
+
+TEST(Diagnosis, AHoldOutThatLeaks) {
+  Figures figures = healthy();
+  figures.gate.held_out_accuracy = {0.81, 0.99};
+  EXPECT_THAT(signs(figures), ElementsAre("leaky-hold-out know"));
+  figures.gate.held_out_texts = 8;  // four texts of that space prove nothing
+  EXPECT_THAT(signs(figures), IsEmpty());
+}
+
+TEST(Diagnosis, GradientsInPaddedColumns) {
+  Figures figures = healthy();
+  figures.gate.padding = {
+      {"fusion", "paper"}, {"classes", {2, 10}}, {"padded_share", 0.4}, {"foreign_share", 0.05}};
+  EXPECT_THAT(signs(figures), ElementsAre("padded-gradients paper"));
+  EXPECT_EQ(diagnose(figures)[0].figure, 0.4);
+  figures.gate.padding["fusion"] = "masked";
+  figures.gate.padding["padded_share"] = 0.0;
+  EXPECT_EQ(diagnose(figures)[0].figure, 0.05);
+}
+
+TEST(Diagnosis, FewTextsShowNothing) {
+  Figures figures = healthy();
+  send_all_to(0, figures);
+  for (DomainFigures& domain : figures.domains) {
+    domain.truth.resize(10);
+    domain.gate.resize(20);
+    domain.own = {answers(domain.space, 2 * domain.space, 0.1, 0.99)};
+    domain.own[0].truth.resize(10);
+    domain.own[0].answer.resize(10);
+    domain.own[0].confidence.resize(10);
+  }
+  EXPECT_THAT(signs(figures), IsEmpty());
+}
+
+}  // namespace
+}  // namespace moecollab::evaluation
