@@ -30,6 +30,8 @@ void add_predict(Program& program) {
           "--unknown-risk", options->unknown_risk,
           "unknown_domain is the gate's entropy above this share of the held-out texts' highest")
       ->capture_default_str();
+  verb.add_flag("--explain", options->explain,
+                "Add what each expert that was asked says alone, and its share");
   verb.add_flag("--strict", options->strict,
                 "Stop at the first line that cannot be read, and at an expert that the gate was "
                 "not fitted for");

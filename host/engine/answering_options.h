@@ -35,6 +35,7 @@ struct PredictOptions : AnsweringOptions {
   int max_latency_ms = 0;  // how long an incomplete batch waits for more texts
   int64_t batch = 256;     // texts answered together at most
   double unknown_risk = 0.05;
+  bool explain = false;  // each expert's own answer beside the collaboration's
 };
 
 }  // namespace moecollab::engine

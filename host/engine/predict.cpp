@@ -1,9 +1,7 @@
 #include <fmt/format.h>
 
-#include <cmath>
-#include <utility>
-
 #include "base/error.h"
+#include "engine/answer_lines.h"
 #include "engine/loaded_gate.h"
 #include "engine/precision.h"
 #include "engine/session.h"
@@ -11,59 +9,6 @@
 #include "pipeline/answer_stream.h"
 
 namespace moecollab::engine {
-namespace {
-
-constexpr double kShownWeight = 0.001;  // experts below it are left out of a line
-
-std::string quoted(const std::string& text) { return to_line(Json(text)); }
-
-// Written without a document in between, which would take longer than all else that a lone text
-// costs beside encoder and experts.
-class AnswerLines {
- public:
-  explicit AnswerLines(const std::vector<std::string>& experts) {
-    for (const std::string& name : experts) experts_.push_back(quoted(name));
-  }
-
-  // The id keeps its bytes; a text without one is known by its line.
-  std::string line(const data::TextRecord& record, const pipeline::Prediction& prediction) const {
-    std::string out = "{\"text_id\":";
-    out += record.id.empty() ? fmt::to_string(record.line) : record.id;
-    out += ',';
-    append(prediction.answer, out);
-    out += ",\"experts\":{";
-    const char* comma = "";
-    for (size_t e = 0; e < experts_.size(); ++e) {
-      if (prediction.shares[e] < kShownWeight) continue;
-      out.append(std::exchange(comma, ",")).append(experts_[e]) += ':';
-      append(prediction.shares[e], out);
-    }
-    out.append("},\"unknown_domain\":").append(prediction.unknown_domain ? "true" : "false");
-    out += ",\"alternatives\":[";
-    comma = "";
-    for (const auto& next : prediction.alternatives) {
-      out.append(std::exchange(comma, ",")) += '{';
-      append(next, out);
-      out += '}';
-    }
-    return out.append("],\"line\":").append(fmt::to_string(record.line)) += '}';
-  }
-
- private:
-  static void append(const pipeline::Prediction::Candidate& candidate, std::string& out) {
-    out.append("\"label\":").append(quoted(candidate.label));
-    out.append(",\"label_space\":").append(quoted(candidate.space)).append(",\"probability\":");
-    append(candidate.probability, out);
-  }
-  static void append(double probability, std::string& out) {
-    out += to_line(Json(std::round(probability * 1e6) / 1e6));
-  }
-
-  std::vector<std::string> experts_;
-};
-
-}  // namespace
-
 Json run_predict(const PredictOptions& options, const RunContext& context,
                  const std::function<void(const std::string&)>& emit) {
   prepare(options);
@@ -85,14 +30,15 @@ Json run_predict(const PredictOptions& options, const RunContext& context,
   pipeline::RoutedGate routed = pipeline::open_gate(gate.file, pool, {}, precision.other);
   if (options.strict) pipeline::require_fitted(routed);
   pipeline::Collaboration collaboration(pool, std::move(routed), gate.fusion, gate.top_k);
-  pipeline::Predictor predictor(collaboration, {.batch = options.batch,
-                                                .unknown_entropy = pipeline::unknown_entropy(
-                                                    gate.file, options.unknown_risk)});
+  const double unknown = pipeline::unknown_entropy(gate.file, options.unknown_risk);
+  pipeline::Predictor predictor(
+      collaboration,
+      {.batch = options.batch, .opinions = options.explain, .unknown_entropy = unknown});
   pipeline::AnswerStream stream(source, predictor,
                                 {.batch = options.batch, .latency_ms = options.max_latency_ms},
                                 context.stop);
 
-  const AnswerLines lines(predictor.experts());
+  const AnswerLines lines(predictor.experts(), unknown);
   int64_t texts = 0, errors = 0;
   while (const std::optional<pipeline::AnsweredTexts> answered = stream.next()) {
     size_t next = 0;

@@ -3,7 +3,9 @@
 #include <ATen/Parallel.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
+#include <functional>
 
 #include "base/error.h"
 
@@ -190,10 +192,42 @@ std::vector<Prediction> Predictor::predictions(Batch& batch) {
       }
     }
     for (int64_t e = 0; e < share.size(1); ++e) prediction.shares.push_back(share[row][e]);
-    prediction.unknown_domain = entropy[row] > options_.unknown_entropy;
+    prediction.entropy = entropy[row];
+    prediction.unknown_domain = prediction.entropy > options_.unknown_entropy;
     all.push_back(std::move(prediction));
   }
+  if (options_.opinions) {
+    const at::Tensor best = ids.select(1, 0).contiguous();
+    const auto* first = best.const_data_ptr<int64_t>();
+    add_opinions(answers, {first, first + best.numel()}, all);
+  }
   return all;
+}
+
+void Predictor::add_opinions(const Answers& answers, const std::vector<int64_t>& ids,
+                             std::vector<Prediction>& predictions) const {
+  for (size_t e = 0; e < experts_.size(); ++e) {
+    const fusion::ExpertLabels& labels = collaboration_.expert_labels()[e];
+    const at::Tensor own = at::softmax(answers.logits[e] / labels.temperature, 1);
+    const auto p = own.accessor<float, 2>();
+    for (size_t row = 0; row < predictions.size(); ++row) {
+      if (predictions[row].shares[e] == 0) continue;
+      const auto said = p[static_cast<int64_t>(row)];
+      int64_t best = 0;
+      Prediction::Opinion opinion{e, {}, {}};
+      for (int64_t c = 0; c < said.size(0); ++c) {
+        if (said[c] > said[best]) best = c;
+        if (labels.columns[static_cast<size_t>(c)] == ids[row]) opinion.of_answer = said[c];
+      }
+      opinion.answer = candidate(labels.columns[static_cast<size_t>(best)], said[best]);
+      predictions[row].opinions.push_back(std::move(opinion));
+    }
+  }
+  for (Prediction& prediction : predictions) {
+    std::ranges::stable_sort(prediction.opinions, std::greater(), [&](const auto& opinion) {
+      return prediction.shares[opinion.expert];
+    });
+  }
 }
 
 Prediction::Candidate Predictor::candidate(int64_t id, double probability) const {

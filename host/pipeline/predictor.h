@@ -8,6 +8,7 @@
 #include <future>
 #include <limits>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -26,11 +27,22 @@ struct Prediction {
   std::vector<Candidate> alternatives;  // the next best ones, the likelier first
   std::vector<double> shares;           // [E] of the experts, as Predictor::experts() names them
   bool unknown_domain = false;          // no installed expert seems to know the text's domain
+  double entropy = 0;  // of the shares before top-k and caps, in nats; decides that
+
+  // What an expert that was asked says alone, and how sure it is of the collaboration's answer;
+  // none: its labels lack that.
+  struct Opinion {
+    size_t expert = 0;  // of the shares
+    Candidate answer;
+    std::optional<double> of_answer;
+  };
+  std::vector<Opinion> opinions;  // the greatest share first; empty unless they were asked for
 };
 
 struct PredictorOptions {
   int64_t batch = 128;       // texts answered together, unless one request alone has more
   int64_t alternatives = 3;  // per text, at most
+  bool opinions = false;     // each expert's own
   // The gate's entropy in nats above which a text's domain counts as unknown.
   double unknown_entropy = std::numeric_limits<double>::infinity();
 };
@@ -90,6 +102,9 @@ class Predictor {
   std::vector<Prediction> predictions(Batch& batch);
   static void fail(Batch& batch);
   Prediction::Candidate candidate(int64_t id, double probability) const;
+  // Adds the opinions to the predictions [n], whose answers have these ids.
+  void add_opinions(const Answers& answers, const std::vector<int64_t>& ids,
+                    std::vector<Prediction>& predictions) const;
 
   Collaboration& collaboration_;
   PredictorOptions options_;

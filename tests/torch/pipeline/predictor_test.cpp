@@ -46,6 +46,35 @@ TEST_F(PredictorTest, APredictionIsWhatTheCollaborationSays) {
   }
 }
 
+// By hand: softmax(logits / T) of each expert, the greater share first.
+TEST_F(PredictorTest, OpinionsAreWhatTheExpertsSayAlone) {
+  Collaboration asked = collaboration();
+  const std::vector<std::string_view> views(texts.begin(), texts.end());
+  const Answers answers = asked.answer(views);
+  EXPECT_TRUE(Predictor(asked, {}).submit(texts).get().front().opinions.empty());
+  const std::vector<Prediction> all = Predictor(asked, {.opinions = true}).submit(texts).get();
+  for (size_t i = 0; i < all.size(); ++i) {
+    const auto row = static_cast<int64_t>(i);
+    ASSERT_EQ(all[i].opinions.size(), 2U);
+    EXPECT_GE(all[i].shares[all[i].opinions[0].expert], all[i].shares[all[i].opinions[1].expert]);
+    for (const Prediction::Opinion& opinion : all[i].opinions) {
+      const double temperature = opinion.expert == 0 ? 1.0 : 2.0;
+      const at::Tensor p = at::softmax(answers.logits[opinion.expert][row] / temperature, 0);
+      const auto best = p.argmax().item<int64_t>();
+      EXPECT_EQ(opinion.answer.label, best == 0 ? "no" : "yes");
+      EXPECT_EQ(opinion.answer.space, opinion.expert == 0 ? "films/1" : "courts/1");
+      EXPECT_FLOAT_EQ(opinion.answer.probability, p[best].item<float>());
+      const bool own = opinion.answer.space == all[i].answer.space;
+      ASSERT_EQ(opinion.of_answer.has_value(), own);
+      if (own) {
+        EXPECT_FLOAT_EQ(*opinion.of_answer, p[all[i].answer.label == "no" ? 0 : 1].item<float>());
+      }
+    }
+    const at::Tensor g = at::softmax(answers.router_logits[row], 0);
+    EXPECT_NEAR(all[i].entropy, -(g * g.log()).sum().item<double>(), 1e-5);
+  }
+}
+
 TEST_F(PredictorTest, RequestsOfManyThreadsKeepTheirRows) {
   Collaboration asked = collaboration();
   Predictor predictor(asked, {.batch = 4});
