@@ -1,7 +1,5 @@
 #include "ablation/ablation.h"
 
-#include <ATen/core/grad_mode.h>
-
 #include <algorithm>
 #include <functional>
 #include <limits>
@@ -14,6 +12,7 @@
 #include "base/measure.h"
 #include "base/strings.h"
 #include "base/version.h"
+#include "evaluation/best_expert.h"
 #include "fusion/padding.h"
 #include "pipeline/collaboration.h"
 #include "pipeline/instantiate.h"
@@ -39,11 +38,23 @@ struct Step {
   Json line() const { return {{"group", group}, {"name", name}, {"gate", gate}, {"kind", kind}}; }
 };
 
-// Weight caps [E of the pool], as the collaboration has them; undefined if there are none.
-at::Tensor caps_of(pipeline::Pool& pool, const pipeline::RoutedGate& routed) {
-  std::vector<pipeline::InstalledExpert*> experts;
-  for (pipeline::InstalledExpert& expert : pool.experts()) experts.push_back(&expert);
-  return pipeline::weight_caps(pool, experts, routed.unfitted);
+// A gate that is fitted again is over all experts, so the installed one must be. Throws E_GATE if
+// it is not, or if nobody answers in the space of a judged domain.
+pipeline::RoutedGate open_whole_gate(const Subject& subject) {
+  pipeline::RoutedGate routed = pipeline::open_gate(subject.gate, subject.pool);
+  for (const pipeline::InstalledExpert* expert : subject.pool.all_experts()) {
+    if (std::ranges::find(routed.experts, expert) != routed.experts.end()) continue;
+    throw Error("E_GATE",
+                fmt::format("expert {} has no row in the gate, so gates that are fitted now would "
+                            "differ in more than one thing",
+                            escaped(expert->name)),
+                "fit the gate first (`moecollab train-gate`), or disable the expert");
+  }
+  for (const data::Dataset& dataset : subject.judged) {
+    evaluation::best_expert(routed.experts, subject.gate, subject.pool.labels(),
+                            subject.pool.space_of_domain(dataset.domain));
+  }
+  return routed;
 }
 
 class Ablation {
@@ -52,9 +63,10 @@ class Ablation {
       : subject_(subject),
         seed_(seed),
         context_(context),
-        routed_(pipeline::open_gate(subject.gate, subject.pool)),
-        judge_(subject.pool, subject.judged, caps_of(subject.pool, routed_)),
-        refit_(subject.pool, subject.training, fit_settings(), judge_) {
+        routed_(open_whole_gate(subject)),
+        judge_(subject.pool, subject.judged,
+               pipeline::weight_caps(subject.pool, subject.pool.all_experts(), routed_.unfitted)),
+        refit_(subject.pool, subject.training, fit_settings(), subject.top_k, judge_) {
     reference_ = judge_.answer(reference());
   }
 
@@ -94,9 +106,10 @@ training::GateTrainingOptions Ablation::fit_settings() const {
   training::GateTrainingOptions settings = training::settings_of(subject_.gate, context_.log);
   settings.seed = seed_;
   settings.fusion = subject_.fusion;
-  settings.top_k = subject_.top_k;
   settings.choose_top_k = false;
   settings.keep_replay = 0;
+  if (settings.gate == GateKind::kFactored && !training::rules_out_factors(settings).empty())
+    settings.gate = GateKind::kLinear;
   training::validate(settings);
   return settings;
 }
@@ -139,23 +152,13 @@ Way Ablation::without(size_t row) {
 
 // All of a text's weight on the expert of its space that is best on held-out texts.
 at::Tensor Ablation::perfect_routing() {
-  const auto accuracies = training::read_record(subject_.gate).expert_accuracy;
-  const auto accuracy_of = [&](size_t row) {
-    const auto known = std::ranges::find(accuracies, routed_.experts[row]->name,
-                                         [](const auto& entry) { return entry.first; });
-    return known == accuracies.end() ? 0.0 : known->second;
-  };
   at::Tensor router = at::full({judge_.texts(), std::ssize(routed_.experts)},
                                -std::numeric_limits<float>::infinity());
-  for (size_t space = 0; space < subject_.pool.labels().spaces().size(); ++space) {
-    std::optional<size_t> best;
-    for (size_t row = 0; row < routed_.labels.size(); ++row) {
-      if (routed_.labels[row].space != static_cast<int>(space)) continue;
-      if (!best || accuracy_of(row) > accuracy_of(*best)) best = row;
-    }
-    if (!best) continue;
-    router.select(1, static_cast<int64_t>(*best))
-        .masked_fill_(judge_.spaces().eq(static_cast<int64_t>(space)), 0);
+  for (const data::Dataset& dataset : subject_.judged) {
+    const int space = subject_.pool.space_of_domain(dataset.domain);
+    const size_t best =
+        evaluation::best_expert(routed_.experts, subject_.gate, subject_.pool.labels(), space);
+    router.select(1, static_cast<int64_t>(best)).masked_fill_(judge_.spaces().eq(space), 0);
   }
   return router;
 }
@@ -174,8 +177,9 @@ void Ablation::add_fusions(std::vector<Step>& steps) {
                        return way;
                      }});
     // All of them linear, so that they differ in the fusion alone.
-    training::GateTrainingOptions settings = refit_.settings(mode);
-    if (settings.gate == GateKind::kFactored) settings.gate = GateKind::kLinear;
+    training::GateTrainingOptions settings = refit_.settings();
+    settings.fusion = mode;
+    settings.gate = GateKind::kLinear;
     steps.push_back(
         {"fusion", name, kRefitted, training::name(settings.gate),
          [this, settings](const RunContext& quiet) { return refit_.fit(settings, quiet); }});
@@ -186,6 +190,9 @@ void Ablation::add_gates(std::vector<Step>& steps) {
   steps.push_back({"gate", "off", nullptr, nullptr, [this](const RunContext&) {
                      Way way = with_router(at::zeros({judge_.texts(), routed_.gate.experts()}));
                      way.top_k = 0;
+                     // What pools by logarithms was chosen with the gate's shares.
+                     for (fusion::ExpertLabels& labels : way.labels)
+                       labels.pool = fusion::OpinionPool::kLinear;
                      return way;
                    }});
   steps.push_back({"gate", "perfect", nullptr, nullptr, [this](const RunContext&) {
@@ -194,9 +201,8 @@ void Ablation::add_gates(std::vector<Step>& steps) {
                      return way;
                    }});
   for (const GateKind kind : {GateKind::kLinear, GateKind::kMlp, GateKind::kFactored}) {
-    training::GateTrainingOptions settings = refit_.settings(subject_.fusion);
-    const bool possible = kind != GateKind::kFactored || subject_.fusion == fusion::Mode::kMixture;
-    if (!possible) continue;
+    training::GateTrainingOptions settings = refit_.settings();
+    if (kind == GateKind::kFactored && !training::rules_out_factors(settings).empty()) continue;
     settings.gate = kind;
     const std::string name(training::name(kind));
     steps.push_back({"gate", name, kRefitted, name, [this, settings](const RunContext& quiet) {
@@ -215,7 +221,7 @@ void Ablation::add_features(std::vector<Step>& steps) {
       {"mean", {{last, Pooling::kMean}}},
       {"three layers", gate::default_features(last)},
       {"all layers", every}};
-  const training::GateTrainingOptions settings = refit_.settings(subject_.fusion);
+  const training::GateTrainingOptions settings = refit_.settings();
   for (const auto& [name, features] : kinds) {
     steps.push_back({"features", name, kRefitted, training::name(settings.gate),
                      [this, settings, features](const RunContext& quiet) {
@@ -245,7 +251,7 @@ void Ablation::add_single(std::vector<Step>& steps) {
 
 void Ablation::add_experts(std::vector<Step>& steps) {
   if (routed_.experts.size() < 2) return;
-  const training::GateTrainingOptions settings = refit_.settings(subject_.fusion);
+  const training::GateTrainingOptions settings = refit_.settings();
   for (size_t row = 0; row < routed_.experts.size(); ++row) {
     const std::string& name = routed_.experts[row]->name;
     steps.push_back(
@@ -299,6 +305,12 @@ Json Ablation::run(const Step& step) {
 Json Ablation::judged(const Step& step, const RunContext& quiet) {
   if (step.gradients) return {{"gradients", step.gradients()}};
   Answers answers = judge_.answer(step.way(quiet));
+  if (step.group == "gate" && step.name == "off") {
+    // Equal shares route by the number of a space's experts alone.
+    Json figures = judge_.figures(answers);
+    figures["overall"]["routing_accuracy"] = nullptr;
+    return {{"figures", std::move(figures)}, {"change", judge_.change(reference_, answers)}};
+  }
   if (!step.space) {
     return {{"figures", judge_.figures(answers)}, {"change", judge_.change(reference_, answers)}};
   }
@@ -350,12 +362,15 @@ std::string digest_of(const Subject& subject, uint64_t seed) {
               {"fusion", fusion::name(subject.fusion)},
               {"top_k", subject.top_k},
               {"seed", seed}};
-  for (const pipeline::InstalledExpert& expert : subject.pool.experts())
-    key["experts"].push_back({expert.name, expert.sha256()});
-  for (const data::Dataset& dataset : subject.training)
-    key["training"].push_back({dataset.domain, dataset.sha256});
-  for (const data::Dataset& dataset : subject.judged)
-    key["judged"].push_back({dataset.domain, dataset.sha256});
+  for (const pipeline::InstalledExpert* expert : subject.pool.all_experts())
+    key["experts"].push_back({expert->name, expert->sha256()});
+  // Caps, policies, domains and how files are read.
+  const registry::RegistryState& state = subject.pool.state();
+  key["registry"] = {sha256_hex(state.registry), sha256_hex(state.lock.value_or(""))};
+  for (const auto* datasets : {&subject.training, &subject.judged}) {
+    for (const data::Dataset& dataset : *datasets)
+      key["data"].push_back({dataset.domain, data::digest_as_read(dataset)});
+  }
   return sha256_hex(to_line(key));
 }
 

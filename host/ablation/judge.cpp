@@ -4,6 +4,7 @@
 
 #include <numeric>
 
+#include "base/error.h"
 #include "contribution/admission_record.h"
 #include "evaluation/answer_scores.h"
 #include "evaluation/gate_usage.h"
@@ -23,12 +24,6 @@ std::vector<training::ChosenTexts> all_of(const pipeline::Pool& pool,
     chosen.push_back(std::move(part));
   }
   return chosen;
-}
-
-std::vector<pipeline::InstalledExpert*> experts_of(pipeline::Pool& pool) {
-  std::vector<pipeline::InstalledExpert*> experts;
-  for (pipeline::InstalledExpert& expert : pool.experts()) experts.push_back(&expert);
-  return experts;
 }
 
 // None of an answer that there is not.
@@ -60,7 +55,7 @@ at::Tensor right(const std::vector<int>& truth, const std::vector<int>& answer) 
 
 Judge::Judge(pipeline::Pool& pool, const std::vector<data::Dataset>& datasets, at::Tensor caps)
     : pool_(pool), caps_(std::move(caps)), chosen_(all_of(pool, datasets)) {
-  texts_ = training::collect_answered_texts(pool, pool.labels(), experts_of(pool), {}, chosen_,
+  texts_ = training::collect_answered_texts(pool, pool.labels(), pool.all_experts(), {}, chosen_,
                                             "encoding judged texts");
   truth_ = encoder::to_ints(texts_.targets);
   int64_t first = 0;
@@ -68,9 +63,14 @@ Judge::Judge(pipeline::Pool& pool, const std::vector<data::Dataset>& datasets, a
     domains_.push_back({part.dataset->domain, part.space, first, std::ssize(part.examples)});
     first += domains_.back().count;
   }
-  // Under policy nan = "mask": who gives no number says nothing.
-  for (at::Tensor& logits : texts_.logits)
-    logits = at::where(logits.isfinite().all(1, /*keepdim=*/true), logits, at::zeros_like(logits));
+  // Under policy nan = "mask" the others share the weight of who gives no number.
+  std::vector<at::Tensor> answered;
+  for (at::Tensor& logits : texts_.logits) {
+    const at::Tensor finite = logits.isfinite().all(1, /*keepdim=*/true);
+    logits = at::where(finite, logits, at::zeros_like(logits));
+    answered.push_back(finite.to(at::kFloat));
+  }
+  answered_ = at::cat(answered, 1);
 }
 
 at::Tensor Judge::input(const std::vector<encoder::PooledKey>& features) {
@@ -92,8 +92,13 @@ Answers Judge::answer(const Way& way) const {
     columns.push_back(static_cast<int64_t>(way.experts[e]));
     spaces.push_back(way.labels[e].space);
   }
-  if (caps_.defined())
-    weights = gate::capped(weights, caps_.index_select(0, encoder::index_tensor(columns)));
+  const at::Tensor index = encoder::index_tensor(columns);
+  if (caps_.defined()) weights = gate::capped(weights, caps_.index_select(0, index));
+  weights = weights * answered_.index_select(1, index);
+  const at::Tensor total = weights.sum(1, /*keepdim=*/true);
+  if (total.eq(0).any().item<bool>())
+    throw Error("E_OUT_NONFINITE", "every expert asked for a text answered with NaN or infinity");
+  weights = weights / total;
   const fusion::LabelUnion& labels = pool_.labels();
   const at::Tensor fused = fusion::fuse(way.fusion, weights, logits, way.labels, labels);
   Answers answers;

@@ -45,6 +45,7 @@ class Judge {
   // [n] int64, the label space of each text.
   const at::Tensor& spaces() const { return texts_.spaces; }
 
+  // Throws E_OUT_NONFINITE if nobody who is asked about a text gave numbers.
   Answers answer(const Way& way) const;
 
   // "domains" and "overall" of the answers: accuracies and macro-F1, null if the fusion has no
@@ -67,6 +68,7 @@ class Judge {
   at::Tensor caps_;
   std::vector<training::ChosenTexts> chosen_;
   std::vector<Domain> domains_;
+  at::Tensor answered_;  // [n, E of the pool] 1; 0 if an expert gave no number
   training::AnsweredTexts texts_;
   std::vector<int> truth_;
   std::map<std::vector<encoder::PooledKey>, at::Tensor> inputs_;

@@ -1,7 +1,9 @@
 #include "ablation/refit.h"
 
+#include <algorithm>
 #include <numeric>
 
+#include "training/gate_prior.h"
 #include "training/gate_trainer.h"
 
 namespace moecollab::ablation {
@@ -12,26 +14,24 @@ void erase(std::vector<T>& values, size_t index) {
   if (!values.empty()) values.erase(values.begin() + static_cast<std::ptrdiff_t>(index));
 }
 
+// The prior becomes that of the others, as it would be made for them.
 void leave_out(training::GateInputs& inputs, size_t expert) {
   erase(inputs.experts, expert);
   erase(inputs.labels, expert);
   erase(inputs.data.held_out.logits, expert);
   erase(inputs.data.held_out.seen, expert);
   std::vector<double>& prior = inputs.options.prior;
+  if (inputs.options.prior_source == "data") {
+    prior =
+        training::make_prior("data", inputs.experts, inputs.labels, inputs.all_labels, inputs.data);
+    return;
+  }
   erase(prior, expert);
   const double sum = std::accumulate(prior.begin(), prior.end(), 0.0);
   for (double& share : prior) share /= sum;
 }
 
 }  // namespace
-
-training::GateTrainingOptions Refit::settings(fusion::Mode fusion) const {
-  training::GateTrainingOptions settings = settings_;
-  settings.fusion = fusion;
-  const bool factored = settings.gate == training::GateKind::kFactored;
-  if (factored && fusion != fusion::Mode::kMixture) settings.gate = training::GateKind::kLinear;
-  return settings;
-}
 
 Way Refit::fit(const training::GateTrainingOptions& settings, const RunContext& context,
                const GateFeatures& features, std::optional<size_t> without) {
@@ -41,14 +41,18 @@ Way Refit::fit(const training::GateTrainingOptions& settings, const RunContext& 
   inputs.options.prior = prior;
   std::vector<size_t> experts(inputs.experts.size());
   std::iota(experts.begin(), experts.end(), size_t{0});
+  int64_t top_k = top_k_;
   if (without) {
     leave_out(inputs, *without);
     erase(experts, *without);
+    const int64_t left = std::ssize(experts);
+    top_k = std::min(top_k, left);
+    inputs.options.top_k = std::min(inputs.options.top_k, left);
   }
   const training::GateProblem problem = inputs.problem(context);
   const training::GateFit fit = training::fit_gate(problem, inputs.options, context);
   return {experts, problem.experts(), fit.gate.router_logits(judge_.input(fit.gate.features)),
-          settings.fusion, settings.top_k};
+          settings.fusion, top_k};
 }
 
 const training::GateInputs& Refit::inputs(const GateFeatures& features) {

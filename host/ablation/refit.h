@@ -18,16 +18,15 @@ using GateFeatures = std::optional<std::vector<encoder::PooledKey>>;
 class Refit {
  public:
   Refit(pipeline::Pool& pool, const std::vector<data::Dataset>& training,
-        training::GateTrainingOptions settings, Judge& judge)
-      : pool_(pool), training_(training), settings_(std::move(settings)), judge_(judge) {}
+        const training::GateTrainingOptions& settings, int64_t top_k, Judge& judge)
+      : pool_(pool), training_(training), settings_(settings), top_k_(top_k), judge_(judge) {}
 
-  // Those that the installed gate was fitted with, or, under another fusion than these, the linear
-  // gate's: a gate in two factors is for `mixture` alone.
-  training::GateTrainingOptions settings(fusion::Mode fusion) const;
+  // Those that the installed gate was fitted with.
+  const training::GateTrainingOptions& settings() const { return settings_; }
 
-  // The judged texts' way by a gate fitted with these settings; `features`: instead of those of the
-  // settings, `without`: an expert of the pool that is not the only one of its label space. Throws
-  // as collect_gate_inputs() and fit_gate().
+  // The judged texts' way by a gate fitted with these settings, top_k experts a text; `features`:
+  // instead of those of the settings, `without`: an expert of the pool that is not the only one of
+  // its label space. Throws as collect_gate_inputs() and fit_gate().
   Way fit(const training::GateTrainingOptions& settings, const RunContext& context,
           const GateFeatures& features = {}, std::optional<size_t> without = std::nullopt);
 
@@ -37,6 +36,7 @@ class Refit {
   pipeline::Pool& pool_;
   const std::vector<data::Dataset>& training_;
   training::GateTrainingOptions settings_;
+  int64_t top_k_;
   Judge& judge_;
   std::map<GateFeatures, training::GateInputs> collected_;
 };

@@ -13,19 +13,20 @@
 namespace moecollab::contribution {
 namespace {
 
-std::vector<std::pair<std::string, double>> expert_accuracies(const training::GateInputs& inputs) {
+// How each expert answers the held-out texts of its own label space.
+void add_accuracies(const training::GateInputs& inputs, training::GateFitRecord& record) {
   const training::AnsweredTexts& texts = inputs.data.held_out;
-  std::vector<std::pair<std::string, double>> accuracies;
   for (size_t e = 0; e < inputs.experts.size(); ++e) {
     const at::Tensor own = texts.spaces.eq(inputs.labels[e].space).nonzero().flatten();
     if (own.numel() == 0) continue;
-    accuracies.emplace_back(inputs.experts[e], training::right_alone(texts, e, inputs.labels[e])
-                                                   .index_select(0, own)
-                                                   .to(at::kDouble)
-                                                   .mean()
-                                                   .item<double>());
+    record.expert_texts.emplace_back(inputs.experts[e], own.numel());
+    record.expert_accuracy.emplace_back(inputs.experts[e],
+                                        training::right_alone(texts, e, inputs.labels[e])
+                                            .index_select(0, own)
+                                            .to(at::kDouble)
+                                            .mean()
+                                            .item<double>());
   }
-  return accuracies;
 }
 
 training::GateFitRecord record_of(const training::GateInputs& inputs,
@@ -39,7 +40,7 @@ training::GateFitRecord record_of(const training::GateInputs& inputs,
   record.entropy = fit.entropy;
   record.balance = fit.balance;
   record.total = fit.total;
-  record.expert_accuracy = expert_accuracies(inputs);
+  add_accuracies(inputs, record);
   record.entropy_percentiles = gate::entropy_percentiles(fit.gate, inputs.data.held_out.z);
   record.validation_task = fit.validation_task;
   return record;
@@ -83,18 +84,12 @@ void require_honest(const training::GateInputs& inputs) {
   }
 }
 
-std::vector<pipeline::InstalledExpert*> experts_of(pipeline::Pool& pool) {
-  std::vector<pipeline::InstalledExpert*> experts;
-  for (pipeline::InstalledExpert& expert : pool.experts()) experts.push_back(&expert);
-  return experts;
-}
-
 training::TopKChoice choose_top_k(pipeline::Pool& pool, const training::GateInputs& inputs,
                                   const training::GateProblem& problem, int32_t epochs) {
   const training::TopKChoice choice = training::choose_top_k(
       problem,
       training::cross_fitted_router_logits(problem, inputs.options, epochs, pool.context()),
-      pipeline::weight_caps(pool, experts_of(pool)));
+      pipeline::weight_caps(pool, pool.all_experts()));
   if (const auto stated = pool.registry().gate.top_k; stated && *stated != choice.top_k) {
     pool.context().log.note(
         fmt::format("registry.toml says top_k = {} in [gate]: that counts, not the chosen {}",
@@ -116,9 +111,9 @@ std::string keep_replay(pipeline::Pool& pool, const training::GateInputs& inputs
   const training::AnsweredTexts& held_out = inputs.data.held_out;
   const at::Tensor order =
       encoder::index_tensor(training::shuffled(held_out.rows(), inputs.options.seed, /*epoch=*/-2));
-  return training::write_replay(change.staging(),
-                                training::to_replay(held_out.select(order), pool, experts_of(pool),
-                                                    inputs.features, inputs.options.keep_replay));
+  return training::write_replay(
+      change.staging(), training::to_replay(held_out.select(order), pool, pool.all_experts(),
+                                            inputs.features, inputs.options.keep_replay));
 }
 
 }  // namespace

@@ -174,6 +174,13 @@ void require_unchanged(const Dataset& dataset) {
               "let no one write the file during a run, and start again");
 }
 
+std::string digest_as_read(const Dataset& dataset) {
+  std::string all;
+  for (const Example& example : dataset.examples)
+    all += sha256_hex(example.text) + sha256_hex(example.label);
+  return sha256_hex(all);
+}
+
 std::vector<std::string> labels_of(const Dataset& dataset) {
   std::set<std::string> labels;
   for (const Example& example : dataset.examples) labels.insert(example.label);

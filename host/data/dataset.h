@@ -35,6 +35,10 @@ Dataset read_dataset(const std::string& domain, const fs::path& file, const Read
 // Throws E_DATA_CHANGED if the file no longer has the bytes that were parsed; a pipe has none.
 void require_unchanged(const Dataset& dataset);
 
+// SHA-256 of texts and labels as they were read, hexadecimal: of equal bytes it differs if they are
+// read otherwise.
+std::string digest_as_read(const Dataset& dataset);
+
 // The labels, sorted by bytes, each once.
 std::vector<std::string> labels_of(const Dataset& dataset);
 

@@ -184,7 +184,8 @@ std::vector<Titled> tables_of(const Json& ablation) {
        overall("gate", "gate")},
       {"What the gate reads", "", overall("features", "features")},
       {"Experts run for a text", "", overall("top-k", "k")},
-      {"Each expert alone", "On its own domain, which both know.", single_table(ablation)},
+      {"Each expert alone", "On the domains of its label space, which both know.",
+       single_table(ablation)},
       {"Without each expert",
        "Change of accuracy: the others share its weight; then with a gate fitted without it; the "
        "difference is what the gate makes of it.",

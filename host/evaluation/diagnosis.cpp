@@ -76,16 +76,15 @@ void find_dead(const Figures& figures, const GateMass& mass, Findings& findings)
 }
 
 void find_idle(const Figures& figures, const GateMass& mass, Findings& findings) {
-  const auto experts = static_cast<double>(mass.mean.size());
-  for (const int expert : idle(mass.mean)) {
-    const auto e = static_cast<size_t>(expert);
+  const std::vector<double> loads = load(mass.mean, mass.ideal);
+  for (size_t e = 0; e < loads.size(); ++e) {
     const auto space = static_cast<size_t>(figures.gate.space_of_expert[e]);
-    if (mass.texts_of_space[space] < kLeastTexts) continue;
-    findings.push_back({"idle-expert", figures.gate.experts[e], mass.mean[e], kIdleShare / experts,
-                        "the gate gives it next to no weight, also on texts of its own label space",
+    if (mass.texts_of_space[space] < kLeastTexts || !(loads[e] < kIdleShare)) continue;
+    findings.push_back({"idle-expert", figures.gate.experts[e], loads[e], kIdleShare,
+                        fmt::format("it gets {:.1f} % of an equal share of the texts of its space",
+                                    100 * loads[e]),
                         "`moecollab ablate --only single,experts` says what it is worth; remove "
-                        "it, or train it on "
-                        "more texts"});
+                        "it, or train it on more texts"});
   }
 }
 
@@ -123,11 +122,10 @@ void find_miscalibrated(const std::string& name, const Own& own, Findings& findi
 
 void find_leak(const Figures& figures, int expert, const Own& own, Findings& findings) {
   const auto e = static_cast<size_t>(expert);
-  const std::vector<double>& known = figures.gate.held_out_accuracy;
-  if (e >= known.size() || std::isnan(known[e])) return;
-  const double accuracy = own.accuracy(), held_out = known[e], gap = held_out - accuracy;
-  const double texts = static_cast<double>(figures.gate.held_out_texts) /
-                       static_cast<double>(figures.labels.spaces().size());
+  const double held_out = figures.gate.held_out_accuracy[e];
+  const auto texts = static_cast<double>(figures.gate.held_out_texts[e]);
+  if (std::isnan(held_out) || texts == 0 || figures.gate.top_k != 0) return;
+  const double accuracy = own.accuracy(), gap = held_out - accuracy;
   const double error = std::hypot(error_of(accuracy, own.n()), error_of(held_out, texts));
   if (gap - kZ95 * error <= kHeldOutGap) return;
   findings.push_back(
@@ -156,7 +154,9 @@ void find_padded(const Figures& figures, Findings& findings) {
                            "gradient comes from texts of the other label space",
                            padding["classes"][0].get<int>(), padding["classes"][1].get<int>(),
                            100 * share),
-       "fit the gate under mixture: `moecollab train-gate --fusion mixture`"});
+       figures.gate.fitted_fusion == padding["fusion"]
+           ? "fit the gate under mixture: `moecollab train-gate --fusion mixture`"
+           : "leave --fusion out, or take mixture"});
 }
 
 }  // namespace

@@ -45,14 +45,16 @@ GateFigures gate_figures(const pipeline::Collaboration& collaboration,
                       {},
                       {}};
   const training::GateFitRecord record = training::read_record(file);
-  figures.held_out_texts = record.texts;
-  const std::map<std::string, double> known(record.expert_accuracy.begin(),
-                                            record.expert_accuracy.end());
+  const std::map<std::string, double> accuracies(record.expert_accuracy.begin(),
+                                                 record.expert_accuracy.end());
+  std::map<std::string, int64_t> texts(record.expert_texts.begin(), record.expert_texts.end());
   for (const pipeline::InstalledExpert* expert : collaboration.experts()) {
     figures.experts.push_back(expert->name);
     figures.space_of_expert.push_back(expert->labels.space);
-    const auto accuracy = known.find(expert->name);
-    figures.held_out_accuracy.push_back(accuracy == known.end() ? kUndefined : accuracy->second);
+    const auto accuracy = accuracies.find(expert->name);
+    figures.held_out_accuracy.push_back(accuracy == accuracies.end() ? kUndefined
+                                                                     : accuracy->second);
+    figures.held_out_texts.push_back(texts[expert->name]);
   }
   figures.padding = padding(collaboration, file);
   return figures;
@@ -123,6 +125,7 @@ std::vector<ExpertFigures> expert_figures(pipeline::Pool& pool) {
       figures.calls = expert.calls;
       figures.cached = expert.cached;
       figures.faults = expert.faults;
+      figures.seconds = expert.seconds;
     }
     all.push_back(std::move(figures));
   }

@@ -16,7 +16,8 @@ Json experts_json(const Figures& figures) {
                     {"isolation", expert.isolation},
                     {"calls", expert.calls},
                     {"cached", expert.cached},
-                    {"faults", expert.faults}});
+                    {"faults", expert.faults},
+                    {"seconds", expert.seconds}});
   }
   return list;
 }

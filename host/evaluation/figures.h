@@ -12,7 +12,8 @@
 
 namespace moecollab::evaluation {
 
-// What one expert says alone of texts of its own space that it was asked for, n of them.
+// What one expert says alone of texts of its own space that it was asked for and whose label it
+// knows, n of them.
 struct OwnAnswers {
   int expert = 0;  // its row of the gate
   std::vector<int> truth, answer;
@@ -59,7 +60,7 @@ struct GateFigures {
   std::vector<int> space_of_expert;   // [E] indices of label spaces
   // [E] accuracy on held-out training texts of its own space; NaN: not recorded.
   std::vector<double> held_out_accuracy = {};
-  int64_t held_out_texts = 0;  // of all spaces, that the gate was fitted on
+  std::vector<int64_t> held_out_texts = {};  // [E] how many those were; 0: not recorded
   // Under `paper` and `masked`, of the narrowest expert beside the widest: padding_gradients().
   Json padding = nullptr;
 };
@@ -99,6 +100,7 @@ struct ExpertFigures {
   int64_t calls = 0;                           // rows that it answered
   int64_t cached = 0;                          // of these, in an earlier run
   int64_t faults = 0;
+  double seconds = 0;  // that its answers of this run took
 };
 
 struct ProvenanceFigures {

@@ -2,49 +2,18 @@
 
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/core/grad_mode.h>
-#include <fmt/format.h>
 
 #include <algorithm>
 #include <map>
 
-#include "base/error.h"
+#include "evaluation/best_expert.h"
 #include "pipeline/targets.h"
-#include "training/gate_fit_record.h"
 #include "training/opinions.h"
 
 namespace moecollab::evaluation {
 namespace {
 
 using encoder::to_ints;
-
-// Index of the domain's best expert among the gate's rows; the first of equal ones.
-size_t best_expert(const pipeline::Collaboration& collaboration, const pipeline::GateFile& gate,
-                   const fusion::LabelUnion& labels, int space) {
-  const auto accuracies = training::read_record(gate).expert_accuracy;
-  const auto accuracy_of = [&](const std::string& name) {
-    const auto found = std::find_if(accuracies.begin(), accuracies.end(),
-                                    [&](const auto& known) { return known.first == name; });
-    return found == accuracies.end() ? 0.0 : found->second;
-  };
-  std::optional<size_t> best;
-  double best_accuracy = -1;
-  for (size_t e = 0; e < collaboration.experts().size(); ++e) {
-    const pipeline::InstalledExpert& expert = *collaboration.experts()[e];
-    if (expert.labels.space != space) continue;
-    const double accuracy = accuracy_of(expert.name);
-    if (accuracy > best_accuracy) {
-      best_accuracy = accuracy;
-      best = e;
-    }
-  }
-  if (!best) {
-    throw Error("E_GATE",
-                fmt::format("no expert of the gate answers in label space {}",
-                            labels.spaces()[static_cast<size_t>(space)].name),
-                "add an expert for the domain and fit the gate again, or leave the domain out");
-  }
-  return *best;
-}
 
 // One model's answers on all rows: those that are known, and the others asked for now, uncounted.
 std::vector<int> alone(pipeline::Pool& pool, pipeline::InstalledExpert& expert,
@@ -133,7 +102,8 @@ std::vector<int> equal_shares(const pipeline::Collaboration& collaboration,
       collaboration.fusion(), plainly_fused(collaboration, answers, even, labels), labels, space));
 }
 
-// What the experts of the space say alone of the texts that they were asked for.
+// What the experts of the space say alone of the texts that they were asked for and whose label
+// they know.
 std::vector<OwnAnswers> own_answers(const pipeline::Collaboration& collaboration,
                                     const pipeline::Answers& answers, const std::vector<int>& truth,
                                     int space) {
@@ -142,12 +112,15 @@ std::vector<OwnAnswers> own_answers(const pipeline::Collaboration& collaboration
   for (const int64_t e : training::experts_in(space, collaboration.expert_labels())) {
     const auto row = static_cast<size_t>(e);
     const fusion::ExpertLabels& own = collaboration.expert_labels()[row];
-    const at::Tensor asked = answers.weights.select(1, e).gt(0).nonzero().flatten();
+    const at::Tensor columns = fusion::label_columns(own);
+    const at::Tensor asked = at::isin(labels, columns)
+                                 .logical_and(answers.weights.select(1, e).gt(0))
+                                 .nonzero()
+                                 .flatten();
     const at::Tensor logits = answers.logits[row].index_select(0, asked) / own.temperature;
     const auto [confidence, best] = at::softmax(logits, 1).max(1);
     all.push_back({static_cast<int>(e), to_ints(labels.index_select(0, asked)),
-                   to_ints(fusion::label_columns(own).index_select(0, best)),
-                   encoder::to_doubles(confidence)});
+                   to_ints(columns.index_select(0, best)), encoder::to_doubles(confidence)});
   }
   return all;
 }
@@ -186,7 +159,7 @@ DomainFigures run_domain(pipeline::Collaboration& collaboration, const pipeline:
   run.domain = dataset.domain;
   run.space = pool.space_of_domain(dataset.domain);
   run.truth = pipeline::target_ids(dataset, labels, run.space);
-  const size_t best = best_expert(collaboration, gate, labels, run.space);
+  const size_t best = best_expert(collaboration.experts(), gate, labels, run.space);
 
   const std::vector<std::string_view> texts = pipeline::text_views(dataset);
   std::vector<pipeline::Outputs> known = collaboration.recall_outputs(texts);
@@ -218,8 +191,10 @@ DomainFigures run_domain(pipeline::Collaboration& collaboration, const pipeline:
     run.confidence = encoder::to_doubles(std::get<0>(answers.fused.max(1)).exp());
   }
   run.best_expert = collaboration.experts()[best]->name;
-  run.expert_answer =
-      alone(pool, *collaboration.experts()[best], routed.encoded, routed.known[best]);
+  pipeline::InstalledExpert& best_one = *collaboration.experts()[best];
+  const double seconds = best_one.seconds;
+  run.expert_answer = alone(pool, best_one, routed.encoded, routed.known[best]);
+  best_one.seconds = seconds;
   run.baseline = untrained_head(collaboration.gate().input(routed.encoded.all()),
                                 labels.range(run.space), seed);
   run.majority = most_frequent(run.truth);

@@ -312,7 +312,7 @@ std::vector<at::Tensor> Collaboration::answer_side_by_side(const RoutedTexts& te
   encoder::for_each_in_parallel(static_cast<int64_t>(together.size()), [&](int64_t i) {
     const size_t e = together[static_cast<size_t>(i)];
     try {
-      ahead[e] = forward(*experts()[e]->expert, texts.encoded, asked[e]);
+      ahead[e] = forward(*experts()[e], texts.encoded, asked[e]);
     } catch (const Error&) {
       // Who failed is asked again alone, so that its error is known as its own.
     }

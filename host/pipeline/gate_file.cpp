@@ -73,6 +73,7 @@ void check_metrics(const Fields& fields, const Json& metrics) {
   if (!metrics.is_object()) fields.fail("metrics", "must be a table", kRefit);
   expect("replay_sha256", &Json::is_string, "a string");
   expect("expert_accuracy", &Json::is_object, "a table");
+  expect("expert_texts", &Json::is_object, "a table");
   expect("growth", &Json::is_array, "an array");
   expect("entropy_percentiles", &Json::is_array, "an array");
   const auto percentiles = metrics.find("entropy_percentiles");
@@ -245,7 +246,7 @@ void remove_row(GateFile& file, size_t row) {
     const double sum = std::accumulate(file.prior.begin(), file.prior.end(), 0.0);
     for (double& share : file.prior) share /= sum;
   }
-  for (const char* of_experts : {"expert_accuracy", "share_guard"})
+  for (const char* of_experts : {"expert_accuracy", "expert_texts", "share_guard"})
     if (file.metrics.contains(of_experts)) file.metrics[of_experts].erase(name);
 }
 

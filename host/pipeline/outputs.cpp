@@ -8,6 +8,7 @@
 #include <numeric>
 
 #include "base/error.h"
+#include "base/measure.h"
 
 namespace moecollab::pipeline {
 namespace {
@@ -96,7 +97,7 @@ void complete(Pool& pool, InstalledExpert& expert, const EncodedTexts& texts,
         std::span(asked).subspan(first, std::min(kKeptTogether, asked.size() - first));
     const at::Tensor output = ahead.defined() ? ahead.narrow(0, static_cast<int64_t>(first),
                                                              static_cast<int64_t>(part.size()))
-                                              : forward(*expert.expert, texts, part);
+                                              : forward(expert, texts, part);
     const at::Tensor logits = take_answers(expert, output, pool.registry().policy.nan);
     const bool kept = are_cached(pool, expert) && all_finite(logits);
     at::Tensor settled = kept ? keep(pool, expert, texts, part, logits) : logits;
@@ -108,9 +109,13 @@ void complete(Pool& pool, InstalledExpert& expert, const EncodedTexts& texts,
   }
 }
 
-at::Tensor forward(experts::Expert& expert, const EncodedTexts& texts,
+at::Tensor forward(InstalledExpert& expert, const EncodedTexts& texts,
                    std::span<const int64_t> rows) {
-  return expert.forward(texts.select(expert.request(), rows));
+  const encoder::Features features = texts.select(expert.expert->request(), rows);
+  const Stopwatch watch;
+  at::Tensor output = expert.expert->forward(features);
+  expert.seconds += watch.seconds();
+  return output;
 }
 
 at::Tensor take_answers(InstalledExpert& expert, const at::Tensor& output,

@@ -33,8 +33,8 @@ std::vector<int64_t> rows_to_ask(const Outputs& outputs, std::span<const int64_t
 void complete(Pool& pool, InstalledExpert& expert, const EncodedTexts& texts,
               std::span<const int64_t> rows, Outputs& outputs, const at::Tensor& ahead = {});
 
-// forward() of one expert for some rows of the texts; nothing is counted.
-at::Tensor forward(experts::Expert& expert, const EncodedTexts& texts,
+// forward() of one expert for some rows of the texts; nothing but its seconds is counted.
+at::Tensor forward(InstalledExpert& expert, const EncodedTexts& texts,
                    std::span<const int64_t> rows);
 
 // The logits of an `output` [n, C] that forward() gave, counted as the expert's calls. Elements

@@ -217,6 +217,12 @@ int Pool::space_of_domain(const std::string& domain) const {
       "install an expert for it, or define it as [[label_space]]");
 }
 
+std::vector<InstalledExpert*> Pool::all_experts() {
+  std::vector<InstalledExpert*> all;
+  for (InstalledExpert& expert : experts_) all.push_back(&expert);
+  return all;
+}
+
 void Pool::require_experts() const {
   if (!experts_.empty()) return;
   throw Error(

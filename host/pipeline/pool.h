@@ -54,6 +54,7 @@ struct InstalledExpert {
   int64_t calls = 0;            // rows that it answered
   int64_t cached = 0;           // of these, in an earlier run
   int64_t faults = 0;
+  double seconds = 0;        // that its answers of this run took; others may run meanwhile
   std::string failure = {};  // the code that it was left out with in this run; "": it was not
 
   const std::string& domain() const { return package.manifest.task.domain; }
@@ -82,6 +83,7 @@ class Pool {
   const std::vector<registry::Candidate>& candidates() const { return candidates_; }
   // Those in state ready, in the order of registry.toml.
   std::vector<InstalledExpert>& experts() { return experts_; }
+  std::vector<InstalledExpert*> all_experts();  // the same
   const fusion::LabelUnion& labels() const { return labels_; }
   // Null if the registry states none.
   encoder::Encoder* encoder() { return encoder_.get(); }

@@ -100,12 +100,10 @@ void warn_of_seen(pipeline::Pool& pool, const AnsweredTexts& texts) {
 GateData collect_gate_data(pipeline::Pool& pool, const std::vector<data::Dataset>& training,
                            const std::vector<encoder::PooledKey>& keys, bool cross_fitted) {
   data::require_held_out(training);
-  std::vector<pipeline::InstalledExpert*> experts;
-  for (pipeline::InstalledExpert& expert : pool.experts()) experts.push_back(&expert);
   const Split chosen = split(pool, training, cross_fitted);
   GateData data;
-  data.held_out = collect_answered_texts(pool, pool.labels(), experts, keys, chosen.held_out,
-                                         "encoding held-out texts");
+  data.held_out = collect_answered_texts(pool, pool.labels(), pool.all_experts(), keys,
+                                         chosen.held_out, "encoding held-out texts");
   number_by_file(chosen.held_out, data.held_out);
   warn_of_seen(pool, data.held_out);
   data.others = collect_unanswered_texts(pool, {}, keys, chosen.others, "encoding training texts");

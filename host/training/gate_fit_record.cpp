@@ -23,6 +23,8 @@ Json fit_json(const GateTrainingOptions& settings) {
 Json metrics_json(const GateFitRecord& record) {
   Json accuracies = Json::object();
   for (const auto& [expert, accuracy] : record.expert_accuracy) accuracies[expert] = accuracy;
+  Json texts = Json::object();
+  for (const auto& [expert, count] : record.expert_texts) texts[expert] = count;
   Json json = {{"texts", record.texts},
                {"epochs", record.epochs},
                {"optimizer", name(record.settings.optimizer)},
@@ -32,6 +34,7 @@ Json metrics_json(const GateFitRecord& record) {
                {"balance", record.balance},
                {"total", record.total},
                {"expert_accuracy", accuracies},
+               {"expert_texts", texts},
                {"entropy_percentiles", record.entropy_percentiles}};
   if (record.validation_task) json["validation_task"] = *record.validation_task;
   if (record.top_k_choice) {
@@ -103,6 +106,10 @@ void read_metrics(Fields fields, GateFitRecord& record) {
   if (auto accuracies = fields.table("expert_accuracy")) {
     for (const std::string& expert : accuracies->keys())
       record.expert_accuracy.emplace_back(expert, accuracies->required<double>(expert));
+  }
+  if (auto texts = fields.table("expert_texts")) {
+    for (const std::string& expert : texts->keys())
+      record.expert_texts.emplace_back(expert, texts->required<int64_t>(expert));
   }
   record.entropy_percentiles = read_numbers(fields, "entropy_percentiles");
   if (auto choice = fields.table("top_k_auto"))

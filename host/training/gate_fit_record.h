@@ -25,6 +25,7 @@ struct GateFitRecord {
   // Accuracy of each expert on the held-out texts of its own label space: what decides who is the
   // best one. In the order of the rows; read from a file, by name.
   std::vector<std::pair<std::string, double>> expert_accuracy;
+  std::vector<std::pair<std::string, int64_t>> expert_texts;  // how many those were
   std::vector<double> entropy_percentiles;  // gate::entropy_percentiles() on the held-out texts
   std::optional<double> validation_task;    // task loss on the texts that chose the epochs
   std::optional<TopKChoice> top_k_choice;   // of `--top-k auto`

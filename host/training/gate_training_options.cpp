@@ -16,13 +16,6 @@ namespace {
               fmt::format("{} is \"{}\", expected {}", what, escaped(text, 40), expected));
 }
 
-// The option that a gate in two factors has no place for; empty if there is none.
-std::string rules_out_factors(const GateTrainingOptions& options) {
-  if (options.fusion != fusion::Mode::kMixture)
-    return fmt::format("fusion is {}", fusion::name(options.fusion));
-  return options.objective.z_loss > 0 ? "z-loss is on" : "";
-}
-
 void settle_gate(GateTrainingOptions& options, Log log) {
   if (!options.usual_gate) return;
   const std::string reason = rules_out_factors(options);
@@ -31,6 +24,12 @@ void settle_gate(GateTrainingOptions& options, Log log) {
 }
 
 }  // namespace
+
+std::string rules_out_factors(const GateTrainingOptions& options) {
+  if (options.fusion != fusion::Mode::kMixture)
+    return fmt::format("fusion is {}", fusion::name(options.fusion));
+  return options.objective.z_loss > 0 ? "z-loss is on" : "";
+}
 
 std::string_view name(GateOptimizer optimizer) {
   return optimizer == GateOptimizer::kAdamW ? "adamw" : "lbfgs";

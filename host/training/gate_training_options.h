@@ -51,6 +51,10 @@ struct GateTrainingOptions {
   int64_t keep_replay = 0;               // texts of each domain whose rows are kept for `grow`
 };
 
+// The option that a gate in two factors has no place for, as in "fusion is masked"; empty if there
+// is none.
+std::string rules_out_factors(const GateTrainingOptions& options);
+
 // Settles what nobody chose: a gate in two factors, unless other options rule it out (said); on a
 // GPU L-BFGS (said), whose steps are over all texts at once, where the small batches of AdamW would
 // be thousands of launches.

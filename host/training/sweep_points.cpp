@@ -99,7 +99,7 @@ std::string sweep_digest(pipeline::Pool& pool, const std::vector<data::Dataset>&
   key["experts"] = Json::array();
   key["features"] = Json::array();
   for (const data::Dataset& dataset : datasets)
-    key["data"].push_back({dataset.domain, dataset.sha256});
+    key["data"].push_back({dataset.domain, data::digest_as_read(dataset)});
   for (size_t e = 0; e < inputs.labels.size(); ++e) {
     const pipeline::InstalledExpert& expert = pool.experts()[e];
     key["experts"].push_back({expert.name, expert.sha256(), inputs.labels[e].temperature});

@@ -42,6 +42,15 @@ def run(*arguments, stdin=None, env=None, cwd=None):
                           text=not isinstance(stdin, bytes), env={**clean_environment(), **(env or {})}, cwd=cwd, timeout=300)
 
 
+def without_times(report):
+    """A report without what a clock or the machine's memory says."""
+    for key in ("seconds", "texts_per_second", "peak_rss_bytes"):
+        del report["compute"][key]
+    for expert in report["experts"]:
+        del expert["seconds"]
+    return report
+
+
 class EndToEnd(unittest.TestCase):
     """Trains one registry a process: an adapter and a lexical expert for news, an adapter for emotion."""
     _shared = None

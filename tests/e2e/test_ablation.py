@@ -83,6 +83,31 @@ class Ablation(EndToEnd):
             del document["seconds"]
         self.assertEqual(again, found)
 
+    def test_every_kind_of_registry(self):
+        """Another fusion than the factored gate's, all experts asked by number, a cap, z-loss, an expert without a row."""
+        registry = self.registry()
+        fusions = self.ablate(registry, "--fusion", "masked", "--only", "gate")
+        self.assertIsNone(fusions["reference"]["overall"]["accuracy"])
+        self.assertNotIn("factored", [s["name"] for s in fusions["steps"]])
+        before = self.ablate(registry, "--top-k", 3, "--only", "experts")
+        self.assertEqual({s["failure"] for s in before["steps"]}, {None})
+        settings = registry / "registry.toml"
+        text = settings.read_text()
+        settings.write_text(text.replace('name = "news-adapter"\n', 'name = "news-adapter"\nweight_cap = 0.01\n'))
+        self.assertNotEqual(settings.read_text(), text)
+        capped = self.ablate(registry, "--top-k", 3, "--only", "experts")
+        self.assertNotEqual(capped["digest"], before["digest"])
+        self.assertNotEqual(capped["reference"], before["reference"])
+        for step in capped["steps"]:
+            self.assertAlmostEqual(step["change"]["overall"]["before"], capped["reference"]["overall"]["accuracy"])
+        settings.write_text(text)
+        done = run("train-gate", *self.data("train"), *self.options(registry), "--gate", "linear", "--z-loss", 0.01, "--epochs", 3)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual([s["name"] for s in self.ablate(registry, "--only", "gate")["steps"]], ["off", "perfect", "linear", "mlp"])
+        done = run("train-expert", "more", "--kind", "lexical", "--domain", "emotion", *self.data("train")[1:], *self.options(registry))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertRefused(run("ablate", "--data-dir", self.samples, *self.options(registry)), 4, "E_GATE", "expert more has no row in the gate", "train-gate")
+
     def test_refusals(self):
         registry = self.shared / "registry"
         base = ["ablate", *self.options(registry), "--out", self.folder / "out"]
@@ -132,7 +157,7 @@ class Diagnosis(EndToEnd):
         self.assertGreater(found["padded-gradients", "paper"]["figure"], 0.05)
         self.assertIn(("padded-gradients", "masked"), self.signs(self.shared / "registry", "--fusion", "masked"))
 
-    def test_a_hold_out_that_leaks_and_an_expert_that_learnt_nothing(self):
+    def test_a_hold_out_that_leaks(self):
         registry = self.folder / "registry"
         # Every text twice, but for a blank: one copy is held out, the other learnt by heart.
         lines = [json.loads(line) for line in (SAMPLES / "emotion/train.jsonl").read_text().splitlines()]
@@ -150,6 +175,7 @@ class Diagnosis(EndToEnd):
         done = run("eval", f"--data=emotion={SAMPLES}/emotion/dev.jsonl", *self.options(registry), "--json")
         found = {(f["sign"], f["subject"]) for f in json.loads(done.stdout)["diagnosis"]}
         self.assertIn(("leaky-hold-out", "leaky"), found)
+        self.assertNotIn(("leaky-hold-out", "noisy"), found)
 
 
 if __name__ == "__main__":

@@ -76,6 +76,9 @@ TEST(ReportFigures, SayWhatTheTextsCost) {
   EXPECT_EQ(cost["flops_per_text"], 115.0);
   EXPECT_EQ(cost["flops_b0_per_text"], 325.0);
   EXPECT_DOUBLE_EQ(cost["saved"], 1 - 115.0 / 325);
+  // Two experts, each an encoder of its own: 600·2/6 + 5.
+  EXPECT_EQ(cost["flops_b1_per_text"], 205.0);
+  EXPECT_DOUBLE_EQ(cost["saved_b1"], 1 - 115.0 / 205);
   EXPECT_EQ(cost["texts_per_second"], 2.0);
 }
 

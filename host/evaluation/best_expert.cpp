@@ -1,0 +1,41 @@
+#include "evaluation/best_expert.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <optional>
+
+#include "base/error.h"
+#include "training/gate_fit_record.h"
+
+namespace moecollab::evaluation {
+
+size_t best_expert(const std::vector<pipeline::InstalledExpert*>& experts,
+                   const pipeline::GateFile& gate, const fusion::LabelUnion& labels, int space) {
+  const auto accuracies = training::read_record(gate).expert_accuracy;
+  const auto accuracy_of = [&](const std::string& name) {
+    const auto found = std::find_if(accuracies.begin(), accuracies.end(),
+                                    [&](const auto& known) { return known.first == name; });
+    return found == accuracies.end() ? 0.0 : found->second;
+  };
+  std::optional<size_t> best;
+  double best_accuracy = -1;
+  for (size_t e = 0; e < experts.size(); ++e) {
+    const pipeline::InstalledExpert& expert = *experts[e];
+    if (expert.labels.space != space) continue;
+    const double accuracy = accuracy_of(expert.name);
+    if (accuracy > best_accuracy) {
+      best_accuracy = accuracy;
+      best = e;
+    }
+  }
+  if (!best) {
+    throw Error("E_GATE",
+                fmt::format("no expert of the gate answers in label space {}",
+                            labels.spaces()[static_cast<size_t>(space)].name),
+                "add an expert for the domain and fit the gate again, or leave the domain out");
+  }
+  return *best;
+}
+
+}  // namespace moecollab::evaluation
