@@ -71,6 +71,9 @@ void add_eval(Program& program) {
   verb.add_option("--html", outputs->html, "Write the report as one HTML page")->type_name("FILE");
   verb.add_option("--markdown", outputs->markdown, "Write the report's tables as Markdown")
       ->type_name("FILE");
+  verb.add_flag("--diagnose", options->diagnose,
+                "Also try whether texts are routed alike alone and together, and near duplicates "
+                "like their text");
   verb.add_flag("--strict", options->strict,
                 "Refuse if an expert is another than the gate was fitted for");
   verb.add_option("--require", outputs->requirements,

@@ -21,6 +21,7 @@ struct AnsweringOptions : CommonOptions {
 struct EvalOptions : AnsweringOptions {
   data::DataOptions data;
   evaluation::Arrangement arrangement = evaluation::Arrangement::kShared;
+  bool diagnose = false;  // also probe how steady the routing is
 };
 
 struct AblateOptions : AnsweringOptions {

@@ -159,6 +159,28 @@ void find_padded(const Figures& figures, Findings& findings) {
            : "leave --fusion out, or take mixture"});
 }
 
+void find_unsteady(const RoutingProbes& probes, Findings& findings) {
+  if (probes.batch_change > kBatchChange) {
+    findings.push_back(
+        {"batch-dependent-routing", "", probes.batch_change, kBatchChange,
+         fmt::format(
+             "a share moves by {:.2g} if its text is encoded alone; {:.1f} % of {} texts go "
+             "to another label space",
+             probes.batch_change, 100 * probes.batch_moved, probes.texts),
+         "compute in fp32 on the CPU and compare; if it stays, it is a defect of this program: "
+         "report it"});
+  }
+  const double error = error_of(probes.edits_moved, static_cast<double>(probes.edits));
+  if (probes.edits_moved - kZ95 * error <= kEditsMoved) return;
+  findings.push_back(
+      {"unstable-routing", "", probes.edits_moved, kEditsMoved,
+       fmt::format(
+           "{:.1f} % of {} texts with a full stop or two letters changed go to another label "
+           "space than the text itself",
+           100 * probes.edits_moved, probes.edits),
+       "fit the gate on more texts, with a greater weight_decay, or without lambda1"});
+}
+
 }  // namespace
 
 std::vector<Finding> diagnose(const Figures& figures) {
@@ -177,6 +199,7 @@ std::vector<Finding> diagnose(const Figures& figures) {
   for (const auto& [expert, own] : all)
     if (own.enough()) find_leak(figures, expert, own, findings);
   find_padded(figures, findings);
+  if (figures.gate.probes) find_unsteady(*figures.gate.probes, findings);
   return findings;
 }
 

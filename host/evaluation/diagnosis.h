@@ -14,11 +14,14 @@ inline constexpr double kLeastSpread = 0.5;    // (n_eff − 1) / (n_eff_target 
 inline constexpr double kLeastGain = 0.05;     // accuracy above the most frequent label's
 inline constexpr double kConfidenceGap = 0.1;  // mean confidence beside accuracy
 inline constexpr double kHeldOutGap = 0.05;    // held-out accuracy above that on these texts
+inline constexpr double kBatchChange = 1e-3;   // of a share, if a text is encoded alone
+inline constexpr double kEditsMoved = 0.1;     // near duplicates routed elsewhere
 inline constexpr double kPaddedShare = 0.01;   // of a squared gradient
 
 struct Finding {
   // collapse, dead-space, idle-expert, underfitted-expert, overconfident-expert,
-  // underconfident-expert, leaky-hold-out, padded-gradients.
+  // underconfident-expert, leaky-hold-out, padded-gradients, batch-dependent-routing,
+  // unstable-routing.
   std::string sign;
   std::string subject;  // an expert, a label space, a fusion; empty: the collaboration
   double figure, threshold;

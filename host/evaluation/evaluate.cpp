@@ -12,6 +12,7 @@
 #include "base/version.h"
 #include "evaluation/metrics.h"
 #include "evaluation/report.h"
+#include "evaluation/routing_probes.h"
 #include "fusion/padding.h"
 #include "pipeline/expert_list.h"
 #include "pipeline/targets.h"
@@ -174,6 +175,7 @@ Figures evaluate(pipeline::Collaboration& collaboration, const pipeline::GateFil
   add_counters(collaboration, figures.compute);
   figures.labels = pool.labels();
   figures.gate = gate_figures(collaboration, gate);
+  if (context.probe_routing) figures.gate.probes = probe_routing(collaboration, datasets);
   figures.training = context.training;
   figures.experts = expert_figures(pool);
   figures.notes = notes.texts();

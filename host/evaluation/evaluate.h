@@ -20,6 +20,7 @@ struct EvaluationContext {
   std::string command;
   uint64_t seed = 1;  // of the untrained baseline head
   Arrangement arrangement = Arrangement::kShared;
+  bool probe_routing = false;
   SeenTexts seen;  // in training
   Baselines baselines;
   Json training = nullptr;  // training_json() of the registry's histories

@@ -51,6 +51,15 @@ struct DomainFigures {
   std::vector<OwnAnswers> own;  // of the experts of the domain's space
 };
 
+// How steady the gate's routing is, on some of the texts.
+struct RoutingProbes {
+  int64_t texts = 0;
+  double batch_change = 0;  // the greatest change of a share if a text is encoded alone
+  double batch_moved = 0;   // the share of texts that then go to another label space
+  int64_t edits = 0;        // near duplicates of the texts
+  double edits_moved = 0;   // the share of these that go to another label space than their text
+};
+
 // The gate's settings and its E rows.
 struct GateFigures {
   std::string fusion, fitted_fusion;  // names: the one used, and the one the gate was fitted under
@@ -63,6 +72,7 @@ struct GateFigures {
   std::vector<int64_t> held_out_texts = {};  // [E] how many those were; 0: not recorded
   // Under `paper` and `masked`, of the narrowest expert beside the widest: padding_gradients().
   Json padding = nullptr;
+  std::optional<RoutingProbes> probes = {};  // none: they were not asked for
 };
 
 // How deep the encoder's passes went: each to the deepest layer that the gate or one of the text's

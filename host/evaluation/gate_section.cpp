@@ -51,6 +51,14 @@ Json gate_json(const Figures& figures) {
     result["idle"].push_back(gate.experts[static_cast<size_t>(e)]);
   result["entropy_mean"] = mean_entropy(mass);
   result["objective"] = {{"lambda1", gate.lambda1}, {"lambda2", gate.lambda2}};
+  result["probes"] = nullptr;
+  if (gate.probes) {
+    result["probes"] = {{"texts", gate.probes->texts},
+                        {"batch_change", gate.probes->batch_change},
+                        {"batch_moved", gate.probes->batch_moved},
+                        {"edits", gate.probes->edits},
+                        {"edits_moved", gate.probes->edits_moved}};
+  }
   return result;
 }
 

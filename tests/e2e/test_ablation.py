@@ -135,7 +135,7 @@ class Diagnosis(EndToEnd):
 
     def test_a_healthy_registry_shows_nothing_and_wrong_temperatures_show(self):
         registry = self.fitted("--calibrate", "--gate", "linear")
-        self.assertEqual(self.signs(registry), {})
+        self.assertEqual(self.signs(registry, "--diagnose"), {})
         gate = registry / "gate" / "gate.toml"
         text = gate.read_text()
         for temperature, sign in ((0.02, "overconfident-expert"), (50, "underconfident-expert")):

@@ -137,6 +137,18 @@ TEST(Diagnosis, GradientsInPaddedColumns) {
   EXPECT_EQ(diagnose(figures)[0].figure, 0.05);
 }
 
+TEST(Diagnosis, RoutingThatIsNotSteady) {
+  Figures figures = healthy();
+  figures.gate.probes = RoutingProbes{64, 1e-6, 0, 128, 0.05};
+  EXPECT_THAT(signs(figures), IsEmpty());
+  figures.gate.probes->batch_change = 0.01;
+  EXPECT_THAT(signs(figures), ElementsAre("batch-dependent-routing "));
+  figures.gate.probes = RoutingProbes{64, 0, 0, 128, 0.25};
+  EXPECT_THAT(signs(figures), ElementsAre("unstable-routing "));
+  figures.gate.probes->edits = 8;  // two of eight prove nothing
+  EXPECT_THAT(signs(figures), IsEmpty());
+}
+
 TEST(Diagnosis, FewTextsShowNothing) {
   Figures figures = healthy();
   send_all_to(0, figures);
