@@ -66,9 +66,9 @@ class Ablation {
         routed_(open_whole_gate(subject)),
         judge_(subject.pool, subject.judged,
                pipeline::weight_caps(subject.pool, subject.pool.all_experts(), routed_.unfitted)),
-        refit_(subject.pool, subject.training, fit_settings(), subject.top_k, judge_) {
-    reference_ = judge_.answer(reference());
-  }
+        refit_(subject.pool, subject.training, fit_settings(), subject.top_k, judge_),
+        whole_(whole()),
+        reference_(judge_.answer(whole_)) {}
 
   Json reference_figures() const { return judge_.figures(reference_); }
   std::vector<Step> steps(const std::vector<std::string>& groups);
@@ -76,12 +76,12 @@ class Ablation {
 
  private:
   training::GateTrainingOptions fit_settings() const;
-  std::vector<size_t> routed_experts() const;
-  Way reference();
-  Way with_router(const at::Tensor& router_logits);
-  Way alone(size_t row);
+  Way whole();
+  // The same with other router logits, all experts asked.
+  Way with_router(const at::Tensor& router_logits) const;
+  Way alone(size_t row) const;
   Way without(size_t row);
-  at::Tensor perfect_routing();
+  at::Tensor perfect_routing() const;
   bool is_sole(size_t row) const;
 
   void add_fusions(std::vector<Step>& steps);
@@ -99,6 +99,7 @@ class Ablation {
   pipeline::RoutedGate routed_;
   Judge judge_;
   Refit refit_;
+  Way whole_;  // as the collaboration answers
   Answers reference_;
 };
 
@@ -114,31 +115,29 @@ training::GateTrainingOptions Ablation::fit_settings() const {
   return settings;
 }
 
-std::vector<size_t> Ablation::routed_experts() const {
+Way Ablation::whole() {
   std::vector<size_t> experts;
   for (const pipeline::InstalledExpert* expert : routed_.experts)
     experts.push_back(static_cast<size_t>(expert - subject_.pool.experts().data()));
-  return experts;
+  return {std::move(experts), routed_.labels,
+          routed_.gate.router_logits(judge_.input(routed_.gate.features)), subject_.fusion,
+          subject_.top_k};
 }
 
-Way Ablation::with_router(const at::Tensor& router_logits) {
-  return {routed_experts(), routed_.labels, router_logits, subject_.fusion, subject_.top_k};
+Way Ablation::with_router(const at::Tensor& router_logits) const {
+  return {whole_.experts, whole_.labels, router_logits, subject_.fusion, 0};
 }
 
-Way Ablation::reference() {
-  return with_router(routed_.gate.router_logits(judge_.input(routed_.gate.features)));
-}
-
-Way Ablation::alone(size_t row) {
-  return {{routed_experts()[row]},
-          {routed_.labels[row]},
+Way Ablation::alone(size_t row) const {
+  return {{whole_.experts[row]},
+          {whole_.labels[row]},
           at::zeros({judge_.texts(), 1}),
           subject_.fusion,
           0};
 }
 
 Way Ablation::without(size_t row) {
-  Way way = reference();
+  Way way = whole_;
   std::vector<int64_t> left;
   for (size_t e = 0; e < way.experts.size(); ++e)
     if (e != row) left.push_back(static_cast<int64_t>(e));
@@ -151,7 +150,7 @@ Way Ablation::without(size_t row) {
 }
 
 // All of a text's weight on the expert of its space that is best on held-out texts.
-at::Tensor Ablation::perfect_routing() {
+at::Tensor Ablation::perfect_routing() const {
   at::Tensor router = at::full({judge_.texts(), std::ssize(routed_.experts)},
                                -std::numeric_limits<float>::infinity());
   for (const data::Dataset& dataset : subject_.judged) {
@@ -172,7 +171,7 @@ void Ablation::add_fusions(std::vector<Step>& steps) {
   for (const fusion::Mode mode : kFusions) {
     const std::string name(fusion::name(mode));
     steps.push_back({"fusion", name, kSame, nullptr, [this, mode](const RunContext&) {
-                       Way way = reference();
+                       Way way = whole_;
                        way.fusion = mode;
                        return way;
                      }});
@@ -189,17 +188,13 @@ void Ablation::add_fusions(std::vector<Step>& steps) {
 void Ablation::add_gates(std::vector<Step>& steps) {
   steps.push_back({"gate", "off", nullptr, nullptr, [this](const RunContext&) {
                      Way way = with_router(at::zeros({judge_.texts(), routed_.gate.experts()}));
-                     way.top_k = 0;
                      // What pools by logarithms was chosen with the gate's shares.
                      for (fusion::ExpertLabels& labels : way.labels)
                        labels.pool = fusion::OpinionPool::kLinear;
                      return way;
                    }});
-  steps.push_back({"gate", "perfect", nullptr, nullptr, [this](const RunContext&) {
-                     Way way = with_router(perfect_routing());
-                     way.top_k = 0;
-                     return way;
-                   }});
+  steps.push_back({"gate", "perfect", nullptr, nullptr,
+                   [this](const RunContext&) { return with_router(perfect_routing()); }});
   for (const GateKind kind : {GateKind::kLinear, GateKind::kMlp, GateKind::kFactored}) {
     training::GateTrainingOptions settings = refit_.settings();
     if (kind == GateKind::kFactored && !training::rules_out_factors(settings).empty()) continue;
@@ -233,7 +228,7 @@ void Ablation::add_features(std::vector<Step>& steps) {
 void Ablation::add_top_k(std::vector<Step>& steps) {
   for (int64_t k = 1; k <= routed_.gate.experts(); ++k) {
     steps.push_back({"top-k", std::to_string(k), kSame, nullptr, [this, k](const RunContext&) {
-                       Way way = reference();
+                       Way way = whole_;
                        way.top_k = k;
                        return way;
                      }});
@@ -259,7 +254,7 @@ void Ablation::add_experts(std::vector<Step>& steps) {
     if (is_sole(row)) continue;
     steps.push_back({"experts", name, kRefitted, training::name(settings.gate),
                      [this, row, settings](const RunContext& quiet) {
-                       return refit_.fit(settings, quiet, {}, routed_experts()[row]);
+                       return refit_.fit(settings, quiet, {}, whole_.experts[row]);
                      }});
   }
 }
@@ -304,17 +299,12 @@ Json Ablation::run(const Step& step) {
 
 Json Ablation::judged(const Step& step, const RunContext& quiet) {
   if (step.gradients) return {{"gradients", step.gradients()}};
-  Answers answers = judge_.answer(step.way(quiet));
-  if (step.group == "gate" && step.name == "off") {
-    // Equal shares route by the number of a space's experts alone.
-    Json figures = judge_.figures(answers);
-    figures["overall"]["routing_accuracy"] = nullptr;
-    return {{"figures", std::move(figures)}, {"change", judge_.change(reference_, answers)}};
-  }
-  if (!step.space) {
-    return {{"figures", judge_.figures(answers)}, {"change", judge_.change(reference_, answers)}};
-  }
-  return judge_.in_space(*step.space, reference_, answers);
+  const Answers answers = judge_.answer(step.way(quiet));
+  if (step.space) return judge_.in_space(*step.space, reference_, answers);
+  Json figures = judge_.figures(answers);
+  // Equal shares route by the number of a space's experts alone.
+  if (step.group == "gate" && step.name == "off") figures["overall"]["routing_accuracy"] = nullptr;
+  return {{"figures", std::move(figures)}, {"change", judge_.change(reference_, answers)}};
 }
 
 const Json* find_step(const Json& steps, const std::string& name, const char* gate) {

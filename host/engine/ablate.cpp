@@ -4,6 +4,7 @@
 #include "base/measure.h"
 #include "data/hold_out.h"
 #include "engine/loaded_gate.h"
+#include "engine/output_folder.h"
 #include "engine/precision.h"
 #include "engine/session.h"
 #include "engine/verbs.h"
@@ -12,15 +13,6 @@
 
 namespace moecollab::engine {
 namespace {
-
-constexpr const char* kFiles[] = {"steps.jsonl", "ablation.json", "ablation.md"};
-
-fs::path make_output_folder(const AblateOptions& options) {
-  const fs::path folder = options.out.value_or(registry::ablation_folder(options.registry));
-  make_folder(folder);
-  for (const char* name : kFiles) require_writable(folder / name);
-  return folder;
-}
 
 // The texts that gates are fitted on, of the folder that holds those that judge.
 std::vector<data::Dataset> read_training(const data::DataOptions& options, Log log) {
@@ -48,7 +40,9 @@ Json run_ablate(const AblateOptions& options, const RunContext& context) {
   const std::vector<std::string> groups = ablation::chosen_groups(options.groups);
   prepare(options);
   require_fp32(options, context.log);
-  const fs::path folder = make_output_folder(options);
+  const fs::path folder =
+      make_output_folder(options.out.value_or(registry::ablation_folder(options.registry)),
+                         {"steps.jsonl", "ablation.json", "ablation.md"});
   const data::DataOptions data = with_registry(options.data, options.registry);
   const std::vector<data::Dataset> training = read_training(data, context.log);
   const std::vector<data::Dataset> judged = read_datasets(data, "test-else-dev", context.log);

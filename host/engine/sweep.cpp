@@ -2,6 +2,7 @@
 #include "base/file_lock.h"
 #include "base/measure.h"
 #include "data/hold_out.h"
+#include "engine/output_folder.h"
 #include "engine/precision.h"
 #include "engine/session.h"
 #include "engine/verbs.h"
@@ -10,14 +11,6 @@
 
 namespace moecollab::engine {
 namespace {
-
-fs::path make_output_folder(const SweepOptions& options) {
-  const fs::path folder = options.out.value_or(registry::sweep_folder(options.registry));
-  make_folder(folder);
-  for (const char* name : {"points.jsonl", "sweep.json", "sweep.csv", "sweep.html"})
-    require_writable(folder / name);
-  return folder;
-}
 
 void write_results(const fs::path& folder, const Json& result) {
   write_file_atomic(folder / "sweep.json", to_text(result));
@@ -38,7 +31,9 @@ Json run_sweep(const SweepOptions& options, const RunContext& context) {
   training::settle_for(options.compute.device, settings, context.log);
   training::validate(settings);
   check_top_k(options.registry, settings.top_k);
-  const fs::path folder = make_output_folder(options);
+  const fs::path folder =
+      make_output_folder(options.out.value_or(registry::sweep_folder(options.registry)),
+                         {"points.jsonl", "sweep.json", "sweep.csv", "sweep.html"});
   const std::vector<data::Dataset> datasets =
       read_datasets(with_registry(options.data, options.registry), "train", context.log);
   data::require_held_out(datasets);
