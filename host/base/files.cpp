@@ -208,6 +208,13 @@ void write_file_atomic(const fs::path& path, std::string_view bytes) {
   write_file_atomic(path, std::array{bytes});
 }
 
+void append_line(const fs::path& path, std::string_view line) {
+  const std::string bytes = std::string(line) + "\n";
+  const Descriptor file(
+      ::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0644));
+  if (file.get() < 0 || !write_all(file.get(), bytes)) fail_write(path, errno);
+}
+
 void require_writable(const fs::path& path) {
   refuse_other_than_file(path);
   const Unpublished file = open_beside(path);

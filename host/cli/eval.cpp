@@ -74,6 +74,10 @@ void add_eval(Program& program) {
   verb.add_flag("--diagnose", options->diagnose,
                 "Also try whether texts are routed alike alone and together, and near duplicates "
                 "like their text");
+  verb.add_option("--monitor", options->monitor,
+                  "Add a line to FILE on how far the texts have drifted from those of the gate's "
+                  "fit; the report shows all of this gate")
+      ->type_name("FILE");
   verb.add_flag("--strict", options->strict,
                 "Refuse if an expert is another than the gate was fitted for");
   verb.add_option("--require", outputs->requirements,

@@ -32,6 +32,12 @@ void add_predict(Program& program) {
       ->capture_default_str();
   verb.add_flag("--explain", options->explain,
                 "Add what each expert that was asked says alone, and its share");
+  verb.add_option("--monitor", options->monitor,
+                  "Add a line to FILE, for every window of texts, on how far they have drifted "
+                  "from those of the gate's fit; drift is warned about")
+      ->type_name("FILE");
+  verb.add_option("--monitor-window", options->monitor_window, "Texts of a window of --monitor")
+      ->capture_default_str();
   verb.add_flag("--strict", options->strict,
                 "Stop at the first line that cannot be read, and at an expert that the gate was "
                 "not fitted for");

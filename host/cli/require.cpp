@@ -27,8 +27,9 @@ const Json* find(const Json& report, const std::string& path) {
   return value;
 }
 
-const std::vector<std::string> kSections = {"domains",  "overall", "gate",    "specialisation",
-                                            "training", "compute", "experts", "provenance"};
+const std::vector<std::string> kSections = {"domains", "overall",        "gate",
+                                            "drift",   "specialisation", "training",
+                                            "compute", "experts",        "provenance"};
 // The figures of `overall`.
 const std::vector<std::string> kFigures = {
     "accuracy",         "domain_mean",         "macro_f1",    "oracle_accuracy", "gap_to_oracle",

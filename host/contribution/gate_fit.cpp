@@ -1,5 +1,6 @@
 #include "contribution/gate_fit.h"
 
+#include <ATen/core/grad_mode.h>
 #include <fmt/format.h>
 
 #include "base/error.h"
@@ -7,6 +8,7 @@
 #include "pipeline/collaboration.h"
 #include "training/gate_history.h"
 #include "training/gate_inputs.h"
+#include "training/held_out_profile.h"
 #include "training/replay_file.h"
 #include "training/shuffle.h"
 
@@ -44,6 +46,18 @@ training::GateFitRecord record_of(const training::GateInputs& inputs,
   record.entropy_percentiles = gate::entropy_percentiles(fit.gate, inputs.data.held_out.z);
   record.validation_task = fit.validation_task;
   return record;
+}
+
+// What later texts are compared with.
+void add_profiles(pipeline::Pool& pool, const training::GateInputs& inputs,
+                  const training::GateProblem& problem, const training::GateFit& fit,
+                  training::GateFitRecord& record) {
+  const at::NoGradGuard no_grad;
+  const int64_t top_k =
+      record.top_k_choice ? record.top_k_choice->stored_top_k() : record.settings.top_k;
+  record.profiles = training::held_out_profiles(
+      {fit.gate, problem.experts(), pipeline::weight_caps(pool, pool.all_experts())},
+      inputs.experts, inputs.all_labels, record.settings.fusion, top_k, inputs.data.held_out);
 }
 
 pipeline::GateFile gate_file(pipeline::Pool& pool, const std::vector<data::Dataset>& datasets,
@@ -136,6 +150,7 @@ FittedGate fit_and_write_gate(pipeline::Pool& pool, const std::vector<data::Data
   fitted.file = gate_file(pool, datasets, inputs, problem, fit);
   fitted.record = record_of(inputs, fit);
   fitted.record.top_k_choice = std::move(choice);
+  add_profiles(pool, inputs, problem, fit, fitted.record);
   for (const training::ShareGuard& guard : problem.share_guards())
     fitted.record.share_guards.emplace_back(inputs.experts[static_cast<size_t>(guard.expert)],
                                             guard);

@@ -13,6 +13,7 @@
 #include "registry/registry_state.h"
 #include "training/gate_fit_record.h"
 #include "training/growth_guard.h"
+#include "training/held_out_profile.h"
 #include "training/replay_file.h"
 
 namespace moecollab::contribution {
@@ -109,21 +110,27 @@ void extend_prior(std::vector<double>& prior, size_t new_rows) {
   prior.resize(prior.size() + new_rows, 1 / all);
 }
 
-// What an unknown domain is recognised by, measured again if all old domains are replayed.
-void measure_entropies(const gate::Gate& grown, const GrowthTexts& texts, Log log,
-                       pipeline::GateFile& file) {
+// What unknown domains and drift are recognised by, measured again if all old domains are replayed.
+void measure_again(const OpenedGrowth& growth, const training::GrownGate& grown,
+                   const GrowthTexts& texts, Log log, pipeline::GateFile& file) {
+  file.metrics.erase("profile");
   if (!texts.unchecked.empty()) {
     log.note(
-        "unknown_domain is still decided by the old gate's entropies, since not every old domain "
-        "is replayed");
+        "unknown_domain is still decided by the old gate's entropies, and drift is not seen, since "
+        "not every old domain is replayed");
     return;
   }
-  std::vector<at::Tensor> z;
-  for (const training::AnsweredTexts* part : {&texts.fresh, &texts.replay, &texts.judged}) {
+  training::AnsweredTexts all = texts.fresh;
+  for (const training::AnsweredTexts* part : {&texts.replay, &texts.judged}) {
     const bool twice = part == &texts.judged && texts.judged_is_replayed;
-    if (part->rows() > 0 && !twice) z.push_back(part->z);
+    if (part->rows() > 0 && !twice) all = joined(all, *part);
   }
-  file.metrics["entropy_percentiles"] = gate::entropy_percentiles(grown, at::cat(z));
+  std::vector<std::string> names;
+  for (const InstalledExpert* expert : growth.experts) names.push_back(expert->name);
+  file.metrics["entropy_percentiles"] = gate::entropy_percentiles(grown.gate, all.z);
+  if (texts.source != "data") return;  // nobody has answered the new texts
+  file.metrics["profile"] = evaluation::to_json(training::held_out_profiles(
+      grown, names, growth.setting.labels, file.fusion, file.top_k, all));
 }
 
 const std::string& guarded(const OpenedGrowth& growth, const training::NewRows& rows) {
@@ -282,7 +289,7 @@ GrowthResult grow_gate(pipeline::Pool& pool, const OpenedGrowth& growth,
   pipeline::GateFile file = grown_file(growth, found.rows, texts, result.record, datasets);
   result.rows = file.rows.size();
   for (const data::Dataset& dataset : datasets) data::require_unchanged(dataset);
-  measure_entropies(grown.gate, texts, pool.context().log, file);
+  measure_again(growth, grown, texts, pool.context().log, file);
   if (within != nullptr) {
     put_grown(growth, pool, texts, file, *within);
   } else {

@@ -21,7 +21,8 @@ struct AnsweringOptions : CommonOptions {
 struct EvalOptions : AnsweringOptions {
   data::DataOptions data;
   evaluation::Arrangement arrangement = evaluation::Arrangement::kShared;
-  bool diagnose = false;  // also probe how steady the routing is
+  bool diagnose = false;            // also probe how steady the routing is
+  std::optional<fs::path> monitor;  // file that gets a line on drift
 };
 
 struct AblateOptions : AnsweringOptions {
@@ -36,7 +37,9 @@ struct PredictOptions : AnsweringOptions {
   int max_latency_ms = 0;  // how long an incomplete batch waits for more texts
   int64_t batch = 256;     // texts answered together at most
   double unknown_risk = 0.05;
-  bool explain = false;  // each expert's own answer beside the collaboration's
+  bool explain = false;             // each expert's own answer beside the collaboration's
+  std::optional<fs::path> monitor;  // file that gets a line on drift for each window of texts
+  int64_t monitor_window = 1000;    // texts
 };
 
 }  // namespace moecollab::engine

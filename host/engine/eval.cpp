@@ -1,11 +1,13 @@
 #include "contribution/deep_baseline.h"
 #include "engine/loaded_gate.h"
+#include "engine/monitor.h"
 #include "engine/precision.h"
 #include "engine/precision_trial.h"
 #include "engine/session.h"
 #include "engine/verbs.h"
 #include "evaluation/evaluate.h"
 #include "evaluation/histories.h"
+#include "evaluation/monitor_file.h"
 #include "evaluation/report.h"
 #include "pipeline/collaboration.h"
 #include "registry/layout.h"
@@ -71,6 +73,10 @@ Opening opening_of(const EvalOptions& options, Log log) {
 Json run_eval(const EvalOptions& options, const RunContext& context) {
   prepare(options);
   if (options.top_k) check_top_k(options.registry, *options.top_k);
+  if (options.monitor) {
+    require_writable(*options.monitor);
+    evaluation::read_monitor(*options.monitor);
+  }
   const std::vector<data::Dataset> datasets =
       read_datasets(with_registry(options.data, options.registry), "test-else-dev", context.log);
   if (options.arrangement == evaluation::Arrangement::kSeparate && !options.no_cache) {
@@ -98,8 +104,9 @@ Json run_eval(const EvalOptions& options, const RunContext& context) {
       evaluation::read_training(options.registry, names_of(collaboration.experts()), notes);
   about.seen = seen_texts(options, collaboration.experts());
   warn_about_seen(about.seen, datasets, notes.log());
-  const evaluation::Figures figures =
+  evaluation::Figures figures =
       evaluation::evaluate(collaboration, gate.file, datasets, about, notes);
+  if (options.monitor) add_to_monitor(*options.monitor, gate.file.sha256, figures, notes.log());
   Json report = evaluation::report_json(figures);
   if (trial) report["precision"] = try_precision(options, gate, datasets, figures, context);
   for (const data::Dataset& dataset : datasets) data::require_unchanged(dataset);

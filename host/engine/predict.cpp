@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "engine/answer_lines.h"
 #include "engine/loaded_gate.h"
+#include "engine/monitor.h"
 #include "engine/precision.h"
 #include "engine/session.h"
 #include "engine/verbs.h"
@@ -31,9 +32,15 @@ Json run_predict(const PredictOptions& options, const RunContext& context,
   if (options.strict) pipeline::require_fitted(routed);
   pipeline::Collaboration collaboration(pool, std::move(routed), gate.fusion, gate.top_k);
   const double unknown = pipeline::unknown_entropy(gate.file, options.unknown_risk);
-  pipeline::Predictor predictor(
-      collaboration,
-      {.batch = options.batch, .opinions = options.explain, .unknown_entropy = unknown});
+  pipeline::Predictor predictor(collaboration, {.batch = options.batch,
+                                                .opinions = options.explain,
+                                                .gate = options.monitor.has_value(),
+                                                .unknown_entropy = unknown});
+  std::optional<Monitor> monitor;
+  if (options.monitor)
+    monitor.emplace(*options.monitor, options.monitor_window,
+                    evaluation::fitted_profiles(collaboration, gate.file), predictor.experts(),
+                    gate.file.sha256, context.log);
   pipeline::AnswerStream stream(source, predictor,
                                 {.batch = options.batch, .latency_ms = options.max_latency_ms},
                                 context.stop);
@@ -49,12 +56,15 @@ Json run_predict(const PredictOptions& options, const RunContext& context,
         emit(to_line(data::to_json(*bad)));
         ++errors;
       } else {
-        emit(lines.line(std::get<data::TextRecord>(item), answered->answers[next++]));
+        const pipeline::Prediction& answer = answered->answers[next++];
+        emit(lines.line(std::get<data::TextRecord>(item), answer));
+        if (monitor) monitor->add(answer);
         ++texts;
       }
     }
     if (!stream.ready()) emit("");
   }
+  if (monitor) monitor->finish();
   return {{"texts", texts}, {"errors", errors}};
 }
 

@@ -181,6 +181,22 @@ void find_unsteady(const RoutingProbes& probes, Findings& findings) {
        "fit the gate on more texts, with a greater weight_decay, or without lambda1"});
 }
 
+void find_drift(const Drift& drift, Findings& findings) {
+  if (drift.texts < kLeastTexts) return;
+  const auto add = [&](const char* subject, const char* what, const Shift& shift) {
+    if (!shift.is_drift()) return;
+    findings.push_back({"drift", subject, shift.psi, std::max(kDriftPsi, shift.band.high),
+                        fmt::format("{} differs from that of the texts that the gate was fitted "
+                                    "on: now (then) {}",
+                                    what, describe(shift)),
+                        "look at what these texts are; fit experts and gate on texts like them: "
+                        "`moecollab train-expert`, `train-gate`"});
+  };
+  add("load", "the weight of the experts", drift.load);
+  add("entropy", "the entropy of a text's shares, of ln E,", drift.entropy);
+  if (drift.answers) add("answers", "what is answered", *drift.answers);
+}
+
 }  // namespace
 
 std::vector<Finding> diagnose(const Figures& figures) {
@@ -200,6 +216,7 @@ std::vector<Finding> diagnose(const Figures& figures) {
     if (own.enough()) find_leak(figures, expert, own, findings);
   find_padded(figures, findings);
   if (figures.gate.probes) find_unsteady(*figures.gate.probes, findings);
+  if (figures.drift) find_drift(*figures.drift, findings);
   return findings;
 }
 

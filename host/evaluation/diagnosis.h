@@ -21,9 +21,10 @@ inline constexpr double kPaddedShare = 0.01;   // of a squared gradient
 struct Finding {
   // collapse, dead-space, idle-expert, underfitted-expert, overconfident-expert,
   // underconfident-expert, leaky-hold-out, padded-gradients, batch-dependent-routing,
-  // unstable-routing.
+  // unstable-routing, drift.
   std::string sign;
-  std::string subject;  // an expert, a label space, a fusion; empty: the collaboration
+  // An expert, a label space, a fusion, what has drifted; empty: the collaboration.
+  std::string subject;
   double figure, threshold;
   std::string says;    // a sentence
   std::string remedy;  // what to do

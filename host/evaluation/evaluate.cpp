@@ -10,6 +10,7 @@
 #include "base/digest.h"
 #include "base/measure.h"
 #include "base/version.h"
+#include "evaluation/fitted_profiles.h"
 #include "evaluation/metrics.h"
 #include "evaluation/report.h"
 #include "evaluation/routing_probes.h"
@@ -148,6 +149,26 @@ ProvenanceFigures provenance_figures(const pipeline::Pool& pool, const Evaluatio
   return figures;
 }
 
+// The texts of each label space beside those that the gate was fitted on: which domains there are,
+// and how many texts of each, is chosen by who evaluates.
+void add_drift(const FittedProfiles& fitted, Figures& figures) {
+  std::string missing = fitted.missing;
+  Profile now;
+  std::map<std::string, double> texts;
+  for (const DomainFigures& domain : figures.domains) {
+    const std::string& space = figures.labels.spaces()[static_cast<size_t>(domain.space)].name;
+    if (missing.empty() && !fitted.profiles.contains(space))
+      missing = fmt::format("the gate was fitted without answered texts of {}", space);
+    now.add(domain.profile);
+    texts[space] += domain.profile.texts;
+  }
+  if (missing.empty()) {
+    figures.drift = find_drift(in_proportion(fitted.profiles, texts), now);
+  } else {
+    figures.notes.push_back("drift is null: " + missing);
+  }
+}
+
 }  // namespace
 
 Figures evaluate(pipeline::Collaboration& collaboration, const pipeline::GateFile& gate,
@@ -179,6 +200,7 @@ Figures evaluate(pipeline::Collaboration& collaboration, const pipeline::GateFil
   figures.training = context.training;
   figures.experts = expert_figures(pool);
   figures.notes = notes.texts();
+  add_drift(fitted_profiles(collaboration, gate), figures);
   figures.provenance = provenance_figures(pool, context);
   return figures;
 }

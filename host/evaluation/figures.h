@@ -8,6 +8,7 @@
 
 #include "base/json.h"
 #include "evaluation/arrangement.h"
+#include "evaluation/drift.h"
 #include "fusion/label_space.h"
 
 namespace moecollab::evaluation {
@@ -49,6 +50,7 @@ struct DomainFigures {
   // Over the union; empty if there is no such model.
   std::vector<int> multi_task_head, multi_task_deep;
   std::vector<OwnAnswers> own;  // of the experts of the domain's space
+  Profile profile;              // of these texts
 };
 
 // How steady the gate's routing is, on some of the texts.
@@ -128,6 +130,8 @@ struct Figures {
   std::vector<DomainFigures> domains;  // at least one
   GateFigures gate;
   Json training;  // training_json(): a history that is damaged is refused before the run
+  std::optional<Drift> drift;  // from the texts that the gate was fitted on; none: not comparable
+  Json monitored = Json::array();  // lines of the monitor's file, this run's last
   ComputeFigures compute;
   std::vector<ExpertFigures> experts;
   std::vector<std::string> notes;  // why a figure is null

@@ -10,6 +10,7 @@ Section domains_section();
 Section overall_section();
 Section diagnosis_section();
 Section gate_section();
+Section drift_section();
 Section specialisation_section();
 Section training_section();
 Section compute_section();
@@ -19,9 +20,9 @@ Section provenance_section();
 
 inline Sections report_sections() {
   return {
-      domains_section(),        overall_section(),    diagnosis_section(), gate_section(),
-      specialisation_section(), training_section(),   compute_section(),   experts_section(),
-      notes_section(),          provenance_section(),
+      domains_section(), overall_section(),        diagnosis_section(),  gate_section(),
+      drift_section(),   specialisation_section(), training_section(),   compute_section(),
+      experts_section(), notes_section(),          provenance_section(),
   };
 }
 

@@ -76,6 +76,21 @@ std::vector<std::vector<double>> entropies_without(const pipeline::Collaboration
   return entropies;
 }
 
+// What the gate did with the texts of a domain, and what was answered [n], if anything was.
+Profile profile_of(const pipeline::Collaboration& collaboration, const at::Tensor& router_logits,
+                   const std::vector<int>& answer, const fusion::LabelUnion& labels) {
+  std::vector<std::string> experts;
+  for (const pipeline::InstalledExpert* expert : collaboration.experts())
+    experts.push_back(expert->name);
+  const std::vector<double> shares = encoder::to_doubles(at::softmax(router_logits, -1));
+  Profile profile;
+  for (size_t i = 0; i < static_cast<size_t>(router_logits.size(0)); ++i) {
+    const auto row = std::span(shares).subspan(i * experts.size(), experts.size());
+    profile.add(experts, row, answer.empty() ? "" : answer_name(labels, answer[i]));
+  }
+  return profile;
+}
+
 // The plain mixture of all, whatever the gate pools by. Needs every expert's answer to every text:
 // an expert that a text was not sent to has none.
 std::vector<int> uniform_gate(const pipeline::Collaboration& collaboration,
@@ -190,6 +205,7 @@ DomainFigures run_domain(pipeline::Collaboration& collaboration, const pipeline:
         to_ints(fusion::predict(collaboration.fusion(), answers.fused, labels, std::nullopt));
     run.confidence = encoder::to_doubles(std::get<0>(answers.fused.max(1)).exp());
   }
+  run.profile = profile_of(collaboration, answers.router_logits, run.answer, labels);
   run.best_expert = collaboration.experts()[best]->name;
   pipeline::InstalledExpert& best_one = *collaboration.experts()[best];
   const double seconds = best_one.seconds;

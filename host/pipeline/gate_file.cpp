@@ -75,6 +75,7 @@ void check_metrics(const Fields& fields, const Json& metrics) {
   expect("expert_accuracy", &Json::is_object, "a table");
   expect("expert_texts", &Json::is_object, "a table");
   expect("growth", &Json::is_array, "an array");
+  expect("profile", &Json::is_object, "a table");
   expect("entropy_percentiles", &Json::is_array, "an array");
   const auto percentiles = metrics.find("entropy_percentiles");
   if (percentiles == metrics.end()) return;
@@ -248,6 +249,7 @@ void remove_row(GateFile& file, size_t row) {
   }
   for (const char* of_experts : {"expert_accuracy", "expert_texts", "share_guard"})
     if (file.metrics.contains(of_experts)) file.metrics[of_experts].erase(name);
+  if (file.metrics.is_object()) file.metrics.erase("profile");  // of a gate that had the row
 }
 
 void write_gate(const fs::path& folder, const GateFile& file) {

@@ -174,11 +174,13 @@ std::vector<Prediction> Predictor::predictions(Batch& batch) {
   const at::Tensor p = answers.fused.exp();
   const auto [values, ids] = p.topk(std::min<int64_t>(options_.alternatives + 1, p.size(1)), 1);
   const at::Tensor log_g = at::log_softmax(answers.router_logits, -1);
-  const at::Tensor entropies = -(log_g.exp() * log_g).sum(-1);
+  const at::Tensor g = log_g.exp();
+  const at::Tensor entropies = -(g * log_g).sum(-1);
   // Plain numbers: an index into a tensor is an operator call.
   const auto value = values.accessor<float, 2>(), share = answers.weights.accessor<float, 2>();
   const auto id = ids.accessor<int64_t, 2>();
   const auto entropy = entropies.accessor<float, 1>();
+  const auto dense = g.accessor<float, 2>();
   std::vector<Prediction> all;
   all.reserve(batch.texts.size());
   for (int64_t row = 0; row < p.size(0); ++row) {
@@ -192,6 +194,8 @@ std::vector<Prediction> Predictor::predictions(Batch& batch) {
       }
     }
     for (int64_t e = 0; e < share.size(1); ++e) prediction.shares.push_back(share[row][e]);
+    for (int64_t e = 0; options_.gate && e < dense.size(1); ++e)
+      prediction.gate.push_back(dense[row][e]);
     prediction.entropy = entropy[row];
     prediction.unknown_domain = prediction.entropy > options_.unknown_entropy;
     all.push_back(std::move(prediction));

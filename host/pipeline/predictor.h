@@ -26,8 +26,9 @@ struct Prediction {
   Candidate answer;
   std::vector<Candidate> alternatives;  // the next best ones, the likelier first
   std::vector<double> shares;           // [E] of the experts, as Predictor::experts() names them
-  bool unknown_domain = false;          // no installed expert seems to know the text's domain
-  double entropy = 0;  // of the shares before top-k and caps, in nats; decides that
+  std::vector<double> gate;  // [E] the same before top-k and caps; empty unless they were asked for
+  bool unknown_domain = false;  // no installed expert seems to know the text's domain
+  double entropy = 0;           // of the shares before top-k and caps, in nats; decides that
 
   // What an expert that was asked says alone, and how sure it is of the collaboration's answer;
   // none: its labels lack that.
@@ -43,6 +44,7 @@ struct PredictorOptions {
   int64_t batch = 128;       // texts answered together, unless one request alone has more
   int64_t alternatives = 3;  // per text, at most
   bool opinions = false;     // each expert's own
+  bool gate = false;         // the gate's shares before top-k and caps
   // The gate's entropy in nats above which a text's domain counts as unknown.
   double unknown_entropy = std::numeric_limits<double>::infinity();
 };

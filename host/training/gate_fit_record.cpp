@@ -43,6 +43,7 @@ Json metrics_json(const GateFitRecord& record) {
   }
   for (const auto& [expert, guard] : record.share_guards)
     json["share_guard"][expert] = to_json(guard);
+  if (!record.profiles.empty()) json["profile"] = evaluation::to_json(record.profiles);
   if (!record.replay_sha256.empty()) json["replay_sha256"] = record.replay_sha256;
   return json;
 }
@@ -118,6 +119,7 @@ void read_metrics(Fields fields, GateFitRecord& record) {
     for (const std::string& expert : guards->keys())
       record.share_guards.emplace_back(expert, read_guard(*guards->table(expert)));
   }
+  record.profiles = evaluation::profiles_from(fields.any("profile"));
   record.validation_task = fields.optional<double>("validation_task");
   record.replay_sha256 = fields.value_or<std::string>("replay_sha256", "");
 }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/run_context.h"
+#include "evaluation/profile.h"
 #include "pipeline/gate_file.h"
 #include "training/gate_training_options.h"
 #include "training/space_shares.h"
@@ -31,7 +32,8 @@ struct GateFitRecord {
   std::optional<TopKChoice> top_k_choice;   // of `--top-k auto`
   // What the guard changed of a gate in two factors, by the best expert of each space.
   std::vector<std::pair<std::string, ShareGuard>> share_guards;
-  std::string replay_sha256;  // of the rows kept for `grow`; empty: none
+  evaluation::Profiles profiles;  // held_out_profiles()
+  std::string replay_sha256;      // of the rows kept for `grow`; empty: none
 };
 
 // Its entry in [metrics.share_guard].

@@ -157,6 +157,39 @@ class Diagnosis(EndToEnd):
         self.assertGreater(found["padded-gradients", "paper"]["figure"], 0.05)
         self.assertIn(("padded-gradients", "masked"), self.signs(self.shared / "registry", "--fusion", "masked"))
 
+    def test_texts_of_another_kind_than_the_gate_was_fitted_on(self):
+        registry, monitor = self.fitted(), self.folder / "monitor.jsonl"
+        self.assertNotIn(("drift", "load"), self.signs(registry))
+        texts = [json.loads(line) for domain in ("emotion", "news") for line in (SAMPLES / domain / "dev.jsonl").read_text().splitlines()]
+        alike = self.write("alike.jsonl", "".join(json.dumps({"text": t["text"]}) + "\n" for t in texts))
+        news = self.write("news.jsonl", "".join(json.dumps({"text": t["text"]}) + "\n" for t in texts[42:]))
+        watched = ["--monitor", monitor, "--monitor-window", 40, *self.options(registry)[:2], "--quiet"]
+        quiet = run("predict", alike, *watched[:2], *watched[4:])
+        self.assertEqual((quiet.returncode, quiet.stderr), (0, ""))
+        shifted = run("predict", news, *watched)
+        self.assertEqual(shifted.returncode, 0, shifted.stderr)
+        self.assertIn("drift in the last 40 texts: weight of the experts", shifted.stderr)
+        self.assertEqual(shifted.stdout, run("predict", news, *watched[4:]).stdout, "the answers are as they are without it")
+        lines = [json.loads(line) for line in monitor.read_text().splitlines()]
+        self.assertEqual([line["texts"] for line in lines], [82, 40])
+        self.assertLess(lines[0]["load"]["psi"], 0.25)
+        self.assertGreater(lines[1]["load"]["psi"], max(0.25, lines[1]["load"]["band"][1]))
+        self.assertTrue(all(cell["now"] > cell["before"] for cell in lines[1]["load"]["cells"] if cell["name"].startswith("news")))
+        # An evaluation says which domains its texts are of, so the same texts are as expected there.
+        one = run("eval", f"--data=news={SAMPLES}/news/dev.jsonl", *self.options(registry), "--monitor", monitor, "--json", "--html", self.folder / "r.html")
+        report = json.loads(one.stdout)
+        self.assertNotIn("drift", [f["sign"] for f in report["diagnosis"]])
+        self.assertEqual([entry["by"] for entry in report["drift"]["history"]], ["predict", "predict", "eval"])
+        self.assertEqual(report["drift"]["history"][1]["load"], lines[1]["load"]["psi"])
+        self.assertIn("Drift over time", (self.folder / "r.html").read_text())
+        self.assertRefused(run("predict", news, *watched[:2], "--monitor-window", 29, *watched[4:]), 2, "E_CONFIG", "monitor-window is 29")
+        self.assertRefused(run("predict", news, "--monitor", alike, *watched[2:]), 3, "E_DATA", "alike.jsonl:1 is no line of --monitor")
+        self.assertEqual(run("experts", "disable", "feelings", "--registry", registry).returncode, 0)
+        without = run("eval", f"--data=news={SAMPLES}/news/dev.jsonl", *self.options(registry), "--monitor", monitor, "--json")
+        self.assertIsNone(json.loads(without.stdout)["drift"])
+        self.assertIn("drift is null: the gate was fitted with feelings, which takes no part now", without.stderr)
+        self.assertRefused(run("predict", news, *watched), 4, "E_GATE", "nothing to compare with", "feelings")
+
     def test_a_hold_out_that_leaks(self):
         registry = self.folder / "registry"
         # Every text twice, but for a blank: one copy is held out, the other learnt by heart.

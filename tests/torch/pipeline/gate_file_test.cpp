@@ -266,6 +266,7 @@ TEST(GateFile, AValueOfAnotherTypeOrAnUnknownWordIsTheFilesFault) {
       {"[metrics]\n", "[metrics]\nreplay_sha256 = 1\n"},
       {"[metrics]\n", "[metrics]\nentropy_percentiles = [\"a\"]\n"},
       {"[metrics]\n", "[metrics]\ngrowth = 1\n"},
+      {"[metrics]\n", "[metrics]\nprofile = 1\n"},
       {"\n[metrics.expert_accuracy]\na = 0.5\n", "expert_accuracy = 1\n"}};
   for (const auto& [from, to] : changes) {
     std::string text = good;

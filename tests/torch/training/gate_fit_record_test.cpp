@@ -47,6 +47,8 @@ GateFitRecord sample_record() {
   record.validation_task = 0.625;
   record.share_guards = {
       {"b", {.expert = 0, .texts = 7, .best = .75, .before = .5, .after = .625, .pull = 2}}};
+  record.profiles["mood/1"].add(std::vector<std::string>{"a", "b"}, std::vector{0.75, 0.25},
+                                "mood/1: sad");
   record.replay_sha256 = std::string(64, 'f');
   return record;
 }
@@ -83,6 +85,7 @@ TEST(GateFitRecord, ComesBackFromTheFile) {
   EXPECT_EQ(read.total, 1.5);
   EXPECT_THAT(read.expert_accuracy, ::testing::UnorderedElementsAreArray(written.expert_accuracy));
   EXPECT_EQ(read.entropy_percentiles, written.entropy_percentiles);
+  EXPECT_EQ(to_json(read.profiles), to_json(written.profiles));
   EXPECT_EQ(read.validation_task, written.validation_task);
   EXPECT_FALSE(s.guard);
   EXPECT_EQ(read.share_guards, written.share_guards);

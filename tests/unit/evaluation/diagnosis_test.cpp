@@ -163,5 +163,23 @@ TEST(Diagnosis, FewTextsShowNothing) {
   EXPECT_THAT(signs(figures), IsEmpty());
 }
 
+// All weight goes to the second expert, where it was even at the fit. PSI is far above 0.25.
+TEST(Diagnosis, TextsOfAnotherKindThanTheGateWasFittedOn) {
+  const auto profile = [](double first) {
+    Profile made;
+    for (int i = 0; i < kTexts; ++i)
+      made.add(std::vector<std::string>{"feel", "know"}, std::vector{first, 1 - first}, "");
+    return made;
+  };
+  Figures figures = healthy();
+  figures.drift = find_drift(profile(0.5), profile(0.5));
+  EXPECT_THAT(signs(figures), IsEmpty());
+  figures.drift = find_drift(profile(0.5), profile(0.01));
+  EXPECT_THAT(signs(figures), ElementsAre("drift load", "drift entropy"));
+  EXPECT_NEAR(diagnose(figures)[0].figure, figures.drift->load.psi, 1e-12);
+  figures.drift->texts = kLeastTexts - 1;
+  EXPECT_THAT(signs(figures), IsEmpty()) << "too few";
+}
+
 }  // namespace
 }  // namespace moecollab::evaluation

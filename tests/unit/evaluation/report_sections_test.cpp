@@ -40,9 +40,10 @@ std::vector<std::string> after(const std::string& text, const std::string& mark,
 }
 
 TEST(ReportSections, AreTheKeysOfTheReportInItsOrder) {
-  EXPECT_THAT(keys_of(report_json(sample_figures())),
-              ElementsAre("schema", "domains", "overall", "diagnosis", "gate", "specialisation",
-                          "training", "compute", "experts", "notes", "provenance"));
+  EXPECT_THAT(
+      keys_of(report_json(sample_figures())),
+      ElementsAre("schema", "domains", "overall", "diagnosis", "gate", "drift", "specialisation",
+                  "training", "compute", "experts", "notes", "provenance"));
 }
 
 TEST(ReportSections, HaveARowForEveryKeyAndNoKeyTwice) {
