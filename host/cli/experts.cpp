@@ -225,7 +225,9 @@ void add_integration(CLI::App& verb, contribution::InstallOptions& install) {
 
 // Exit 5 if an expert that was asked for is refused.
 int verify_status(const Json& result) {
-  const auto refused = [](const Json& e) { return e["state"] == "refused"; };
+  const auto refused = [](const Json& e) {
+    return !e["code"].is_null() && e["state"] != "disabled";
+  };
   return std::any_of(result["experts"].begin(), result["experts"].end(), refused) ? 5 : 0;
 }
 
@@ -239,12 +241,19 @@ std::string claim_text(const Json& claim) {
                      claim["tolerance"].get<double>(), text_of(claim["split"]), figure);
 }
 
-// Exit 6 if a claim is not held.
+// Exit 5 if an expert that was asked for is refused, else 6 if a claim is not held.
 int verify_claims(Program& program, const engine::EvalOptions& options, const std::string& name) {
   const Json result = open_engine().experts_claims(options, program.context(), name);
   std::string text;
   int status = 0;
+  bool refused = false;
   for (const Json& expert : result["experts"]) {
+    if (!expert["refused"].is_null()) {
+      text +=
+          fmt::format("{} is refused: {}\n", text_of(expert["name"]), text_of(expert["refused"]));
+      refused = true;
+      continue;
+    }
     text += text_of(expert["name"]) + (expert["claims"].empty() ? ": claims nothing\n" : "\n");
     for (const Json& claim : expert["claims"]) {
       text += claim_text(claim);
@@ -252,7 +261,7 @@ int verify_claims(Program& program, const engine::EvalOptions& options, const st
     }
   }
   print_result(program, result, text);
-  return status;
+  return refused ? 5 : status;
 }
 
 }  // namespace

@@ -37,7 +37,7 @@ std::string change_text(const std::optional<int64_t>& change) {
 }
 
 std::string selection_text(const registry::Selection& selection) {
-  if (!selection.entry) return "is not in the registry";
+  if (!selection.entry) return "is out of the registry; its packages stay until `experts gc`";
   std::string text = selection.entry->enabled ? "is enabled" : "is disabled";
   if (!selection.version.empty()) text += ", version " + selection.version;
   if (selection.entry->pin) text += ", pinned";
@@ -83,11 +83,14 @@ std::string history_text(const Json& history) {
   if (history["changes"].empty()) return "nothing was changed in this registry yet\n";
   std::string out = fmt::format("{:>6}  {:<20}  {:<12}  {}\n", "CHANGE", "TIME", "WHO", "COMMAND");
   for (const Json& change : history["changes"]) {
-    out += fmt::format("{:>6}  {:<20}  {:<12}  {}{}\n", change["number"].get<int64_t>(),
-                       escaped(change["time"].get<std::string>(), 20),
-                       escaped(change["who"].get<std::string>(), 12),
-                       escaped(change["command"].get<std::string>(), 200),
-                       change["can_be_rolled_back"].get<bool>() ? "" : "  (no longer kept)");
+    out += fmt::format(
+        "{:>6}  {:<20}  {:<12}  {}{}\n", change["number"].get<int64_t>(),
+        escaped(change["time"].get<std::string>(), 20),
+        escaped(change["who"].get<std::string>(), 12),
+        escaped(change["command"].get<std::string>(), 200),
+        change["can_be_rolled_back"].get<bool>()
+            ? ""
+            : "  (cannot be taken back: its packages or gate are not there as they were)");
     const auto reason = change["reason"].get<std::string>();
     if (!reason.empty()) out += fmt::format("{:>44}{}\n", "", escaped(reason, 400));
   }

@@ -58,11 +58,12 @@ void place_locked(const registry::Package& package, const fs::path& target) {
   }
 }
 
-// Whether a package lies there, with every file as its manifest says.
-bool is_whole(const fs::path& folder) {
+// Whether the package lies there, with every file as its manifest says.
+bool is_whole(const fs::path& folder, const std::string& manifest_sha256) {
   try {
-    registry::check_files(registry::open_package(folder));
-    return true;
+    const registry::Package there = registry::open_package(folder);
+    registry::check_files(there);
+    return there.manifest_sha256 == manifest_sha256;
   } catch (const Error&) {
     return false;
   }
@@ -72,7 +73,7 @@ bool is_whole(const fs::path& folder) {
 class PlacedPackage {
  public:
   PlacedPackage(const registry::Package& package, fs::path target) : target_(std::move(target)) {
-    if (is_whole(target_)) return;
+    if (is_whole(target_, package.manifest_sha256)) return;
     is_new_ = !fs::exists(target_);
     place_locked(package, target_);
   }
@@ -90,27 +91,51 @@ class PlacedPackage {
   bool is_new_ = false;
 };
 
-// Refuses another package of a version that is installed.
-void require_same(const registry::Package& package, const fs::path& target,
-                  const std::string& name) {
+// The package that lies there; none if that cannot be read.
+std::optional<std::string> digest_of_installed(const fs::path& folder) {
+  try {
+    return registry::open_package(folder).manifest_sha256;
+  } catch (const Error&) {
+    return std::nullopt;
+  }
+}
+
+// Refuses another package of a version that is installed, unless it is the one that the lock has:
+// then what lies there was edited or damaged, and is put right.
+void require_same(const fs::path& registry, const registry::Package& package,
+                  const fs::path& target, const std::string& name) {
   if (!fs::exists(target)) return;
-  const std::string there = registry::open_package(target).manifest_sha256;
-  if (there == package.manifest_sha256) return;
+  const registry::Lock lock = registry::read_lock(registry);
+  const registry::LockEntry* locked = lock.find(name);
+  const bool is_locked = locked != nullptr && locked->version == package.manifest.expert.version;
+  std::optional<std::string> there =
+      is_locked ? locked->manifest_sha256 : digest_of_installed(target);
+  if (!there || *there == package.manifest_sha256) return;
   throw Error("E_REG_EXISTS",
               fmt::format("{} {} is installed already with another package ({}, the new one is {})",
-                          name, package.manifest.expert.version.text(), there.substr(0, 12),
+                          name, package.manifest.expert.version.text(), there->substr(0, 12),
                           package.manifest_sha256.substr(0, 12)),
               "give the new package a higher version");
 }
 
-// The version that the lock shall select from now on, if the package's is to be that.
-void select_version(const registry::Package& package, const registry::ExpertEntry& entry,
-                    registry::Lock& lock) {
+// The lock selects the package from now on, whatever versions lie there.
+void select(const registry::Package& package, const std::string& name, registry::Lock& lock) {
+  std::erase_if(lock.entries, [&](const registry::LockEntry& entry) { return entry.name == name; });
+  registry::LockEntry entry;
+  entry.name = name;
+  entry.id = package.manifest.expert.id;
+  entry.version = package.manifest.expert.version;
+  entry.manifest_sha256 = package.manifest_sha256;
+  lock.entries.push_back(std::move(entry));
+}
+
+// Whether the package replaces the version that the lock selects.
+bool is_upgrade(const registry::Package& package, const registry::ExpertEntry& entry,
+                const registry::Lock& lock) {
   const registry::Version& version = package.manifest.expert.version;
-  if (entry.pin || !entry.version.contains(version)) return;
-  for (registry::LockEntry& locked : lock.entries) {
-    if (locked.name == entry.name && locked.version < version) locked.version = version;
-  }
+  const registry::LockEntry* locked = lock.find(entry.name);
+  return !entry.pin && entry.version.contains(version) && locked != nullptr &&
+         locked->version < version;
 }
 
 // The state with an entry for the package, and its version in the lock if it is to be selected.
@@ -135,9 +160,10 @@ registry::RegistryState with_package(registry::RegistryState state, const fs::pa
     added.id = expert.id;
     added.version = registry::VersionRange::parse("^" + expert.version.text());
     state.registry = registry::with_expert(state.registry, added, file);
+    select(package, name, lock);
   } else {
     registry::require_id(package, *entry);
-    select_version(package, *entry, lock);
+    if (is_upgrade(package, *entry, lock)) select(package, name, lock);
   }
   state.lock = registry::lock_text(lock);
   return state;
@@ -191,8 +217,8 @@ void place_package(const fs::path& registry_folder, const registry::Package& pac
 
 void require_installable(const fs::path& registry, const registry::Package& package,
                          const std::string& name) {
-  require_same(package, registry::version_folder(registry, name, package.manifest.expert.version),
-               name);
+  require_same(registry, package,
+               registry::version_folder(registry, name, package.manifest.expert.version), name);
   with_package(registry::read_state(registry), registry, package, name, Origin::kElsewhere);
 }
 
@@ -204,7 +230,7 @@ int64_t install(const pipeline::PoolOptions& open, const registry::Package& pack
   const fs::path target =
       registry::version_folder(open.registry, name, package.manifest.expert.version);
   remove_staging(target.parent_path());
-  require_same(package, target, name);
+  require_same(open.registry, package, target, name);
   pipeline::PoolOptions proposal = open;
   if (!more) proposal.cache = nullptr;
   proposal.tolerate_refused = true;
@@ -247,11 +273,11 @@ registry::Lock lock_of(pipeline::Pool& pool) {
   registry::Lock lock = pool.lock().emptied();
   for (const registry::Candidate& candidate : pool.candidates()) {
     if (!candidate.entry) continue;
-    if (!candidate.package) {  // what is known of it stays known
-      if (const registry::LockEntry* before = pool.lock().find(candidate.name))
-        lock.entries.push_back(*before);
-      continue;
-    }
+    const registry::LockEntry* before = pool.lock().find(candidate.name);
+    const bool is_kept = before != nullptr &&
+                         (!candidate.package || registry::was_edited(*candidate.package, *before));
+    if (is_kept) lock.entries.push_back(*before);  // what is known of it stays known
+    if (is_kept || !candidate.package) continue;
     registry::LockEntry entry = registry::lock_entry(candidate);
     for (const pipeline::InstalledExpert& expert : pool.experts()) {
       if (expert.name == candidate.name) entry.probe = expert.probe;

@@ -41,7 +41,16 @@ Json run_experts_claims(const EvalOptions& options, const RunContext& context,
     Json claims = Json::array();
     for (const evaluation::ClaimResult& result : evaluation::verify_claims(pool, expert, datasets))
       claims.push_back(to_json(result));
-    experts.push_back({{"name", expert.name}, {"claims", claims}});
+    experts.push_back({{"name", expert.name}, {"claims", claims}, {"refused", nullptr}});
+  }
+  for (const registry::Candidate& candidate : pool.candidates()) {
+    names.push_back(candidate.name);
+    if (!candidate.entry || !candidate.refusal || candidate.state == registry::State::kDisabled ||
+        (!name.empty() && candidate.name != name))
+      continue;
+    experts.push_back({{"name", candidate.name},
+                       {"claims", Json::array()},
+                       {"refused", candidate.refusal->code + ": " + candidate.refusal->rule}});
   }
   for (const data::Dataset& dataset : datasets) data::require_unchanged(dataset);
   if (name.empty() || !experts.empty())

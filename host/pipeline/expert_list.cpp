@@ -18,13 +18,23 @@ std::vector<registry::CandidateView> views(const Pool& pool) {
   return list;
 }
 
-// Without a gate, or with an unreadable one, nobody is routed, and eval says why.
+// The rows of a gate, or why they cannot be read.
+struct GateRows {
+  std::vector<GateRow> rows;
+  std::optional<registry::Refusal> failure;  // of a gate that is there
+};
+
+// Without a gate nobody is routed, and with an unreadable one nobody can be said to be.
 template <typename Source>
-std::vector<GateRow> rows_of(const Source& source) {
+GateRows rows_of(const Source& source, bool is_there) {
   try {
-    return read_gate(source).rows;
-  } catch (const Error&) {
-    return {};
+    return {read_gate(source).rows, std::nullopt};
+  } catch (const Error& error) {
+    if (!is_there) return {};
+    registry::Refusal failure = registry::refusal_of(error);
+    failure.hint = "put it back with `moecollab experts rollback`, if a change did this, or " +
+                   std::string(kRefit);
+    return {{}, failure};
   }
 }
 
@@ -33,7 +43,13 @@ registry::Refusal reason_of(std::string rule, std::string hint) {
 }
 
 void show_standing(const registry::RegistryFile& registry, const registry::Lock& lock,
-                   const std::vector<GateRow>& rows, registry::CandidateView& view) {
+                   const GateRows& gate, registry::CandidateView& view) {
+  const std::vector<GateRow>& rows = gate.rows;
+  if (gate.failure) {
+    view.state = registry::State::kUnrouted;
+    view.refusal = gate.failure;
+    return;
+  }
   const auto row = std::ranges::find(rows, view.name, &GateRow::name);
   if (row == rows.end()) {
     view.state = registry::State::kUnrouted;
@@ -60,18 +76,19 @@ void show_standing(const registry::RegistryFile& registry, const registry::Lock&
   view.state = probation ? registry::State::kOnProbation : registry::State::kMismatched;
   view.refusal = reason_of(
       standing.reason +
-          (probation ? "; it has that one's row until then" : "; it takes no part until then") +
+          (probation ? "; it has that one's row until its own is fitted"
+                     : "; it takes no part until its row is fitted again") +
           (probation && cap ? "; " + capped : ""),
       fmt::format("fit its row again with `moecollab grow {}`, or all rows with `moecollab "
-                  "train-gate`",
-                  view.name));
+                  "train-gate`{}",
+                  view.name, cap ? ", then admit it" : ""));
 }
 
 }  // namespace
 
 std::vector<registry::CandidateView> list_experts(const Pool& pool) {
   std::vector<registry::CandidateView> list = views(pool);
-  const std::vector<GateRow> rows = rows_of(pool);
+  const GateRows rows = rows_of(pool, pool.state().gate.has_value());
   for (registry::CandidateView& view : list)
     if (view.state == registry::State::kReady)
       show_standing(pool.registry(), pool.lock(), rows, view);
@@ -88,7 +105,7 @@ registry::CandidateView view_of_one(const fs::path& registry, const std::string&
   registry::CandidateView view = registry::view_of(*found);
   if (view.state == registry::State::kManifestOk) {
     view.state = registry::State::kReady;
-    show_standing(file, lock, rows_of(registry), view);
+    show_standing(file, lock, rows_of(registry, fs::exists(registry::gate_file(registry))), view);
   }
   return view;
 }

@@ -48,15 +48,36 @@ bool is_required(const Pool& pool, const std::string& name) {
   });
 }
 
+// Why the expert of a row is not among those that are ready.
+std::string absence(const std::string& name, const Pool& pool) {
+  const auto found = std::ranges::find(pool.candidates(), name, &registry::Candidate::name);
+  if (found == pool.candidates().end() || !found->entry) return "registry.toml has no entry for it";
+  if (found->state == registry::State::kDisabled) return "it is disabled";
+  return found->refusal ? found->refusal->rule : std::string(registry::state_name(found->state));
+}
+
+// Says that nobody has the row, unless it is that of an edited expert which registry.toml requires.
+void leave_row(const GateRow& row, const Pool& pool, RoutedGate& routed) {
+  const std::string why = absence(row.name, pool);
+  const auto found = std::ranges::find(pool.candidates(), row.name, &registry::Candidate::name);
+  if (found != pool.candidates().end() && found->state == registry::State::kMismatched) {
+    if (is_required(pool, row.name))
+      throw Error("E_GATE", fmt::format("expert {} is required: {}", row.name, why),
+                  found->refusal->hint);
+    routed.unfitted.push_back({row.name, {GateStanding::Kind::kMismatch, why}});
+  }
+  pool.context().log.warning(fmt::format(
+      "expert {} has a row in the gate but is not ready: {}; the others share its weight",
+      escaped(row.name), why));
+}
+
 // The expert that has the row, maybe on probation; nullptr if none can, which is said.
 InstalledExpert* find_expert(const GateRow& row, Pool& pool, RoutedGate& routed) {
   const Log& log = pool.context().log;
   const auto it = std::find_if(pool.experts().begin(), pool.experts().end(),
                                [&](const InstalledExpert& e) { return e.name == row.name; });
   if (it == pool.experts().end()) {
-    log.warning(
-        fmt::format("expert {} has a row in the gate but is not ready; the others share its weight",
-                    escaped(row.name)));
+    leave_row(row, pool, routed);
     return nullptr;
   }
   const GateStanding standing = standing_of(row, it->package);

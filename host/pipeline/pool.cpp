@@ -51,6 +51,8 @@ Pool::Pool(const PoolOptions& options)
       registry_(registry::parse_registry(state_.registry,
                                          shown(options.registry / registry::kRegistryFile))),
       lock_(registry::parse_lock(state_.lock, shown(options.registry / registry::kLockFile))) {
+  if (!state_.lock && registry::lock_is_lost(options_.registry))
+    context().log.warning(registry::kLockIsLost, registry::kLostLockHint);
   open_encoder();
   std::future<void> loading = start_loading();
   check_fingerprint();
@@ -59,16 +61,10 @@ Pool::Pool(const PoolOptions& options)
   for (const registry::LabelSpace& space : registry_.label_spaces) {
     labels_.add({space.name, space.labels}, /*partial=*/false, "registry.toml");
   }
-  for (registry::Candidate& candidate : candidates_) {
-    if (candidate.state != registry::State::kManifestOk || !candidate.entry) continue;
-    try {
-      admit(candidate, loading);
-    } catch (const worker::ProcessEnded& ended) {
-      quarantine(candidate.name, *candidate.package, ended.code(), ended.ending());
-      registry::refuse(candidate, registry::refusal_of(ended));
-    } catch (const Error& error) {
-      if (error.code() == "E_INTERRUPTED") throw;
-      registry::refuse(candidate, registry::refusal_of(error));
+  // Who was edited comes last: what the others say counts.
+  for (const registry::State state : {registry::State::kManifestOk, registry::State::kMismatched}) {
+    for (registry::Candidate& candidate : candidates_) {
+      if (candidate.state == state && candidate.entry) try_to_admit(candidate, loading);
     }
   }
   // Columns are final only now that every space is known.
@@ -124,7 +120,21 @@ encoder::Encoder* Pool::probe_encoder() {
   return probe_encoder_.get();
 }
 
+void Pool::try_to_admit(registry::Candidate& candidate, std::future<void>& loading) {
+  try {
+    admit(candidate, loading);
+  } catch (const worker::ProcessEnded& ended) {
+    quarantine(candidate.name, *candidate.package, ended.code(), ended.ending());
+    registry::refuse(candidate, registry::refusal_of(ended));
+  } catch (const Error& error) {
+    if (error.code() == "E_INTERRUPTED") throw;
+    registry::refuse(candidate, registry::refusal_of(error));
+  }
+}
+
+// One that was edited after it was installed is checked like any other, and takes no part.
 void Pool::admit(registry::Candidate& candidate, std::future<void>& loading) {
+  const bool was_edited = candidate.state == registry::State::kMismatched;
   const registry::Package& package = *candidate.package;
   registry::require_protected(package);
   const std::vector<registry::Refusal> reasons =
@@ -135,7 +145,7 @@ void Pool::admit(registry::Candidate& candidate, std::future<void>& loading) {
                                            candidate.name));
   }
   if (options_.isolation.safe_mode) require_stock_library(package);
-  candidate.state = registry::State::kCompatible;
+  if (!was_edited) candidate.state = registry::State::kCompatible;
   InstalledExpert expert{candidate.name,
                          package,
                          instantiate(package, encoder_.get(), options_.compute, context(),
@@ -154,8 +164,12 @@ void Pool::admit(registry::Candidate& candidate, std::future<void>& loading) {
   expert.probed = has_probe;
   if (has_probe) expert.probe = now;
   const registry::TaskTable& task = package.manifest.task;
-  expert.labels.space = labels_.add({task.label_space, task.labels}, task.partial,
-                                    fmt::format("expert {}", candidate.name));
+  const std::string owner = fmt::format("expert {}", candidate.name);
+  if (was_edited) {
+    fusion::LabelUnion(labels_).add({task.label_space, task.labels}, task.partial, owner);
+    return;
+  }
+  expert.labels.space = labels_.add({task.label_space, task.labels}, task.partial, owner);
   expert.labels.temperature = package.manifest.output.temperature;
   candidate.state = registry::State::kReady;
   experts_.push_back(std::move(expert));
@@ -221,6 +235,13 @@ std::vector<InstalledExpert*> Pool::all_experts() {
   std::vector<InstalledExpert*> all;
   for (InstalledExpert& expert : experts_) all.push_back(&expert);
   return all;
+}
+
+void Pool::require_unedited() const {
+  for (const registry::Candidate& candidate : candidates_) {
+    if (candidate.state != registry::State::kMismatched) continue;
+    throw Error(candidate.refusal->code, candidate.refusal->rule, candidate.refusal->hint);
+  }
 }
 
 void Pool::require_experts() const {

@@ -109,6 +109,9 @@ class Pool {
 
   // Throws E_REG_EMPTY unless an expert is ready.
   void require_experts() const;
+  // Throws E_PLUG_DIGEST for an expert that was edited after it was installed: a fit would take the
+  // edit for what was checked, or leave the expert without its row.
+  void require_unedited() const;
   // Throws what a refused expert stops a run with, as opening does unless refused ones are
   // tolerated. `but`: an expert that does not count.
   void apply_policy(const std::string& but = {}) const;
@@ -118,6 +121,7 @@ class Pool {
   void check_fingerprint() const;
   std::future<void> start_loading();
   // `loading`: the model's, to be waited for before the encoder is used.
+  void try_to_admit(registry::Candidate& candidate, std::future<void>& loading);
   void admit(registry::Candidate& candidate, std::future<void>& loading);
 
   PoolOptions options_;

@@ -18,6 +18,7 @@ void collect(const std::string& subject, std::vector<CheckFinding>& findings, St
 }
 
 bool is_needed(const registry::Candidate& candidate, const registry::RegistryFile& registry) {
+  if (candidate.entry && candidate.state == registry::State::kMismatched) return true;
   return candidate.entry && registry::is_refused(candidate.state) &&
          (registry.policy.on_missing == "fail" || candidate.entry->required);
 }
@@ -29,6 +30,10 @@ std::vector<CheckFinding> check_registry(PoolOptions options) {
   options.tolerate_refused = true;
   options.run_probes = true;
   std::vector<CheckFinding> findings;
+  collect("registry", findings, [&] {
+    if (registry::lock_is_lost(options.registry))
+      throw Error("E_REG_MISSING", registry::kLockIsLost, registry::kLostLockHint);
+  });
   collect("registry", findings, [&] {
     Pool pool(options);
     for (const registry::Candidate& candidate : pool.candidates())

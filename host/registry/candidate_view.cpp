@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
+
 namespace moecollab::registry {
 
 namespace {
@@ -26,6 +29,17 @@ std::optional<Refusal> reason_of(const Candidate& candidate) {
   return std::nullopt;
 }
 
+// What lies in experts/ was whole when it was installed.
+void add_repair(Refusal& refusal) {
+  constexpr std::array kOfFiles{"E_PLUG_PATH",  "E_PLUG_DIGEST", "E_REG_SYNTAX",
+                                "E_REG_SCHEMA", "E_REG_BYTES",   "E_REG_IO"};
+  if (std::ranges::find(kOfFiles, refusal.code) == kOfFiles.end() ||
+      refusal.hint.find("`moecollab experts add`") != std::string::npos)
+    return;
+  refusal.hint += (refusal.hint.empty() ? "" : "; ") +
+                  std::string("`moecollab experts add` of a good copy puts its files right");
+}
+
 }  // namespace
 
 CandidateView view_of(const Candidate& candidate) {
@@ -41,6 +55,7 @@ CandidateView view_of(const Candidate& candidate) {
     view.refusal->hint = fmt::format("`moecollab validate {}` shows what is wrong with it",
                                      view.package->folder.string());
   }
+  if (view.refusal && view.entry) add_repair(*view.refusal);
   return view;
 }
 

@@ -98,9 +98,9 @@ std::multiset<std::string> installed_digests(const fs::path& registry) {
   return digests;
 }
 
-// Its held-out logits, verdict and steps first, unless it is installed under another name too; then the
-// package, renamed before it is removed, so that it is never half there under its name. install()
-// removes what a killed process left.
+// Its held-out logits, verdict and steps first, unless it is installed under another name too; then
+// the package, renamed before it is removed, so that it is never half there under its name.
+// install() removes what a killed process left.
 void remove_package(const fs::path& registry, const fs::path& package) {
   const std::string sha256 = digest_of(package);
   std::error_code none;

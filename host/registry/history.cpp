@@ -121,6 +121,12 @@ int64_t newest_change(const fs::path& registry) {
   return all.empty() ? 0 : all.back();
 }
 
+bool lock_is_lost(const fs::path& registry) {
+  const int64_t number = newest_change(registry);
+  return number != 0 && !is_there(registry / kLockFile) &&
+         read_entry(change_file(registry, number)).after.contains(kLockFile);
+}
+
 std::vector<HistoryEntry> read_history(const fs::path& registry) {
   std::vector<HistoryEntry> entries;
   for (const int64_t number : numbers(registry)) {

@@ -54,6 +54,15 @@ StateDigests present_state(const fs::path& registry);
 // The number of the newest finished change; 0 if there is none.
 int64_t newest_change(const fs::path& registry);
 
+// Whether the last change wrote a lock, and there is none now: whatever is highest counts then,
+// versions that were rolled back included.
+bool lock_is_lost(const fs::path& registry);
+inline constexpr char kLockIsLost[] =
+    "registry.lock.toml, which the last change wrote, is missing: of each expert the highest "
+    "version that lies there counts, and trust in what was trained here is lost";
+inline constexpr char kLostLockHint[] =
+    "put it back from a back-up; or `moecollab experts lock` writes one by what lies there";
+
 // Finished changes, oldest first. Throws E_REG_HISTORY for an entry that cannot be read.
 std::vector<HistoryEntry> read_history(const fs::path& registry);
 

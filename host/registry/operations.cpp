@@ -62,10 +62,13 @@ Json to_json(const Selection& selection) {
           {"range", entry.version.text()}};
 }
 
-// The lock's version of an expert gives way to this one.
+// The lock's version of an expert gives way to this one, of which it knows nothing more.
 void move_lock(Lock& lock, const std::string& name, const Version& version) {
-  for (LockEntry& entry : lock.entries)
-    if (entry.name == name) entry.version = version;
+  for (LockEntry& entry : lock.entries) {
+    if (entry.name != name || entry.version == version) continue;
+    entry.version = version;
+    entry.manifest_sha256.clear();
+  }
 }
 
 // What an edit makes of the registry: the text of registry.toml and, if the lock shall move, the
@@ -289,7 +292,7 @@ fs::path newest_of_range(const fs::path& registry, const std::string& name) {
 
 std::vector<std::string> lock_differences(const fs::path& registry) {
   const Opened opened = open(registry);
-  const Lock wanted = resolved_lock(registry, opened.registry, opened.lock);
+  const Lock wanted = accepted_lock(registry, opened.registry, opened.lock);
   std::vector<std::string> differences = version_changes(opened.lock, wanted);
   for (const LockEntry& entry : wanted.entries) {
     const LockEntry* locked = opened.lock.find(entry.name);
@@ -312,7 +315,7 @@ int64_t write_lock_again(const Operation& operation) {
   const FileLock held = lock_registry(operation.registry, operation.log);
   Change change(operation.registry, held, operation.log);
   const Opened opened = open(operation.registry);
-  change.put(kLockFile, lock_text(resolved_lock(operation.registry, opened.registry, opened.lock)));
+  change.put(kLockFile, lock_text(accepted_lock(operation.registry, opened.registry, opened.lock)));
   return change.commit(operation.note);
 }
 
@@ -365,11 +368,13 @@ RollbackResult rollback(const Operation& operation, std::optional<int64_t> numbe
     there == wanted.end() ? change->remove(file) : change->put(file, content);
   }
   if (const auto missing = missing_packages(folder, after); !missing.empty()) {
-    throw Error("E_REG_MISSING",
-                fmt::format("the state before that change needs packages that are not installed as "
-                            "they were: {}",
-                            join(missing, ", ")),
-                "install them again with `moecollab experts add`, or roll back to a later state");
+    throw Error(
+        "E_REG_MISSING",
+        fmt::format("the state before that change needs packages that are not installed as "
+                    "they were: {}",
+                    join(missing, ", ")),
+        "install them again as they were with `moecollab experts add`, or name another change: "
+        "`moecollab experts history` marks those that cannot be taken back");
   }
   warn_of_edits(entries.back(), present, operation.log);
   warn_of_freed(present_lock(folder), after, operation.log);

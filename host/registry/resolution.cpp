@@ -150,6 +150,21 @@ void check_identity(const Package& package, const Version& version, const Expert
   }
 }
 
+// Whoever edits expert.toml by hand changes what was checked, judged and fitted.
+Refusal edited(const Package& package, const LockEntry& locked) {
+  const std::string name = locked.name + " " + locked.version.text();
+  return {.code = "E_PLUG_DIGEST",
+          .rule = fmt::format("{}: expert.toml is not the one that was installed: its SHA-256 is "
+                              "{}, the lock says {}",
+                              name, package.manifest_sha256.substr(0, 12),
+                              locked.manifest_sha256.substr(0, 12)),
+          .expected = locked.manifest_sha256,
+          .seen = package.manifest_sha256,
+          .hint =
+              "put it back (`moecollab experts add` of the same package does), or, if the "
+              "change is meant, take it with `moecollab experts lock` and fit its row again"};
+}
+
 // Fills package and state; throws what makes it refused.
 void find_package(Candidate& candidate, const fs::path& experts, const RegistryFile& registry,
                   const Lock& lock) {
@@ -173,6 +188,9 @@ void find_package(Candidate& candidate, const fs::path& experts, const RegistryF
     require_not_quarantined(lock, candidate.package->manifest_sha256);
   }
   candidate.state = entry != nullptr ? State::kManifestOk : State::kFound;
+  if (locked == nullptr || !was_edited(*candidate.package, *locked)) return;
+  candidate.refusal = edited(*candidate.package, *locked);
+  candidate.state = State::kMismatched;
 }
 
 Candidate resolve_one(std::string name, std::optional<ExpertEntry> entry, const fs::path& experts,
@@ -190,6 +208,12 @@ Candidate resolve_one(std::string name, std::optional<ExpertEntry> entry, const 
 }
 
 }  // namespace
+
+bool was_edited(const Package& package, const LockEntry& locked) {
+  const ExpertTable& expert = package.manifest.expert;
+  return expert.version == locked.version && expert.id == locked.id &&
+         !locked.manifest_sha256.empty() && package.manifest_sha256 != locked.manifest_sha256;
+}
 
 std::vector<Candidate> resolve(const fs::path& registry_folder, const RegistryFile& registry,
                                const Lock& lock) {
@@ -229,10 +253,12 @@ Lock resolved_lock(const fs::path& registry_folder, const RegistryFile& registry
   for (const Candidate& candidate : resolve(registry_folder, registry, old)) {
     if (!candidate.entry) continue;
     const LockEntry* before = old.find(candidate.name);
-    if (!candidate.package) {
-      if (before != nullptr) lock.entries.push_back(*before);
+    if (before != nullptr && (!candidate.package || was_edited(*candidate.package, *before))) {
+      // The version of a pin may be one that nothing is known of yet.
+      if (!before->manifest_sha256.empty()) lock.entries.push_back(*before);
       continue;
     }
+    if (!candidate.package) continue;
     LockEntry entry = lock_entry(candidate);
     if (before != nullptr && before->manifest_sha256 == entry.manifest_sha256) {
       entry.probe = before->probe;
@@ -245,6 +271,19 @@ Lock resolved_lock(const fs::path& registry_folder, const RegistryFile& registry
     lock.entries.push_back(std::move(entry));
   }
   return lock;
+}
+
+Lock accepted_lock(const fs::path& registry_folder, const RegistryFile& registry, const Lock& old) {
+  Lock trusting = old;
+  for (const Candidate& candidate : resolve(registry_folder, registry, old)) {
+    for (LockEntry& entry : trusting.entries) {
+      if (entry.name != candidate.name || !candidate.package) continue;
+      if (!was_edited(*candidate.package, entry)) continue;
+      entry.manifest_sha256 = candidate.package->manifest_sha256;
+      entry.probe = {};
+    }
+  }
+  return resolved_lock(registry_folder, registry, trusting);
 }
 
 fs::path version_folder(const fs::path& registry_folder, const std::string& name,

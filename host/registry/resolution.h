@@ -19,8 +19,9 @@ struct Candidate {
   std::string name;
   std::optional<ExpertEntry> entry;  // none: in experts/, but not in registry.toml
   std::optional<Package> package;    // none if it could not be read
-  State state = State::kFound;       // found, manifest ok, disabled or refused
-  std::optional<Refusal> refusal;    // set if refused; a disabled one may have it too
+  // Found, manifest ok, mismatched (its expert.toml was edited), disabled or refused.
+  State state = State::kFound;
+  std::optional<Refusal> refusal;  // set if mismatched or refused; a disabled one may have it too
   // The highest installed version of the entry's range, if it is higher than the package's: the pin
   // or the lock holds it back.
   std::optional<Version> newer;
@@ -38,10 +39,16 @@ struct Candidate {
 std::vector<Candidate> resolve(const fs::path& registry_folder, const RegistryFile& registry,
                                const Lock& lock);
 
+// Whether the package has the version and id of the entry, but another expert.toml: it was edited
+// after it was installed.
+bool was_edited(const Package& package, const LockEntry& locked);
+
 // The lock of what these files select now: versions and digests by what is installed; states and
 // probe records of `old` as long as the package is the same. An expert whose package cannot be
-// read keeps its entry of `old`.
+// read, or was edited, keeps its entry of `old`.
 Lock resolved_lock(const fs::path& registry_folder, const RegistryFile& registry, const Lock& old);
+// The same, but that packages count as they are, edited or not.
+Lock accepted_lock(const fs::path& registry_folder, const RegistryFile& registry, const Lock& old);
 
 // The entry of a candidate that has an entry and a package; without a probe record.
 LockEntry lock_entry(const Candidate& candidate);

@@ -112,8 +112,10 @@ size_t check_digests(const fs::path& folder, const Json& listed, const fs::path&
 void require_free(const fs::path& registry) {
   std::error_code none;
   if (!fs::exists(fs::symlink_status(registry, none)) || fs::is_empty(registry, none)) return;
-  throw Error("E_CONFIG", fmt::format("{} is there already", shown(registry)),
-              "name a folder that is not there with --registry");
+  throw Error(
+      "E_CONFIG", fmt::format("{} is there already", shown(registry)),
+      "name a folder that is not there with --registry; if an import left it that found something "
+      "wrong, put that right there, or remove it");
 }
 
 // The version folders below experts/, each a whole package.
@@ -171,6 +173,13 @@ Transfer export_registry(const fs::path& registry, const fs::path& output) {
 
 Transfer import_registry(const fs::path& file, const fs::path& registry, const fs::path& encoder) {
   require_free(registry);
+  std::error_code none;
+  if (!fs::is_directory(encoder, none)) {
+    throw Error(
+        "E_ENCODER",
+        fmt::format("there is no encoder {}, which the registry would need", shown(encoder)),
+        "give its folder with --encoder; nothing was made");
+  }
   const fs::path target = fs::absolute(registry / "").lexically_normal().parent_path();
   make_folder(target.parent_path());
   const TemporaryFolder beside(target.parent_path(), ".import");

@@ -84,6 +84,80 @@ class Upgrades(EndToEnd):
         settings.write_text(text.replace('name = "news-words"\n', 'name = "news-words"\nrequired = true\n'))
         self.assertRefused(self.predict(registry), 4, "E_GATE", "news-words is required")
 
+    def edit(self, registry, name, before, after):
+        manifest = registry / f"experts/{name}/1.0.0/expert.toml"
+        text = manifest.read_text()
+        self.assertIn(before, text)
+        manifest.chmod(0o644)
+        manifest.write_text(text.replace(before, after, 1))
+        return manifest, text
+
+    def test_an_edited_manifest_takes_no_part_and_no_verb_adopts_it(self):
+        registry = self.registry()
+        good = self.folder / "good"
+        shutil.copytree(self.package(registry, "news-words"), good)
+        manifest, text = self.edit(registry, "news-words", 'vendor = "', 'vendor = "Not ')
+        lock = (registry / "registry.lock.toml").read_bytes()
+        state, why = self.state(registry, "news-words")
+        self.assertEqual((state, why["code"]), ("gate mismatch", "E_PLUG_DIGEST"))
+        self.assertIn("is not the one that was installed", why["reason"])
+        self.assertIn("experts lock", why["hint"])
+        done = self.predict(registry)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("news-words has a row in the gate but is not ready: news-words 1.0.0: expert.toml is not the one", done.stderr)
+        self.assertNotIn("news-words", json.loads(done.stdout)["experts"])
+        self.assertRefused(self.predict(registry, "--strict"), 4, "E_GATE", "news-words", "not the one that was installed")
+        verified = run("experts", "verify", "--registry", registry)
+        self.assertEqual(verified.returncode, 5, verified.stdout)
+        self.assertIn("E_PLUG_DIGEST", verified.stdout)
+        self.assertEqual(run("registry", "check", "--registry", registry).returncode, 5)
+        for fit in (("train-gate",), ("grow", "news-words")):
+            self.assertRefused(run(*fit, *self.data("train"), *self.options(registry)), 5, "E_PLUG_DIGEST", "experts lock")
+        self.assertEqual((registry / "registry.lock.toml").read_bytes(), lock)
+        self.assertEqual(run("experts", "lock", "--check", "--registry", registry).returncode, 4)
+        added = run("experts", "add", good, "--registry", registry)
+        self.assertEqual((added.returncode, manifest.read_text()), (0, text), added.stderr)
+        self.assertEqual(self.state(registry, "news-words")[0], "ready", "put right")
+        self.edit(registry, "news-words", 'vendor = "', 'vendor = "Not ')
+        self.assertEqual(run("experts", "lock", "--registry", registry).returncode, 0)
+        state, why = self.state(registry, "news-words")
+        self.assertEqual(state, "gate mismatch", "its row was fitted for the other one")
+        self.assertIn("it takes no part until its row is fitted again", why["reason"])
+
+    def test_whoever_was_edited_is_blamed(self):
+        registry = self.registry()
+        self.edit(registry, "news-adapter", '"sports"', '"games"')
+        states = {e["name"]: (e["state"], e["code"]) for e in json.loads(run("experts", "list", "--registry", registry, "--json").stdout)["experts"]}
+        self.assertEqual(states["news-words"], ("ready", None))
+        self.assertEqual(states["news-adapter"], ("refused", "E_DESC_LABELS"))
+
+    def test_add_selects_what_it_judged(self):
+        registry = self.upgraded("--seed", 7)
+        first = self.folder / "first"
+        shutil.copytree(registry / "experts/news-words/1.0.0", first)
+        self.assertEqual(run("experts", "remove", "news-words", "--registry", registry).returncode, 0)
+        added = run("experts", "add", first, "--registry", registry)
+        self.assertRegex(added.stdout, r"^news-words 1\.0\.0 installed", added.stderr)
+        self.assertNotIn("which registry.toml selects", added.stdout)
+        why = json.loads(run("experts", "why", "news-words", "--registry", registry, "--json").stdout)
+        self.assertEqual((why["version"], why["newer"]), ("1.0.0", "1.0.1"))
+
+    def test_a_gate_that_cannot_be_read_is_said(self):
+        registry = self.registry()
+        tensors = registry / "gate/gate.safetensors"
+        tensors.write_bytes(tensors.read_bytes()[:-1])
+        why = json.loads(run("experts", "why", "news-words", "--registry", registry, "--json").stdout)
+        self.assertEqual((why["state"], why["code"]), ("unrouted", "E_GATE"))
+        self.assertIn("experts rollback", why["hint"])
+
+    def test_a_lock_that_went_is_said(self):
+        registry = self.upgraded("--seed", 7)
+        (registry / "registry.lock.toml").unlink()
+        self.assertIn("registry.lock.toml, which the last change wrote, is missing", self.predict(registry).stderr)
+        check = run("registry", "check", "--registry", registry)
+        self.assertEqual(check.returncode, 4)
+        self.assertIn("E_REG_MISSING: registry.lock.toml", check.stdout)
+
     def test_a_disabled_expert_is_no_upgrade(self):
         registry = self.registry()
         settings = registry / "registry.toml"

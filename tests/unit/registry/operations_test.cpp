@@ -62,8 +62,11 @@ struct OperationsTest : testing::Test {
   // As an upgrade does.
   void select(const std::string& name, const std::string& version) {
     Lock lock = read_lock(folder);
-    for (LockEntry& entry : lock.entries)
-      if (entry.name == name) entry.version = Version::parse(version);
+    for (LockEntry& entry : lock.entries) {
+      if (entry.name != name) continue;
+      entry.version = Version::parse(version);
+      entry.manifest_sha256.clear();
+    }
     const FileLock held = lock_registry(folder, Log());
     Change change(folder, held, Log());
     change.put("registry.lock.toml", lock_text(resolved_lock(folder, read_registry(folder), lock)));
@@ -222,6 +225,48 @@ TEST_F(OperationsTest, TheLockIsComparedWithWhatIsInstalled) {
   EXPECT_EQ(write_lock_again(operation()), 2);
   EXPECT_TRUE(lock_differences(folder).empty());
   EXPECT_EQ(write_lock_again(operation()), 0);
+}
+
+TEST_F(OperationsTest, AnEditedManifestIsNotTakenUntilTheLockIsWrittenAgain) {
+  const fs::path manifest = folder / "experts" / "legal" / "1.0.0" / "expert.toml";
+  const std::string good = read_file(manifest, "E_TEST");
+  const std::string locked = read_lock(folder).find("legal")->manifest_sha256;
+  const auto legal = [&] {
+    return resolve(folder, read_registry(folder), read_lock(folder)).at(0);
+  };
+  write(manifest, good + "# mine\n");
+  EXPECT_EQ(legal().state, State::kMismatched);
+  EXPECT_EQ(legal().refusal->code, "E_PLUG_DIGEST");
+  EXPECT_EQ(legal().refusal->expected, locked);
+  EXPECT_THAT(legal().refusal->rule, HasSubstr("legal 1.0.0: expert.toml is not the one"));
+  EXPECT_THAT(lock_differences(folder), ElementsAre(HasSubstr("legal 1.0.0: the package is ")));
+  enable(operation(), "news", false);
+  EXPECT_EQ(read_lock(folder).find("legal")->manifest_sha256, locked) << "another's change";
+  EXPECT_EQ(legal().state, State::kMismatched);
+  enable(operation(), "legal", false);
+  EXPECT_EQ(legal().state, State::kDisabled);
+  enable(operation(), "legal", true);
+  write_lock_again(operation());
+  EXPECT_EQ(legal().state, State::kManifestOk) << "who writes it again means it";
+  EXPECT_NE(read_lock(folder).find("legal")->manifest_sha256, locked);
+  write(manifest, good);
+  EXPECT_EQ(legal().state, State::kMismatched);
+}
+
+TEST_F(OperationsTest, APinOfAVersionThatCannotBeReadLeavesAReadableLock) {
+  install("legal", "1.1.0");
+  write(folder / "experts" / "legal" / "1.1.0" / "expert.toml", "no manifest");
+  pin(operation(), "legal", "1.1.0", false);
+  EXPECT_EQ(read_lock(folder).find("legal"), nullptr);
+  EXPECT_EQ(resolve(folder, read_registry(folder), read_lock(folder)).at(0).state, State::kRefused);
+}
+
+TEST_F(OperationsTest, ALockThatWentIsKnownByTheHistory) {
+  EXPECT_FALSE(lock_is_lost(folder));
+  fs::remove(folder / "registry.lock.toml");
+  EXPECT_TRUE(lock_is_lost(folder));
+  fs::remove_all(folder / "history");
+  EXPECT_FALSE(lock_is_lost(folder)) << "no change wrote one";
 }
 
 TEST_F(OperationsTest, RollsBackEveryStateFileBitForBit) {
