@@ -209,10 +209,14 @@ void write_file_atomic(const fs::path& path, std::string_view bytes) {
 }
 
 void append_line(const fs::path& path, std::string_view line) {
-  const std::string bytes = std::string(line) + "\n";
   const Descriptor file(
-      ::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0644));
-  if (file.get() < 0 || !write_all(file.get(), bytes)) fail_write(path, errno);
+      ::open(path.c_str(), O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0644));
+  if (file.get() < 0) fail_write(path, std::strerror(errno));
+  const off_t size = ::lseek(file.get(), 0, SEEK_END);
+  char last = '\n';
+  const bool is_cut = size > 0 && ::pread(file.get(), &last, 1, size - 1) == 1 && last != '\n';
+  const std::string bytes = (is_cut ? "\n" : "") + std::string(line) + "\n";
+  if (!write_all(file.get(), bytes)) fail_write(path, std::strerror(errno));
 }
 
 void require_writable(const fs::path& path) {

@@ -32,8 +32,8 @@ void for_each_chunk(const fs::path& path, const std::string& code,
 void write_file_atomic(const fs::path& path, std::span<const std::string_view> parts);
 void write_file_atomic(const fs::path& path, std::string_view bytes);
 
-// Adds the line and a newline to the file, which is made if there is none, in one call of write():
-// lines of several programs do not mix. Throws E_WRITE as above, but that a link is followed.
+// Adds the line and a newline to the file, which is made if there is none, at its end whoever else
+// adds to it; a last line without a newline, of a write that failed, gets one. Throws E_WRITE.
 void append_line(const fs::path& path, std::string_view line);
 
 // Throws E_WRITE unless a file at `path` could be written now (its folder exists and takes new

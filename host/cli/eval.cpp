@@ -2,46 +2,18 @@
 #include <fmt/format.h>
 
 #include <memory>
-#include <set>
 
 #include "base/error.h"
+#include "cli/report_outputs.h"
 #include "cli/require.h"
 #include "cli/verb.h"
-#include "evaluation/precision_comparison.h"
-#include "evaluation/report.h"
 
 namespace moecollab::cli {
 namespace {
 
-struct Outputs {
-  std::optional<fs::path> json, html, markdown;
+struct Outputs : ReportOutputs {
   std::vector<std::string> requirements;
-
-  void require_writable_now() const {
-    std::set<fs::path> files;
-    for (const auto& file : {json, html, markdown}) {
-      if (!file) continue;
-      require_writable(*file);
-      if (files.insert(fs::weakly_canonical(*file)).second) continue;
-      throw Error("E_CONFIG", fmt::format("{} is named for two forms of the report", shown(*file)),
-                  "give each a file of its own");
-    }
-  }
-  void write(const Json& report, Log log) const {
-    if (json) write_file_atomic(*json, to_text(report));
-    if (html) write_file_atomic(*html, evaluation::to_html(report));
-    if (markdown) write_file_atomic(*markdown, evaluation::to_markdown(report));
-    for (const auto& file : {json, html, markdown}) {
-      if (file) log.note(fmt::format("wrote {}", file->string()));
-    }
-  }
 };
-
-std::string report_text(const Json& report) {
-  std::string text = evaluation::terminal_table(report) + evaluation::diagnosis_text(report);
-  if (report.contains("precision")) text += "\n" + evaluation::precision_text(report["precision"]);
-  return text;
-}
 
 }  // namespace
 
@@ -68,9 +40,7 @@ void add_eval(Program& program) {
       ->type_name("shared|separate")
       ->default_str("shared");
   verb.add_option("--report", outputs->json, "Write the report as JSON")->type_name("FILE");
-  verb.add_option("--html", outputs->html, "Write the report as one HTML page")->type_name("FILE");
-  verb.add_option("--markdown", outputs->markdown, "Write the report's tables as Markdown")
-      ->type_name("FILE");
+  outputs->add_pages(verb);
   verb.add_flag("--diagnose", options->diagnose,
                 "Also try whether texts are routed alike alone and together, and near duplicates "
                 "like their text");
@@ -99,7 +69,7 @@ void add_eval(Program& program) {
       if (report.contains("precision"))
         program.context().log.note(
             fmt::format("wrote {}", report["precision"]["file"].get<std::string>()));
-      outputs->write(report, program.context().log);
+      outputs->write(report, evaluation::report_sections(), program.context().log);
       for (const Requirement& requirement : requirements) requirement.check(report);
       return 0;
     };

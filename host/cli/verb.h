@@ -113,6 +113,7 @@ void add_admit(Program& program);
 void add_sweep(Program& program);
 void add_ablate(Program& program);
 void add_eval(Program& program);
+void add_report(Program& program);
 void add_predict(Program& program);
 void add_encode(Program& program);
 void add_tokenize(Program& program);

@@ -128,7 +128,12 @@ void measure_again(const OpenedGrowth& growth, const training::GrownGate& grown,
   std::vector<std::string> names;
   for (const InstalledExpert* expert : growth.experts) names.push_back(expert->name);
   file.metrics["entropy_percentiles"] = gate::entropy_percentiles(grown.gate, all.z);
-  if (texts.source != "data") return;  // nobody has answered the new texts
+  if (texts.source != "data" || growth.experts.size() != file.rows.size()) {
+    log.note(
+        "drift is not seen: nobody has answered the new texts, or an expert of the gate is not "
+        "ready");
+    return;
+  }
   file.metrics["profile"] = evaluation::to_json(training::held_out_profiles(
       grown, names, growth.setting.labels, file.fusion, file.top_k, all));
 }

@@ -129,13 +129,15 @@ void select(const registry::Package& package, const std::string& name, registry:
   lock.entries.push_back(std::move(entry));
 }
 
-// Whether the package replaces the version that the lock selects.
-bool is_upgrade(const registry::Package& package, const registry::ExpertEntry& entry,
-                const registry::Lock& lock) {
+// Whether the lock selects the package from now on: it is higher than the one that it has, or of
+// that very version, whose package is lost.
+bool replaces(const registry::Package& package, const registry::ExpertEntry& entry,
+              const registry::Lock& lock) {
   const registry::Version& version = package.manifest.expert.version;
   const registry::LockEntry* locked = lock.find(entry.name);
-  return !entry.pin && entry.version.contains(version) && locked != nullptr &&
-         locked->version < version;
+  if (locked == nullptr || !entry.version.contains(version)) return false;
+  if (locked->version == version) return locked->manifest_sha256 != package.manifest_sha256;
+  return !entry.pin && locked->version < version;
 }
 
 // The state with an entry for the package, and its version in the lock if it is to be selected.
@@ -163,7 +165,7 @@ registry::RegistryState with_package(registry::RegistryState state, const fs::pa
     select(package, name, lock);
   } else {
     registry::require_id(package, *entry);
-    if (is_upgrade(package, *entry, lock)) select(package, name, lock);
+    if (replaces(package, *entry, lock)) select(package, name, lock);
   }
   state.lock = registry::lock_text(lock);
   return state;

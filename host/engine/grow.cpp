@@ -12,7 +12,7 @@ Json run_grow(const GrowOptions& options, const RunContext& context) {
   contribution::check(options.growth);
   pipeline::Pool pool(pool_options(options, context));
   pool.require_experts();
-  pool.require_unedited();
+  pool.warn_of_edits();
   LoadedGate gate = load_gate(pool, std::nullopt, std::nullopt, context.log);
   const contribution::OpenedGrowth growth = contribution::open_growth(
       pool, {std::move(gate.file), gate.fusion, gate.top_k}, options.growth.names);

@@ -43,9 +43,18 @@ void Monitor::finish() {
   }
 }
 
+void Monitor::keep(const evaluation::Drift& drift) try {
+  if (is_kept_)
+    append_line(file_, to_line(evaluation::monitor_line("predict", gate_sha256_, drift)));
+} catch (const Error& error) {
+  is_kept_ = false;
+  log_.warning(fmt::format("monitor: {}; answering continues, and no more lines are written to it",
+                           error.what()));
+}
+
 void Monitor::compare() {
   const evaluation::Drift drift = evaluation::find_drift(reference_, std::exchange(now_, {}));
-  append_line(file_, to_line(evaluation::monitor_line("predict", gate_sha256_, drift)));
+  keep(drift);
   const auto warn = [&](const char* what, const evaluation::Shift& shift) {
     if (!shift.is_drift()) return;
     log_.warning(fmt::format("drift in the last {} texts: {}, now (at the gate's fit): {}",

@@ -20,19 +20,22 @@ class Monitor {
   Monitor(fs::path file, int64_t window, const evaluation::FittedProfiles& fitted,
           std::vector<std::string> experts, std::string gate_sha256, Log log);
 
-  // The predictions have the gate's shares. Throws E_WRITE.
+  // The predictions have the gate's shares. A file that cannot be written is warned about once, and
+  // answering continues.
   void add(const pipeline::Prediction& prediction);
-  // The texts after the last window, unless they are too few.
+  // The texts after the last window, unless they are too few; also when the run is stopped.
   void finish();
 
  private:
   void compare();
+  void keep(const evaluation::Drift& drift);
 
   fs::path file_;
   int64_t window_;
   evaluation::Profile reference_, now_;
   std::vector<std::string> experts_;
   std::string gate_sha256_;
+  bool is_kept_ = true;  // false once the file could not be written
   Log log_;
 };
 

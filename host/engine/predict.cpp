@@ -10,6 +10,35 @@
 #include "pipeline/answer_stream.h"
 
 namespace moecollab::engine {
+namespace {
+
+// Answers what the stream gives until its end; {"texts", "errors"}.
+Json answer_all(pipeline::AnswerStream& stream, const AnswerLines& lines, bool strict,
+                std::optional<Monitor>& monitor,
+                const std::function<void(const std::string&)>& emit) {
+  int64_t texts = 0, errors = 0;
+  while (const std::optional<pipeline::AnsweredTexts> answered = stream.next()) {
+    size_t next = 0;
+    for (const data::TextItem& item : answered->items) {
+      if (const auto* bad = std::get_if<data::BadRecord>(&item)) {
+        if (strict)
+          throw Error(bad->code, bad->message, "leave --strict out to continue after such lines");
+        emit(to_line(data::to_json(*bad)));
+        ++errors;
+      } else {
+        const pipeline::Prediction& answer = answered->answers[next++];
+        emit(lines.line(std::get<data::TextRecord>(item), answer));
+        if (monitor) monitor->add(answer);
+        ++texts;
+      }
+    }
+    if (!stream.ready()) emit("");
+  }
+  return {{"texts", texts}, {"errors", errors}};
+}
+
+}  // namespace
+
 Json run_predict(const PredictOptions& options, const RunContext& context,
                  const std::function<void(const std::string&)>& emit) {
   prepare(options);
@@ -46,26 +75,14 @@ Json run_predict(const PredictOptions& options, const RunContext& context,
                                 context.stop);
 
   const AnswerLines lines(predictor.experts(), unknown);
-  int64_t texts = 0, errors = 0;
-  while (const std::optional<pipeline::AnsweredTexts> answered = stream.next()) {
-    size_t next = 0;
-    for (const data::TextItem& item : answered->items) {
-      if (const auto* bad = std::get_if<data::BadRecord>(&item)) {
-        if (options.strict)
-          throw Error(bad->code, bad->message, "leave --strict out to continue after such lines");
-        emit(to_line(data::to_json(*bad)));
-        ++errors;
-      } else {
-        const pipeline::Prediction& answer = answered->answers[next++];
-        emit(lines.line(std::get<data::TextRecord>(item), answer));
-        if (monitor) monitor->add(answer);
-        ++texts;
-      }
-    }
-    if (!stream.ready()) emit("");
+  try {
+    const Json counts = answer_all(stream, lines, options.strict, monitor, emit);
+    if (monitor) monitor->finish();
+    return counts;
+  } catch (const Error& error) {
+    if (monitor && error.code() == "E_INTERRUPTED") monitor->finish();
+    throw;
   }
-  if (monitor) monitor->finish();
-  return {{"texts", texts}, {"errors", errors}};
 }
 
 }  // namespace moecollab::engine

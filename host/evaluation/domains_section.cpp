@@ -43,6 +43,14 @@ Json equal_shares_json(const DomainFigures& domain, const std::vector<int>& ids)
   return json;
 }
 
+// "0" or "1" for each text, in their order: what a later report is paired with.
+std::string right_texts(const DomainFigures& domain) {
+  const std::vector<int>& judged = domain.answer.empty() ? domain.answer_aware : domain.answer;
+  std::string right;
+  for (const int correct : correctness(domain.truth, judged)) right += correct == 1 ? '1' : '0';
+  return right;
+}
+
 Json domain_json(const Figures& figures, const DomainFigures& domain) {
   const fusion::LabelUnion& labels = figures.labels;
   const std::vector<int> ids = label_ids(labels, domain.space);
@@ -63,7 +71,8 @@ Json domain_json(const Figures& figures, const DomainFigures& domain) {
           {"multi_task_head", scores_or_null(domain.truth, domain.multi_task_head, ids)},
           {"multi_task_deep", scores_or_null(domain.truth, domain.multi_task_deep, ids)},
           {"routing_accuracy", routing_accuracy(figures, domain)},
-          {"confusion", confusion_json(domain, ids, labels)}};
+          {"confusion", confusion_json(domain, ids, labels)},
+          {"right", right_texts(domain)}};
 }
 
 Json domains_json(const Figures& figures) {

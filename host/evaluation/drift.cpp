@@ -11,12 +11,14 @@
 namespace moecollab::evaluation {
 namespace {
 
-constexpr int kRounds = 400;         // of the band
-constexpr uint64_t kSeed = 1;        // of its draws
-constexpr double kMostDrawn = 5000;  // texts of a draw; psi falls as 1 / texts beyond
-constexpr double kHalf = 0.5;        // texts added to each cell
+constexpr int kRounds = 400;   // of the band
+constexpr uint64_t kSeed = 1;  // of its draws
+// Texts drawn for either side. If both have more, psi falls as 1 / texts; of one alone that has
+// more fewer are drawn, which widens the band a little.
+constexpr double kMostDrawn = 5000;
+constexpr double kHalf = 0.5;  // texts added to each cell
 constexpr size_t kMostCells = 3;
-constexpr double kLeastPart = 0.1;  // of psi, for a cell to be named
+constexpr double kLeastPart = 0.1;  // of psi, for a further cell to be named
 
 // Two histograms over the same cells.
 struct Cells {
@@ -62,12 +64,14 @@ Interval band_of(const Cells& cells) {
   for (size_t c = 0; c < cells.names.size(); ++c)
     cumulated.push_back(sum += cells.before[c] + cells.now[c]);
   const double before = sum_of(cells.before), now = sum_of(cells.now);
-  const double scale = std::max(1.0, std::max(before, now) / kMostDrawn);
+  const double scale = std::max(1.0, std::min(before, now) / kMostDrawn);
+  const double drawn_before = std::min(before / scale, kMostDrawn),
+               drawn_now = std::min(now / scale, kMostDrawn);
   std::mt19937_64 random(kSeed);
   std::vector<double> values;
   for (int round = 0; round < kRounds; ++round) {
-    const std::vector<double> first = draw(cumulated, before / scale, random);
-    values.push_back(sum_of(parts_of_psi(first, draw(cumulated, now / scale, random))) / scale);
+    const std::vector<double> first = draw(cumulated, drawn_before, random);
+    values.push_back(sum_of(parts_of_psi(first, draw(cumulated, drawn_now, random))) / scale);
   }
   std::ranges::sort(values);
   const auto tail = static_cast<size_t>(kRounds * 0.005);
@@ -81,7 +85,8 @@ Shift shift_of(const Cells& cells) {
   std::iota(order.begin(), order.end(), size_t{0});
   std::ranges::stable_sort(order, std::greater(), [&](size_t c) { return parts[c]; });
   for (const size_t c : order) {
-    if (shift.cells.size() == kMostCells || parts[c] < kLeastPart * shift.psi) break;
+    const bool is_small = !shift.cells.empty() && parts[c] < kLeastPart * shift.psi;
+    if (shift.cells.size() == kMostCells || is_small) break;
     shift.cells.push_back(
         {cells.names[c], cells.before[c] / sum_of(cells.before), cells.now[c] / sum_of(cells.now)});
   }

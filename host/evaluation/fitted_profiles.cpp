@@ -4,11 +4,13 @@
 
 #include <algorithm>
 
+#include "training/gate_fit_record.h"
+
 namespace moecollab::evaluation {
 
 FittedProfiles fitted_profiles(const pipeline::Collaboration& collaboration,
                                const pipeline::GateFile& file) {
-  FittedProfiles fitted{profiles_from(file.metrics.value("profile", Json())), ""};
+  FittedProfiles fitted{training::read_record(file).profiles, ""};
   const auto takes_part = [&](const pipeline::GateRow& row) {
     return std::ranges::any_of(collaboration.experts(),
                                [&](const auto* expert) { return expert->name == row.name; });

@@ -170,6 +170,15 @@ McNemar mcnemar(std::span<const int> truth, std::span<const int> before,
   return out;
 }
 
+Interval change_interval(int64_t fixed, int64_t broke, int64_t n) {
+  if (n == 0) return {kUndefined, kUndefined};
+  const double texts = static_cast<double>(n) + 2;
+  const double change = static_cast<double>(fixed - broke) / texts;
+  const double variance = (static_cast<double>(fixed + broke) + 1) / texts - change * change;
+  const double margin = kZ95 * std::sqrt(variance / texts);
+  return {std::max(-1.0, change - margin), std::min(1.0, change + margin)};
+}
+
 std::vector<ReliabilityBin> reliability(std::span<const double> confidence,
                                         std::span<const int> correct, int bins) {
   require_equal_lengths("reliability", confidence.size(), correct.size());

@@ -66,6 +66,10 @@ struct McNemar {
 McNemar mcnemar(std::span<const int> truth, std::span<const int> before,
                 std::span<const int> after);
 
+// 95 % interval of the change of accuracy on n texts of which so many became right and wrong, with
+// half a text more in each cell of the table (Agresti and Min 2005); within [−1, 1].
+Interval change_interval(int64_t fixed, int64_t broke, int64_t n);
+
 // One of equal bins of [0, 1] by confidence.
 struct ReliabilityBin {
   int64_t n = 0;          // texts

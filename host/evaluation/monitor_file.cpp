@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <sstream>
-
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/strings.h"
@@ -47,9 +45,12 @@ Json monitor_line(const std::string& by, const std::string& gate_sha256, const D
 std::vector<Json> read_monitor(const fs::path& file) {
   std::vector<Json> lines;
   if (!fs::exists(file)) return lines;
-  std::istringstream text(read_file(file, "E_DATA", kMaxBytes));
-  for (std::string line; std::getline(text, line);)
-    lines.push_back(parsed(line, file, lines.size() + 1));
+  const std::string bytes = read_file(file, "E_DATA", kMaxBytes);
+  size_t number = 0;
+  for (size_t at = 0, end; (end = bytes.find('\n', at)) != std::string::npos; at = end + 1) {
+    ++number;
+    lines.push_back(parsed(bytes.substr(at, end - at), file, number));
+  }
   return lines;
 }
 

@@ -15,7 +15,8 @@ namespace moecollab::evaluation {
 // null}. `by`: the verb; `gate_sha256`: of gate.toml. The time is now.
 Json monitor_line(const std::string& by, const std::string& gate_sha256, const Drift& drift);
 
-// The lines of a file, none if there is no file yet. Throws E_DATA naming the first line that is
+// The lines of a file, none if there is no file yet; a last one without a newline is still being
+// written, or was cut when it was. Throws E_DATA naming the first line that is
 // not as above.
 std::vector<Json> read_monitor(const fs::path& file);
 

@@ -66,10 +66,16 @@ void show_standing(const registry::RegistryFile& registry, const registry::Lock&
   const auto cap = probation_cap(registry, lock, view.package->manifest_sha256, fitted);
   const std::string capped = cap ? capped_text(view.name, *cap) : "";
   if (fitted) {
+    view.refusal = view.edit;
     if (!cap) return;
     view.state = registry::State::kOnProbation;
     view.refusal =
         reason_of(capped, fmt::format("`moecollab admit {} --data-dir … --split dev`", view.name));
+    return;
+  }
+  if (view.edit) {
+    view.state = registry::State::kMismatched;
+    view.refusal = view.edit;
     return;
   }
   const bool probation = standing.kind == GateStanding::Kind::kOnProbation;
@@ -116,6 +122,9 @@ std::vector<registry::CandidateView> verified_experts(Pool& pool) {
     view.probed = std::any_of(
         pool.experts().begin(), pool.experts().end(),
         [&](const InstalledExpert& expert) { return expert.name == view.name && expert.probed; });
+    if (!view.edit || view.state != registry::State::kReady) continue;
+    view.state = registry::State::kMismatched;
+    view.refusal = view.edit;
   }
   return list;
 }

@@ -50,25 +50,24 @@ bool is_required(const Pool& pool, const std::string& name) {
 
 // Why the expert of a row is not among those that are ready.
 std::string absence(const std::string& name, const Pool& pool) {
-  const auto found = std::ranges::find(pool.candidates(), name, &registry::Candidate::name);
-  if (found == pool.candidates().end() || !found->entry) return "registry.toml has no entry for it";
+  const registry::Candidate* found = pool.candidate(name);
+  if (found == nullptr || !found->entry) return "registry.toml has no entry for it";
   if (found->state == registry::State::kDisabled) return "it is disabled";
-  return found->refusal ? found->refusal->rule : std::string(registry::state_name(found->state));
+  return found->refusal ? found->refusal->rule : "it is not ready";
 }
 
-// Says that nobody has the row, unless it is that of an edited expert which registry.toml requires.
-void leave_row(const GateRow& row, const Pool& pool, RoutedGate& routed) {
-  const std::string why = absence(row.name, pool);
-  const auto found = std::ranges::find(pool.candidates(), row.name, &registry::Candidate::name);
-  if (found != pool.candidates().end() && found->state == registry::State::kMismatched) {
-    if (is_required(pool, row.name))
-      throw Error("E_GATE", fmt::format("expert {} is required: {}", row.name, why),
-                  found->refusal->hint);
-    routed.unfitted.push_back({row.name, {GateStanding::Kind::kMismatch, why}});
+// What the gate was fitted for beside what is there; of an edited expert, that it was edited.
+GateStanding standing_in(const Pool& pool, const GateRow& row, const InstalledExpert& expert) {
+  GateStanding standing = standing_of(row, expert.package);
+  const registry::Candidate* candidate = pool.candidate(row.name);
+  if (candidate == nullptr || !candidate->edit) return standing;
+  if (standing.kind == GateStanding::Kind::kFitted) {
+    pool.context().log.warning(candidate->edit->rule + "; the gate was fitted for it as it is now",
+                               candidate->edit->hint);
+  } else {
+    standing.reason = fmt::format("{}; {}", candidate->edit->rule, candidate->edit->hint);
   }
-  pool.context().log.warning(fmt::format(
-      "expert {} has a row in the gate but is not ready: {}; the others share its weight",
-      escaped(row.name), why));
+  return standing;
 }
 
 // The expert that has the row, maybe on probation; nullptr if none can, which is said.
@@ -77,10 +76,12 @@ InstalledExpert* find_expert(const GateRow& row, Pool& pool, RoutedGate& routed)
   const auto it = std::find_if(pool.experts().begin(), pool.experts().end(),
                                [&](const InstalledExpert& e) { return e.name == row.name; });
   if (it == pool.experts().end()) {
-    leave_row(row, pool, routed);
+    log.warning(fmt::format(
+        "expert {} has a row in the gate but is not ready: {}; the others share its weight",
+        escaped(row.name), absence(row.name, pool)));
     return nullptr;
   }
-  const GateStanding standing = standing_of(row, it->package);
+  const GateStanding standing = standing_in(pool, row, *it);
   if (standing.kind == GateStanding::Kind::kFitted) {
     if (const auto cap = probation_cap(pool.registry(), pool.lock(), it->sha256(), true))
       log.note(fmt::format("expert {} is on probation: {}", row.name, capped_text(row.name, *cap)));

@@ -5,6 +5,8 @@
 #include <moecollab/abi.h>
 #include <torch/headeronly/version.h>
 
+#include <algorithm>
+
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/strings.h"
@@ -61,10 +63,11 @@ Pool::Pool(const PoolOptions& options)
   for (const registry::LabelSpace& space : registry_.label_spaces) {
     labels_.add({space.name, space.labels}, /*partial=*/false, "registry.toml");
   }
-  // Who was edited comes last: what the others say counts.
-  for (const registry::State state : {registry::State::kManifestOk, registry::State::kMismatched}) {
+  for (const bool edited : {false, true}) {  // who was edited defines no labels for the others
     for (registry::Candidate& candidate : candidates_) {
-      if (candidate.state == state && candidate.entry) try_to_admit(candidate, loading);
+      if (candidate.state == registry::State::kManifestOk && candidate.entry &&
+          candidate.edit.has_value() == edited)
+        try_to_admit(candidate, loading);
     }
   }
   // Columns are final only now that every space is known.
@@ -132,9 +135,7 @@ void Pool::try_to_admit(registry::Candidate& candidate, std::future<void>& loadi
   }
 }
 
-// One that was edited after it was installed is checked like any other, and takes no part.
 void Pool::admit(registry::Candidate& candidate, std::future<void>& loading) {
-  const bool was_edited = candidate.state == registry::State::kMismatched;
   const registry::Package& package = *candidate.package;
   registry::require_protected(package);
   const std::vector<registry::Refusal> reasons =
@@ -145,7 +146,7 @@ void Pool::admit(registry::Candidate& candidate, std::future<void>& loading) {
                                            candidate.name));
   }
   if (options_.isolation.safe_mode) require_stock_library(package);
-  if (!was_edited) candidate.state = registry::State::kCompatible;
+  candidate.state = registry::State::kCompatible;
   InstalledExpert expert{candidate.name,
                          package,
                          instantiate(package, encoder_.get(), options_.compute, context(),
@@ -164,12 +165,8 @@ void Pool::admit(registry::Candidate& candidate, std::future<void>& loading) {
   expert.probed = has_probe;
   if (has_probe) expert.probe = now;
   const registry::TaskTable& task = package.manifest.task;
-  const std::string owner = fmt::format("expert {}", candidate.name);
-  if (was_edited) {
-    fusion::LabelUnion(labels_).add({task.label_space, task.labels}, task.partial, owner);
-    return;
-  }
-  expert.labels.space = labels_.add({task.label_space, task.labels}, task.partial, owner);
+  expert.labels.space = labels_.add({task.label_space, task.labels}, task.partial,
+                                    fmt::format("expert {}", candidate.name));
   expert.labels.temperature = package.manifest.output.temperature;
   candidate.state = registry::State::kReady;
   experts_.push_back(std::move(expert));
@@ -237,11 +234,17 @@ std::vector<InstalledExpert*> Pool::all_experts() {
   return all;
 }
 
-void Pool::require_unedited() const {
+void Pool::warn_of_edits() const {
   for (const registry::Candidate& candidate : candidates_) {
-    if (candidate.state != registry::State::kMismatched) continue;
-    throw Error(candidate.refusal->code, candidate.refusal->rule, candidate.refusal->hint);
+    if (candidate.edit && candidate.state == registry::State::kReady)
+      context().log.warning(candidate.edit->rule + "; it is fitted as it is now",
+                            candidate.edit->hint);
   }
+}
+
+const registry::Candidate* Pool::candidate(const std::string& name) const {
+  const auto found = std::ranges::find(candidates_, name, &registry::Candidate::name);
+  return found == candidates_.end() ? nullptr : &*found;
 }
 
 void Pool::require_experts() const {

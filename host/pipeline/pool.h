@@ -109,9 +109,10 @@ class Pool {
 
   // Throws E_REG_EMPTY unless an expert is ready.
   void require_experts() const;
-  // Throws E_PLUG_DIGEST for an expert that was edited after it was installed: a fit would take the
-  // edit for what was checked, or leave the expert without its row.
-  void require_unedited() const;
+  // Warns about experts that are ready and were edited after they were installed, before a fit.
+  void warn_of_edits() const;
+  // nullptr if there is none of that name.
+  const registry::Candidate* candidate(const std::string& name) const;
   // Throws what a refused expert stops a run with, as opening does unless refused ones are
   // tolerated. `but`: an expert that does not count.
   void apply_policy(const std::string& but = {}) const;

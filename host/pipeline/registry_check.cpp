@@ -18,7 +18,6 @@ void collect(const std::string& subject, std::vector<CheckFinding>& findings, St
 }
 
 bool is_needed(const registry::Candidate& candidate, const registry::RegistryFile& registry) {
-  if (candidate.entry && candidate.state == registry::State::kMismatched) return true;
   return candidate.entry && registry::is_refused(candidate.state) &&
          (registry.policy.on_missing == "fail" || candidate.entry->required);
 }
@@ -36,9 +35,13 @@ std::vector<CheckFinding> check_registry(PoolOptions options) {
   });
   collect("registry", findings, [&] {
     Pool pool(options);
-    for (const registry::Candidate& candidate : pool.candidates())
-      if (is_needed(candidate, pool.registry()))
+    for (const registry::Candidate& candidate : pool.candidates()) {
+      if (is_needed(candidate, pool.registry())) {
         findings.push_back({candidate.name, *candidate.refusal});
+      } else if (candidate.edit && candidate.state == registry::State::kReady) {
+        findings.push_back({candidate.name, *candidate.edit});
+      }
+    }
     collect("registry", findings, [&] { pool.require_experts(); });
     if (!pool.experts().empty())
       collect("gate", findings, [&] { open_gate(read_gate(pool), pool); });

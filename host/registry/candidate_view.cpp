@@ -50,6 +50,7 @@ CandidateView view_of(const Candidate& candidate) {
                      candidate.entry.has_value(),
                      candidate.entry && candidate.entry->pin,
                      candidate.newer,
+                     candidate.edit,
                      std::nullopt};
   if (view.refusal && view.refusal->hint.empty() && view.package) {
     view.refusal->hint = fmt::format("`moecollab validate {}` shows what is wrong with it",

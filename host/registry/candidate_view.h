@@ -17,6 +17,7 @@ struct CandidateView {
   bool entry = false;              // whether registry.toml has it
   bool pinned = false;
   std::optional<Version> newer;  // installed and in its range; the pin or the lock holds it back
+  std::optional<Refusal> edit;   // set if its expert.toml was edited after it was installed
   std::optional<bool> probed;    // if asked for: whether its probe vectors passed, or it has none
 
   Json to_json() const;

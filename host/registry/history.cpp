@@ -122,9 +122,13 @@ int64_t newest_change(const fs::path& registry) {
 }
 
 bool lock_is_lost(const fs::path& registry) {
-  const int64_t number = newest_change(registry);
-  return number != 0 && !is_there(registry / kLockFile) &&
-         read_entry(change_file(registry, number)).after.contains(kLockFile);
+  if (is_there(registry / kLockFile)) return false;
+  try {
+    const int64_t number = newest_change(registry);
+    return number != 0 && read_entry(change_file(registry, number)).after.contains(kLockFile);
+  } catch (const Error&) {
+    return false;  // whoever reads the history says what is wrong with it
+  }
 }
 
 std::vector<HistoryEntry> read_history(const fs::path& registry) {

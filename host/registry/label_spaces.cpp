@@ -63,11 +63,12 @@ void check_label_spaces(const std::vector<LabelSpace>& declared,
   for (const LabelSpace& space : declared) {
     definitions.emplace(space.name, Definition{"registry.toml", &space.labels});
   }
-  for (const Candidate& candidate : candidates) {
-    if (!takes_part(candidate)) continue;
-    const TaskTable& task = candidate.package->manifest.task;
-    if (!task.partial) {
-      definitions.emplace(task.label_space, Definition{"expert " + candidate.name, &task.labels});
+  for (const bool edited : {false, true}) {  // what was edited defines nothing for the others
+    for (const Candidate& candidate : candidates) {
+      if (!takes_part(candidate) || candidate.edit.has_value() != edited) continue;
+      const TaskTable& task = candidate.package->manifest.task;
+      if (!task.partial)
+        definitions.emplace(task.label_space, Definition{"expert " + candidate.name, &task.labels});
     }
   }
   for (Candidate& candidate : candidates) {

@@ -89,6 +89,7 @@ OperationResult change_entry(const Operation& operation, const std::string& name
     change.emplace(operation.registry, *held, operation.log);
   }
   const Opened before = open(operation.registry);
+  if (lock_is_lost(operation.registry)) operation.log.warning(kLockIsLost, kLostLockHint);
   find_entry(before.registry, name);
   Edited edited = edit(before, file_name(operation.registry));
   RegistryState state = before.state;
@@ -373,7 +374,8 @@ RollbackResult rollback(const Operation& operation, std::optional<int64_t> numbe
         fmt::format("the state before that change needs packages that are not installed as "
                     "they were: {}",
                     join(missing, ", ")),
-        "install them again as they were with `moecollab experts add`, or name another change: "
+        "put their folders back as they were, from a back-up or their authors' packages, or name "
+        "another change: "
         "`moecollab experts history` marks those that cannot be taken back");
   }
   warn_of_edits(entries.back(), present, operation.log);

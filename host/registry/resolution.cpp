@@ -151,18 +151,20 @@ void check_identity(const Package& package, const Version& version, const Expert
 }
 
 // Whoever edits expert.toml by hand changes what was checked, judged and fitted.
-Refusal edited(const Package& package, const LockEntry& locked) {
+Refusal edit_of(const Package& package, const LockEntry& locked) {
   const std::string name = locked.name + " " + locked.version.text();
-  return {.code = "E_PLUG_DIGEST",
-          .rule = fmt::format("{}: expert.toml is not the one that was installed: its SHA-256 is "
-                              "{}, the lock says {}",
-                              name, package.manifest_sha256.substr(0, 12),
-                              locked.manifest_sha256.substr(0, 12)),
-          .expected = locked.manifest_sha256,
-          .seen = package.manifest_sha256,
-          .hint =
-              "put it back (`moecollab experts add` of the same package does), or, if the "
-              "change is meant, take it with `moecollab experts lock` and fit its row again"};
+  return {
+      .code = "E_PLUG_DIGEST",
+      .rule = fmt::format("{}: expert.toml is not the one that was installed: its SHA-256 is "
+                          "{}, the lock says {}",
+                          name, package.manifest_sha256.substr(0, 12),
+                          locked.manifest_sha256.substr(0, 12)),
+      .expected = locked.manifest_sha256,
+      .seen = package.manifest_sha256,
+      .hint =
+          "put it back (`moecollab experts add` of the same package does), or, if the "
+          "change is meant, take it with `moecollab experts lock` and fit its row again; trust, "
+          "admission and held-out logits of the one before do not count for it"};
 }
 
 // Fills package and state; throws what makes it refused.
@@ -188,9 +190,8 @@ void find_package(Candidate& candidate, const fs::path& experts, const RegistryF
     require_not_quarantined(lock, candidate.package->manifest_sha256);
   }
   candidate.state = entry != nullptr ? State::kManifestOk : State::kFound;
-  if (locked == nullptr || !was_edited(*candidate.package, *locked)) return;
-  candidate.refusal = edited(*candidate.package, *locked);
-  candidate.state = State::kMismatched;
+  if (locked != nullptr && was_edited(*candidate.package, *locked))
+    candidate.edit = edit_of(*candidate.package, *locked);
 }
 
 Candidate resolve_one(std::string name, std::optional<ExpertEntry> entry, const fs::path& experts,
@@ -279,8 +280,7 @@ Lock accepted_lock(const fs::path& registry_folder, const RegistryFile& registry
     for (LockEntry& entry : trusting.entries) {
       if (entry.name != candidate.name || !candidate.package) continue;
       if (!was_edited(*candidate.package, entry)) continue;
-      entry.manifest_sha256 = candidate.package->manifest_sha256;
-      entry.probe = {};
+      entry.manifest_sha256.clear();  // nothing that is known of it counts
     }
   }
   return resolved_lock(registry_folder, registry, trusting);

@@ -19,9 +19,10 @@ struct Candidate {
   std::string name;
   std::optional<ExpertEntry> entry;  // none: in experts/, but not in registry.toml
   std::optional<Package> package;    // none if it could not be read
-  // Found, manifest ok, mismatched (its expert.toml was edited), disabled or refused.
-  State state = State::kFound;
-  std::optional<Refusal> refusal;  // set if mismatched or refused; a disabled one may have it too
+  State state = State::kFound;       // found, manifest ok, disabled or refused
+  std::optional<Refusal> refusal;    // set if refused; a disabled one may have it too
+  // Set if its expert.toml is not the one that the lock has: it was edited after it was installed.
+  std::optional<Refusal> edit;
   // The highest installed version of the entry's range, if it is higher than the package's: the pin
   // or the lock holds it back.
   std::optional<Version> newer;

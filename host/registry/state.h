@@ -20,7 +20,7 @@ enum class State {
   kReady,
   kUnrouted,     // no gate row: listed, takes no part
   kOnProbation,  // has the gate row of the version before
-  kMismatched,   // has a gate row that was fitted for another package: takes no part
+  kMismatched,   // has a gate row that was fitted for another package, or was edited: takes no part
   kDisabled,     // by the operator
   kRefused,      // with a code
   kQuarantined,  // with a code and evidence

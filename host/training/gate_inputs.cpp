@@ -64,7 +64,7 @@ GateInputs collect_gate_inputs(pipeline::Pool& pool, const std::vector<data::Dat
                                const std::optional<std::vector<encoder::PooledKey>>& features) {
   validate(options);
   pool.require_experts();
-  pool.require_unedited();
+  pool.warn_of_edits();
   if (pool.encoder() == nullptr) {
     throw Error("E_ENCODER", "the gate reads encoder features, but registry.toml names no encoder",
                 "set [encoder] path in registry.toml");

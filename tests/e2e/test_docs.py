@@ -119,7 +119,7 @@ class OnTheSamples(unittest.TestCase):
 
     def test_the_report_page_lists_every_key(self):
         page = pages_of_docs()["report.md"]
-        for schema, *files in (("report", "report.json", "masked.json"), ("sweep", "sweep/sweep.json"), ("admission", "admission.json")):
+        for schema, *files in (("report", "report.json", "masked.json"), ("comparison", "comparison.json"), ("sweep", "sweep/sweep.json"), ("admission", "admission.json")):
             documents = [self.load("report.md", "report", file) for file in files]
             names = json_keys.names(self.load("report.md", "report", "report.json"))
             for flaw in json_keys.flaws(json_keys.listed(page, schema), documents, names):

@@ -22,6 +22,30 @@ class Output(EndToEnd):
         self.assertAlmostEqual(separate["compute"]["saved"], 0)
         self.assertGreater(shared["compute"]["saved"], 0.3)
 
+    def test_a_report_is_shown_again_and_two_are_compared(self):
+        files = {name: self.folder / name for name in ("a.json", "a.html", "a.md", "b.json", "again.html", "again.md", "both.html", "both.md")}
+        registry = self.shared / "registry"
+        first = self.eval(registry, "--report", files["a.json"], "--html", files["a.html"], "--markdown", files["a.md"])
+        again = run("report", files["a.json"], "--html", files["again.html"], "--markdown", files["again.md"])
+        self.assertEqual((again.returncode, again.stdout), (0, first.stdout), again.stderr)
+        for form in ("html", "md"):
+            self.assertEqual(files[f"again.{form}"].read_text(), files[f"a.{form}"].read_text())
+        self.assertRefused(run("report", files["a.json"], "--html", files["a.json"]), 2, "E_CONFIG", "is the report itself")
+        self.eval(registry, "--top-k", 1, "--report", files["b.json"])
+        both = run("report", files["a.json"], files["b.json"], "--html", files["both.html"], "--markdown", files["both.md"], "--json")
+        self.assertEqual(both.returncode, 0, both.stderr)
+        a, b, overall = self.load(files["a.json"]), self.load(files["b.json"]), json.loads(both.stdout)["overall"]
+        self.assertEqual((overall["before"], overall["after"]), (a["overall"]["accuracy"], b["overall"]["accuracy"]))
+        self.assertAlmostEqual(overall["change"], (overall["fixed"] - overall["broke"]) / overall["n"])
+        self.assertIn("Against the earlier report", files["both.html"].read_text())
+        self.assertIn("Against the earlier report", files["both.md"].read_text())
+        newer = self.write("newer.json", files["a.json"].read_text().replace("moecollab.report/1", "moecollab.report/9"))
+        self.assertRefused(run("report", newer), 3, "E_DATA", "newer.json is no report", "moecollab.report/9")
+        self.assertRefused(run("report", files["a.json"], self.write("x.json", "{")), 3, "E_DATA", "x.json is no report")
+        self.assertRefused(run("report", self.write("y.json", '{"schema": "moecollab.report/1", "precision": {}}')), 3, "E_DATA", "y.json is no report")
+        self.assertRefused(run("report", self.folder / "none.json"), 3, "E_DATA", "none.json cannot be read")
+        self.assertRefused(run("report", files["a.json"], "--html", self.folder / "one", "--markdown", self.folder / "one"), 2, "E_CONFIG", "named for two forms")
+
     def test_outputs_are_checked_before_work_begins(self):
         done = self.eval(self.shared / "registry", "--report", self.folder / "none" / "r.json")
         self.assertRefused(done, 7, "E_WRITE", "none")

@@ -144,6 +144,27 @@ TEST(Drift, BandOfManyTextsIsNarrow) {
   EXPECT_NEAR(narrow / wide, 1.0 / 200, 0.25 / 200);
 }
 
+// A great reference does not narrow the band of a few texts: psi of 40 texts is off by their
+// chance.
+TEST(Drift, BandOfFewTextsIsWideWhateverTheReference) {
+  Profile many = profile(1000, 0.5);
+  for (int i = 0; i < 49; ++i) many.add(profile(1000, 0.5));
+  const double few = find_drift(many, profile(40, 0.5)).load.band.high;
+  const double alike = find_drift(profile(5000, 0.5), profile(40, 0.5)).load.band.high;
+  EXPECT_NEAR(few, alike, 0.2 * alike);
+  EXPECT_GT(few, 0.1);
+}
+
+// Twenty labels that moved alike: none adds a tenth to the index, and one is named all the same.
+TEST(Drift, AlwaysNamesWhatMovedMost) {
+  Profile before, now;
+  for (int i = 0; i < 400; ++i) {
+    before.add(kExperts, std::vector{1.0, 0.0}, "s: a" + std::to_string(i % 20));
+    now.add(kExperts, std::vector{1.0, 0.0}, "s: b" + std::to_string(i % 20));
+  }
+  EXPECT_EQ(find_drift(before, now).answers->cells.size(), 1u);
+}
+
 TEST(Drift, WithoutAnswersHasNone) {
   Profile silent;
   silent.add(kExperts, std::vector{1.0, 0.0}, "");
@@ -168,6 +189,17 @@ TEST(MonitorFile, KeepsLinesInOrder) {
 }
 
 // Every cut and every changed byte of a line: it is read as it is, or refused with its number.
+TEST(MonitorFile, ACutLastLineIsNoLineAndTheNextBeginsANewOne) {
+  const TemporaryFolder folder;
+  const fs::path file = folder.path() / "monitor.jsonl";
+  const std::string line =
+      to_line(monitor_line("eval", "aa", find_drift(profile(9, 0.5), profile(9, 0.5))));
+  write_file_atomic(file, line + "\n" + line.substr(0, 20));
+  EXPECT_EQ(read_monitor(file).size(), 1u);
+  append_line(file, line);
+  EXPECT_EQ(read_file(file, "E_TEST"), line + "\n" + line.substr(0, 20) + "\n" + line + "\n");
+}
+
 TEST(MonitorFile, DamagedIsRefusedByLine) {
   const TemporaryFolder folder;
   const fs::path file = folder.path() / "monitor.jsonl";
