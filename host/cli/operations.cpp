@@ -1,6 +1,7 @@
 // The verbs experts enable, disable, pin, unpin, remove, lock, history, rollback and gc: what an
 // operator changes without an expert's code.
 #include "registry/operations.h"
+#include "registry/rollback.h"
 
 #include <fmt/format.h>
 

@@ -11,6 +11,7 @@
 #include "registry/operations.h"
 #include "registry/permissions.h"
 #include "registry/registry_edit.h"
+#include "registry/rollback.h"
 
 namespace moecollab::contribution {
 namespace {
@@ -100,8 +101,8 @@ std::optional<std::string> digest_of_installed(const fs::path& folder) {
   }
 }
 
-// Refuses another package of a version that is installed, unless it is the one that the lock has:
-// then what lies there was edited or damaged, and is put right.
+// Refuses another package of a version that is installed, unless it is one that a lock of this
+// registry has had: then what lies there was edited or damaged, and is put right.
 void require_same(const fs::path& registry, const registry::Package& package,
                   const fs::path& target, const std::string& name) {
   if (!fs::exists(target)) return;
@@ -110,7 +111,9 @@ void require_same(const fs::path& registry, const registry::Package& package,
   const bool is_locked = locked != nullptr && locked->version == package.manifest.expert.version;
   std::optional<std::string> there =
       is_locked ? locked->manifest_sha256 : digest_of_installed(target);
-  if (!there || *there == package.manifest_sha256) return;
+  if (!there || *there == package.manifest_sha256 ||
+      registry::was_selected(registry, name, package.manifest_sha256))
+    return;
   throw Error("E_REG_EXISTS",
               fmt::format("{} {} is installed already with another package ({}, the new one is {})",
                           name, package.manifest.expert.version.text(), there->substr(0, 12),

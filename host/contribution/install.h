@@ -28,11 +28,11 @@ void place_package(const fs::path& registry_folder, const registry::Package& pac
 // that name; selects this version in the lock if the entry is new, or if its range holds it, no pin
 // forbids it and it is higher than the one selected now, or that very one, lost; and records in the
 // lock what a pool that is opened over this finds, run probe vectors included. A version that is
-// there already is E_REG_EXISTS, unless its package is the very same, or the one that the lock has
-// (copied again if what lies there was edited or damaged). A failure leaves the registry as it was.
-// Returns the change's number; 0 if there was nothing to change. What was trained here needs no
-// signature, and the lock remembers it by digest. `more` adds to the change: it is called with the
-// registry as it will be, under its lock; what it throws undoes all.
+// there already is E_REG_EXISTS, unless its package is the very same, or one that the lock or the
+// history has (copied again if what lies there was edited or damaged). A failure leaves the
+// registry as it was. Returns the change's number; 0 if there was nothing to change. What was
+// trained here needs no signature, and the lock remembers it by digest. `more` adds to the change:
+// it is called with the registry as it will be, under its lock; what it throws undoes all.
 enum class Origin { kElsewhere, kTrainedHere };
 using More = std::function<void(pipeline::Pool& pool, registry::Change& change)>;
 int64_t install(const pipeline::PoolOptions& open, const registry::Package& package,

@@ -10,8 +10,9 @@
 #include "experts/scanner.h"
 #include "pipeline/gate_file.h"
 #include "registry/names.h"
-#include "registry/operations.h"
 #include "registry/quarantine.h"
+#include "registry/operations.h"
+#include "registry/rollback.h"
 #include "registry/trust.h"
 
 namespace moecollab::contribution {

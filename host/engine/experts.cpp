@@ -59,11 +59,13 @@ Json run_experts_verify(const CommonOptions& options, const RunContext& context,
   const std::optional<FileLock> lock = lock_if_writable(options.registry, context.log);
   pipeline::PoolOptions open = tolerant_options(options, context);
   open.run_probes = true;
+  open.note.passive = true;
+  std::optional<registry::Change> change;
+  if (lock) change.emplace(options.registry, *lock, context.log);
   pipeline::Pool pool(open);
-  if (lock) {
-    registry::Change change(options.registry, *lock, context.log);
-    change.put(registry::kLockFile, registry::lock_text(contribution::lock_of(pool)));
-    change.commit(open.note);
+  if (change) {
+    change->put(registry::kLockFile, registry::lock_text(contribution::lock_of(pool)));
+    change->commit(open.note);
   }
   Json verified = Json::array();
   for (const registry::CandidateView& expert : pipeline::verified_experts(pool)) {

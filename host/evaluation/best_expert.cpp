@@ -18,14 +18,19 @@ size_t best_expert(const std::vector<pipeline::InstalledExpert*>& experts,
                                     [&](const auto& known) { return known.first == name; });
     return found == accuracies.end() ? 0.0 : found->second;
   };
+  // An expert that may have trained on the held-out texts shows nothing by being right on them.
+  const auto is_known = [&](const std::string& name) {
+    const auto row = std::ranges::find(gate.rows, name, &pipeline::GateRow::name);
+    return row != gate.rows.end() && row->heldout_known;
+  };
   std::optional<size_t> best;
-  double best_accuracy = -1;
+  std::pair<bool, double> best_score = {false, -1};
   for (size_t e = 0; e < experts.size(); ++e) {
     const pipeline::InstalledExpert& expert = *experts[e];
     if (expert.labels.space != space) continue;
-    const double accuracy = accuracy_of(expert.name);
-    if (accuracy > best_accuracy) {
-      best_accuracy = accuracy;
+    const std::pair<bool, double> score = {is_known(expert.name), accuracy_of(expert.name)};
+    if (score > best_score) {
+      best_score = score;
       best = e;
     }
   }

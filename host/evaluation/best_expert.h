@@ -6,7 +6,8 @@
 
 namespace moecollab::evaluation {
 
-// Its index among the gate's experts; the first of equal ones. Throws E_GATE if none of them
+// Its index among the gate's experts; the first of equal ones. Those whose answers on these texts
+// come from models that did not train on them go before all others. Throws E_GATE if none of them
 // answers in the space.
 size_t best_expert(const std::vector<pipeline::InstalledExpert*>& experts,
                    const pipeline::GateFile& gate, const fusion::LabelUnion& labels, int space);

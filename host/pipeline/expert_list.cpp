@@ -31,10 +31,7 @@ GateRows rows_of(const Source& source, bool is_there) {
     return {read_gate(source).rows, std::nullopt};
   } catch (const Error& error) {
     if (!is_there) return {};
-    registry::Refusal failure = registry::refusal_of(error);
-    failure.hint = "put it back with `moecollab experts rollback`, if a change did this, or " +
-                   std::string(kRefit);
-    return {{}, failure};
+    return {{}, registry::refusal_of(error)};
   }
 }
 

@@ -230,7 +230,7 @@ fs::path tensor_file(const fs::path& registry, const fs::path& file, const std::
   throw Error("E_GATE",
               fmt::format("{}: SHA-256 is {}, gate.toml says {}", escaped(file.string()), seen,
                           sha256.empty() ? "nothing of it" : sha256),
-              kRefit);
+              kPutBackOrRefit);
 }
 
 void remove_row(GateFile& file, size_t row) {
@@ -295,13 +295,21 @@ void write_gate(const fs::path& folder, const GateFile& file) {
 
 namespace {
 
+TomlDocument read_text(const std::string& text, const std::string& shown_name) {
+  try {
+    return parse_toml(text, shown_name, "E_GATE", 8 << 20);
+  } catch (const Error& error) {
+    throw Error(error.code(), error.what(), kPutBackOrRefit);
+  }
+}
+
 GateFile parse_gate(const std::optional<std::string>& text, const fs::path& registry) {
   const std::string shown_name = shown(registry::gate_file(registry));
   if (!text) {
     throw Error("E_GATE", fmt::format("{}: there is no fitted gate", shown_name),
                 "fit one with `moecollab train-gate`");
   }
-  const TomlDocument document = parse_toml(*text, shown_name, "E_GATE", 8 << 20);
+  const TomlDocument document = read_text(*text, shown_name);
   Fields fields(document.root, {shown_name, "E_GATE", &document.lines});
   if (fields.required<int64_t>("schema") != 1)
     fields.fail("schema", "is not 1, the one that this version reads", kRefit);
@@ -353,7 +361,7 @@ GateFile parse_gate(const std::optional<std::string>& text, const fs::path& regi
 }  // namespace
 
 GateFile read_gate(const fs::path& registry) {
-  return parse_gate(registry::read_state_file(registry, "gate/gate.toml"), registry);
+  return parse_gate(registry::read_state_file(registry, registry::kGateText), registry);
 }
 
 GateFile read_gate(const Pool& pool) {

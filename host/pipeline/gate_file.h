@@ -17,6 +17,10 @@ namespace moecollab::pipeline {
 
 // The way on from a gate that cannot be used.
 inline constexpr const char* kRefit = "fit it again with `moecollab train-gate`";
+// And from one whose files are damaged.
+inline constexpr const char* kPutBackOrRefit =
+    "`moecollab experts lock` puts back what the history has of it; else fit it again with "
+    "`moecollab train-gate`";
 
 // A row of the gate: which package it was fitted for.
 struct GateRow {

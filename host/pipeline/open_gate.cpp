@@ -56,6 +56,12 @@ std::string absence(const std::string& name, const Pool& pool) {
   return found->refusal ? found->refusal->rule : "it is not ready";
 }
 
+// A refused one that is looked at and would end a run: who opened the pool so says what it is.
+bool is_tolerated(const std::string& name, const Pool& pool) {
+  const registry::Candidate* found = pool.candidate(name);
+  return pool.options().tolerate_refused && found != nullptr && found->refusal.has_value();
+}
+
 // What the gate was fitted for beside what is there; of an edited expert, that it was edited.
 GateStanding standing_in(const Pool& pool, const GateRow& row, const InstalledExpert& expert) {
   GateStanding standing = standing_of(row, expert.package);
@@ -76,9 +82,11 @@ InstalledExpert* find_expert(const GateRow& row, Pool& pool, RoutedGate& routed)
   const auto it = std::find_if(pool.experts().begin(), pool.experts().end(),
                                [&](const InstalledExpert& e) { return e.name == row.name; });
   if (it == pool.experts().end()) {
-    log.warning(fmt::format(
-        "expert {} has a row in the gate but is not ready: {}; the others share its weight",
-        escaped(row.name), absence(row.name, pool)));
+    if (!is_tolerated(row.name, pool)) {
+      log.warning(fmt::format(
+          "expert {} has a row in the gate but is not ready: {}; the others share its weight",
+          escaped(row.name), absence(row.name, pool)));
+    }
     return nullptr;
   }
   const GateStanding standing = standing_in(pool, row, *it);

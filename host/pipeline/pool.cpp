@@ -14,6 +14,7 @@
 #include "pipeline/domain_space.h"
 #include "pipeline/instantiate.h"
 #include "pipeline/probe.h"
+#include "registry/damaged_state.h"
 #include "registry/label_spaces.h"
 #include "registry/permissions.h"
 #include "registry/quarantine.h"
@@ -53,8 +54,8 @@ Pool::Pool(const PoolOptions& options)
       registry_(registry::parse_registry(state_.registry,
                                          shown(options.registry / registry::kRegistryFile))),
       lock_(registry::parse_lock(state_.lock, shown(options.registry / registry::kLockFile))) {
-  if (!state_.lock && registry::lock_is_lost(options_.registry))
-    context().log.warning(registry::kLockIsLost, registry::kLostLockHint);
+  if (const auto lost = registry::lost_lock(options_.registry))
+    context().log.warning(lost->what, lost->hint);
   open_encoder();
   std::future<void> loading = start_loading();
   check_fingerprint();

@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "pipeline/open_gate.h"
+#include "registry/damaged_state.h"
 
 namespace moecollab::pipeline {
 namespace {
@@ -17,9 +18,11 @@ void collect(const std::string& subject, std::vector<CheckFinding>& findings, St
   }
 }
 
-bool is_needed(const registry::Candidate& candidate, const registry::RegistryFile& registry) {
-  return candidate.entry && registry::is_refused(candidate.state) &&
-         (registry.policy.on_missing == "fail" || candidate.entry->required);
+// Damage is a finding whatever on_missing makes of it.
+bool is_finding(const registry::Candidate& candidate, const registry::RegistryFile& registry) {
+  if (!candidate.entry || !registry::is_refused(candidate.state)) return false;
+  return candidate.refusal->code != "E_REG_MISSING" || candidate.entry->required ||
+         registry.policy.on_missing == "fail";
 }
 
 }  // namespace
@@ -30,13 +33,13 @@ std::vector<CheckFinding> check_registry(PoolOptions options) {
   options.run_probes = true;
   std::vector<CheckFinding> findings;
   collect("registry", findings, [&] {
-    if (registry::lock_is_lost(options.registry))
-      throw Error("E_REG_MISSING", registry::kLockIsLost, registry::kLostLockHint);
+    if (const auto lost = registry::lost_lock(options.registry))
+      throw Error("E_REG_MISSING", lost->what, lost->hint);
   });
   collect("registry", findings, [&] {
     Pool pool(options);
     for (const registry::Candidate& candidate : pool.candidates()) {
-      if (is_needed(candidate, pool.registry())) {
+      if (is_finding(candidate, pool.registry())) {
         findings.push_back({candidate.name, *candidate.refusal});
       } else if (candidate.edit && candidate.state == registry::State::kReady) {
         findings.push_back({candidate.name, *candidate.edit});

@@ -14,9 +14,9 @@ struct CheckFinding {
   registry::Refusal refusal;
 };
 
-// Empty if it can be used as it stands. An expert that is left out on purpose (disabled, or refused
-// while on_missing = "skip" and not required) is no finding if the rest can be used. Writes
-// nothing. Throws E_INTERRUPTED only.
+// Empty if it can be used as it stands. An expert that is left out on purpose (disabled, or missing
+// while on_missing = "skip" and not required) is no finding if the rest can be used; any other
+// refusal is one. Writes nothing. Throws E_INTERRUPTED only.
 std::vector<CheckFinding> check_registry(PoolOptions options);
 
 }  // namespace moecollab::pipeline

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/digest.h"
 #include "base/error.h"
+#include "registry/damaged_state.h"
 #include "registry/layout.h"
 
 namespace moecollab::registry {
@@ -39,11 +40,6 @@ void remove_staging(const fs::path& history) {
   for (const auto& entry : fs::directory_iterator(history, none))
     if (entry.path().filename().string().starts_with(kStaging)) left.push_back(entry.path());
   for (const fs::path& folder : left) fs::remove_all(folder, none);
-}
-
-std::string digest_or_none(const StateDigests& digests, const std::string& file) {
-  const auto found = digests.find(file);
-  return found == digests.end() ? "" : found->second;
 }
 
 void move_into_place(const fs::path& from, const fs::path& to) {
@@ -81,6 +77,7 @@ Change::Change(fs::path folder, const FileLock& /*held*/, Log log)
     log_.note(fmt::format("change {} of another process, which did not end, is finished: {}",
                           pending->number, pending->note.command));
   }
+  put_back_damaged(folder_, log_);
   base_ = present_state(folder_);
 }
 

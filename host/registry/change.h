@@ -23,7 +23,8 @@ FileLock lock_registry(const fs::path& folder, Log log);
 class Change {
  public:
   // `held`: the registry's lock, which outlives the object. Finishes first what a killed process
-  // had decided, and removes what it left. Throws E_WRITE, E_REG_HISTORY.
+  // had decided, removes what it left, and puts back what is damaged (damaged_state.h). Throws
+  // E_WRITE, E_REG_HISTORY.
   Change(fs::path folder, const FileLock& held, Log log);
 
   // A folder laid out as the registry. A state file that lies in it at commit() replaces the

@@ -15,21 +15,14 @@
 namespace moecollab::registry {
 namespace {
 
-constexpr const char* kGate = "gate/gate.toml";
-
-std::string digest_or_none(const StateDigests& state, const char* file) {
-  const auto found = state.find(file);
-  return found == state.end() ? "" : found->second;
-}
-
 // The present state, then those before changes, newest first, as long as at most kKeptGates gates
 // are needed for them.
 std::vector<StateDigests> kept_states(const StateDigests& present,
                                       const std::vector<HistoryEntry>& entries, int64_t& oldest) {
   std::vector<StateDigests> kept = {present};
-  std::set<std::string> gates = {digest_or_none(present, kGate)};
+  std::set<std::string> gates = {digest_or_none(present, kGateText)};
   for (auto entry = entries.rbegin(); entry != entries.rend(); ++entry) {
-    const std::string gate = digest_or_none(entry->before, kGate);
+    const std::string gate = digest_or_none(entry->before, kGateText);
     gates.insert(gate);
     gates.erase("");
     if (gates.size() > kKeptGates) break;
@@ -47,7 +40,7 @@ void add_locked(const std::string& text, std::set<PackageName>& packages) {
 
 // Rows of a gate refer to the packages that they were fitted for.
 void add_rows(const std::string& text, std::set<PackageName>& packages) {
-  const Json root = parse_toml(text, kGate, "E_GATE", kMaxLock).root;
+  const Json root = parse_toml(text, kGateText, "E_GATE", kMaxLock).root;
   for (const Json& row : root.value("expert", Json::array())) {
     const Json name = row.value("name", Json()), version = row.value("version", Json());
     if (name.is_string() && version.is_string())
@@ -60,12 +53,12 @@ std::set<PackageName> packages_of(const fs::path& folder, const std::vector<Stat
   std::set<PackageName> packages;
   std::set<std::string> seen;
   for (const StateDigests& state : states) {
-    for (const char* file : {kLockFile, kGate}) {
+    for (const char* file : {kLockFile, kGateText}) {
       const std::string sha256 = digest_or_none(state, file);
       if (sha256.empty() || !seen.insert(sha256).second) continue;
       if (!fs::exists(object_file(folder, sha256))) continue;
       const std::string text = read_object(folder, sha256);
-      file == kGate ? add_rows(text, packages) : add_locked(text, packages);
+      file == kGateText ? add_rows(text, packages) : add_locked(text, packages);
     }
   }
   return packages;

@@ -88,19 +88,22 @@ HistoryEntry read_entry(const fs::path& path) {
 
 }  // namespace
 
+std::string digest_or_none(const StateDigests& state, const std::string& file) {
+  const auto found = state.find(file);
+  return found == state.end() ? "" : found->second;
+}
+
 std::vector<std::string> changed_files(const StateDigests& before, const StateDigests& after) {
   std::vector<std::string> files;
-  for (const char* file : kStateFiles) {
-    const auto old = before.find(file), now = after.find(file);
-    const bool was = old != before.end(), is = now != after.end();
-    if (was != is || (was && old->second != now->second)) files.push_back(file);
-  }
+  for (const char* file : kStateFiles)
+    if (digest_or_none(before, file) != digest_or_none(after, file)) files.push_back(file);
   return files;
 }
 
 Json HistoryEntry::to_json() const {
-  return {{"number", number},      {"time", time},     {"who", who},    {"command", note.command},
-          {"reason", note.reason}, {"before", before}, {"after", after}};
+  return {{"number", number},        {"time", time},          {"who", who},
+          {"command", note.command}, {"reason", note.reason}, {"passive", note.passive},
+          {"before", before},        {"after", after}};
 }
 
 fs::path state_path(const fs::path& registry, const std::string& file) {
@@ -121,14 +124,9 @@ int64_t newest_change(const fs::path& registry) {
   return all.empty() ? 0 : all.back();
 }
 
-bool lock_is_lost(const fs::path& registry) {
-  if (is_there(registry / kLockFile)) return false;
-  try {
-    const int64_t number = newest_change(registry);
-    return number != 0 && read_entry(change_file(registry, number)).after.contains(kLockFile);
-  } catch (const Error&) {
-    return false;  // whoever reads the history says what is wrong with it
-  }
+std::optional<HistoryEntry> newest_entry(const fs::path& registry) {
+  const int64_t number = newest_change(registry);
+  return number == 0 ? std::nullopt : std::optional(read_entry(change_file(registry, number)));
 }
 
 std::vector<HistoryEntry> read_history(const fs::path& registry) {
@@ -189,6 +187,8 @@ HistoryEntry parse_entry(const std::string& bytes, const std::string& file) {
   entry.who = member(json, "who", &Json::is_string, file).get<std::string>();
   entry.note.command = member(json, "command", &Json::is_string, file).get<std::string>();
   entry.note.reason = member(json, "reason", &Json::is_string, file).get<std::string>();
+  if (json.contains("passive"))  // not in entries of 0.3.0 and before
+    entry.note.passive = member(json, "passive", &Json::is_boolean, file).get<bool>();
   entry.before = digests(member(json, "before", &Json::is_object, file), file);
   entry.after = digests(member(json, "after", &Json::is_object, file), file);
   if (!entry.after.contains(kRegistryFile)) fail(file, "it leaves no registry.toml");

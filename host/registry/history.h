@@ -25,11 +25,15 @@ inline constexpr std::array kStateFiles = {"registry.toml",      "registry.lock.
 
 // State file -> SHA-256; a file that is not there is not in it.
 using StateDigests = std::map<std::string, std::string>;
+// "" for one that is not there.
+std::string digest_or_none(const StateDigests& state, const std::string& file);
 
 // What a change is recorded with.
 struct ChangeNote {
   std::string command;  // as typed
   std::string reason;   // the operator's; may be empty
+  // It only records what was found (`experts verify`): `rollback` without a number passes over it.
+  bool passive = false;
 };
 
 struct HistoryEntry {
@@ -54,14 +58,8 @@ StateDigests present_state(const fs::path& registry);
 // The number of the newest finished change; 0 if there is none.
 int64_t newest_change(const fs::path& registry);
 
-// Whether the last change wrote a lock, and there is none now: whatever is highest counts then,
-// versions that were rolled back included.
-bool lock_is_lost(const fs::path& registry);
-inline constexpr char kLockIsLost[] =
-    "registry.lock.toml, which the last change wrote, is missing: of each expert the highest "
-    "version that lies there counts, and trust in what was trained here is lost";
-inline constexpr char kLostLockHint[] =
-    "put it back from a back-up; or `moecollab experts lock` writes one by what lies there";
+// The newest finished change; none if there is none. Throws E_REG_HISTORY.
+std::optional<HistoryEntry> newest_entry(const fs::path& registry);
 
 // Finished changes, oldest first. Throws E_REG_HISTORY for an entry that cannot be read.
 std::vector<HistoryEntry> read_history(const fs::path& registry);

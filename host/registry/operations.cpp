@@ -7,10 +7,11 @@
 #include "base/digest.h"
 #include "base/error.h"
 #include "base/strings.h"
+#include "registry/damaged_state.h"
 #include "registry/registry_edit.h"
 #include "registry/registry_state.h"
 #include "registry/resolution.h"
-#include "registry/rollback_warnings.h"
+#include "registry/rollback.h"
 
 namespace moecollab::registry {
 namespace {
@@ -42,6 +43,20 @@ const ExpertEntry& find_entry(const RegistryFile& registry, const std::string& n
               fmt::format("registry.toml has no expert \"{}\"{}", escaped(name, 80),
                           did_you_mean(name, names)),
               "`moecollab experts list` shows every one");
+}
+
+// The same, and says where an expert lies that was taken out.
+void require_entry(const fs::path& folder, const RegistryFile& registry, const std::string& name) {
+  const bool is_there =
+      std::ranges::find(registry.experts, name, &ExpertEntry::name) != registry.experts.end();
+  if (is_there || !is_name(name)) return void(find_entry(registry, name));
+  const std::vector<Version> versions = installed_versions(folder, name);
+  if (versions.empty()) return void(find_entry(registry, name));
+  throw Error("E_CONFIG",
+              fmt::format("registry.toml has no expert \"{}\", but version {} of it is installed",
+                          name, versions.back().text()),
+              fmt::format("take it in again with `moecollab experts add {}`",
+                          shown(version_folder(folder, name, versions.back()))));
 }
 
 Selection selection_of(const Opened& opened, const std::string& name) {
@@ -89,8 +104,9 @@ OperationResult change_entry(const Operation& operation, const std::string& name
     change.emplace(operation.registry, *held, operation.log);
   }
   const Opened before = open(operation.registry);
-  if (lock_is_lost(operation.registry)) operation.log.warning(kLockIsLost, kLostLockHint);
-  find_entry(before.registry, name);
+  if (const auto lost = lost_lock(operation.registry))
+    operation.log.warning(lost->what, lost->hint);
+  require_entry(operation.registry, before.registry, name);
   Edited edited = edit(before, file_name(operation.registry));
   RegistryState state = before.state;
   state.registry = std::move(edited.text);
@@ -147,63 +163,6 @@ void require_permission(const Opened& opened, const std::string& name, const Ver
               fmt::format("{}: version {} is lower than {}, which the lock records", name,
                           version.text(), locked->version.text()),
               "to take the older one all the same, add --allow-downgrade");
-}
-
-// The experts' packages of a state, "news 1.0.0", that are not installed as they were.
-std::vector<std::string> missing_packages(const fs::path& folder, const Lock& lock) {
-  std::vector<std::string> missing;
-  for (const LockEntry& entry : lock.entries) {
-    const fs::path package = version_folder(folder, entry.name, entry.version);
-    try {
-      if (open_package(package).manifest_sha256 == entry.manifest_sha256) continue;
-    } catch (const Error&) {
-    }
-    missing.push_back(fmt::format("{} {}", entry.name, entry.version.text()));
-  }
-  return missing;
-}
-
-const HistoryEntry& find_change(const std::vector<HistoryEntry>& entries,
-                                std::optional<int64_t> number) {
-  if (entries.empty()) throw Error("E_CONFIG", "nothing was changed in this registry yet");
-  if (!number) return entries.back();
-  const auto found = std::ranges::find(entries, *number, &HistoryEntry::number);
-  if (found != entries.end()) return *found;
-  throw Error("E_CONFIG",
-              fmt::format("there is no change {}; the history has {} to {}", *number,
-                          entries.front().number, entries.back().number),
-              "`moecollab experts history` shows every one");
-}
-
-// The lock of a state that the history keeps.
-Lock kept_lock(const fs::path& folder, const StateDigests& state) {
-  const auto found = state.find(kLockFile);
-  return found == state.end() ? Lock{} : parse_lock(read_object(folder, found->second), kLockFile);
-}
-
-// Only to say what changes: a registry that cannot be read is rolled back all the same.
-Lock present_lock(const fs::path& folder) {
-  try {
-    return read_lock(folder);
-  } catch (const Error&) {
-    return {};
-  }
-}
-
-std::vector<std::string> version_changes(const Lock& before, const Lock& after) {
-  std::vector<std::string> changes;
-  const auto version = [](const LockEntry* entry) {
-    return entry == nullptr ? std::string("none") : entry->version.text();
-  };
-  for (const LockEntry& entry : before.entries) {
-    const std::string now = version(after.find(entry.name));
-    if (now != entry.version.text())
-      changes.push_back(fmt::format("{} {} -> {}", entry.name, entry.version.text(), now));
-  }
-  for (const LockEntry& entry : after.entries)
-    if (before.find(entry.name) == nullptr)
-      changes.push_back(fmt::format("{} none -> {}", entry.name, entry.version.text()));
-  return changes;
 }
 
 }  // namespace
@@ -295,6 +254,13 @@ std::vector<std::string> lock_differences(const fs::path& registry) {
   const Opened opened = open(registry);
   const Lock wanted = accepted_lock(registry, opened.registry, opened.lock);
   std::vector<std::string> differences = version_changes(opened.lock, wanted);
+  if (const auto lost = lost_lock(registry)) differences.push_back(lost->what);
+  for (const Candidate& candidate : resolve(registry, opened.registry, opened.lock)) {
+    if (!candidate.entry || !candidate.refusal || opened.lock.find(candidate.name) == nullptr)
+      continue;
+    differences.push_back(fmt::format("{}: {}: {}", candidate.name, candidate.refusal->code,
+                                      candidate.refusal->rule));
+  }
   for (const LockEntry& entry : wanted.entries) {
     const LockEntry* locked = opened.lock.find(entry.name);
     if (locked == nullptr || locked->version != entry.version) continue;
@@ -318,71 +284,6 @@ int64_t write_lock_again(const Operation& operation) {
   const Opened opened = open(operation.registry);
   change.put(kLockFile, lock_text(accepted_lock(operation.registry, opened.registry, opened.lock)));
   return change.commit(operation.note);
-}
-
-bool can_roll_back(const fs::path& registry, const HistoryEntry& entry) {
-  for (const auto& [file, sha256] : entry.before)
-    if (!fs::exists(object_file(registry, sha256))) return false;
-  return entry.before.contains(kRegistryFile) &&
-         missing_packages(registry, kept_lock(registry, entry.before)).empty();
-}
-
-bool was_made_here(const fs::path& registry, const std::string& sha256) {
-  if (read_lock(registry).made_here.contains(sha256)) return true;
-  for (const HistoryEntry& entry : read_history(registry)) {
-    for (const StateDigests* state : {&entry.before, &entry.after}) {
-      const auto lock = state->find(kLockFile);
-      if (lock == state->end() || !fs::exists(object_file(registry, lock->second))) continue;
-      if (parse_lock(read_object(registry, lock->second), kLockFile).made_here.contains(sha256))
-        return true;
-    }
-  }
-  return false;
-}
-
-RollbackResult rollback(const Operation& operation, std::optional<int64_t> number) {
-  const fs::path& folder = operation.registry;
-  std::optional<FileLock> held;
-  std::optional<Change> change;
-  if (!operation.dry_run) {
-    held.emplace(lock_registry(folder, operation.log));
-    change.emplace(folder, *held, operation.log);
-  }
-  const std::vector<HistoryEntry> entries = read_history(folder);
-  const HistoryEntry& undone = find_change(entries, number);
-  const StateDigests& wanted = undone.before;
-  if (!wanted.contains(kRegistryFile))
-    throw Error("E_CONFIG", "there was no registry.toml before that change",
-                "name another one with `moecollab experts rollback CHANGE`");
-  const StateDigests present = present_state(folder);
-  RollbackResult result;
-  result.before_change = undone.number;
-  result.command = undone.note.command;
-  result.files = changed_files(present, wanted);
-  const Lock after = kept_lock(folder, wanted);
-  result.versions = version_changes(present_lock(folder), after);
-  for (const std::string& file : result.files) {
-    const auto there = wanted.find(file);
-    const std::string content =
-        there == wanted.end() ? std::string() : read_object(folder, there->second);
-    if (!change) continue;
-    there == wanted.end() ? change->remove(file) : change->put(file, content);
-  }
-  if (const auto missing = missing_packages(folder, after); !missing.empty()) {
-    throw Error(
-        "E_REG_MISSING",
-        fmt::format("the state before that change needs packages that are not installed as "
-                    "they were: {}",
-                    join(missing, ", ")),
-        "put their folders back as they were, from a back-up or their authors' packages, or name "
-        "another change: "
-        "`moecollab experts history` marks those that cannot be taken back");
-  }
-  warn_of_edits(entries.back(), present, operation.log);
-  warn_of_freed(present_lock(folder), after, operation.log);
-  warn_of_settings(folder, read_object(folder, wanted.at(kRegistryFile)), operation.log);
-  if (change) result.change = change->commit(operation.note);
-  return result;
 }
 
 }  // namespace moecollab::registry

@@ -9,17 +9,11 @@
 #include "base/run_context.h"
 #include "registry/change.h"
 #include "registry/lock.h"
+#include "registry/operation.h"
 #include "registry/package.h"
 #include "registry/registry_file.h"
 
 namespace moecollab::registry {
-
-struct Operation {
-  fs::path registry;
-  ChangeNote note;
-  bool dry_run = false;  // nothing is written
-  Log log;
-};
 
 // An entry of registry.toml and the version that it comes to; the version is empty if there is
 // none. Both empty: there is no such entry.
@@ -66,25 +60,5 @@ fs::path newest_of_range(const fs::path& registry, const std::string& name);
 std::vector<std::string> lock_differences(const fs::path& registry);
 // Writes the lock again; returns the change's number, 0 if it was right.
 int64_t write_lock_again(const Operation& operation);
-
-// Whether the state before that change can be put back: its contents and packages are there.
-bool can_roll_back(const fs::path& registry, const HistoryEntry& entry);
-
-// Whether the package was trained in this registry, by its lock or one that the history keeps.
-bool was_made_here(const fs::path& registry, const std::string& sha256);
-
-// Puts back the state before that change, bit for bit, and records this as a change of its own.
-// Returns its number, 0 if nothing differs. Throws E_CONFIG for a number that is none,
-// E_REG_MISSING naming the packages of that state that are not installed any more, E_REG_HISTORY
-// for contents that are gone or damaged: nothing is changed then. What was edited by hand since the
-// last change is warned about. The present state need not be readable.
-struct RollbackResult {
-  int64_t change = 0;
-  int64_t before_change = 0;          // whose state before is put back
-  std::string command;                // of that change
-  std::vector<std::string> files;     // that differ
-  std::vector<std::string> versions;  // "news 1.1.0 -> 1.0.0"
-};
-RollbackResult rollback(const Operation& operation, std::optional<int64_t> number);
 
 }  // namespace moecollab::registry

@@ -4,6 +4,7 @@
 
 #include "base/digest.h"
 #include "base/error.h"
+#include "registry/damaged_state.h"
 #include "registry/history.h"
 #include "registry/layout.h"
 #include "registry/lock.h"
@@ -13,7 +14,6 @@ namespace moecollab::registry {
 namespace {
 
 constexpr size_t kMaxText = kMaxLock;  // bytes, of lock and gate
-constexpr const char* kGateText = "gate/gate.toml";
 
 // What differs between two moments if a change began, or ended, between them.
 struct Moment {
@@ -52,7 +52,7 @@ std::optional<std::string> raw_text(const fs::path& folder, const std::string& f
 std::optional<std::string> text_at(const fs::path& folder, const std::string& file,
                                    const std::optional<HistoryEntry>& pending) {
   std::optional<std::string> there = raw_text(folder, file);
-  if (!pending) return there;
+  if (!pending) return there || file != kLockFile ? there : kept_content(folder, file);
   const auto before = pending->before.find(file), after = pending->after.find(file);
   const bool is_old = before == pending->before.end()
                           ? !there.has_value()

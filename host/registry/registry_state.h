@@ -19,7 +19,8 @@ struct RegistryState {
 
 // Reads them so that all are of one state, also if another process changes the registry meanwhile,
 // or was killed while it did: a change counts from the moment at which history/ has it. What a
-// person edited after that counts as edited. Takes no lock and writes nothing. Throws as
+// person edited after that counts as edited, but a lock that is missing (damaged_state.h). Takes no
+// lock and writes nothing. Throws as
 // registry_text(), E_REG_IO, E_REG_SIZE, E_REG_HISTORY.
 RegistryState read_state(const fs::path& folder);
 

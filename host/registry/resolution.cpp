@@ -146,7 +146,7 @@ void check_identity(const Package& package, const Version& version, const Expert
     throw Error("E_DESC_MISMATCH",
                 fmt::format("{}: the folder says version {}, the manifest {}",
                             shown(package.folder), version.text(), expert.version.text()),
-                "install the package with `moecollab experts add`");
+                "`moecollab experts add` of a good copy of the package puts its files back");
   }
 }
 

@@ -13,6 +13,7 @@
 #include "base/json.h"
 #include "base/strings.h"
 #include "base/version.h"
+#include "registry/damaged_state.h"
 #include "registry/garbage.h"
 #include "registry/history.h"
 #include "registry/layout.h"
@@ -67,6 +68,15 @@ void require_settled(const fs::path& registry, const RegistryState& state) {
   if (!pending_change(registry) && read_state(registry) == state) return;
   throw Error("E_REG_IO", fmt::format("{} was changed while it was exported", shown(registry)),
               "try again; `moecollab experts lock` finishes what a killed process began");
+}
+
+void require_undamaged(const fs::path& registry) {
+  const std::vector<std::string> damaged = damaged_files(registry);
+  if (damaged.empty()) return;
+  throw Error("E_REG_IO",
+              fmt::format("{} is not as the last change left it, so a copy would be damaged, too",
+                          shown(registry / damaged.front())),
+              kPutBackHint);
 }
 
 [[noreturn]] void refuse(const fs::path& file, const std::string& what) {
@@ -137,6 +147,7 @@ std::vector<std::string> checked_packages(const fs::path& registry, const fs::pa
 }  // namespace
 
 Transfer export_registry(const fs::path& registry, const fs::path& output) {
+  require_undamaged(registry);
   const RegistryState state = read_state(registry);
   const RegistryFile file = parse_registry(state.registry, shown(registry / kRegistryFile));
   Transfer transfer;

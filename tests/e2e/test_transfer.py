@@ -31,7 +31,7 @@ class Transfer(EndToEnd):
         settings = registry / "registry.toml"
         text = settings.read_text()
         settings.write_text(text + '\n[policy]\non_missing = "skip"\n')
-        self.assertEqual(self.check(registry), (4, {"gate": "E_GATE"}), "left out on purpose")
+        self.assertEqual(self.check(registry), (4, {"news-words": "E_PLUG_DIGEST", "gate": "E_GATE"}), "one is left out on purpose, one is damaged")
         settings.write_text(text.replace("fingerprint = ", "fingerprint = 1 #"))
         self.assertEqual(self.check(registry), (4, {"registry": "E_REG_SCHEMA"}))
 

@@ -121,6 +121,9 @@ class Upgrades(EndToEnd):
         state, why = self.state(registry, "news-words")
         self.assertEqual(state, "gate mismatch", "its row was fitted for the other one")
         self.assertIn("it takes no part until its row is fitted again", why["reason"])
+        added = run("experts", "add", good, "--registry", registry)
+        self.assertEqual((added.returncode, manifest.read_text()), (0, text), added.stderr)
+        self.assertEqual(self.state(registry, "news-words")[0], "ready", "what the history knows goes back to its place")
 
     def test_a_fit_takes_an_edited_expert_and_says_so(self):
         registry = self.registry()
@@ -169,15 +172,24 @@ class Upgrades(EndToEnd):
         tensors.write_bytes(tensors.read_bytes()[:-1])
         why = json.loads(run("experts", "why", "news-words", "--registry", registry, "--json").stdout)
         self.assertEqual((why["state"], why["code"]), ("unrouted", "E_GATE"))
-        self.assertIn("experts rollback", why["hint"])
+        self.assertIn("`moecollab experts lock` puts back", why["hint"])
+        self.assertRefused(run("registry", "export", self.folder / "pool.moecreg", "--registry", registry), 4, "E_REG_IO", "gate/gate.safetensors")
+        self.assertEqual(run("experts", "pin", "feelings", "--registry", registry).returncode, 0)
+        self.assertEqual(self.predict(registry).stderr, "")
+        self.assertEqual(run("registry", "check", "--registry", registry).returncode, 0)
 
     def test_a_lock_that_went_is_said(self):
         registry = self.upgraded("--seed", 7)
+        self.assertEqual(run("experts", "rollback", "--registry", registry).returncode, 0)
+        lock, answer = (registry / "registry.lock.toml").read_bytes(), self.predict(registry).stdout
         (registry / "registry.lock.toml").unlink()
+        self.assertEqual(self.predict(registry).stdout, answer, "not of the version that was rolled back")
         self.assertIn("registry.lock.toml, which the last change wrote, is missing", self.predict(registry).stderr)
         check = run("registry", "check", "--registry", registry)
         self.assertEqual(check.returncode, 4)
         self.assertIn("E_REG_MISSING: registry.lock.toml", check.stdout)
+        self.assertEqual(run("experts", "verify", "--registry", registry).returncode, 0)
+        self.assertEqual((registry / "registry.lock.toml").read_bytes(), lock)
 
     def test_a_disabled_expert_is_no_upgrade(self):
         registry = self.registry()
@@ -219,7 +231,8 @@ class Upgrades(EndToEnd):
         head, _, tail = text.partition("[expert]")
         manifest.write_text(head + "[expert]" + tail.replace(mine, theirs).replace('version = "1.0.0"', 'version = "1.1.0"', 1).replace(
             '[task]\n', '[task]\npartial = true\n').replace('partial = false\n', ''))
-        (registry / "registry.lock.toml").unlink()  # which selects the version before
+        (registry / "registry.lock.toml").unlink()  # which selects the version before,
+        shutil.rmtree(registry / "history")  # as the copy does that this has
         state, why = self.state(registry, "news-words")
         self.assertEqual(state, "gate mismatch", why)
         self.assertIn("its labels was", why["reason"])

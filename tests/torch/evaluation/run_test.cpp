@@ -94,6 +94,16 @@ TEST_F(RunTest, TheBestExpertIsThatOfTheGatesFit) {
   EXPECT_THAT(run.expert_answer, Each(1));
 }
 
+TEST_F(RunTest, AnExpertThatMayHaveTrainedOnTheHeldOutTextsIsNotTheBest) {
+  gate.metrics["expert_accuracy"] = {{"critic", .7}, {"fan", .8}, {"judge", .9}};
+  const auto fan = std::ranges::find(gate.rows, "fan", &pipeline::GateRow::name);
+  ASSERT_NE(fan, gate.rows.end());
+  fan->heldout_known = false;
+  EXPECT_EQ(this->run(fusion::Mode::kMixture).best_expert, "critic");
+  for (pipeline::GateRow& row : gate.rows) row.heldout_known = false;
+  EXPECT_EQ(this->run(fusion::Mode::kMixture).best_expert, "fan") << "nothing else is known";
+}
+
 // Top 1 sends every text to the judge; the critic alone is run beside it.
 TEST_F(RunTest, WhatTopKLeavesOutIsRunUncounted) {
   const DomainFigures run = this->run(fusion::Mode::kMixture, 1);

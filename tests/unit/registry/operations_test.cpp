@@ -1,88 +1,11 @@
-// What an operator changes: entries, versions, states that are put back, and what nobody needs.
-#include "registry/operations.h"
-
-#include "registry/garbage.h"
-#include "registry/layout.h"
-#include "registry/registry_state.h"
-#include "registry/resolution.h"
-#include "unit/registry/fixtures.h"
+// What an operator changes: entries and versions.
+#include "unit/registry/operations_fixture.h"
 
 namespace moecollab::registry {
 namespace {
 
 using testing::ElementsAre;
 using testing::HasSubstr;
-
-constexpr const char* kRegistry = R"(schema = 1
-
-# Clauses; ask Ann before you touch it.
-[[expert]]
-name = "legal"          # in the folder of that name
-id = "com.example.legal"
-version = "^1.0"
-
-[expert.config]
-k = 32
-
-# Headlines.
-[[expert]]
-name = "news"
-id = "com.example.news"
-enabled = true          # since May
-
-[gate]
-top_k = 2
-)";
-
-struct OperationsTest : testing::Test {
-  OperationsTest() {
-    write(folder / "registry.toml", kRegistry);
-    install("legal", "1.0.0");
-    install("news", "1.0.0");
-    write_lock_again(operation());
-  }
-  void install(const std::string& name, const std::string& version) {
-    install_package(folder, name, version);
-  }
-  Operation operation(bool dry_run = false) const {
-    return {folder, {"moecollab experts …", "because"}, dry_run, Log()};
-  }
-  std::string text() const { return read_file(folder / "registry.toml", "E_TEST"); }
-  std::string selected(const std::string& name) const {
-    for (const Candidate& candidate : resolve(folder, read_registry(folder), read_lock(folder)))
-      if (candidate.name == name && candidate.package)
-        return candidate.package->manifest.expert.version.text();
-    return "none";
-  }
-  std::optional<Version> newer(const std::string& name) const {
-    for (const Candidate& candidate : resolve(folder, read_registry(folder), read_lock(folder)))
-      if (candidate.name == name) return candidate.newer;
-    return std::nullopt;
-  }
-  // As an upgrade does.
-  void select(const std::string& name, const std::string& version) {
-    Lock lock = read_lock(folder);
-    for (LockEntry& entry : lock.entries) {
-      if (entry.name != name) continue;
-      entry.version = Version::parse(version);
-      entry.manifest_sha256.clear();
-    }
-    const FileLock held = lock_registry(folder, Log());
-    Change change(folder, held, Log());
-    change.put("registry.lock.toml", lock_text(resolved_lock(folder, read_registry(folder), lock)));
-    change.commit({"moecollab experts upgrade", ""});
-  }
-  void set_gate(const std::string& toml) {
-    const FileLock held = lock_registry(folder, Log());
-    Change change(folder, held, Log());
-    change.put("gate/gate.toml", toml);
-    change.put("gate/gate.safetensors", "tensors of " + toml);
-    change.commit({"moecollab train-gate", ""});
-  }
-
-  TemporaryFolder root;
-  fs::path folder = root.path();
-};
 
 TEST_F(OperationsTest, DisablesAndEnablesOnTheKeysOwnLine) {
   const OperationResult off = enable(operation(), "news", false);
@@ -260,104 +183,6 @@ TEST_F(OperationsTest, APinOfAVersionThatCannotBeReadLeavesAReadableLock) {
   EXPECT_EQ(resolve(folder, read_registry(folder), read_lock(folder)).at(0).state, State::kRefused);
 }
 
-TEST_F(OperationsTest, ALockThatWentIsKnownByTheHistory) {
-  EXPECT_FALSE(lock_is_lost(folder));
-  fs::remove(folder / "registry.lock.toml");
-  EXPECT_TRUE(lock_is_lost(folder));
-  fs::remove_all(folder / "history");
-  EXPECT_FALSE(lock_is_lost(folder)) << "no change wrote one";
-}
-
-TEST_F(OperationsTest, RollsBackEveryStateFileBitForBit) {
-  set_gate("schema = 1\n# one\n");
-  const StateDigests wanted = present_state(folder);
-  install("legal", "1.1.0");
-  select("legal", "1.1.0");  // change 3
-  set_gate("schema = 1\n# two\n");
-  remove_expert(operation(), "news");
-  const StateDigests last = present_state(folder);
-  const RollbackResult dry = rollback(operation(true), 3);
-  EXPECT_EQ(dry.change, 0);
-  EXPECT_THAT(dry.versions, ElementsAre("legal 1.1.0 -> 1.0.0", "news none -> 1.0.0"));
-  EXPECT_EQ(present_state(folder), last);
-  EXPECT_EQ(rollback(operation(), 3).change, 6);
-  EXPECT_EQ(present_state(folder), wanted);
-  EXPECT_EQ(selected("legal"), "1.0.0");
-  EXPECT_EQ(newer("legal"), Version::parse("1.1.0"));
-  EXPECT_EQ(rollback(operation(), std::nullopt).change, 7) << "undoes the rollback";
-  EXPECT_EQ(present_state(folder), last);
-  EXPECT_EQ(rollback(operation(), 7).change, 8);
-  EXPECT_EQ(present_state(folder), wanted);
-  EXPECT_EQ(rollback(operation(), 3).change, 0) << "it is so already";
-}
-
-TEST_F(OperationsTest, RollsBackToARegistryWithoutAGate) {
-  set_gate("schema = 1\n");
-  rollback(operation(), std::nullopt);
-  EXPECT_FALSE(fs::exists(gate_file(folder)));
-  EXPECT_FALSE(fs::exists(gate_tensors(folder)));
-}
-
-TEST_F(OperationsTest, ARollbackThatCannotBeWholeChangesNothing) {
-  install("legal", "1.1.0");
-  select("legal", "1.1.0");
-  const StateDigests last = present_state(folder);
-  fs::rename(folder / "experts" / "legal" / "1.0.0", folder / "away");
-  expect_error([&] { rollback(operation(), 2); }, "E_REG_MISSING", "legal 1.0.0");
-  fs::rename(folder / "away", folder / "experts" / "legal" / "1.0.0");
-  expect_error([&] { rollback(operation(), 9); }, "E_CONFIG", "there is no change 9");
-  const std::string lock = read_history(folder).at(1).before.at("registry.lock.toml");
-  write(object_file(folder, lock), "damaged");
-  expect_error([&] { rollback(operation(), 2); }, "E_REG_HISTORY", "damaged");
-  EXPECT_EQ(present_state(folder), last);
-}
-
-TEST_F(OperationsTest, ARegistryThatCannotBeReadIsRolledBack) {
-  enable(operation(), "news", false);  // change 2
-  write(folder / "registry.toml", "schema = [");
-  CollectingLog log{Log()};
-  Operation noisy = operation();
-  noisy.log = log.log();
-  EXPECT_EQ(rollback(noisy, 2).change, 3);
-  EXPECT_EQ(text(), kRegistry);
-  EXPECT_THAT(log.texts(), testing::Contains(HasSubstr("edited by hand since change 2")));
-  fs::remove(folder / "registry.toml");
-  EXPECT_EQ(rollback(operation(), 2).change, 4);
-  EXPECT_EQ(text(), kRegistry);
-}
-
-// What a person wrote goes with a rollback to before it, and that is said.
-TEST_F(OperationsTest, ARollbackNamesTheTablesThatItChanges) {
-  const auto warnings = [&](int64_t change) {
-    CollectingLog log{Log()};
-    Operation noisy = operation();
-    noisy.log = log.log();
-    rollback(noisy, change);
-    return log.texts();
-  };
-  enable(operation(), "news", false);  // change 2
-  EXPECT_THAT(warnings(2), testing::Not(testing::Contains(HasSubstr("say something else"))))
-      << "an entry is what was asked for";
-  write(folder / "registry.toml", text() + "\n[revoked]\npackages = [\"" + std::string(64, 'a') +
-                                      "\"]\n\n[policy]\nconformance = 0\n");
-  enable(operation(), "news", false);  // change 4
-  const std::vector<std::string> said = warnings(2);
-  EXPECT_THAT(said, testing::Contains(HasSubstr("[policy], [revoked] say something else")));
-  EXPECT_THAT(said, testing::Contains(HasSubstr("counts again: 0 keys, 1 packages")));
-}
-
-TEST_F(OperationsTest, WhatAnotherNameNeedsIsNoGarbage) {
-  const std::string sha256 = open_package(folder / "experts" / "legal" / "1.0.0").manifest_sha256;
-  fs::create_directories(folder / "experts" / "twin");
-  fs::copy(folder / "experts" / "legal" / "1.0.0", folder / "experts" / "twin" / "1.0.0",
-           fs::copy_options::recursive);
-  write(held_out_file(folder, sha256), "logits");
-  remove_expert(operation(), "legal");
-  for (int n = 1; n <= 4; ++n) set_gate("schema = 1\n# " + std::to_string(n) + "\n");
-  EXPECT_THAT(collect_garbage(operation()).packages, ElementsAre("legal 1.0.0"));
-  EXPECT_TRUE(fs::exists(held_out_file(folder, sha256)));
-}
-
 TEST_F(OperationsTest, APackageOfAnotherIdIsNoUpgrade) {
   std::string text = manifest_text(sha256_hex("library"));
   text = replaced(text, "version = \"2.1.0\"", "version = \"1.1.0\"");
@@ -367,48 +192,6 @@ TEST_F(OperationsTest, APackageOfAnotherIdIsNoUpgrade) {
         require_upgrade(folder, open_package(folder / "experts" / "legal" / "1.1.0"), "legal");
       },
       "E_DESC_MISMATCH", "asks for id com.example.legal");
-}
-
-TEST_F(OperationsTest, WhatWasTrainedHereIsKnownAfterARollback) {
-  const std::string digest(64, 'a');
-  Lock lock = read_lock(folder);
-  lock.made_here.insert(digest);
-  {
-    const FileLock held = lock_registry(folder, Log());
-    Change change(folder, held, Log());
-    change.put("registry.lock.toml", lock_text(lock));
-    change.commit({"moecollab train-expert", ""});
-  }
-  rollback(operation(), std::nullopt);
-  EXPECT_FALSE(read_lock(folder).made_here.contains(digest));
-  EXPECT_TRUE(was_made_here(folder, digest));
-  EXPECT_FALSE(was_made_here(folder, std::string(64, 'b')));
-}
-
-TEST_F(OperationsTest, GarbageIsWhatThreeGatesDoNotNeed) {
-  for (int n = 1; n <= 3; ++n) set_gate("schema = 1\n# " + std::to_string(n) + "\n");  // 2 to 4
-  install("legal", "1.1.0");
-  install("legal", "1.2.0");
-  select("legal", "1.1.0");  // 5
-  EXPECT_TRUE(collect_garbage(operation()).packages.empty()) << "the lock before refers to it";
-  for (int n = 4; n <= 6; ++n) set_gate("schema = 1\n# " + std::to_string(n) + "\n");  // 6 to 8
-  const Garbage dry = collect_garbage(operation(true));
-  EXPECT_TRUE(fs::exists(folder / "experts" / "legal" / "1.0.0"));
-  const Garbage garbage = collect_garbage(operation());
-  EXPECT_EQ(garbage.packages, dry.packages);
-  EXPECT_THAT(garbage.packages, ElementsAre("legal 1.0.0"));
-  EXPECT_EQ(garbage.contents, 6) << "gate.toml and tensors of the gates 1 to 3";
-  EXPECT_GT(garbage.bytes, 1000u);
-  EXPECT_EQ(garbage.oldest, 7) << "gates 4, 5 and 6";
-  EXPECT_FALSE(fs::exists(folder / "experts" / "legal" / "1.0.0"));
-  EXPECT_TRUE(fs::exists(folder / "experts" / "legal" / "1.2.0")) << "it was never selected";
-  rollback(operation(), 7);
-  EXPECT_EQ(*read_state(folder).gate, "schema = 1\n# 4\n");
-  expect_error([&] { rollback(operation(), 3); }, "E_REG_HISTORY", "no longer kept");
-  const std::vector<HistoryEntry> entries = read_history(folder);
-  EXPECT_EQ(entries.size(), 9u) << "entries stay";
-  EXPECT_FALSE(can_roll_back(folder, entries.at(2)));
-  EXPECT_TRUE(can_roll_back(folder, entries.at(6)));
 }
 
 }  // namespace

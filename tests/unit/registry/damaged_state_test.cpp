@@ -1,0 +1,93 @@
+// What is lost or damaged of a registry's state, and comes back from the history.
+#include "registry/damaged_state.h"
+
+#include "registry/transfer.h"
+#include "unit/registry/operations_fixture.h"
+
+namespace moecollab::registry {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+constexpr const char* kTensors = "gate/gate.safetensors";
+
+struct DamagedStateTest : OperationsTest {
+  DamagedStateTest() { set_gate("schema = 1\n"); }
+  std::string read(const char* file) const { return read_file(folder / file, "E_TEST"); }
+  std::string code_of_export() const {
+    try {
+      export_registry(folder, root.path() / "pool.moecreg");
+    } catch (const Error& error) {
+      return error.code();
+    }
+    return "exported";
+  }
+};
+
+TEST_F(DamagedStateTest, ALockThatWentIsReadFromTheHistoryUntilAChangePutsItBack) {
+  const std::string lock = read("registry.lock.toml");
+  EXPECT_FALSE(lost_lock(folder));
+  fs::remove(folder / "registry.lock.toml");
+  ASSERT_TRUE(lost_lock(folder));
+  EXPECT_THAT(lost_lock(folder)->what, HasSubstr("the copy that the history has counts"));
+  EXPECT_EQ(read_state(folder).lock, lock);
+  EXPECT_THAT(lock_differences(folder), ElementsAre(HasSubstr("registry.lock.toml")));
+  EXPECT_EQ(code_of_export(), "E_REG_IO");
+  enable(operation(), "news", true);
+  EXPECT_EQ(read("registry.lock.toml"), lock);
+  EXPECT_FALSE(lost_lock(folder));
+}
+
+TEST_F(DamagedStateTest, WithoutItsContentALostLockIsOne) {
+  const std::string sha256 = present_state(folder).at("registry.lock.toml");
+  fs::remove(folder / "registry.lock.toml");
+  fs::remove(object_file(folder, sha256));
+  ASSERT_TRUE(lost_lock(folder));
+  EXPECT_THAT(lost_lock(folder)->what, HasSubstr("the highest version"));
+  EXPECT_EQ(read_state(folder).lock, std::nullopt);
+  fs::remove_all(folder / "history");
+  EXPECT_FALSE(lost_lock(folder)) << "no change wrote one";
+}
+
+TEST_F(DamagedStateTest, DamagedTensorsAreNoStateThatAChangeRecords) {
+  const std::string good = read(kTensors);
+  write(folder / kTensors, good.substr(0, 3));
+  EXPECT_THAT(damaged_files(folder), ElementsAre(kTensors));
+  EXPECT_EQ(code_of_export(), "E_REG_IO");
+  EXPECT_EQ(read(kTensors), good.substr(0, 3)) << "looking changes nothing";
+  pin(operation(), "legal", "1.0.0", false);
+  EXPECT_EQ(read(kTensors), good);
+  EXPECT_THAT(damaged_files(folder), IsEmpty());
+  EXPECT_EQ(code_of_export(), "exported");
+}
+
+TEST_F(DamagedStateTest, LockPutsBackWhatIsMissingOfTheGate) {
+  const std::string good = read(kTensors);
+  fs::remove(folder / kTensors);
+  EXPECT_EQ(write_lock_again(operation()), 0);
+  EXPECT_EQ(read(kTensors), good);
+  write(folder / "gate/gate.toml", "schema = ");
+  EXPECT_THAT(damaged_files(folder), ElementsAre("gate/gate.toml"));
+  EXPECT_EQ(write_lock_again(operation()), 0);
+  EXPECT_EQ(read("gate/gate.toml"), "schema = 1\n");
+}
+
+TEST_F(DamagedStateTest, WhatAPersonWroteOrRemovedStays) {
+  write(folder / "gate/gate.toml", "schema = 1\n# another gate\n");
+  write(folder / kTensors, "its tensors");
+  write(folder / "registry.toml", text() + "# mine\n");
+  EXPECT_THAT(damaged_files(folder), IsEmpty());
+  fs::remove_all(folder / "gate");
+  EXPECT_THAT(damaged_files(folder), IsEmpty());
+}
+
+TEST_F(DamagedStateTest, AHistoryThatCannotBeReadRestoresNothing) {
+  fs::remove(folder / kTensors);
+  write(change_file(folder, newest_change(folder)), "{");
+  EXPECT_THAT(damaged_files(folder), IsEmpty());
+}
+
+}  // namespace
+}  // namespace moecollab::registry
