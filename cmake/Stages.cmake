@@ -11,7 +11,7 @@
 # element, and so a rank, of its own).
 set(MOECOLLAB_RANKS
     "base" "text|weights|data|registry" "encoder|experts" "worker" "gate|fusion" "pipeline"
-    "training|evaluation" "conformance|contribution" "ablation" "engine" "cli" "app")
+    "training|evaluation" "conformance|contribution" "ablation" "scale" "engine" "cli" "app")
 
 # stage_rank(STAGE OUT): position of the stage's folder in the pipeline; fails for an unknown one.
 function(stage_rank stage out)

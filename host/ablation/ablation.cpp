@@ -5,17 +5,16 @@
 #include <limits>
 
 #include "ablation/ablation_options.h"
+#include "ablation/impact.h"
 #include "ablation/judge.h"
 #include "ablation/refit.h"
-#include "base/digest.h"
+#include "ablation/upgraded_pool.h"
 #include "base/error.h"
 #include "base/measure.h"
 #include "base/strings.h"
-#include "base/version.h"
 #include "evaluation/best_expert.h"
 #include "fusion/padding.h"
 #include "pipeline/collaboration.h"
-#include "pipeline/instantiate.h"
 #include "training/gate_fit_record.h"
 
 namespace moecollab::ablation {
@@ -26,7 +25,6 @@ using training::GateKind;
 constexpr fusion::Mode kFusions[] = {fusion::Mode::kPaper, fusion::Mode::kMasked,
                                      fusion::Mode::kMixture, fusion::Mode::kLogitUnion};
 constexpr int kNarrow = 2, kWide = 50;  // classes of `padding`
-constexpr const char kSame[] = "same", kRefitted[] = "refitted";
 
 struct Step {
   std::string group, name;
@@ -34,8 +32,13 @@ struct Step {
   std::function<Way(const RunContext&)> way;  // none: `padding`
   std::function<Json()> gradients = {};
   std::optional<int> space = {};  // told the domain, on the texts of this space alone
+  std::optional<Upgrade> upgrade = {};
 
-  Json line() const { return {{"group", group}, {"name", name}, {"gate", gate}, {"kind", kind}}; }
+  Json line() const {
+    Json line = {{"group", group}, {"name", name}, {"gate", gate}, {"kind", kind}};
+    if (upgrade) line["version"] = upgrade->version.text();
+    return line;
+  }
 };
 
 // A gate that is fitted again is over all experts, so the installed one must be. Throws E_GATE if
@@ -91,7 +94,10 @@ class Ablation {
   void add_experts(std::vector<Step>& steps);
   void add_single(std::vector<Step>& steps);
   void add_padding(std::vector<Step>& steps);
+  void add_lambdas(std::vector<Step>& steps);
+  void add_upgrades(std::vector<Step>& steps);
   Json judged(const Step& step, const RunContext& quiet);
+  Json upgraded(const Step& step, const RunContext& quiet);
 
   const Subject& subject_;
   uint64_t seed_;
@@ -116,12 +122,7 @@ training::GateTrainingOptions Ablation::fit_settings() const {
 }
 
 Way Ablation::whole() {
-  std::vector<size_t> experts;
-  for (const pipeline::InstalledExpert* expert : routed_.experts)
-    experts.push_back(static_cast<size_t>(expert - subject_.pool.experts().data()));
-  return {std::move(experts), routed_.labels,
-          routed_.gate.router_logits(judge_.input(routed_.gate.features)), subject_.fusion,
-          subject_.top_k};
+  return way_of(routed_, subject_.pool, judge_, subject_.fusion, subject_.top_k);
 }
 
 Way Ablation::with_router(const at::Tensor& router_logits) const {
@@ -269,12 +270,41 @@ void Ablation::add_padding(std::vector<Step>& steps) {
   }
 }
 
+// Each weight of equation 3 alone, of linear gates.
+void Ablation::add_lambdas(std::vector<Step>& steps) {
+  for (const bool second : {false, true}) {
+    for (const double weight : {0.0, 1e-3, 1e-2, 1e-1, 1.0}) {
+      if (second && weight == 0) continue;
+      training::GateTrainingOptions settings = refit_.settings();
+      settings.gate = GateKind::kLinear;
+      settings.objective.lambda1 = second ? 0 : weight;
+      settings.objective.lambda2 = second ? weight : 0;
+      steps.push_back(
+          {"lambda", weight == 0 ? "none" : fmt::format("lambda{} {}", second ? 2 : 1, weight),
+           kRefitted, training::name(settings.gate),
+           [this, settings](const RunContext& quiet) { return refit_.fit(settings, quiet); }});
+    }
+  }
+}
+
+void Ablation::add_upgrades(std::vector<Step>& steps) {
+  const Json kind = training::name(refit_.settings().gate);
+  for (const Upgrade& upgrade : upgrades_of(subject_.pool)) {
+    for (const char* gate : {kSame, kRefitted}) {
+      Step step{"upgrades", upgrade.name, gate, gate == kSame ? Json(nullptr) : kind, {}};
+      step.upgrade = upgrade;
+      steps.push_back(std::move(step));
+    }
+  }
+}
+
 std::vector<Step> Ablation::steps(const std::vector<std::string>& groups) {
   const std::pair<const char*, void (Ablation::*)(std::vector<Step>&)> all[] = {
       {"fusion", &Ablation::add_fusions},    {"gate", &Ablation::add_gates},
       {"features", &Ablation::add_features}, {"top-k", &Ablation::add_top_k},
       {"single", &Ablation::add_single},     {"experts", &Ablation::add_experts},
-      {"padding", &Ablation::add_padding}};
+      {"padding", &Ablation::add_padding},   {"lambda", &Ablation::add_lambdas},
+      {"upgrades", &Ablation::add_upgrades}};
   std::vector<Step> steps;
   for (const auto& [group, add] : all)
     if (std::ranges::find(groups, group) != groups.end()) (this->*add)(steps);
@@ -289,7 +319,8 @@ Json Ablation::run(const Step& step) {
   try {
     line.update(judged(step, {notes.log(), context_.stop, nullptr}));
   } catch (const Error& error) {
-    if (error.code() != "E_TRAIN_DIVERGED") throw;
+    // A version that is refused could not be upgraded to.
+    if (error.code() != "E_TRAIN_DIVERGED" && !step.upgrade) throw;
     line.update({{"figures", nullptr}, {"change", nullptr}, {"failure", error.what()}});
   }
   line["notes"] = notes.texts();
@@ -297,8 +328,17 @@ Json Ablation::run(const Step& step) {
   return line;
 }
 
+Json Ablation::upgraded(const Step& step, const RunContext& quiet) {
+  UpgradedPool pool(subject_, *step.upgrade);
+  const Answers answers = pool.judge().answer(
+      step.gate == kSame ? pool.same() : pool.refitted(refit_.settings(), quiet));
+  return {{"figures", pool.judge().figures(answers)},
+          {"change", pool.judge().change(judge_, reference_, answers)}};
+}
+
 Json Ablation::judged(const Step& step, const RunContext& quiet) {
   if (step.gradients) return {{"gradients", step.gradients()}};
+  if (step.upgrade) return upgraded(step, quiet);
   const Answers answers = judge_.answer(step.way(quiet));
   if (step.space) return judge_.in_space(*step.space, reference_, answers);
   Json figures = judge_.figures(answers);
@@ -307,62 +347,7 @@ Json Ablation::judged(const Step& step, const RunContext& quiet) {
   return {{"figures", std::move(figures)}, {"change", judge_.change(reference_, answers)}};
 }
 
-const Json* find_step(const Json& steps, const std::string& name, const char* gate) {
-  for (const Json& step : steps)
-    if (step["group"] == "experts" && step["name"] == name && step["gate"] == gate) return &step;
-  return nullptr;
-}
-
-Json impact_of(const Json& steps) {
-  Json impact = Json::array();
-  for (const Json& step : steps) {
-    if (step["group"] != "experts" || step["gate"] != kSame) continue;
-    const std::string name = step["name"].get<std::string>();
-    const Json* refitted = find_step(steps, name, kRefitted);
-    const double change = step["change"]["overall"]["change"].get<double>();
-    Json entry = {{"expert", name},
-                  {"by", step["change"]["by"]},
-                  {"change", change},
-                  {"change_refitted", nullptr},
-                  {"through_gate", nullptr}};
-    if (refitted != nullptr && !(*refitted)["change"].is_null()) {
-      const double after = (*refitted)["change"]["overall"]["change"].get<double>();
-      entry["change_refitted"] = after;
-      entry["through_gate"] = after - change;
-    }
-    impact.push_back(std::move(entry));
-  }
-  return impact;
-}
-
 }  // namespace
-
-std::string step_key(const Json& line) {
-  const Json& gate = line.at("gate");
-  return fmt::format("{}/{}/{}", line.at("group").get<std::string>(),
-                     line.at("name").get<std::string>(),
-                     gate.is_null() ? "" : gate.get<std::string>());
-}
-
-std::string digest_of(const Subject& subject, uint64_t seed) {
-  Json key = {{"version", kVersion},
-              {"engine", pipeline::engine_version(subject.pool.options().compute)},
-              {"encoder", subject.pool.encoder()->fingerprint()},
-              {"gate", subject.gate.sha256},
-              {"fusion", fusion::name(subject.fusion)},
-              {"top_k", subject.top_k},
-              {"seed", seed}};
-  for (const pipeline::InstalledExpert* expert : subject.pool.all_experts())
-    key["experts"].push_back({expert->name, expert->sha256()});
-  // Caps, policies, domains and how files are read.
-  const registry::RegistryState& state = subject.pool.state();
-  key["registry"] = {sha256_hex(state.registry), sha256_hex(state.lock.value_or(""))};
-  for (const auto* datasets : {&subject.training, &subject.judged}) {
-    for (const data::Dataset& dataset : *datasets)
-      key["data"].push_back({dataset.domain, data::digest_as_read(dataset)});
-  }
-  return sha256_hex(to_line(key));
-}
 
 Json ablate(const Subject& subject, const std::vector<std::string>& groups, uint64_t seed,
             FinishedLines& finished, const RunContext& context) {

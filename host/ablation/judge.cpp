@@ -2,7 +2,9 @@
 
 #include <ATen/core/grad_mode.h>
 
+#include <algorithm>
 #include <numeric>
+#include <span>
 
 #include "base/error.h"
 #include "contribution/admission_record.h"
@@ -146,9 +148,9 @@ Json Judge::figures(const Answers& answers) const {
   return {{"domains", std::move(domains)}, {"overall", std::move(overall)}};
 }
 
-Json Judge::change(const Answers& from, const Answers& to) const {
+Json Judge::change(const Judge& other, const Answers& from, const Answers& to) const {
   const bool agnostic = !from.label.empty() && !to.label.empty();
-  const at::Tensor before = right(truth_, agnostic ? from.label : from.label_aware);
+  const at::Tensor before = right(other.truth_, agnostic ? from.label : from.label_aware);
   const at::Tensor after = right(truth_, agnostic ? to.label : to.label_aware);
   Json json = {{"by", agnostic ? "accuracy" : "accuracy_task_aware"},
                {"overall", contribution::to_json(contribution::paired_change(before, after))},
@@ -163,6 +165,27 @@ Json Judge::change(const Answers& from, const Answers& to) const {
   return json;
 }
 
+double Judge::routing_recall(const Answers& answers, int k) const {
+  const size_t spaces = pool_.labels().spaces().size();
+  int64_t found = 0;
+  for (const Domain& domain : domains_) {
+    for (int64_t text = domain.first; text < domain.first + domain.count; ++text) {
+      const auto row = std::span(answers.mass).subspan(static_cast<size_t>(text) * spaces, spaces);
+      const double own = row[static_cast<size_t>(domain.space)];
+      found += std::ranges::count_if(row, [own](double mass) { return mass > own; }) < k;
+    }
+  }
+  return static_cast<double>(found) / static_cast<double>(texts());
+}
+
+std::string Judge::right_flags(const Answers& answers) const {
+  std::string flags;
+  for (const int right :
+       evaluation::correctness(truth_, answers.label.empty() ? answers.label_aware : answers.label))
+    flags += right != 0 ? '1' : '0';
+  return flags;
+}
+
 Json Judge::in_space(int space, const Answers& from, Answers to) const {
   to.label.clear();
   Json json = {{"figures", figures(to)}, {"change", change(from, to)}};
@@ -172,6 +195,15 @@ Json Judge::in_space(int space, const Answers& from, Answers to) const {
       if (domain.space != space) json[part]["domains"].erase(domain.name);
   }
   return json;
+}
+
+Way way_of(const pipeline::RoutedGate& routed, pipeline::Pool& pool, Judge& judge,
+           fusion::Mode fusion, int64_t top_k) {
+  std::vector<size_t> experts;
+  for (const pipeline::InstalledExpert* expert : routed.experts)
+    experts.push_back(static_cast<size_t>(expert - pool.experts().data()));
+  return {std::move(experts), routed.labels,
+          routed.gate.router_logits(judge.input(routed.gate.features)), fusion, top_k};
 }
 
 }  // namespace moecollab::ablation

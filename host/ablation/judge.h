@@ -10,6 +10,7 @@
 #include "base/json.h"
 #include "data/dataset.h"
 #include "fusion/fusion.h"
+#include "pipeline/open_gate.h"
 #include "pipeline/pool.h"
 #include "training/text_collection.h"
 
@@ -53,7 +54,13 @@ class Judge {
   Json figures(const Answers& answers) const;
   // The paired change from one to the other, per domain and overall: task-agnostic if both have
   // such answers, else task-aware ("by"). Bounds are one-sided, at 95 %.
-  Json change(const Answers& from, const Answers& to) const;
+  Json change(const Answers& from, const Answers& to) const { return change(*this, from, to); }
+  // The same if another judge, of another pool and the same texts, knows the first.
+  Json change(const Judge& other, const Answers& from, const Answers& to) const;
+  // The share of texts whose own label space is among the k that the gate gives most.
+  double routing_recall(const Answers& answers, int k) const;
+  // A '1' or '0' per text: whether it was answered right, task-agnostic if there are such answers.
+  std::string right_flags(const Answers& answers) const;
   // {"figures", "change"} of the texts of one space, if the domain is known; "overall" is null.
   Json in_space(int space, const Answers& from, Answers to) const;
 
@@ -73,5 +80,9 @@ class Judge {
   std::vector<int> truth_;
   std::map<std::vector<encoder::PooledKey>, at::Tensor> inputs_;
 };
+
+// The way of a gate over experts of the pool, whose texts the judge has.
+Way way_of(const pipeline::RoutedGate& routed, pipeline::Pool& pool, Judge& judge,
+           fusion::Mode fusion, int64_t top_k);
 
 }  // namespace moecollab::ablation

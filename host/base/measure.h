@@ -37,5 +37,7 @@ double least_seconds(int runs, const Call& call,
 
 // The most memory that this process has held so far.
 int64_t peak_rss_bytes();
+// What it holds now; 0 if the system does not say.
+int64_t resident_bytes();
 
 }  // namespace moecollab

@@ -193,6 +193,7 @@ void add_verbs(Program& program) {
   add_admit(program);
   add_sweep(program);
   add_ablate(program);
+  add_scale(program);
   add_report(program);
   add_data_verbs(program);
   add_experts(program);

@@ -112,6 +112,7 @@ void add_grow(Program& program);
 void add_admit(Program& program);
 void add_sweep(Program& program);
 void add_ablate(Program& program);
+void add_scale(Program& program);
 void add_eval(Program& program);
 void add_report(Program& program);
 void add_predict(Program& program);

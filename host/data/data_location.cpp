@@ -259,4 +259,18 @@ std::vector<DataFile> training_files(const DataOptions& options) {
   return files_of_domains(options, {"train"}, without);
 }
 
+void require_training_folder(const DataOptions& options, const char* verb) {
+  if (options.dir.empty() || !options.files.empty()) {
+    throw Error("E_CONFIG",
+                fmt::format("{} fits on training files and judges on others, so it needs a folder "
+                            "with both",
+                            verb),
+                "give --data-dir alone");
+  }
+  if (options.split == "train") {
+    throw Error("E_CONFIG", "--split train: experts or gates are fitted on these texts",
+                "judge on dev or test");
+  }
+}
+
 }  // namespace moecollab::data

@@ -44,4 +44,8 @@ std::vector<DataFile> locate(const DataOptions& options, const std::string& defa
 // locate(), but not for domains without one.
 std::vector<DataFile> training_files(const DataOptions& options);
 
+// For a verb that fits on training files and judges on others: refuses anything but a folder that
+// may hold both, and the training split as judge. Throws E_CONFIG.
+void require_training_folder(const DataOptions& options, const char* verb);
+
 }  // namespace moecollab::data

@@ -16,16 +16,7 @@ namespace {
 
 // The texts that gates are fitted on, of the folder that holds those that judge.
 std::vector<data::Dataset> read_training(const data::DataOptions& options, Log log) {
-  if (options.dir.empty() || !options.files.empty()) {
-    throw Error("E_CONFIG",
-                "ablate fits gates on training files and judges on others, so it needs a folder "
-                "with both",
-                "give --data-dir alone");
-  }
-  if (options.split == "train") {
-    throw Error("E_CONFIG", "--split train: gates are fitted on these texts",
-                "judge on dev or test");
-  }
+  data::require_training_folder(options, "ablate");
   data::DataOptions training = options;
   training.split = "train";
   std::vector<data::Dataset> datasets = read_datasets(training, "train", log);
@@ -55,7 +46,7 @@ Json run_ablate(const AblateOptions& options, const RunContext& context) {
       FileLock::claim(folder / "lock", "wait for it, or name another folder with --out");
   FinishedLines finished(folder / "steps.jsonl", digest, ablation::step_key,
                          {"step", "remove the file, or ablate into another folder"}, context.log);
-  Json result = {{"schema", "moecollab.ablation/1"}, {"digest", digest}};
+  Json result = {{"schema", evaluation::kAblationSchema}, {"digest", digest}};
   result.update(ablation::ablate(subject, groups, options.seed, finished, context));
   for (const std::vector<data::Dataset>* datasets : {&training, &judged})
     for (const data::Dataset& dataset : *datasets) data::require_unchanged(dataset);

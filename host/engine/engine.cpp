@@ -57,6 +57,9 @@ class TorchEngine final : public Engine {
   Json ablate(const AblateOptions& options, const RunContext& context) override {
     return naming_device(options, [&] { return run_ablate(options, context); });
   }
+  Json scale(const ScaleOptions& options, const RunContext& context) override {
+    return naming_device(options, [&] { return run_scale(options, context); });
+  }
   Json eval(const EvalOptions& options, const RunContext& context) override {
     return naming_device(options, [&] { return run_eval(options, context); });
   }

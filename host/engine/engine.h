@@ -55,8 +55,9 @@ class Engine {
   // Fits a gate for each pair of λ1 and λ2, and writes the results into `out`; the registry's
   // gate stays. Takes over points of an earlier run with equal data and options. Throws E_LOCK.
   virtual Json sweep(const SweepOptions& options, const RunContext& context) = 0;
-  // Takes the collaboration apart (docs/ablate.md). Writes into `out`, and continues, as sweep.
+  // docs/ablate.md, docs/scale.md. Both write into `out`, and continue, as sweep.
   virtual Json ablate(const AblateOptions& options, const RunContext& context) = 0;
+  virtual Json scale(const ScaleOptions& options, const RunContext& context) = 0;
   // Evaluates the collaboration on labelled texts. Returns the report (docs/report.md) and writes
   // no file but the cache and, if asked for another precision than the gate's, the registry's
   // record of it: then the report has it as "precision". Throws E_DATA_CHANGED if a data file
@@ -71,8 +72,7 @@ class Engine {
   // Writes `pooled` [n, H] float32, the last layer's mean per text, to a safetensors file, and with
   // `hidden` the T tokens' states [T, H] and `row_offsets` [n + 1] int32. Uses no cache.
   virtual Json encode(const EncodeOptions& options, const RunContext& context) = 0;
-  // Measures the encoder on synthetic texts and each expert that is ready at batches of 1 and 32.
-  // Writes nothing.
+  // Measures the encoder on synthetic texts, and ready experts at batches of 1 and 32.
   virtual Json bench(const BenchOptions& options, const RunContext& context) = 0;
 
   // Returns every candidate with its state and refusal; writes nothing, the lock included.

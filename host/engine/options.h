@@ -14,6 +14,7 @@
 #include "contribution/expert_options.h"
 #include "contribution/growth_options.h"
 #include "data/data_location.h"
+#include "scale/scale_plan.h"
 #include "training/gate_training_options.h"
 #include "worker/isolation_options.h"
 
@@ -84,6 +85,13 @@ struct TrainRoundsOptions : CommonOptions {
 struct SweepOptions : TrainGateOptions {
   std::vector<double> lambdas1, lambdas2;  // empty: the paper's range
   std::optional<fs::path> out;             // folder of the results; none: REGISTRY/sweep
+};
+
+struct ScaleOptions : CommonOptions {
+  data::DataOptions data;  // a folder: `split` judges, experts and gates are fitted on train
+  scale::ScalePlan plan;
+  std::string kind = "adapter";  // of the experts
+  std::optional<fs::path> out;   // folder of the results; none: REGISTRY/scale
 };
 
 struct EncodeOptions : CommonOptions {

@@ -6,8 +6,8 @@
 #include "base/run_context.h"
 #include "contribution/gate_fit.h"
 #include "contribution/install_options.h"
-#include "engine/engine.h"
 #include "engine/answering_options.h"
+#include "engine/engine.h"
 #include "engine/options.h"
 
 namespace moecollab::engine {
@@ -22,6 +22,7 @@ Json run_grow(const GrowOptions& options, const RunContext& context);
 Json run_admit(const AdmitOptions& options, const RunContext& context);
 Json run_sweep(const SweepOptions& options, const RunContext& context);
 Json run_ablate(const AblateOptions& options, const RunContext& context);
+Json run_scale(const ScaleOptions& options, const RunContext& context);
 Json run_eval(const EvalOptions& options, const RunContext& context);
 Json run_predict(const PredictOptions& options, const RunContext& context,
                  const std::function<void(const std::string&)>& emit);

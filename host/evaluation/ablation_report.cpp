@@ -5,28 +5,11 @@
 #include <functional>
 
 #include "base/error.h"
-#include "evaluation/report.h"
 #include "evaluation/report_values.h"
+#include "evaluation/tables_page.h"
 
 namespace moecollab::evaluation {
 namespace {
-
-constexpr char kSchema[] = "moecollab.ablation/1";
-
-struct Titled {
-  std::string title, note;
-  Table table;
-};
-
-std::string points(std::optional<double> change) {
-  return change ? fmt::format("{:+.2f}", 100 * *change) : std::string(kNoValue);
-}
-
-// "[-0.31, +0.52]", in points.
-std::string bounds(const Json& change) {
-  const auto low = number_at(change, {"low"}), high = number_at(change, {"high"});
-  return low && high ? fmt::format("[{:+.2f}, {:+.2f}]", 100 * *low, 100 * *high) : "";
-}
 
 std::string text_of(const Json& value) { return value.is_null() ? "" : value.get<std::string>(); }
 
@@ -119,19 +102,22 @@ Table single_table(const Json& ablation) {
   return table;
 }
 
-Table impact_table(const Json& ablation) {
+// A step of `experts` or `upgrades` under the same gate a row, and what a refit makes of it.
+Table impact_table(const Json& ablation, const char* group, const char* what) {
   Table table;
   table.columns = {
-      {"without"}, {"change, points", true}, {"gate refitted", true}, {"through the gate", true}};
+      {what}, {"change, points", true}, {"gate refitted", true}, {"through the gate", true}};
+  const bool is_upgrade = std::string_view(group) == "upgrades";
   const Json& domains = object_at(ablation, {"reference", "domains"});
   for (const auto& [domain, figures] : domains.items()) table.columns.push_back({domain, true});
-  for (const Json* step : steps_of(ablation, "experts")) {
+  for (const Json* step : steps_of(ablation, group)) {
     if (text_of(step->at("gate")) != "same") continue;
     const std::string name = step->at("name").get<std::string>();
     const Json* impact = nullptr;
     for (const Json& entry : array_at(ablation, {"impact"}))
-      if (entry.at("expert") == name) impact = &entry;
-    Row row = {{name}};
+      if (entry.at("expert") == name && entry.at("upgrade").is_null() != is_upgrade)
+        impact = &entry;
+    Row row = {{name, is_upgrade ? text_of(step->at("version")) : ""}};
     for (const char* key : {"change", "change_refitted", "through_gate"})
       row.push_back({impact == nullptr ? kNoValue : points(number_at(*impact, {key}))});
     for (const auto& [domain, figures] : domains.items()) {
@@ -167,34 +153,6 @@ Table padding_table(const Json& ablation) {
   return table;
 }
 
-std::vector<Titled> tables_of(const Json& ablation) {
-  if (text_at(ablation, {"schema"}) != kSchema)
-    throw Error("E_DATA", fmt::format("this is no document of schema {}", kSchema));
-  const auto overall = [&](const char* group, const char* what) {
-    return overall_table(steps_of(ablation, group), what);
-  };
-  std::vector<Titled> tables = {
-      {"Fusion",
-       "The same gate, and a linear one fitted for each. A "
-       "fusion without an accuracy can only be read if the domain is known.",
-       overall("fusion", "fusion")},
-      {"Outputs of different widths", "Accuracy, the domain told.", widths_table(ablation)},
-      {"Gate",
-       "off: all experts count the same; perfect: the best expert of the text's own domain.",
-       overall("gate", "gate")},
-      {"What the gate reads", "", overall("features", "features")},
-      {"Experts run for a text", "", overall("top-k", "k")},
-      {"Each expert alone", "On the domains of its label space, which both know.",
-       single_table(ablation)},
-      {"Without each expert",
-       "Change of accuracy: the others share its weight; then with a gate fitted without it; the "
-       "difference is what the gate makes of it.",
-       impact_table(ablation)},
-      {"Gradients of a 2-class beside a 50-class expert", "", padding_table(ablation)}};
-  std::erase_if(tables, [](const Titled& table) { return table.table.rows.empty(); });
-  return tables;
-}
-
 std::string reference_text(const Json& ablation) {
   const auto figure = [&](std::string_view key) {
     return number_at(ablation, {"reference", "overall", key});
@@ -204,26 +162,45 @@ std::string reference_text(const Json& ablation) {
                      count(figure("n")));
 }
 
-}  // namespace
-
-std::string ablation_text(const Json& ablation) {
-  std::string text = reference_text(ablation);
-  for (const Titled& titled : tables_of(ablation)) {
-    text += "\n" + titled.title + "\n";
-    if (!titled.note.empty()) text += titled.note + "\n";
-    text += terminal_text(titled.table);
-  }
-  return text;
+TablesPage ablation_page(const Json& ablation) {
+  if (text_at(ablation, {"schema"}) != kAblationSchema)
+    throw Error("E_DATA", fmt::format("this is no document of schema {}", kAblationSchema));
+  const auto overall = [&](const char* group, const char* what) {
+    return overall_table(steps_of(ablation, group), what);
+  };
+  return {
+      "MoECollab ablation",
+      reference_text(ablation),
+      {{"Fusion",
+        "The same gate, and a linear one fitted for each. A "
+        "fusion without an accuracy can only be read if the domain is known.",
+        overall("fusion", "fusion")},
+       {"Outputs of different widths", "Accuracy, the domain told.", widths_table(ablation)},
+       {"Gate",
+        "off: all experts count the same; perfect: the best expert of the text's own domain.",
+        overall("gate", "gate")},
+       {"What the gate reads", "", overall("features", "features")},
+       {"Experts run for a text", "", overall("top-k", "k")},
+       {"Each expert alone", "On the domains of its label space, which both know.",
+        single_table(ablation)},
+       {"Without each expert",
+        "Change of accuracy: the others share its weight; then with a gate fitted without it; the "
+        "difference is what the gate makes of it.",
+        impact_table(ablation, "experts", "without")},
+       {"With a higher version of an expert",
+        "The newest that is installed. First it answers in the row of the one before, on "
+        "probation; then with a gate fitted for it.",
+        impact_table(ablation, "upgrades", "upgraded")},
+       {"Weights of equation 3", "Linear gates, one weight at a time.",
+        overall("lambda", "weight")},
+       {"Gradients of a 2-class beside a 50-class expert", "", padding_table(ablation)}}};
 }
 
+}  // namespace
+
+std::string ablation_text(const Json& ablation) { return terminal_text(ablation_page(ablation)); }
 std::string ablation_markdown(const Json& ablation) {
-  std::string text = "# MoECollab ablation\n\n" + reference_text(ablation);
-  for (const Titled& titled : tables_of(ablation)) {
-    text += "\n## " + titled.title + "\n\n";
-    if (!titled.note.empty()) text += titled.note + "\n\n";
-    text += markdown_table(titled.table);
-  }
-  return text;
+  return markdown_text(ablation_page(ablation));
 }
 
 }  // namespace moecollab::evaluation

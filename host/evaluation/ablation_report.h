@@ -7,6 +7,8 @@
 
 namespace moecollab::evaluation {
 
+inline constexpr char kAblationSchema[] = "moecollab.ablation/1";
+
 // What the terminal shows, and the same as a Markdown document. Throw E_DATA for a document of
 // another form.
 std::string ablation_text(const Json& ablation);

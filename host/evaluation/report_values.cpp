@@ -112,6 +112,15 @@ std::string percent(std::optional<double> value) {
   return value ? fmt::format("{:.1f} %", 100 * *value) : kNoValue;
 }
 
+std::string points(std::optional<double> change) {
+  return change ? fmt::format("{:+.2f}", 100 * *change) : std::string(kNoValue);
+}
+
+std::string bounds(const Json& change) {
+  const auto low = number_at(change, {"low"}), high = number_at(change, {"high"});
+  return low && high ? fmt::format("[{:+.2f}, {:+.2f}]", 100 * *low, 100 * *high) : "";
+}
+
 std::string scaled(std::optional<double> value, std::string_view unit) {
   return value ? scaled_by(*value, 1000, {"", "k", "M", "G", "T", "P"}, unit) : kNoValue;
 }

@@ -40,6 +40,10 @@ std::string count(std::optional<double> value);
 std::string percent(std::optional<double> value);
 // `digits` digits after the point.
 std::string decimal(std::optional<double> value, int digits);
+// 0.0131 is "+1.31".
+std::string points(std::optional<double> change);
+// "[-0.31, +0.52]" of an object with low and high, in points; "" without them.
+std::string bounds(const Json& change);
 // 1.5e9 is "1.50 G": thousands as k, M, G, T, and then the unit.
 std::string scaled(std::optional<double> value, std::string_view unit);
 // 3221225472 is "3.00 GiB".

@@ -71,6 +71,7 @@ inline fs::path deep_baseline(const fs::path& registry) {
   return registry / kBaselinesFolder / "deep";
 }
 inline fs::path ablation_folder(const fs::path& registry) { return registry / "ablation"; }
+inline fs::path scale_folder(const fs::path& registry) { return registry / "scale"; }
 inline fs::path sweep_folder(const fs::path& registry) { return registry / "sweep"; }
 
 }  // namespace moecollab::registry

@@ -24,10 +24,14 @@ class Ablation(EndToEnd):
 
     def test_agrees_with_eval_and_continues(self):
         registry = self.registry()
+        # A version that lies beside the selected one.
+        done = run("train-expert", "news-words", "--kind", "lexical", "--domain", "news", *self.data("train"), "--force", "--seed", 7, *self.options(registry))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(run("experts", "rollback", "--registry", registry).returncode, 0)
         report = json.loads(self.eval(registry, "--json").stdout)
         found = self.ablate(registry)
         steps = {(s["group"], s["name"], s["gate"]): s for s in found["steps"]}
-        self.assertEqual(len(steps), 8 + 5 + 4 + 3 + 3 + (3 + 2) + 4)
+        self.assertEqual(len(steps), 8 + 5 + 4 + 3 + 3 + (3 + 2) + 4 + 9 + 2)
         self.assertEqual({s["failure"] for s in found["steps"]}, {None})
 
         def agrees(figures, system, told=False):
@@ -60,12 +64,31 @@ class Ablation(EndToEnd):
 
         self.assertEqual(json_keys.flaws(json_keys.listed((ROOT / "docs/report.md").read_text(), "ablation"), [found], json_keys.names(report)), [])
 
-        impact = {entry["expert"]: entry for entry in found["impact"]}
+        impact = {entry["expert"]: entry for entry in found["impact"] if entry["upgrade"] is None}
         self.assertLess(impact["feelings"]["change"], -0.1)  # the only expert of its domain
         self.assertIsNone(impact["feelings"]["through_gate"])
         words = impact["news-words"]
         self.assertAlmostEqual(words["through_gate"], words["change_refitted"] - words["change"])
         self.assertEqual(steps["experts", "feelings", "same"]["change"]["domains"]["emotion"]["after"], 0)
+
+        self.assertEqual(steps["lambda", "none", "refitted"]["figures"], steps["fusion", "mixture", "refitted"]["figures"])
+        self.assertNotEqual(steps["lambda", "lambda2 1", "refitted"]["figures"]["overall"]["n_eff"], steps["lambda", "none", "refitted"]["figures"]["overall"]["n_eff"])
+        # An upgrade on probation, and fitted again, against the registry upgraded for real.
+        upgraded = self.folder / "upgraded"
+        shutil.copytree(registry, upgraded)
+        self.assertEqual(run("experts", "upgrade", "news-words", "--registry", upgraded).returncode, 0)
+        for gate, fit in (("same", None), ("refitted", ["train-gate", *self.data("train")])):
+            if fit:
+                self.assertEqual(run(*fit, *self.options(upgraded)).returncode, 0)
+            step = steps["upgrades", "news-words", gate]
+            self.assertEqual(step["version"], "1.0.1")
+            figures = json.loads(self.eval(upgraded, "--json").stdout)["domains"]
+            for domain, ours in step["figures"]["domains"].items():
+                self.assertAlmostEqual(ours["accuracy"], figures[domain]["moe"]["accuracy"], msg=(gate, domain))
+            self.assertAlmostEqual(step["change"]["overall"]["before"], found["reference"]["overall"]["accuracy"])
+        entry = next(e for e in found["impact"] if e["upgrade"])
+        self.assertEqual((entry["expert"], entry["upgrade"]), ("news-words", "1.0.1"))
+        self.assertEqual(entry["change"], steps["upgrades", "news-words", "same"]["change"]["overall"]["change"])
 
         folder = registry / "ablation"
         self.assertEqual(self.load(folder / "ablation.json"), found)
