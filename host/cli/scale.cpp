@@ -25,9 +25,9 @@ void add_scale(Program& program) {
   add_count(verb, "--domains", options->plan.domains,
             "Pseudo-domains that the data are cut into, at most; further experts are trained with "
             "other seeds");
-  verb.add_option("--kind", options->kind,
-                  "Kind of the experts, as train-expert takes it: adapter, lexical, PATH")
-      ->default_str(options->kind);
+  verb.add_option("--kind", options->kind, "Kind of the experts, as train-expert takes it")
+      ->default_str(options->kind)
+      ->type_name("adapter|deep-adapter|lexical|PATH");
   verb.add_option("--out", options->out,
                   "Folder of pools.jsonl, scale.json, scale.md, the experts and the pools; what is "
                   "finished there is not computed again (default: REGISTRY/scale)")

@@ -117,9 +117,10 @@ Table impact_table(const Json& ablation, const char* group, const char* what) {
     for (const Json& entry : array_at(ablation, {"impact"}))
       if (entry.at("expert") == name && entry.at("upgrade").is_null() != is_upgrade)
         impact = &entry;
-    Row row = {{name, is_upgrade ? text_of(step->at("version")) : ""}};
+    Row row = {{is_upgrade ? name + " " + text_of(step->at("version")) : name}};
     for (const char* key : {"change", "change_refitted", "through_gate"})
       row.push_back({impact == nullptr ? kNoValue : points(number_at(*impact, {key}))});
+    if (!step->at("failure").is_null()) row[1] = {text_of(step->at("failure"))};
     for (const auto& [domain, figures] : domains.items()) {
       const Json& change = value_at(*step, {"change", "domains", domain});
       const auto high = number_at(change, {"high"});

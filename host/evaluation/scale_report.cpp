@@ -60,18 +60,18 @@ Table costs_table(const Json& scale) {
 TablesPage scale_page(const Json& scale) {
   if (text_at(scale, {"schema"}) != kScaleSchema)
     throw Error("E_DATA", fmt::format("this is no document of schema {}", kScaleSchema));
-  return {
-      "MoECollab scale",
-      fmt::format("{} pseudo-domains; the experts are {}s.\n", array_at(scale, {"domains"}).size(),
-                  text_at(scale, {"kind"}).value_or("expert")),
-      {{"Pools",
-        "Without the useless: the paired change of accuracy, in points, from the pool that "
-        "has the same other experts.",
-        pools_table(scale)},
-       {"Costs",
-        "Timed in turns, without a cache. Ratios are to the smallest pool; in brackets what "
-        "the operations would make of it.",
-        costs_table(scale)}}};
+  return {"MoECollab scale",
+          fmt::format("{} pseudo-domains; kind of the experts: {}.\n",
+                      array_at(scale, {"domains"}).size(),
+                      text_at(scale, {"kind"}).value_or("unknown")),
+          {{"Pools",
+            "Without the useless: the paired change of accuracy, in points, from the pool that "
+            "has the same other experts.",
+            pools_table(scale)},
+           {"Costs",
+            "Timed in turns, without a cache. Ratios are to the smallest pool; in brackets what "
+            "the operations would make of it.",
+            costs_table(scale)}}};
 }
 
 }  // namespace

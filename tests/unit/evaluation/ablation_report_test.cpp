@@ -46,6 +46,7 @@ TEST(AblationReport, SaysWhatTheStepsSay) {
   document["steps"].push_back(step("fusion", "paper", "same"));
   document["steps"].push_back(step("experts", "words|<i>", "same"));
   document["impact"].push_back({{"expert", "words|<i>"},
+                                {"upgrade", nullptr},
                                 {"change", -0.25},
                                 {"change_refitted", nullptr},
                                 {"through_gate", nullptr}});
@@ -57,6 +58,33 @@ TEST(AblationReport, SaysWhatTheStepsSay) {
   EXPECT_THAT(markdown, HasSubstr("-35.00, -15.00"));
   EXPECT_THAT(markdown, Not(HasSubstr("<b>")));
   EXPECT_THAT(markdown, Not(HasSubstr("<i>")));
+}
+
+TEST(AblationReport, AnUpgradeStandsBesideARemovalAndSaysIfItIsRefused) {
+  Json document = ablation();
+  const Json removed = step("experts", "words", "same");
+  Json upgraded = step("upgrades", "words", "same");
+  upgraded["version"] = "1.0.1";
+  upgraded["change"]["overall"] = change(0.5);
+  Json refused = step("upgrades", "deep", "same");
+  refused["version"] = "2.0.0";
+  refused["figures"] = refused["change"] = nullptr;
+  refused["failure"] = "deep: weights.safetensors is damaged";
+  document["steps"] = {removed, upgraded, refused};
+  for (const auto& [version, points] : {std::pair<Json, double>{nullptr, -0.25}, {"1.0.1", 0.5}}) {
+    document["impact"].push_back({{"expert", "words"},
+                                  {"upgrade", version},
+                                  {"change", points},
+                                  {"change_refitted", nullptr},
+                                  {"through_gate", nullptr}});
+  }
+  const std::string text = ablation_text(document);
+  const size_t upgrades = text.find("With a higher version of an expert");
+  ASSERT_NE(upgrades, std::string::npos);
+  EXPECT_THAT(text.substr(0, upgrades), HasSubstr("-25.00"));
+  EXPECT_THAT(text.substr(upgrades), HasSubstr("+50.00"));
+  EXPECT_THAT(text.substr(upgrades), HasSubstr("1.0.1"));
+  EXPECT_THAT(text.substr(upgrades), HasSubstr("weights.safetensors is damaged"));
 }
 
 TEST(AblationReport, AFitThatDivergedIsShownAsSuch) {
