@@ -36,7 +36,10 @@ struct Step {
 
   Json line() const {
     Json line = {{"group", group}, {"name", name}, {"gate", gate}, {"kind", kind}};
-    if (upgrade) line["version"] = upgrade->version.text();
+    if (upgrade) {
+      line["version"] = upgrade->version.text();
+      line["package"] = upgrade->sha256;
+    }
     return line;
   }
 };
@@ -319,8 +322,7 @@ Json Ablation::run(const Step& step) {
   try {
     line.update(judged(step, {notes.log(), context_.stop, nullptr}));
   } catch (const Error& error) {
-    // A version that is refused could not be upgraded to.
-    if (error.code() != "E_TRAIN_DIVERGED" && !step.upgrade) throw;
+    if (error.code() != "E_TRAIN_DIVERGED" && error.code() != kNoUpgrade) throw;
     line.update({{"figures", nullptr}, {"change", nullptr}, {"failure", error.what()}});
   }
   line["notes"] = notes.texts();
@@ -329,7 +331,7 @@ Json Ablation::run(const Step& step) {
 }
 
 Json Ablation::upgraded(const Step& step, const RunContext& quiet) {
-  UpgradedPool pool(subject_, *step.upgrade);
+  UpgradedPool pool(subject_, *step.upgrade, quiet);
   const Answers answers = pool.judge().answer(
       step.gate == kSame ? pool.same() : pool.refitted(refit_.settings(), quiet));
   return {{"figures", pool.judge().figures(answers)},
@@ -360,11 +362,14 @@ Json ablate(const Subject& subject, const std::vector<std::string>& groups, uint
   for (const Step& step : steps) {
     context.stop.throw_if_requested("finished steps are kept; the same command continues");
     const std::string key = step_key(step.line());
-    if (!finished.contains(key)) {
-      finished.add(ablation.run(step));
-      progress.advance(1, step.group + " " + step.name);
+    if (finished.contains(key)) {
+      done.push_back(finished.at(key));
+      continue;
     }
-    done.push_back(finished.at(key));
+    done.push_back(ablation.run(step));
+    // A version that is refused may be put right before the next run.
+    if (!step.upgrade || done.back()["failure"].is_null()) finished.add(done.back());
+    progress.advance(1, step.group + " " + step.name);
   }
   return {{"reference", ablation.reference_figures()},
           {"impact", impact_of(done)},

@@ -13,7 +13,7 @@ std::string step_key(const Json& line) {
   std::string key = fmt::format("{}/{}/{}", line.at("group").get<std::string>(),
                                 line.at("name").get<std::string>(),
                                 gate.is_null() ? "" : gate.get<std::string>());
-  if (line.contains("version")) key += "/" + line["version"].get<std::string>();
+  if (line.contains("package")) key += "/" + line["package"].get<std::string>();
   return key;
 }
 

@@ -1,7 +1,13 @@
 #include "ablation/upgraded_pool.h"
 
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/error.h"
 #include "pipeline/collaboration.h"
 #include "registry/lock.h"
+#include "registry/package.h"
 #include "registry/registry_edit.h"
 #include "registry/resolution.h"
 
@@ -25,29 +31,65 @@ registry::RegistryState proposed(const pipeline::Pool& pool, const Upgrade& upgr
   return state;
 }
 
-pipeline::PoolOptions options_of(const pipeline::Pool& pool, const Upgrade& upgrade) {
+pipeline::PoolOptions options_of(const pipeline::Pool& pool, const Upgrade& upgrade,
+                                 const RunContext& context) {
   pipeline::PoolOptions open = pool.options();
   open.proposed = proposed(pool, upgrade);
-  open.context.log = {};  // the step's way to answer is what it is about
+  open.context = context;
+  open.tolerate_refused = true;  // of the new version it is said below
   return open;
+}
+
+[[noreturn]] void refuse(const Upgrade& upgrade, const std::string& why) {
+  throw Error(kNoUpgrade, fmt::format("{} {}: {}", upgrade.name, upgrade.version.text(), why));
+}
+
+void require_ready(const pipeline::Pool& pool, const Upgrade& upgrade) {
+  const registry::Candidate* candidate = pool.candidate(upgrade.name);
+  if (candidate != nullptr && candidate->refusal)
+    refuse(upgrade, candidate->refusal->code + ": " + candidate->refusal->rule);
+  pool.apply_policy(upgrade.name);
+}
+
+void require_part(const pipeline::RoutedGate& routed, const Upgrade& upgrade) {
+  if (std::ranges::find(routed.rows, upgrade.name, &pipeline::GateRow::name) != routed.rows.end())
+    return;
+  for (const pipeline::RoutedGate::Unfitted& unfitted : routed.unfitted)
+    if (unfitted.name == upgrade.name) refuse(upgrade, unfitted.standing.reason);
+  refuse(upgrade, "it has no row in the gate");
+}
+
+std::string digest_of(const fs::path& package) {
+  try {
+    return registry::open_package(package).manifest_sha256;
+  } catch (const Error&) {
+    return "";
+  }
 }
 
 }  // namespace
 
 std::vector<Upgrade> upgrades_of(const pipeline::Pool& pool) {
   std::vector<Upgrade> upgrades;
-  for (const registry::Candidate& candidate : pool.candidates())
-    if (candidate.newer) upgrades.push_back({candidate.name, *candidate.newer});
+  for (const registry::Candidate& candidate : pool.candidates()) {
+    if (!candidate.newer) continue;
+    upgrades.push_back({candidate.name, *candidate.newer,
+                        digest_of(registry::version_folder(pool.options().registry, candidate.name,
+                                                           *candidate.newer))});
+  }
   return upgrades;
 }
 
-UpgradedPool::UpgradedPool(const Subject& subject, const Upgrade& upgrade)
+UpgradedPool::UpgradedPool(const Subject& subject, const Upgrade& upgrade,
+                           const RunContext& context)
     : subject_(subject),
-      pool_(std::make_unique<pipeline::Pool>(options_of(subject.pool, upgrade))),
-      routed_(pipeline::open_gate(subject.gate, *pool_)),
-      judge_(std::make_unique<Judge>(
-          *pool_, subject.judged,
-          pipeline::weight_caps(*pool_, pool_->all_experts(), routed_.unfitted))) {}
+      pool_(std::make_unique<pipeline::Pool>(options_of(subject.pool, upgrade, context))),
+      routed_((require_ready(*pool_, upgrade), pipeline::open_gate(subject.gate, *pool_))) {
+  require_part(routed_, upgrade);
+  judge_ = std::make_unique<Judge>(
+      *pool_, subject.judged,
+      pipeline::weight_caps(*pool_, pool_->all_experts(), routed_.unfitted));
+}
 
 Way UpgradedPool::same() {
   return way_of(routed_, *pool_, *judge_, subject_.fusion, subject_.top_k);

@@ -15,18 +15,22 @@ namespace moecollab::ablation {
 struct Upgrade {
   std::string name;
   registry::Version version;
+  std::string sha256;  // of its package; "" if that cannot be read
 };
+// The code of an UpgradedPool that there cannot be.
+inline constexpr char kNoUpgrade[] = "E_ABLATION_UPGRADE";
+
 std::vector<Upgrade> upgrades_of(const pipeline::Pool& pool);
 
 // Opens it beside the subject's pool; the registry is not changed.
 class UpgradedPool {
  public:
-  // Throws a refused version's own code.
-  UpgradedPool(const Subject& subject, const Upgrade& upgrade);
+  // Throws kNoUpgrade for a version that is refused, or that has no part under the subject's gate
+  // since it cannot stand in for the one before.
+  UpgradedPool(const Subject& subject, const Upgrade& upgrade, const RunContext& context);
 
   Judge& judge() { return *judge_; }
-  // Under the subject's gate: the new version has the row of the one before, on probation, or no
-  // part if it cannot stand in for it.
+  // Under the subject's gate: the new version has the row of the one before, on probation.
   Way same();
   // Under one that is fitted for it.
   Way refitted(const training::GateTrainingOptions& settings, const RunContext& context);

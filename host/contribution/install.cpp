@@ -236,6 +236,11 @@ int64_t install(const pipeline::PoolOptions& open, const registry::Package& pack
       registry::version_folder(open.registry, name, package.manifest.expert.version);
   remove_staging(target.parent_path());
   require_same(open.registry, package, target, name);
+  if (const auto there = digest_of_installed(target); there && *there != package.manifest_sha256) {
+    log.warning(fmt::format("{} {}: the package {} takes the place of {}", name,
+                            package.manifest.expert.version.text(),
+                            package.manifest_sha256.substr(0, 12), there->substr(0, 12)));
+  }
   pipeline::PoolOptions proposal = open;
   if (!more) proposal.cache = nullptr;
   proposal.tolerate_refused = true;

@@ -11,15 +11,20 @@
 
 namespace moecollab::registry {
 
-// A lock that is missing; a gate.toml that is no TOML; and, if gate.toml is as the last change left
-// it, whatever else of the gate is not. In the order of kStateFiles. All else that differs is a
-// person's edit. Empty while a change is under way, and if the history cannot be read.
+// A lock that is missing or cannot be read; a gate.toml that is no TOML with a schema; and, unless
+// gate.toml was replaced by another one, tensors that are not those that came with it, or missing,
+// and what else of the gate has other contents. All else that differs is a person's edit. Empty
+// while a change is under way, and if the history cannot be read.
 std::vector<std::string> damaged_files(const fs::path& registry);
 
 // What the last change left as that file; none if it left none, or the history lacks it.
 std::optional<std::string> kept_content(const fs::path& registry, const std::string& file);
 
-// Puts back what can be, with a warning each. The caller has the registry's lock. Throws E_WRITE.
+// What a damaged file is kept as, beside it.
+inline constexpr char kDamaged[] = ".damaged";
+
+// Puts back what can be, with a warning each that says where the damaged one is kept. The caller
+// has the registry's lock. Throws E_WRITE.
 void put_back_damaged(const fs::path& registry, Log log);
 
 // What to say of a lock that is missing although the last change wrote one: whoever reads the

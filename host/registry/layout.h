@@ -13,6 +13,7 @@ inline constexpr const char* kExpertsFolder = "experts";
 inline constexpr const char* kHistoryFolder = "history";
 inline constexpr const char* kGateFolder = "gate";
 inline constexpr const char* kGateText = "gate/gate.toml";
+inline constexpr const char* kGateTensors = "gate/gate.safetensors";
 inline constexpr const char* kHeldOutFolder = "heldout";
 inline constexpr const char* kCheckpointsFolder = "checkpoints";
 inline constexpr const char* kBaselinesFolder = "baselines";

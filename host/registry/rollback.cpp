@@ -153,6 +153,11 @@ RollbackResult rollback(const Operation& operation, std::optional<int64_t> numbe
         "`moecollab experts history` marks those that cannot be taken back");
   }
   warn_of_edits(entries.back(), present, operation.log);
+  // A passive entry may have taken an edit with it.
+  for (size_t i = 1; i < entries.size(); ++i) {
+    if (entries[i].note.passive && entries[i].number > undone.number)
+      warn_of_edits(entries[i - 1], entries[i].before, operation.log);
+  }
   warn_of_freed(present_lock(folder), after, operation.log);
   warn_of_settings(folder, read_object(folder, wanted.at(kRegistryFile)), operation.log);
   if (change) result.change = change->commit(operation.note);

@@ -38,7 +38,8 @@ using Contents = std::map<std::string, fs::path>;
 void add_folder(const fs::path& registry, const fs::path& folder, Contents& contents) {
   std::error_code none;
   for (const auto& entry : fs::recursive_directory_iterator(registry / folder, none)) {
-    if (entry.is_regular_file(none) && !entry.is_symlink(none))
+    if (entry.is_regular_file(none) && !entry.is_symlink(none) &&
+        entry.path().extension() != kDamaged)
       contents[entry.path().lexically_relative(registry).generic_string()] = entry.path();
   }
 }
@@ -76,7 +77,9 @@ void require_undamaged(const fs::path& registry) {
   throw Error("E_REG_IO",
               fmt::format("{} is not as the last change left it, so a copy would be damaged, too",
                           shown(registry / damaged.front())),
-              kPutBackHint);
+              kept_content(registry, damaged.front())
+                  ? kPutBackHint
+                  : "take it from a back-up, or fit the gate again; the history lacks it");
 }
 
 [[noreturn]] void refuse(const fs::path& file, const std::string& what) {

@@ -22,15 +22,20 @@ void shuffle_labels(std::vector<data::Example>& examples, uint64_t seed) {
     examples[i].label = honest[static_cast<size_t>(order[i])].label;
 }
 
+// The same files, or copies if the file system has no links. Nothing if there is no such folder.
 void link_files(const fs::path& from, const fs::path& to) {
-  for (const auto& entry : fs::recursive_directory_iterator(from)) {
-    const fs::path target = to / fs::relative(entry.path(), from);
-    if (entry.is_directory()) {
-      fs::create_directories(target);
-    } else {
-      fs::create_directories(target.parent_path());
-      fs::create_hard_link(entry.path(), target);
+  if (!fs::exists(from)) return;
+  try {
+    for (const auto& entry : fs::recursive_directory_iterator(from)) {
+      const fs::path target = to / fs::relative(entry.path(), from);
+      fs::create_directories(entry.is_directory() ? target : target.parent_path());
+      if (entry.is_directory()) continue;
+      std::error_code no_links;
+      fs::create_hard_link(entry.path(), target, no_links);
+      if (no_links) fs::copy_file(entry.path(), target);
     }
+  } catch (const fs::filesystem_error& error) {
+    throw Error("E_WRITE", fmt::format("{} cannot be written: {}", shown(to), error.what()));
   }
 }
 

@@ -131,6 +131,26 @@ std::vector<PseudoDomain> in_turn(std::vector<Part> parts,
   return turns;
 }
 
+// An expert is named by its domain and a few letters more.
+void require_names(const std::vector<PseudoDomain>& domains) {
+  constexpr size_t kLongest = 56;
+  std::map<std::string, std::string> sources;
+  for (const PseudoDomain& domain : domains) {
+    if (domain.name.size() > kLongest) {
+      throw Error("E_DATA",
+                  fmt::format("domain {} has a name of {} bytes, its parts need one of at most 48",
+                              escaped(domain.source), domain.source.size()),
+                  "give its folder a shorter name");
+    }
+    const auto [other, is_new] = sources.emplace(domain.name, domain.source);
+    if (is_new) continue;
+    throw Error("E_DATA",
+                fmt::format("parts of the domains {} and {} would both be {}",
+                            escaped(other->second), escaped(domain.source), escaped(domain.name)),
+                "give one of their folders another name");
+  }
+}
+
 }  // namespace
 
 std::vector<PseudoDomain> pseudo_domains(const std::vector<data::Dataset>& training,
@@ -147,6 +167,7 @@ std::vector<PseudoDomain> pseudo_domains(const std::vector<data::Dataset>& train
   while (std::ssize(parts) < most && halve_largest(parts)) {
   }
   std::vector<PseudoDomain> domains = in_turn(std::move(parts), judged);
+  require_names(domains);
   if (std::ssize(domains) > most) domains.resize(static_cast<size_t>(most));
   return domains;
 }

@@ -25,7 +25,9 @@ class Ablation(EndToEnd):
     def test_agrees_with_eval_and_continues(self):
         registry = self.registry()
         # A version that lies beside the selected one.
-        done = run("train-expert", "news-words", "--kind", "lexical", "--domain", "news", *self.data("train"), "--force", "--seed", 7, *self.options(registry))
+        texts = [json.loads(line) for line in (SAMPLES / "news/train.jsonl").read_text().splitlines()]
+        worse = self.write("worse.jsonl", "".join(json.dumps({"text": t["text"], "label": other["label"]}) + "\n" for t, other in zip(texts, texts[7:] + texts[:7])))
+        done = run("train-expert", "news-words", "--kind", "lexical", "--domain", "news", f"--data=news={worse}", "--force", *self.options(registry))
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertEqual(run("experts", "rollback", "--registry", registry).returncode, 0)
         report = json.loads(self.eval(registry, "--json").stdout)
@@ -86,6 +88,7 @@ class Ablation(EndToEnd):
             for domain, ours in step["figures"]["domains"].items():
                 self.assertAlmostEqual(ours["accuracy"], figures[domain]["moe"]["accuracy"], msg=(gate, domain))
             self.assertAlmostEqual(step["change"]["overall"]["before"], found["reference"]["overall"]["accuracy"])
+        self.assertLess(steps["upgrades", "news-words", "same"]["change"]["overall"]["change"], 0, "its labels are another text's")
         entry = next(e for e in found["impact"] if e["upgrade"])
         self.assertEqual((entry["expert"], entry["upgrade"]), ("news-words", "1.0.1"))
         self.assertEqual(entry["change"], steps["upgrades", "news-words", "same"]["change"]["overall"]["change"])
@@ -130,6 +133,23 @@ class Ablation(EndToEnd):
         done = run("train-expert", "more", "--kind", "lexical", "--domain", "emotion", *self.data("train")[1:], *self.options(registry))
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertRefused(run("ablate", "--data-dir", self.samples, *self.options(registry)), 4, "E_GATE", "expert more has no row in the gate", "train-gate")
+
+    def test_an_upgrade_that_is_refused_is_said_and_tried_again(self):
+        registry = self.registry()
+        done = run("train-expert", "news-words", "--kind", "lexical", "--domain", "news", *self.data("train")[:1], "--force", "--seed", 7, *self.options(registry))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(run("experts", "rollback", "--registry", registry).returncode, 0)
+        settings = registry / "registry.toml"
+        settings.write_text(settings.read_text() + '\n[policy]\non_missing = "skip"\n')
+        weights = registry / "experts/news-words/1.0.1/weights.safetensors"
+        weights.chmod(0o644)
+        good = weights.read_bytes()
+        weights.write_bytes(good[:-1])
+        for step in self.ablate(registry, "--only", "upgrades")["steps"]:
+            self.assertRegex(step["failure"], r"news-words 1\.0\.1: E_PLUG_DIGEST: ")
+            self.assertIsNone(step["change"])
+        weights.write_bytes(good)
+        self.assertEqual({s["failure"] for s in self.ablate(registry, "--only", "upgrades")["steps"]}, {None})
 
     def test_refusals(self):
         registry = self.shared / "registry"

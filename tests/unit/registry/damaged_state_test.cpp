@@ -74,6 +74,42 @@ TEST_F(DamagedStateTest, LockPutsBackWhatIsMissingOfTheGate) {
   EXPECT_EQ(read("gate/gate.toml"), "schema = 1\n");
 }
 
+TEST_F(DamagedStateTest, AGateOfWhichEverythingIsDamagedComesBackAsOne) {
+  const std::string good = read(kTensors);
+  write(folder / "gate/gate.toml", "");
+  write(folder / kTensors, "bad");
+  EXPECT_THAT(damaged_files(folder), ElementsAre("gate/gate.toml", kTensors));
+  EXPECT_EQ(write_lock_again(operation()), 0);
+  EXPECT_EQ(read("gate/gate.toml"), "schema = 1\n");
+  EXPECT_EQ(read(kTensors), good);
+  EXPECT_EQ(read("gate/gate.safetensors.damaged"), "bad") << "somebody may want it";
+}
+
+TEST_F(DamagedStateTest, ALockThatWasCutComesBack) {
+  const std::string lock = read("registry.lock.toml");
+  write(folder / "registry.lock.toml", lock.substr(0, lock.size() / 2) + "\"");
+  EXPECT_THAT(damaged_files(folder), ElementsAre("registry.lock.toml"));
+  EXPECT_FALSE(lost_lock(folder));
+  EXPECT_EQ(write_lock_again(operation()), 0);
+  EXPECT_EQ(read("registry.lock.toml"), lock);
+}
+
+TEST_F(DamagedStateTest, WhatOnlyGrowthReadsMayBeRemoved) {
+  {
+    const FileLock held = lock_registry(folder, Log());
+    Change change(folder, held, Log());
+    change.put("gate/replay.safetensors", "texts");
+    change.commit({"moecollab train-gate --keep-replay 20", ""});
+  }
+  write(folder / "gate/replay.safetensors", "tex");
+  EXPECT_THAT(damaged_files(folder), ElementsAre("gate/replay.safetensors"));
+  fs::remove(folder / "gate/replay.safetensors");
+  EXPECT_THAT(damaged_files(folder), IsEmpty());
+  EXPECT_EQ(code_of_export(), "exported");
+  write_lock_again(operation());
+  EXPECT_FALSE(fs::exists(folder / "gate/replay.safetensors"));
+}
+
 TEST_F(DamagedStateTest, WhatAPersonWroteOrRemovedStays) {
   write(folder / "gate/gate.toml", "schema = 1\n# another gate\n");
   write(folder / kTensors, "its tensors");

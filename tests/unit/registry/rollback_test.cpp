@@ -48,6 +48,24 @@ TEST_F(OperationsTest, ARollbackWithoutANumberPassesOverWhatOnlyRecords) {
   EXPECT_EQ(rollback(operation(), 3).before_change, 3) << "by its number it can be taken back";
 }
 
+TEST_F(OperationsTest, AnEditThatAPassiveEntryTookIsWarnedAbout) {
+  remove_expert(operation(), "news");
+  write(folder / "registry.toml", text() + "# mine\n");
+  {
+    const FileLock held = lock_registry(folder, Log());
+    Change change(folder, held, Log());
+    Lock lock = read_lock(folder);
+    lock.entries.at(0).state = State::kReady;
+    change.put("registry.lock.toml", lock_text(lock));
+    change.commit({"moecollab experts verify", "", /*passive=*/true});
+  }
+  CollectingLog said{Log()};
+  Operation operation = this->operation();
+  operation.log = said.log();
+  rollback(operation, std::nullopt);
+  EXPECT_THAT(said.texts(), testing::Contains(HasSubstr("registry.toml was edited by hand")));
+}
+
 TEST_F(OperationsTest, RollsBackToARegistryWithoutAGate) {
   set_gate("schema = 1\n");
   rollback(operation(), std::nullopt);
