@@ -1,5 +1,6 @@
 // Level 2: the calls keep the contract of abi.h, also if a host does the unusual.
 #include <fmt/format.h>
+#include <moecollab/ext/draft/explain.h>
 
 #include <algorithm>
 #include <array>
@@ -42,7 +43,8 @@ void check_extensions(Subject& subject, Findings& findings) {
       {MOEC_EXT_TRAIN, sizeof(moec_ext_train)},
       {MOEC_EXT_FIT, sizeof(moec_ext_fit)},
       {MOEC_EXT_STATE, sizeof(moec_ext_state)},
-      {MOEC_EXT_BOTTLENECK, sizeof(moec_ext_bottleneck)}};
+      {MOEC_EXT_BOTTLENECK, sizeof(moec_ext_bottleneck)},
+      {MOEC_EXT_EXPLAIN, sizeof(moec_ext_explain)}};
   for (const auto& [id, size] : known) {
     const void* extension = table.get_extension(id);
     if (extension == nullptr) continue;

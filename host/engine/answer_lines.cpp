@@ -22,6 +22,24 @@ void append(const pipeline::Prediction::Candidate& candidate, std::string& out) 
   append(candidate.probability, out);
 }
 
+// Each part as the text has it, and its weight.
+void append(const std::optional<std::vector<pipeline::Prediction::Opinion::Part>>& evidence,
+            std::string& out) {
+  if (!evidence) {
+    out += "null";
+    return;
+  }
+  out += '[';
+  const char* comma = "";
+  for (const auto& part : *evidence) {
+    out.append(std::exchange(comma, ",")).append("{\"text\":").append(quoted(part.text));
+    out.append(fmt::format(",\"begin\":{},\"end\":{},\"weight\":", part.begin, part.end));
+    append(part.weight, out);
+    out += '}';
+  }
+  out += ']';
+}
+
 }  // namespace
 
 AnswerLines::AnswerLines(const std::vector<std::string>& experts, double unknown)
@@ -75,6 +93,8 @@ void AnswerLines::append_explanation(const pipeline::Prediction& prediction,
     } else {
       out += "null";
     }
+    out += ",\"evidence\":";
+    append(opinion.evidence, out);
     out += '}';
   }
   out += "]}";

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "encoder/features.h"
+#include "experts/evidence.h"
 
 namespace moecollab::experts {
 
@@ -34,6 +35,7 @@ struct ExpertFacts {
   Flops flops;                      // of the library's own code, as it declares them
   bool trainable = false;           // by the host's optimiser (moecollab.params/1 and train/1)
   bool isolated = false;            // it runs in a process of its own
+  bool explains = false;            // it says what of a text speaks for a class
 };
 
 // Training by the expert itself (moecollab.fit/1). A part of an Expert, with its errors.
@@ -82,6 +84,13 @@ class Expert {
   // The logits o_e of what forward() or forward_train() gave: logits as they are, ln p of
   // probabilities (p at least kLeastProbability).
   at::Tensor to_logits(const at::Tensor& output) const;
+
+  // At most `most` parts of the text of one row, the greatest magnitudes first; empty if it does
+  // not explain, or has nothing learnt yet. Throws as checked_evidence().
+  virtual std::vector<Evidence> explain(const encoder::Features& /*row*/, int32_t /*label*/,
+                                        int64_t /*most*/) {
+    return {};
+  }
 
   // --- Training with the host's optimiser, if trainable()
   // Float32 tensors on the CPU, contiguous. The expert reads `value` after params_changed() and

@@ -14,8 +14,9 @@ namespace moecollab::experts {
 // it is. Thread-safe.
 class HostServices {
  public:
-  // Takes name (for log lines; empty: the listener knows it), context, encoder weights (none: a host without moecollab.encoder/1
-  // and draft.blocks/1) and the precision of training (moecollab.draft.precision/1).
+  // Takes name (for log lines; empty: the listener knows it), context, encoder weights (none: a
+  // host without moecollab.encoder/1 and draft.blocks/1) and the precision of training
+  // (moecollab.draft.precision/1).
   explicit HostServices(const ExpertSetup& setup);
   HostServices(const HostServices&) = delete;
   HostServices& operator=(const HostServices&) = delete;

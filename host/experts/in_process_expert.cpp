@@ -26,8 +26,10 @@ InProcessExpert::InProcessExpert(const Library& library, ExpertSetup setup)
       params_(library.extension<moec_ext_params>(MOEC_EXT_PARAMS)),
       train_(library.extension<moec_ext_train>(MOEC_EXT_TRAIN)),
       fit_(library.extension<moec_ext_fit>(MOEC_EXT_FIT)),
-      state_(library.extension<moec_ext_state>(MOEC_EXT_STATE)) {
+      state_(library.extension<moec_ext_state>(MOEC_EXT_STATE)),
+      explain_(library.extension<moec_ext_explain>(MOEC_EXT_EXPLAIN)) {
   create();
+  facts_.explains = explain_ != nullptr;
   try {
     check_requirements();
     find_place();
@@ -180,6 +182,22 @@ at::Tensor InProcessExpert::forward_if_it_fits(const encoder::Features& rows) {
   const int64_t half = rows.rows() / 2;
   return at::cat({forward_if_it_fits(rows.slice(0, half)),
                   forward_if_it_fits(rows.slice(half, rows.rows() - half))});
+}
+
+std::vector<Evidence> InProcessExpert::explain(const encoder::Features& row, int32_t label,
+                                               int64_t most) {
+  if (explain_ == nullptr) return {};
+  const ActiveCall in(setup_.name, "explain");
+  const Batch batch(row, facts_.request, (setup_.inputs & MOEC_INPUT_TEXT) != 0, place_);
+  std::vector<moec_evidence> found(static_cast<size_t>(most));
+  const moec_exec how = exec(false);
+  moec_error error = empty_error();
+  int64_t count = 0;
+  const moec_status status =
+      explain_->explain(object_, &how, &batch.view(), label, most, found.data(), &count, &error);
+  if (status == MOEC_UNSUPPORTED) return {};
+  check(status, error, "explain");
+  return checked_evidence(setup_.name, found, count, row.texts.at(0));
 }
 
 at::Tensor InProcessExpert::forward_batch(const encoder::Features& rows) {

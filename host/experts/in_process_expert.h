@@ -3,6 +3,7 @@
 
 #include <moecollab/abi.h>
 #include <moecollab/ext/draft/device.h>
+#include <moecollab/ext/draft/explain.h>
 #include <moecollab/ext/fit.h>
 #include <moecollab/ext/params.h>
 #include <moecollab/ext/state.h>
@@ -30,6 +31,7 @@ class InProcessExpert final : public Expert, private SelfFitting {
   at::Tensor forward(const encoder::Features& rows) override;
   bool is_host_code() const override { return bottleneck_.has_value(); }
   Flops flops() const override;
+  std::vector<Evidence> explain(const encoder::Features& row, int32_t label, int64_t most) override;
   // Asks in calls of at most setup.max_batch rows.
   at::Tensor forward_by_library(const encoder::Features& rows) override;
 
@@ -74,6 +76,7 @@ class InProcessExpert final : public Expert, private SelfFitting {
   const moec_ext_train* train_;
   const moec_ext_fit* fit_;
   const moec_ext_state* state_;
+  const moec_ext_explain* explain_;
   moec_expert* object_ = nullptr;
   at::Device place_ = encoder::kHost;  // of a call's tensors, and of what is bound
   std::vector<Parameter> parameters_;

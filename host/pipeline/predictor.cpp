@@ -203,14 +203,30 @@ std::vector<Prediction> Predictor::predictions(Batch& batch) {
   if (options_.opinions) {
     const at::Tensor best = ids.select(1, 0).contiguous();
     const auto* first = best.const_data_ptr<int64_t>();
-    add_opinions(answers, {first, first + best.numel()}, all);
+    add_opinions(batch, answers, {first, first + best.numel()}, all);
   }
   return all;
 }
 
-void Predictor::add_opinions(const Answers& answers, const std::vector<int64_t>& ids,
+std::vector<Prediction::Opinion::Part> Predictor::evidence(const Batch& batch, size_t row,
+                                                           experts::Expert& expert, int64_t label) {
+  const int64_t rows[] = {static_cast<int64_t>(row)};
+  std::vector<Prediction::Opinion::Part> parts;
+  for (const experts::Evidence& found :
+       expert.explain(batch.routed.encoded.select(expert.request(), rows),
+                      static_cast<int32_t>(label), kMostEvidence)) {
+    parts.push_back({found, std::string(batch.texts[row].substr(
+                                static_cast<size_t>(found.begin),
+                                static_cast<size_t>(found.end - found.begin)))});
+  }
+  return parts;
+}
+
+void Predictor::add_opinions(const Batch& batch, const Answers& answers,
+                             const std::vector<int64_t>& ids,
                              std::vector<Prediction>& predictions) const {
   for (size_t e = 0; e < experts_.size(); ++e) {
+    experts::Expert& expert = *collaboration_.experts()[e]->expert;
     const fusion::ExpertLabels& labels = collaboration_.expert_labels()[e];
     const at::Tensor own = at::softmax(answers.logits[e] / labels.temperature, 1);
     const auto p = own.accessor<float, 2>();
@@ -224,6 +240,7 @@ void Predictor::add_opinions(const Answers& answers, const std::vector<int64_t>&
         if (labels.columns[static_cast<size_t>(c)] == ids[row]) opinion.of_answer = said[c];
       }
       opinion.answer = candidate(labels.columns[static_cast<size_t>(best)], said[best]);
+      if (expert.facts().explains) opinion.evidence = evidence(batch, row, expert, best);
       predictions[row].opinions.push_back(std::move(opinion));
     }
   }

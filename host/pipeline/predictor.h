@@ -36,9 +36,16 @@ struct Prediction {
     size_t expert = 0;  // of the shares
     Candidate answer;
     std::optional<double> of_answer;
+    // What of the text speaks for its own answer; none: it does not say.
+    struct Part : experts::Evidence {
+      std::string text;
+    };
+    std::optional<std::vector<Part>> evidence = {};
   };
   std::vector<Opinion> opinions;  // the greatest share first; empty unless they were asked for
 };
+
+inline constexpr int64_t kMostEvidence = 5;  // parts of a text, of an opinion
 
 struct PredictorOptions {
   int64_t batch = 128;       // texts answered together, unless one request alone has more
@@ -104,8 +111,11 @@ class Predictor {
   std::vector<Prediction> predictions(Batch& batch);
   static void fail(Batch& batch);
   Prediction::Candidate candidate(int64_t id, double probability) const;
-  // Adds the opinions to the predictions [n], whose answers have these ids.
-  void add_opinions(const Answers& answers, const std::vector<int64_t>& ids,
+  // What of a text of the batch speaks for the expert's label.
+  static std::vector<Prediction::Opinion::Part> evidence(const Batch& batch, size_t row,
+                                                         experts::Expert& expert, int64_t label);
+  // Adds the opinions to the predictions [n] of the batch, whose answers have these ids.
+  void add_opinions(const Batch& batch, const Answers& answers, const std::vector<int64_t>& ids,
                     std::vector<Prediction>& predictions) const;
 
   Collaboration& collaboration_;

@@ -12,7 +12,7 @@
 namespace moecollab::worker {
 
 // The same on both sides; a program that was replaced while it runs is seen by it.
-inline constexpr uint32_t kProtocol = 1;
+inline constexpr uint32_t kProtocol = 2;
 
 // Descriptors that an expert's process begins with.
 inline constexpr int kSocket = 3, kIn = 4, kOut = 5, kLibrary = 6, kDescriptors = 7;
@@ -35,6 +35,8 @@ enum class Op : uint32_t {
   kState,       // `number`: which; gives parameter
   kReadState,   // `number`: which; writes tensors[0]
   kBottleneck,  // writes `list`: the six arrays of ext/draft/bottleneck.h in their order
+  kExplain,     // `batch` of one row, `epochs`: class; writes `rows` moec_evidence at `list`; gives
+                // how many
 };
 
 inline constexpr int kMostDimensions = 8;
@@ -100,6 +102,7 @@ struct Call {
 struct WireFacts {
   int32_t classes = 0, pooling = 0, layout = 0;
   uint32_t inputs = 0, trains = 0, fits = 0;
+  uint32_t explains = 0;
   uint32_t wants_engine = 0;  // it asked a host without the engine for what only that offers
   int64_t max_batch = 0;
   uint64_t layer_count = 0;

@@ -144,6 +144,7 @@ void RemoteExpert::create() {
                                {wire_.flops_per_row, wire_.flops_per_token, wire_.flops_per_pair}},
                               setup_, facts_);
   facts_.trainable = wire_.trains != 0;
+  facts_.explains = wire_.explains != 0;
   facts_.isolated = true;
 }
 
@@ -200,6 +201,26 @@ experts::Flops RemoteExpert::flops() const {
 
 at::Tensor RemoteExpert::forward(const encoder::Features& rows) {
   return bottleneck_ ? bottleneck_->logits(rows) : forward_by_library(rows);
+}
+
+std::vector<experts::Evidence> RemoteExpert::explain(const encoder::Features& row, int32_t label,
+                                                     int64_t most) {
+  if (!facts_.explains) return {};
+  if (!process_->is_alive()) start_again();
+  std::vector<moec_evidence> found(static_cast<size_t>(most));
+  const size_t bytes = found.size() * sizeof(moec_evidence);
+  Lent lent(process_->in());
+  const Block block(process_->out(), bytes);
+  Call call;
+  call.op = Op::kExplain;
+  call.exec = exec(false, setup_.seed);
+  call.batch = lent.batch(row, facts_.request, (setup_.inputs & MOEC_INPUT_TEXT) != 0);
+  call.epochs = static_cast<uint32_t>(label);
+  call.rows = most;
+  call.list = block.offset();
+  const auto count = static_cast<int64_t>(ask(call, "explain", allowed_for(row)).number);
+  std::memcpy(found.data(), block.data(), bytes);  // a copy is checked
+  return experts::checked_evidence(setup_.name, found, count, row.texts.at(0));
 }
 
 at::Tensor RemoteExpert::forward_by_library(const encoder::Features& rows) {

@@ -31,6 +31,8 @@ class RemoteExpert final : public experts::Expert, private experts::SelfFitting 
   at::Tensor forward(const encoder::Features& rows) override;
   bool is_host_code() const override { return bottleneck_.has_value(); }
   experts::Flops flops() const override;
+  std::vector<experts::Evidence> explain(const encoder::Features& row, int32_t label,
+                                         int64_t most) override;
   at::Tensor forward_by_library(const encoder::Features& rows) override;
 
   const std::vector<Parameter>& bind(uint64_t seed) override;

@@ -2,10 +2,8 @@
 
 #include <fmt/format.h>
 #include <moecollab/ext/draft/precision.h>
-#include <sys/socket.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cstring>
 #include <string>
 #include <vector>
@@ -38,22 +36,6 @@ moec_exec exec_of(const WireExec& wire) {
 }
 
 }  // namespace
-
-bool HostLine::send(const Reply& reply) {
-  const std::lock_guard lock(sending_);
-  ssize_t sent = 0;
-  do sent = ::send(socket_, &reply, sizeof reply, MSG_NOSIGNAL);
-  while (sent < 0 && errno == EINTR);
-  return sent == sizeof reply;
-}
-
-std::optional<Call> HostLine::receive() {
-  Call call;
-  ssize_t got = 0;
-  do got = ::recv(socket_, &call, sizeof call, 0);
-  while (got < 0 && errno == EINTR);
-  return got == sizeof call ? std::optional(call) : std::nullopt;
-}
 
 // Borrows the call's region, whose content the host keeps as long as the views are used.
 struct Service::Views {
@@ -181,6 +163,8 @@ moec_status Service::dispatch(const Call& call, Reply& reply, moec_error& error)
     }
     case Op::kBottleneck:
       return copy_bottleneck(call, error);
+    case Op::kExplain:
+      return explain(call, reply, error);
   }
   throw Error("E_IPC", fmt::format("there is no operation {}", static_cast<uint32_t>(call.op)));
 }
@@ -260,6 +244,7 @@ moec_status Service::create(const Call& call, Reply& reply, moec_error& error) {
   fit_ = library_->extension<moec_ext_fit>(MOEC_EXT_FIT);
   state_ = library_->extension<moec_ext_state>(MOEC_EXT_STATE);
   bottleneck_ = library_->extension<moec_ext_bottleneck>(MOEC_EXT_BOTTLENECK);
+  explain_ = library_->extension<moec_ext_explain>(MOEC_EXT_EXPLAIN);
   if (wire.weight_count == 0) bottleneck_ = nullptr;
   return fill_facts(reply, error);
 }
@@ -284,6 +269,7 @@ moec_status Service::fill_facts(Reply& reply, moec_error& error) {
   facts.wants_engine = host_.lacked_engine() ? 1 : 0;
   facts.trains = params_ != nullptr && train_ != nullptr ? 1 : 0;
   facts.fits = fit_ != nullptr ? 1 : 0;
+  facts.explains = explain_ != nullptr ? 1 : 0;
   facts.parameters = params_ != nullptr ? params_->count(object_) : 0;
   facts.states = state_ != nullptr ? state_->count(object_) : 0;
   moec_bottleneck model{};
@@ -372,6 +358,18 @@ moec_status Service::fit(const Call& call, Reply& reply, moec_error& error) {
   const Views views(*this, call.batch);
   const moec_tensor labels = tensor(call.tensors[0]), weights = tensor(call.tensors[1]);
   return fit.fit_batch(object_, &exec, &views.batch, &labels, &weights, &error);
+}
+
+moec_status Service::explain(const Call& call, Reply& reply, moec_error& error) {
+  const moec_exec exec = exec_of(call.exec);
+  const Views views(*this, call.batch);
+  int64_t count = 0;
+  const moec_status status =
+      required(explain_, MOEC_EXT_EXPLAIN)
+          .explain(object_, &exec, &views.batch, static_cast<int32_t>(call.epochs), call.rows,
+                   reinterpret_cast<moec_evidence*>(out_.at(call.list)), &count, &error);
+  reply.number = static_cast<uint64_t>(count);
+  return status;
 }
 
 moec_status Service::copy_bottleneck(const Call& call, moec_error& error) {

@@ -3,6 +3,7 @@
 
 #include <moecollab/abi.h>
 #include <moecollab/ext/draft/bottleneck.h>
+#include <moecollab/ext/draft/explain.h>
 #include <moecollab/ext/fit.h>
 #include <moecollab/ext/params.h>
 #include <moecollab/ext/state.h>
@@ -78,6 +79,7 @@ class Service {
   moec_status vjp(const Call& call, moec_error& error);
   moec_status fit(const Call& call, Reply& reply, moec_error& error);
   moec_status copy_bottleneck(const Call& call, moec_error& error);
+  moec_status explain(const Call& call, Reply& reply, moec_error& error);
 
   template <typename T>
   const T* given(uint64_t offset) const {
@@ -102,6 +104,7 @@ class Service {
   const moec_ext_fit* fit_ = nullptr;
   const moec_ext_state* state_ = nullptr;
   const moec_ext_bottleneck* bottleneck_ = nullptr;
+  const moec_ext_explain* explain_ = nullptr;
   std::map<uint64_t, std::pair<std::unique_ptr<Views>, moec_saved*>> saved_;
   uint64_t next_saved_ = 1;
 };

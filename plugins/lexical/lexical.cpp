@@ -57,7 +57,7 @@ struct Settings {
   double tolerance = 0;
 };
 
-class Lexical final : public Expert, public SelfFitting, public Stateful {
+class Lexical final : public Expert, public SelfFitting, public Stateful, public Explaining {
  public:
   explicit Lexical(const CreateInfo& info)
       : host_(info.host()),
@@ -85,6 +85,35 @@ class Lexical final : public Expert, public SelfFitting, public Stateful {
       weigh(x, words);
       score(x, out.row(row).data());
     }
+  }
+
+  // The n-grams that move the class's output most, where the text has them first; those of one
+  // place count together.
+  std::vector<moec_evidence> explain(const Batch& in, int32_t label, size_t most) override {
+    if (!learnt_) throw Unsupported("no weights were given and nothing was learnt yet");
+    std::vector<Feature> x;
+    const size_t words = count(in.text(0), x);
+    normalise(x.data(), x.data() + words);
+    normalise(x.data() + words, x.data() + x.size());
+    std::map<std::pair<bool, uint32_t>, float> values;
+    for (size_t i = 0; i < x.size(); ++i) values[{i < words, x[i].bucket}] = x[i].value;
+    std::map<std::pair<size_t, size_t>, double> weights;
+    for (const NgramReader::Place& place : reader_.places(in.text(0))) {
+      weights[{place.begin, place.end}] +=
+          values[{place.is_words, place.bucket}] * beyond_mean(place.bucket, label);
+    }
+    std::vector<moec_evidence> evidence;
+    for (const auto& [place, weight] : weights) {
+      if (weight != 0) {
+        evidence.push_back(
+            {static_cast<int64_t>(place.first), static_cast<int64_t>(place.second), weight});
+      }
+    }
+    std::stable_sort(evidence.begin(), evidence.end(), [](const auto& a, const auto& b) {
+      return std::abs(a.weight) > std::abs(b.weight);
+    });
+    evidence.resize(std::min(most, evidence.size()));
+    return evidence;
   }
 
   void fit_begin(int64_t, int32_t, uint64_t seed) override {
@@ -201,6 +230,14 @@ class Lexical final : public Expert, public SelfFitting, public Stateful {
     }
     const float scale = squares > 0 ? 1.0F / std::sqrt(squares) : 0.0F;
     for (Feature* f = first; f != last; ++f) f->value *= scale;
+  }
+
+  // A bucket's weight for the class, less the mean of its weights.
+  double beyond_mean(uint32_t bucket, int32_t label) const {
+    const float* w = &tensors_[kWeight][bucket * classes_];
+    double sum = 0;
+    for (size_t c = 0; c < classes_; ++c) sum += w[c];
+    return w[label] - sum / static_cast<double>(classes_);
   }
 
   void score(const std::vector<Feature>& x, float* y) const {

@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 #include <numeric>
+#include <set>
 
 namespace moecollab::lexical {
 namespace {
@@ -47,26 +48,63 @@ void for_each_run(std::string_view text, Belongs belongs, Visit visit) {
 
 void NgramReader::append_words(std::string_view text, std::vector<Feature>& features) {
   if (options_.word_max == 0) return;
+  read_words(text);
+  append_counts(features);
+}
+
+void NgramReader::append_characters(std::string_view text, std::vector<Feature>& features) {
+  if (options_.char_max == 0) return;
+  read_characters(text);
+  append_counts(features);
+}
+
+std::vector<NgramReader::Place> NgramReader::places(std::string_view text) {
+  std::vector<Place> places;
+  std::vector<Run> runs;
+  std::set<uint32_t> seen;
+  const auto take = [&](bool is_words) {
+    seen.clear();
+    for (size_t i = 0; i < hits_.size(); ++i) {
+      if (seen.insert(hits_[i]).second)
+        places.push_back({hits_[i], is_words, runs[i].begin, runs[i].end});
+    }
+    runs.clear();
+  };
+  runs_ = &runs;
+  if (options_.word_max > 0) {
+    read_words(text);
+    take(true);
+  }
+  if (options_.char_max > 0) {
+    read_characters(text);
+    take(false);
+  }
+  runs_ = nullptr;
+  return places;
+}
+
+void NgramReader::read_words(std::string_view text) {
   hits_.clear();  // an allocation may have failed in the middle of the last text
   words_.clear();
+  word_runs_.clear();
   for_each_run(text, is_word, [&](std::string_view run) {
     std::string& word = words_.emplace_back(run);
     std::transform(word.begin(), word.end(), word.begin(), lower);
+    const auto begin = static_cast<size_t>(run.data() - text.data());
+    word_runs_.push_back({begin, begin + run.size()});
   });
   for (size_t first = 0; first < words_.size(); ++first) {
     const size_t end = std::min(words_.size(), first + static_cast<size_t>(options_.word_max));
     uint64_t hash = kWordSeed;
     for (size_t w = first; w < end; ++w) {
       for (const char c : words_[w]) hash = extend(hash, c);
-      add(hash);
+      add(hash, word_runs_[first].begin, word_runs_[w].end);
       hash = extend(hash, ' ');
     }
   }
-  append_counts(features);
 }
 
-void NgramReader::append_characters(std::string_view text, std::vector<Feature>& features) {
-  if (options_.char_max == 0) return;
+void NgramReader::read_characters(std::string_view text) {
   hits_.clear();
   std::string padded;
   for_each_run(
@@ -74,12 +112,12 @@ void NgramReader::append_characters(std::string_view text, std::vector<Feature>&
       [&](std::string_view run) {
         padded.assign(1, ' ');
         for (const char c : run) padded += lower(c);
-        add_characters(padded += ' ');
+        add_characters(padded += ' ', static_cast<size_t>(run.data() - text.data()));
       });
-  append_counts(features);
 }
 
-void NgramReader::add_characters(std::string_view padded) {
+// `begin`: of the run in the text, which stands in `padded` between two spaces.
+void NgramReader::add_characters(std::string_view padded, size_t begin) {
   starts_.clear();
   for (size_t i = 0; i < padded.size(); ++i) {
     if (starts_character(padded[i])) starts_.push_back(i);
@@ -93,12 +131,15 @@ void NgramReader::add_characters(std::string_view padded) {
     const size_t end = std::min(characters, first + longest);
     for (size_t c = first; c < end; ++c) {
       for (size_t i = starts_[c]; i < starts_[c + 1]; ++i) hash = extend(hash, padded[i]);
-      if (c - first + 1 >= shortest) add(hash);
+      if (c - first + 1 < shortest) continue;
+      const size_t from = std::max<size_t>(starts_[first], 1) - 1;
+      add(hash, begin + from, begin + std::min(starts_[c + 1], padded.size() - 1) - 1);
     }
   }
 }
 
-void NgramReader::add(uint64_t hash) {
+void NgramReader::add(uint64_t hash, size_t begin, size_t end) {
+  if (runs_ != nullptr) runs_->push_back({begin, end});
   // The upper half, scaled to [0, buckets).
   hits_.push_back(
       static_cast<uint32_t>(((mix(hash) >> 32) * static_cast<uint64_t>(options_.buckets)) >> 32));

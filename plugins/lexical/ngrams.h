@@ -33,16 +33,34 @@ class NgramReader {
   // before and after it.
   void append_characters(std::string_view text, std::vector<Feature>& features);
 
+  // Where a bucket's n-gram stands in the text: its first place, in bytes [begin, end).
+  struct Place {
+    uint32_t bucket;
+    bool is_words;  // of words, or of characters
+    size_t begin, end;
+  };
+  // Every n-gram of the text, each bucket of either kind once, in the order of the text.
+  std::vector<Place> places(std::string_view text);
+
  private:
+  struct Run {
+    size_t begin, end;  // bytes of the text
+  };
+
+  void read_words(std::string_view text);
+  void read_characters(std::string_view text);
   void append_counts(std::vector<Feature>& features);
   void sort_hits();
-  void add_characters(std::string_view padded);
-  void add(uint64_t hash);
+  void add_characters(std::string_view padded, size_t begin);
+  // `begin` and `end` of the n-gram in the text.
+  void add(uint64_t hash, size_t begin, size_t end);
 
   NgramOptions options_;
-  std::vector<uint32_t> hits_;    // buckets of the n-grams read, with repeats
-  std::vector<uint32_t> sorted_;  // what sort_hits() works in
+  std::vector<Run>* runs_ = nullptr;  // gets the place of each hit, if anybody asks
+  std::vector<uint32_t> hits_;        // buckets of the n-grams read, with repeats
+  std::vector<uint32_t> sorted_;      // what sort_hits() works in
   std::vector<std::string> words_;
+  std::vector<Run> word_runs_;
   std::vector<size_t> starts_;
 };
 

@@ -114,6 +114,23 @@ class Isolation(EndToEnd):
             del report["provenance"]["command"]
         self.assertEqual(reports[0], reports[1])
 
+    def test_explanations_are_equal_wherever_experts_run(self):
+        registry, lines = self.registry(), []
+        for isolation in ("auto", "process"):
+            done = run("predict", "-", "--explain", "--isolation", isolation, "--registry", registry, stdin="the striker scored, früher\nshares fell\n")
+            self.assertEqual(done.returncode, 0, done.stderr)
+            lines.append([json.loads(line) for line in done.stdout.splitlines()])
+        self.assertEqual(lines[0], lines[1])
+        text = "the striker scored, früher".encode()
+        opinions = {o["expert"]: o["evidence"] for o in lines[0][0]["explain"]["experts"]}
+        self.assertIsNone(opinions["news-adapter"])
+        self.assertIsNone(opinions["fickle"])
+        self.assertTrue(0 < len(opinions["news-words"]) <= 5)
+        magnitudes = [abs(part["weight"]) for part in opinions["news-words"]]
+        self.assertEqual(magnitudes, sorted(magnitudes, reverse=True))
+        for part in opinions["news-words"]:
+            self.assertEqual(text[part["begin"]:part["end"]].decode(), part["text"])
+
     def test_R17_an_expert_that_dies_is_named_and_quarantined(self):
         registry = self.registry()
         before = self.answers(self.predict(registry, PLAIN))

@@ -53,6 +53,60 @@ TEST_F(Lexical, LearnsToTellTextsApart) {
   EXPECT_EQ(answer(unseen, 2), 1);
 }
 
+// Without a limit the parts of a text add up to what its class has beyond the mean class, but for
+// the biases, which an empty text has alone.
+TEST_F(Lexical, EvidenceAddsUpToTheOutput) {
+  const LoadedExpert expert = fitted(kLexicalTexts, kLabels);
+  const auto beyond_mean = [&](const std::string& text, int32_t label) {
+    const std::vector<float> y = expert.forward(Batch({text}));
+    return y[static_cast<size_t>(label)] - (y[0] + y[1]) / 2;
+  };
+  for (const std::string text : {"a lovely, lovely plot", "Terrible fr\xC3\xBCher", ""}) {
+    for (const int32_t label : {0, 1}) {
+      double sum = 0;
+      for (const moec_evidence& part : expert.explain(Batch({text}), label, 1000))
+        sum += part.weight;
+      EXPECT_NEAR(sum, beyond_mean(text, label) - beyond_mean("", label), 1e-5) << text;
+    }
+  }
+}
+
+TEST_F(Lexical, EvidenceIsTheGreatestAndStandsInTheText) {
+  const LoadedExpert expert = fitted(kLexicalTexts, kLabels);
+  const std::string text = "LOVELY weather fr\xC3\xBCher";
+  const std::vector<moec_evidence> all = expert.explain(Batch({text}), 0, 1000);
+  ASSERT_GT(all.size(), 3U);
+  double last = std::abs(all[0].weight);
+  for (const moec_evidence& part : all) {
+    EXPECT_LE(std::abs(part.weight), last);
+    last = std::abs(part.weight);
+    EXPECT_GE(part.begin, 0);
+    EXPECT_LE(part.begin, part.end);
+    EXPECT_LE(part.end, static_cast<int64_t>(text.size()));
+  }
+  EXPECT_EQ(text.substr(static_cast<size_t>(all[0].begin),
+                        static_cast<size_t>(all[0].end - all[0].begin)),
+            "LOVELY");
+  EXPECT_GT(all[0].weight, 0);
+  const std::vector<moec_evidence> two = expert.explain(Batch({text}), 0, 2);
+  ASSERT_EQ(two.size(), 2U);
+  EXPECT_EQ(two[1].weight, all[1].weight);
+  EXPECT_LT(expert.explain(Batch({text}), 1, 1).at(0).weight, 0) << "it speaks against the other";
+}
+
+TEST_F(Lexical, ExplainsOneRowOfAKnownClassOnly) {
+  const LoadedExpert expert = fitted(kLexicalTexts, kLabels);
+  EXPECT_THAT(
+      [&] {
+        expert.explain(Batch({"a", "b"}), 0, 5);
+      },
+      ThrowsMessage<std::runtime_error>(HasSubstr("one row")));
+  EXPECT_THAT([&] { expert.explain(Batch({"a"}), 2, 5); },
+              ThrowsMessage<std::runtime_error>(HasSubstr("no such class")));
+  EXPECT_THAT([&] { LoadedExpert(library_, small_spec()).explain(Batch({"a"}), 0, 5); },
+              ThrowsMessage<std::runtime_error>(HasSubstr("nothing was learnt")));
+}
+
 TEST_F(Lexical, WordOrderCountsThroughPairs) {
   ExpertSpec spec = small_spec();
   spec.config = R"({"buckets": 4096, "min_rows": 1, "char_max": 0})";

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <dlfcn.h>
+#include <moecollab/ext/draft/explain.h>
 #include <moecollab/ext/fit.h>
 #include <moecollab/ext/params.h>
 #include <moecollab/ext/state.h>
@@ -213,6 +214,22 @@ class LoadedExpert {
       return library_->forward(expert_, &exec, batch.get(), logits.view(), error);
     });
     return logits.values();
+  }
+
+  // moecollab.draft.explain/1, of a batch of one row.
+  std::vector<moec_evidence> explain(const Batch& row, int32_t label, int64_t most) const {
+    const auto* extension =
+        static_cast<const moec_ext_explain*>(library_->get_extension(MOEC_EXT_EXPLAIN));
+    if (extension == nullptr) throw std::runtime_error("it does not explain");
+    const moec_exec exec = one_thread();
+    std::vector<moec_evidence> found(static_cast<size_t>(most));
+    int64_t count = -1;
+    check([&](moec_error* error) {
+      return extension->explain(expert_, &exec, row.get(), label, most, found.data(), &count,
+                                error);
+    });
+    found.resize(static_cast<size_t>(count));
+    return found;
   }
 
   // moecollab.fit/1

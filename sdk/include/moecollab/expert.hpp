@@ -20,6 +20,7 @@
 
 #include <moecollab/ext/draft/bottleneck.h>
 #include <moecollab/ext/draft/device.h>
+#include <moecollab/ext/draft/explain.h>
 #include <moecollab/ext/fit.h>
 #include <moecollab/ext/params.h>
 #include <moecollab/ext/state.h>
@@ -163,6 +164,14 @@ class Bottleneck {
   virtual ~Bottleneck() = default;
   // Throws Unsupported if there are no weights yet.
   virtual moec_bottleneck matrices() const = 0;
+};
+
+// moecollab.draft.explain/1, a draft: what of a text speaks for a class, for people.
+class Explaining {
+ public:
+  virtual ~Explaining() = default;
+  // At most `most` parts of the text of a batch of one row, the greatest magnitudes first.
+  virtual std::vector<moec_evidence> explain(const Batch& row, int32_t label, size_t most) = 0;
 };
 
 }  // namespace moecollab

@@ -30,6 +30,7 @@ constexpr const char* kHeaders[] = {"abi.h",
                                     "ext/draft/blocks.h",
                                     "ext/draft/bottleneck.h",
                                     "ext/draft/device.h",
+                                    "ext/draft/explain.h",
                                     "ext/draft/precision.h"};
 
 struct Sentence {
@@ -39,11 +40,10 @@ struct Sentence {
 constexpr const char* kManifest = "expert.toml";  // of the page docs/package.md
 
 // Every key of the manifest: what it may be binds the author, and so does its meaning.
-void append_keys(const std::string& path, const Record& record,
-                 std::vector<Sentence>& all) {
+void append_keys(const std::string& path, const Record& record, std::vector<Sentence>& all) {
   for (const Key& key : record.keys) {
-    const bool table = key.record != nullptr && (key.type == KeyType::kTable ||
-                                                 key.type == KeyType::kTables);
+    const bool table =
+        key.record != nullptr && (key.type == KeyType::kTable || key.type == KeyType::kTables);
     if (table)
       append_keys(path + key.name + ".", *key.record, all);
     else
@@ -143,7 +143,8 @@ std::string page() {
              "package to it. {} rules: {} with a check, {} of these in part, {} without. "
              "`validate` names a finding's rules; `moecollab validate --list` has every "
              "check's.\n\n"
-             "This page is made from the headers, the manifest's reader and `host/conformance/contract.cpp` by "
+             "This page is made from the headers, the manifest's reader and "
+             "`host/conformance/contract.cpp` by "
              "`MOECOLLAB_WRITE_PAGES=1 build/bin/test_conformance --gtest_filter='Contract.*'`; a "
              "test fails if it is not up to date.\n",
              all, all - never, partly, never) +

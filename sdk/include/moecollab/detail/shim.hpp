@@ -183,6 +183,9 @@ class Library {
     if constexpr (std::is_base_of_v<Bottleneck, T>) {
       if (std::strcmp(id, MOEC_EXT_BOTTLENECK) == 0) return &kBottleneck;
     }
+    if constexpr (std::is_base_of_v<Explaining, T>) {
+      if (std::strcmp(id, MOEC_EXT_EXPLAIN) == 0) return &kExplain;
+    }
     if constexpr (kNamesDevices) {
       if (std::strcmp(id, MOEC_EXT_DEVICE) == 0) return &kDevice;
     }
@@ -352,6 +355,25 @@ class Library {
     });
   }
 
+  // --- moecollab.draft.explain/1
+  static moec_status explain(moec_expert* e, const moec_exec*, const moec_batch* batch,
+                             int32_t label, int64_t most, moec_evidence* out, int64_t* count,
+                             moec_error* error) {
+    return guarded(error, [&] {
+      require(e != nullptr && out != nullptr && count != nullptr,
+              "explain() needs an expert and a place");
+      check_batch(object(e).contract, batch);
+      require(batch->rows == 1, "explain() is about one row");
+      require(label >= 0 && label < object(e).contract.classes, "no such class");
+      require(most >= 0, "`most` is negative");
+      const std::vector<moec_evidence> found =
+          self(e).explain(Batch(*batch), label, static_cast<size_t>(most));
+      require(found.size() <= static_cast<size_t>(most), "explain() gave more than was asked for");
+      std::copy(found.begin(), found.end(), out);
+      *count = static_cast<int64_t>(found.size());
+    });
+  }
+
   // Instantiated only if get_extension() names them, so T need not have all interfaces.
   inline static const moec_library_info* info_ = nullptr;
   inline static Input inputs_{};
@@ -360,6 +382,7 @@ class Library {
   static const moec_ext_fit kFit;
   static const moec_ext_state kState;
   static const moec_ext_bottleneck kBottleneck;
+  static const moec_ext_explain kExplain;
   static const moec_ext_device kDevice;
 };
 
@@ -379,6 +402,8 @@ const moec_ext_state Library<T>::kState = {sizeof(moec_ext_state), &state_count,
 template <typename T>
 const moec_ext_bottleneck Library<T>::kBottleneck = {sizeof(moec_ext_bottleneck),
                                                      &bottleneck_describe};
+template <typename T>
+const moec_ext_explain Library<T>::kExplain = {sizeof(moec_ext_explain), &explain};
 template <typename T>
 const moec_ext_device Library<T>::kDevice = {sizeof(moec_ext_device), &takes};
 
