@@ -36,6 +36,7 @@ foreach(folder host tests tests/zoo samples/data)
   install(FILES ${folder}/README.md DESTINATION ${docs}/${folder} COMPONENT program)
 endforeach()
 install(DIRECTORY samples/experts DESTINATION ${docs}/samples COMPONENT program)
+install(FILES samples/nowhere.jsonl DESTINATION ${docs}/samples COMPONENT program)
 install(CODE "
   set(root \"\$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}/share\")
   file(MAKE_DIRECTORY \"\${root}/doc/moecollab/sdk\")
