@@ -10,8 +10,8 @@
 #include "experts/scanner.h"
 #include "pipeline/gate_file.h"
 #include "registry/names.h"
-#include "registry/quarantine.h"
 #include "registry/operations.h"
+#include "registry/quarantine.h"
 #include "registry/rollback.h"
 #include "registry/trust.h"
 

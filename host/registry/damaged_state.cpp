@@ -4,7 +4,6 @@
 
 #include <string_view>
 
-#include "base/digest.h"
 #include "base/error.h"
 #include "base/toml.h"
 #include "registry/layout.h"

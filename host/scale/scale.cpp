@@ -7,7 +7,6 @@
 
 #include "ablation/judge.h"
 #include "base/digest.h"
-#include "base/measure.h"
 #include "base/version.h"
 #include "contribution/admission_record.h"
 #include "contribution/gate_fit.h"

@@ -70,6 +70,11 @@ std::vector<NgramReader::Place> NgramReader::places(std::string_view text) {
     }
     runs.clear();
   };
+  // Also if an allocation fails, the reader does not point to what is gone.
+  const struct Forget {
+    std::vector<Run>*& places;
+    ~Forget() { places = nullptr; }
+  } forget{runs_};
   runs_ = &runs;
   if (options_.word_max > 0) {
     read_words(text);
@@ -79,7 +84,6 @@ std::vector<NgramReader::Place> NgramReader::places(std::string_view text) {
     read_characters(text);
     take(false);
   }
-  runs_ = nullptr;
   return places;
 }
 
