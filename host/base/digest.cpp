@@ -46,6 +46,13 @@ std::string to_hex(std::span<const uint8_t> bytes) {
 
 std::string sha256_hex(std::string_view bytes) { return to_hex(sha256(bytes)); }
 
+std::string to_base64(std::span<const uint8_t> bytes) {
+  std::string text(4 * ((bytes.size() + 2) / 3) + 1, '\0');  // and a terminator
+  text.resize(static_cast<size_t>(EVP_EncodeBlock(reinterpret_cast<unsigned char*>(text.data()),
+                                                  bytes.data(), static_cast<int>(bytes.size()))));
+  return text;
+}
+
 std::string file_sha256_hex(const std::filesystem::path& path, const std::string& code) {
   Sha256 digest;
   for_each_chunk(path, code, [&](std::string_view chunk) { digest.update(chunk); });

@@ -35,6 +35,9 @@ Digest sha256(std::string_view bytes);
 std::string to_hex(std::span<const uint8_t> bytes);
 std::string sha256_hex(std::string_view bytes);
 
+// Base64 with padding (RFC 4648).
+std::string to_base64(std::span<const uint8_t> bytes);
+
 // Digest of a regular file's bytes. Throws `code` naming path and errno if it cannot be read.
 std::string file_sha256_hex(const std::filesystem::path& path, const std::string& code);
 

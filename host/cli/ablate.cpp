@@ -19,17 +19,16 @@ void add_ablate(Program& program) {
                               fmt::join(ablation::kGroups, ", ")))
       ->delimiter(',')
       ->type_name(fmt::format("{}", fmt::join(ablation::kGroups, "|")));
-  verb.add_option(
-          "--out", options->out,
-          "Folder of steps.jsonl, ablation.json and ablation.md; finished steps found there "
-          "are not computed again (default: REGISTRY/ablation)")
+  verb.add_option("--out", options->out,
+                  "Folder of steps.jsonl, ablation.json, .md and .html; finished steps found there "
+                  "are not computed again (default: REGISTRY/ablation)")
       ->type_name("FOLDER");
   add_fusion(verb, options->fusion, "mixture|logit-union|masked|paper");
   refuse_auto(verb.add_option("--top-k", options->top_k,
                               "Experts run for a text; 0: all (default: the gate's)"));
   learns_from_data(verb, program, options, [&program](const auto& o) {
     const Json result = open_engine().ablate(o, program.context());
-    print_result(program, result, evaluation::ablation_text(result));
+    print_result(program, result, terminal_text(evaluation::ablation_page(result)));
     program.context().log.note("wrote " + result["folder"].get<std::string>());
     return 0;
   });

@@ -28,13 +28,14 @@ void add_scale(Program& program) {
   verb.add_option("--kind", options->kind, "Kind of the experts, as train-expert takes it")
       ->default_str(options->kind)
       ->type_name("adapter|deep-adapter|lexical|PATH");
-  verb.add_option("--out", options->out,
-                  "Folder of pools.jsonl, scale.json, scale.md, the experts and the pools; what is "
-                  "finished there is not computed again (default: REGISTRY/scale)")
+  verb.add_option(
+          "--out", options->out,
+          "Folder of pools.jsonl, scale.json, .md and .html, the experts and the pools; what is "
+          "finished there is not computed again (default: REGISTRY/scale)")
       ->type_name("FOLDER");
   learns_from_data(verb, program, options, [&program](const auto& o) {
     const Json result = open_engine().scale(o, program.context());
-    print_result(program, result, evaluation::scale_text(result));
+    print_result(program, result, terminal_text(evaluation::scale_page(result)));
     program.context().log.note("wrote " + result["folder"].get<std::string>());
     return 0;
   });

@@ -33,7 +33,7 @@ Json run_ablate(const AblateOptions& options, const RunContext& context) {
   require_fp32(options, context.log);
   const fs::path folder =
       make_output_folder(options.out.value_or(registry::ablation_folder(options.registry)),
-                         {"steps.jsonl", "ablation.json", "ablation.md"});
+                         {"steps.jsonl", "ablation.json", "ablation.md", "ablation.html"});
   const data::DataOptions data = with_registry(options.data, options.registry);
   const std::vector<data::Dataset> training = read_training(data, context.log);
   const std::vector<data::Dataset> judged = read_datasets(data, "test-else-dev", context.log);
@@ -53,7 +53,9 @@ Json run_ablate(const AblateOptions& options, const RunContext& context) {
   result["folder"] = folder.string();
   result["seconds"] = watch.seconds();
   write_file_atomic(folder / "ablation.json", to_text(result));
-  write_file_atomic(folder / "ablation.md", evaluation::ablation_markdown(result));
+  const evaluation::TablesPage page = evaluation::ablation_page(result);
+  write_file_atomic(folder / "ablation.md", markdown_text(page));
+  write_file_atomic(folder / "ablation.html", html_text(page));
   return result;
 }
 

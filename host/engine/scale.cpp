@@ -41,7 +41,7 @@ Json run_scale(const ScaleOptions& options, const RunContext& context) {
   require_fp32(options, context.log);
   const fs::path folder =
       make_output_folder(options.out.value_or(registry::scale_folder(options.registry)),
-                         {"pools.jsonl", "scale.json", "scale.md"});
+                         {"pools.jsonl", "scale.json", "scale.md", "scale.html"});
   const std::vector<scale::PseudoDomain> domains = read_domains(options, context.log);
   scale::ScaleRun run{options.plan, domains, options.kind, encoder_of(options)};
   run.gate.seed = options.seed;
@@ -59,7 +59,9 @@ Json run_scale(const ScaleOptions& options, const RunContext& context) {
   result["folder"] = folder.string();
   result["seconds"] = watch.seconds();
   write_file_atomic(folder / "scale.json", to_text(result));
-  write_file_atomic(folder / "scale.md", evaluation::scale_markdown(result));
+  const evaluation::TablesPage page = evaluation::scale_page(result);
+  write_file_atomic(folder / "scale.md", markdown_text(page));
+  write_file_atomic(folder / "scale.html", html_text(page));
   return result;
 }
 

@@ -15,7 +15,7 @@ namespace {
 void write_results(const fs::path& folder, const Json& result) {
   write_file_atomic(folder / "sweep.json", to_text(result));
   write_file_atomic(folder / "sweep.csv", evaluation::sweep_csv(result));
-  write_file_atomic(folder / "sweep.html", evaluation::sweep_html(result));
+  write_file_atomic(folder / "sweep.html", html_text(evaluation::sweep_page(result)));
 }
 
 }  // namespace
@@ -52,7 +52,7 @@ Json run_sweep(const SweepOptions& options, const RunContext& context) {
   for (const training::SweepPoint& point : points) list.push_back(finished.at(point));
   const bool agnostic = fusion::is_task_agnostic(settings.fusion);
   Json result = {
-      {"schema", "moecollab.sweep/1"},
+      {"schema", evaluation::kSweepSchema},
       {"digest", digest},
       {"judged_by", agnostic ? "accuracy" : "accuracy_task_aware"},
       {"texts",

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <cstdlib>
 #include <functional>
 
 #include "base/error.h"
@@ -163,6 +164,44 @@ std::string reference_text(const Json& ablation) {
                      count(figure("n")));
 }
 
+// What removing each expert does, under the same gate and under one fitted without it.
+Chart impact_chart(const Json& ablation) {
+  Chart chart{"Without each expert",
+              "Change of accuracy on all texts, in points.",
+              {{"the others share its weight", {}}, {"the gate is fitted again", {}}},
+              ChartKind::kBars};
+  chart.y_title = "points";
+  chart.ideal = 0;
+  for (const Json& entry : array_at(ablation, {"impact"})) {
+    if (!value_at(entry, {"upgrade"}).is_null()) continue;
+    chart.labels.push_back(text_or_none(text_at(entry, {"expert"})));
+    const auto in_points = [&](std::string_view key) {
+      const auto change = number_at(entry, {key});
+      return change ? std::optional(100 * *change) : std::nullopt;
+    };
+    chart.series[0].values.push_back(in_points("change"));
+    chart.series[1].values.push_back(in_points("change_refitted"));
+  }
+  return chart;
+}
+
+// Accuracy of the steps of a group whose names are numbers.
+Chart top_k_chart(const Json& ablation) {
+  Chart chart{"Experts run for a text", "", {{"accuracy", {}}, {"domain known", {}}}};
+  chart.x_title = "k";
+  for (const Json* step : steps_of(ablation, "top-k")) {
+    const double k = std::atof(step->at("name").get<std::string>().c_str());
+    for (size_t i = 0; i < 2; ++i) {
+      chart.series[i].x.push_back(k);
+      chart.series[i].values.push_back(
+          number_at(*step, {"figures", "overall", i == 0 ? "accuracy" : "accuracy_task_aware"}));
+    }
+  }
+  return chart;
+}
+
+}  // namespace
+
 TablesPage ablation_page(const Json& ablation) {
   if (text_at(ablation, {"schema"}) != kAblationSchema)
     throw Error("E_DATA", fmt::format("this is no document of schema {}", kAblationSchema));
@@ -194,14 +233,8 @@ TablesPage ablation_page(const Json& ablation) {
         impact_table(ablation, "upgrades", "upgraded")},
        {"Weights of equation 3", "Linear gates, one weight at a time.",
         overall("lambda", "weight")},
-       {"Gradients of a 2-class beside a 50-class expert", "", padding_table(ablation)}}};
-}
-
-}  // namespace
-
-std::string ablation_text(const Json& ablation) { return terminal_text(ablation_page(ablation)); }
-std::string ablation_markdown(const Json& ablation) {
-  return markdown_text(ablation_page(ablation));
+       {"Gradients of a 2-class beside a 50-class expert", "", padding_table(ablation)}},
+      {impact_chart(ablation), top_k_chart(ablation)}};
 }
 
 }  // namespace moecollab::evaluation

@@ -1,4 +1,5 @@
 // What the evaluation cost.
+#include "evaluation/headline_table.h"
 #include "evaluation/report_sections.h"
 #include "evaluation/report_values.h"
 
@@ -15,6 +16,16 @@ Json cascade_json(const CascadeFigures& cascade, double texts, double flops, dou
           {"flops_per_text", flops},
           {"flops_without_per_text", single},
           {"saved", 1 - flops / single}};
+}
+
+// What one model alone costs per text.
+Json alone_json(const ComputeFigures& cost, double texts) {
+  const auto per_text = [&](std::optional<double> flops) {
+    return flops ? Json(*flops / texts) : Json(nullptr);
+  };
+  return {{"expert", per_text(cost.best_expert_flops)},
+          {"multi_task_head", per_text(cost.head_flops)},
+          {"multi_task_deep", per_text(cost.deep_flops)}};
 }
 
 // Real tokens through the encoder, and through each expert that the gate sent the texts to (whether
@@ -45,6 +56,7 @@ Json compute_json(const Figures& figures) {
           {"saved", 1 - ours / separate},
           {"flops_b1_per_text", fine_tuned},
           {"saved_b1", 1 - ours / fine_tuned},
+          {"flops_alone", alone_json(cost, n)},
           {"cascade", cascade_json(cost.cascade, n, ours, single)},
           {"tokens", cost.tokens},
           {"seconds", cost.seconds},
@@ -70,6 +82,32 @@ Content compute(const Json& report) {
                 {{"Seconds"}, {decimal(value("seconds"), 2)}},
                 {{"Texts per second"}, {decimal(value("texts_per_second"), 1)}},
                 {{"Peak memory"}, {bytes(value("peak_rss_bytes"))}}}};
+}
+
+// Each system a point.
+Content cost_against_accuracy(const Json& report) {
+  Chart chart{"Cost against accuracy",
+              "Operations per text, on all texts. The best experts know the domain, as does what "
+              "says so; the others do not.",
+              {},
+              ChartKind::kPoints};
+  chart.x_title = "GFLOP per text";
+  chart.y_title = "accuracy";
+  const auto add = [&](const char* name, Path cost, std::optional<double> accuracy) {
+    const auto flops = number_at(value_at(report, {"compute"}), cost);
+    if (flops && accuracy) chart.series.push_back({name, {accuracy}, {*flops / 1e9}});
+  };
+  const auto overall = [&](std::string_view key) { return number_at(report, {"overall", key}); };
+  const auto system = [&](std::string_view key) {
+    return over_domains(report, 0, {key, "accuracy"});
+  };
+  add("MoECollab", {"flops_per_text"}, overall("accuracy"));
+  add("MoECollab, domain known", {"flops_per_text"}, overall("accuracy_task_aware"));
+  add("MoECollab, an encoder for each", {"flops_b0_per_text"}, overall("accuracy"));
+  add("best experts", {"flops_alone", "expert"}, system("expert"));
+  add("multi-task head", {"flops_alone", "multi_task_head"}, system("multi_task_head"));
+  add("multi-task deep model", {"flops_alone", "multi_task_deep"}, system("multi_task_deep"));
+  return std::vector{std::move(chart)};
 }
 
 // Only for a gate that reads an early layer.
@@ -136,6 +174,7 @@ Content precision_verdict(const Json& report) {
 }
 
 constexpr Part kComputeParts[] = {
+    {"", "", &cost_against_accuracy, {.html = 109, .beside = true}},
     {"Compute", "", &compute, {.markdown = 100, .html = 110, .beside = true}},
     {"Cascade",
      "The gate reads an early layer; a text continues to the layers that its experts read. The "

@@ -1,25 +1,58 @@
 // What every system is worth on each domain's texts.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
+#include <functional>
+#include <map>
 #include <numeric>
 
 #include "evaluation/answer_scores.h"
 #include "evaluation/headline_table.h"
 #include "evaluation/metrics.h"
+#include "evaluation/profile.h"
 #include "evaluation/report_sections.h"
 #include "evaluation/report_values.h"
 
 namespace moecollab::evaluation {
 namespace {
 
+constexpr size_t kMostLabels = 500;  // of a matrix in the report
+constexpr size_t kMostShown = 24;    // of a matrix that a page shows
+constexpr size_t kMistakes = 20;
+
+// What is most often answered instead of what, ties in the order of the labels.
+Json mistakes_json(const DomainFigures& domain, const fusion::LabelUnion& labels) {
+  std::map<std::pair<int, int>, int64_t> counts;
+  for (size_t i = 0; i < domain.truth.size(); ++i)
+    if (domain.truth[i] != domain.answer[i]) ++counts[{domain.truth[i], domain.answer[i]}];
+  std::vector<std::pair<std::pair<int, int>, int64_t>> most(counts.begin(), counts.end());
+  std::ranges::stable_sort(most, std::greater(), [](const auto& entry) { return entry.second; });
+  if (most.size() > kMistakes) most.resize(kMistakes);
+  Json json = Json::array();
+  for (const auto& [pair, n] : most) {
+    json.push_back({{"label", labels.label(pair.first)},
+                    {"answer", answer_name(labels, pair.second)},
+                    {"n", n}});
+  }
+  return json;
+}
+
+// A matrix of very many labels would be larger than all else together.
 Json confusion_json(const DomainFigures& domain, const std::vector<int>& ids,
                     const fusion::LabelUnion& labels) {
   if (domain.answer.empty()) return nullptr;
-  const Confusion counts = confusion(domain.truth, domain.answer, ids);
   Json names = Json::array();
   for (const int id : ids) names.push_back(labels.label(id));
-  return {{"labels", names}, {"matrix", counts.counts}, {"outside", counts.outside}};
+  Json json = {{"labels", names},
+               {"matrix", nullptr},
+               {"outside", nullptr},
+               {"mistakes", mistakes_json(domain, labels)}};
+  if (ids.size() > kMostLabels) return json;
+  const Confusion counts = confusion(domain.truth, domain.answer, ids);
+  json["matrix"] = counts.counts;
+  json["outside"] = counts.outside;
+  return json;
 }
 
 Json moe_json(const DomainFigures& domain, const std::vector<int>& ids) {
@@ -133,27 +166,49 @@ Content what_sharing_adds(const Json& report) {
   return table;
 }
 
-// One table a domain that has a confusion matrix; heat is the share of the row.
-Content confusions(const Json& report) {
-  std::vector<FoldedTable> tables;
-  for (const auto& [name, domain] : object_at(report, {"domains"}).items()) {
-    const Json& labels = array_at(domain, {"confusion", "labels"});
-    const Json& matrix = array_at(domain, {"confusion", "matrix"});
-    if (labels.empty()) continue;
-    Table table{{{"Own label"}}, {}};
-    for (const Json& label : labels) table.columns.push_back({list(Json::array({label})), true});
-    for (size_t i = 0; i < labels.size() && i < matrix.size(); ++i) {
-      double total = 0;
-      for (const Json& value : array_at(matrix[i], {})) total += number_at(value, {}).value_or(0);
-      Row row{{table.columns[i + 1].title}};
-      for (size_t j = 0; j < labels.size(); ++j) {
-        const auto value = j < matrix[i].size() ? number_at(matrix[i][j], {}) : std::nullopt;
-        const auto heat = value && total > 0 ? std::optional(*value / total) : std::nullopt;
-        row.push_back({count(value), "", heat, i == j ? Tone::kStrong : Tone::kPlain});
-      }
-      table.rows.push_back(std::move(row));
+Table mistakes_table(const Json& confusion) {
+  Table table{{{"Own label"}, {"Answer"}, {"Texts", true}}, {}};
+  for (const Json& mistake : array_at(confusion, {"mistakes"})) {
+    table.rows.push_back({{text_or_none(text_at(mistake, {"label"}))},
+                          {text_or_none(text_at(mistake, {"answer"}))},
+                          {count(number_at(mistake, {"n"}))}});
+  }
+  return table;
+}
+
+// Heat is the share of the row.
+Table matrix_table(const Json& confusion) {
+  const Json& labels = array_at(confusion, {"labels"});
+  const Json& matrix = array_at(confusion, {"matrix"});
+  Table table{{{"Own label"}}, {}};
+  for (const Json& label : labels) table.columns.push_back({list(Json::array({label})), true});
+  for (size_t i = 0; i < labels.size() && i < matrix.size(); ++i) {
+    double total = 0;
+    for (const Json& value : array_at(matrix[i], {})) total += number_at(value, {}).value_or(0);
+    Row row{{table.columns[i + 1].title}};
+    for (size_t j = 0; j < labels.size(); ++j) {
+      const auto value = j < matrix[i].size() ? number_at(matrix[i][j], {}) : std::nullopt;
+      const auto heat = value && total > 0 ? std::optional(*value / total) : std::nullopt;
+      row.push_back({count(value), "", heat, i == j ? Tone::kStrong : Tone::kPlain});
     }
-    tables.push_back({name, std::move(table)});
+    table.rows.push_back(std::move(row));
+  }
+  return table;
+}
+
+// One table a domain: its matrix, or of very many labels the mistakes that are most frequent.
+Content confusions(const Json& report) {
+  std::vector<TitledTable> tables;
+  for (const auto& [name, domain] : object_at(report, {"domains"}).items()) {
+    const Json& confusion = object_at(domain, {"confusion"});
+    const size_t labels = array_at(confusion, {"labels"}).size();
+    if (labels == 0) continue;
+    if (labels <= kMostShown) {
+      tables.push_back({name, "", matrix_table(confusion)});
+    } else {
+      tables.push_back({name, fmt::format("The most frequent mistakes among {} labels.", labels),
+                        mistakes_table(confusion)});
+    }
   }
   return tables;
 }

@@ -60,6 +60,8 @@ Content shifts(const Json& report) {
 
 Content over_time(const Json& report) {
   Chart chart{"Drift over time", "PSI of each line of the monitor's file, the oldest first.", {}};
+  chart.x_title = "line";
+  chart.y_title = "PSI";
   const Json& history = array_at(report, {"drift", "history"});
   for (const auto& [key, what] :
        {std::pair{"load", "weight"}, {"entropy", "entropy"}, {"answers", "labels"}}) {

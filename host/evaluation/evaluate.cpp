@@ -87,6 +87,33 @@ void add_operations(pipeline::Collaboration& collaboration, const DomainFigures&
   }
 }
 
+// Adds what one model would cost alone on these texts, its encoder pass included.
+void add_alone(const encoder::Encoder& encoder, const pipeline::InstalledExpert& model,
+               const std::vector<int32_t>& lengths, double& sum) {
+  for (const int32_t length : lengths) {
+    const int depth = model.expert->request().depth();
+    sum += static_cast<double>(encoder.flops(length, depth)) + model.expert->flops().of(length);
+  }
+}
+
+// Adds what the systems beside the collaboration cost on a domain's texts.
+void add_others(pipeline::Collaboration& collaboration, const Baselines& baselines,
+                const DomainFigures& domain, const std::vector<int32_t>& lengths,
+                ComputeFigures& sums) {
+  const encoder::Encoder& encoder = *collaboration.pool().encoder();
+  for (const pipeline::InstalledExpert* expert : collaboration.experts())
+    if (expert->name == domain.best_expert)
+      add_alone(encoder, *expert, lengths, sums.best_expert_flops);
+  if (baselines.deep)
+    add_alone(encoder, *baselines.deep, lengths,
+              sums.deep_flops.emplace(sums.deep_flops.value_or(0)));
+  if (!baselines.head) return;
+  const gate::Gate& head = baselines.head->linear;
+  double& sum = sums.head_flops.emplace(sums.head_flops.value_or(0));
+  for (const int32_t length : lengths)
+    sum += static_cast<double>(encoder.flops(length, head.layer()) + head.flops_per_text());
+}
+
 // Fills in what is counted of the process and of the models, not of single texts.
 void add_counters(pipeline::Collaboration& collaboration, ComputeFigures& sums) {
   const encoder::EncoderCounters& counters = collaboration.pool().encoder()->counters();
@@ -178,7 +205,7 @@ Figures evaluate(pipeline::Collaboration& collaboration, const pipeline::GateFil
   const Stopwatch watch;
   for (const data::Dataset& dataset : datasets) {
     figures.domains.push_back(run_domain(collaboration, gate, dataset, context.baselines,
-                                         context.arrangement, context.seed));
+                                         context.arrangement, context.seed, context.examples));
   }
   figures.compute.seconds = watch.seconds();
   figures.compute.arrangement = context.arrangement;
@@ -189,6 +216,7 @@ Figures evaluate(pipeline::Collaboration& collaboration, const pipeline::GateFil
     DomainFigures& domain = figures.domains[d];
     const encoder::TextLengths lengths = pool.encoder()->lengths(pipeline::text_views(datasets[d]));
     add_operations(collaboration, domain, lengths.tokens, figures.compute);
+    add_others(collaboration, context.baselines, domain, lengths.tokens, figures.compute);
     domain.truncated = lengths.truncated;
     domain.sha256 = datasets[d].sha256;
     domain.train_overlap = context.seen.overlap(datasets[d]);

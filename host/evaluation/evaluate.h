@@ -21,7 +21,8 @@ struct EvaluationContext {
   uint64_t seed = 1;  // of the untrained baseline head
   Arrangement arrangement = Arrangement::kShared;
   bool probe_routing = false;
-  SeenTexts seen;  // in training
+  bool examples = true;  // keep some texts that were answered otherwise than by the best expert
+  SeenTexts seen;        // in training
   Baselines baselines;
   Json training = nullptr;  // training_json() of the registry's histories
 };

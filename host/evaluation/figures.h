@@ -21,6 +21,18 @@ struct OwnAnswers {
   std::vector<double> confidence;  // of `answer`, at the temperature of the gate's row
 };
 
+// A text that either the collaboration or the domain's best expert answers right. Labels are global
+// ids.
+struct ChangedAnswer {
+  int64_t line = 0;  // of the domain's file
+  std::string text;
+  int truth = 0, answer = 0, expert_answer = 0;
+  std::vector<double> shares;           // [E] of the gate
+  std::vector<std::optional<int>> own;  // [E] what each says alone; none: it was not asked
+
+  bool fixed() const { return answer == truth; }
+};
+
 // One domain's texts, and what every system said of them. Vectors are [n], n >= 1, in the order of
 // the texts, and labels are global ids, unless a comment says otherwise.
 struct DomainFigures {
@@ -49,8 +61,9 @@ struct DomainFigures {
   std::vector<int> equal_shares;
   // Over the union; empty if there is no such model.
   std::vector<int> multi_task_head, multi_task_deep;
-  std::vector<OwnAnswers> own;  // of the experts of the domain's space
-  Profile profile;              // of these texts
+  std::vector<OwnAnswers> own;          // of the experts of the domain's space
+  std::vector<ChangedAnswer> examples;  // some of the texts
+  Profile profile;                      // of these texts
 };
 
 // How steady the gate's routing is, on some of the texts.
@@ -100,6 +113,9 @@ struct ComputeFigures {
   int64_t cache_hits = 0;        // texts whose features were cached
   double seconds = 0;            // of the whole run
   int64_t peak_rss_bytes = 0;    // of the process
+  double best_expert_flops = 0;  // of the domain's best expert alone, with its own pass
+  // The multi-task models, each with its own pass; none: there is no such model.
+  std::optional<double> head_flops = {}, deep_flops = {};
   CascadeFigures cascade = {};
   Arrangement arrangement = Arrangement::kShared;
 };

@@ -1,6 +1,10 @@
 // How the gate spreads its mass over experts and label spaces.
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cmath>
+#include <functional>
+
 #include "evaluation/gate_mass.h"
 #include "evaluation/gate_usage.h"
 #include "evaluation/report_sections.h"
@@ -111,7 +115,38 @@ Content gate_usage(const Json& report) {
                 {{"Objective"}, {numbers_of(gate, {"objective"}, 4)}}}};
 }
 
+constexpr size_t kMostBars = 40;
+
+// Bars of an object of loads; of more than kMostBars, those furthest from 1.
+Chart load_chart(std::string title, const Json& loads) {
+  std::vector<std::pair<std::string, double>> bars;
+  for (const auto& [name, value] : loads.items())
+    if (const auto load = number_at(loads, {name})) bars.emplace_back(name, *load);
+  std::string note = "Its share of the weight over the share that the texts call for: 1 is ideal.";
+  if (bars.size() > kMostBars) {
+    note += fmt::format(" The {} of {} that are furthest from it.", kMostBars, bars.size());
+    std::ranges::stable_sort(bars, std::greater(),
+                             [](const auto& bar) { return std::abs(bar.second - 1); });
+    bars.resize(kMostBars);
+  }
+  Chart chart{std::move(title), std::move(note), {{"load", {}}}, ChartKind::kBars};
+  chart.y_title = "load";
+  chart.ideal = 1;
+  for (const auto& [name, load] : bars) {
+    chart.labels.push_back(name);
+    chart.series[0].values.emplace_back(load);
+  }
+  return chart;
+}
+
+Content load_charts(const Json& report) {
+  return std::vector{
+      load_chart("Use of the label spaces", object_at(report, {"gate", "load_space"})),
+      load_chart("Use of the experts", object_at(report, {"gate", "load"}))};
+}
+
 constexpr Part kGateParts[] = {
+    {"", "", &load_charts, {.html = 55, .beside = true}},
     {"Gate usage", "", &gate_usage, {.markdown = 60, .html = 100, .beside = true}}};
 
 }  // namespace

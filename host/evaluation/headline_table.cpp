@@ -24,15 +24,6 @@ class Mean {
   bool complete_ = true;
 };
 
-std::optional<double> domain_mean(const Json& report, int metric, Path key) {
-  Mean mean;
-  for (const auto& [name, domain] : object_at(report, {"domains"}).items()) {
-    const bool by_texts = metric == 0;
-    mean.add(number_at(value_at(domain, key), {}), by_texts ? number_at(domain, {"n"}) : 1.0);
-  }
-  return mean.value();
-}
-
 // "0.826–0.873" of a two-element array of numbers, else "".
 std::string interval(const Json& bounds) {
   if (!bounds.is_array() || bounds.size() != 2 || !bounds[0].is_number() ||
@@ -70,19 +61,28 @@ Row overall_row(const Json& report, int metric) {
     texts += number_at(domain, {"n"}).value_or(0);
   }
   const auto oracle = first ? number_at(report, {"overall", "oracle_accuracy"})
-                            : domain_mean(report, metric, {"oracle", key});
+                            : over_domains(report, metric, {"oracle", key});
   return {{first ? "all" : "", "", {}, Tone::kStrong},
           {kMetricNames[metric]},
-          {score(domain_mean(report, metric, {"baseline", key}))},
-          {score(domain_mean(report, metric, {"expert", key}))},
+          {score(over_domains(report, metric, {"baseline", key}))},
+          {score(over_domains(report, metric, {"expert", key}))},
           {score(number_at(report, {"overall", key})), "", {}, Tone::kStrong},
           {score(oracle)},
-          {score(domain_mean(report, metric, {"moe", aware}))},
+          {score(over_domains(report, metric, {"moe", aware}))},
           {first ? score(number_at(report, {"overall", "routing_accuracy"})) : ""},
           {first ? count(texts) : ""}};
 }
 
 }  // namespace
+
+std::optional<double> over_domains(const Json& report, int metric, Path key) {
+  Mean mean;
+  for (const auto& [name, domain] : object_at(report, {"domains"}).items()) {
+    const bool by_texts = metric == 0;
+    mean.add(number_at(value_at(domain, key), {}), by_texts ? number_at(domain, {"n"}) : 1.0);
+  }
+  return mean.value();
+}
 
 Table headline_table(const Json& report) {
   Table table{{{"Domain"},

@@ -1,10 +1,19 @@
 // The table that a terminal shows, and that a document begins with.
 #pragma once
 
+#include <initializer_list>
+#include <optional>
+#include <string_view>
+
 #include "base/json.h"
 #include "evaluation/table.h"
 
 namespace moecollab::evaluation {
+
+// A figure of all domains together: accuracies (metric 0) weighted by their texts, macro-F1 (1) as
+// the even mean. `key` is its path within a domain. None if one domain has none.
+std::optional<double> over_domains(const Json& report, int metric,
+                                   std::initializer_list<std::string_view> key);
 
 // The two metrics of a domain, in the order of their rows.
 inline constexpr const char* kMetricKeys[] = {"accuracy", "macro_f1"};

@@ -95,8 +95,10 @@ std::vector<Chart> learning_charts(const Json& report) {
       {"Experts while they learn", "Accuracy of each on the held-out texts of its domain.", {}}};
   for (const auto& [name, expert] : object_at(report, {"training", "experts"}).items())
     charts.back().series.push_back(by_key(array_at(expert, {"epochs"}), name, "held_out_accuracy"));
-  for (Chart& chart : charts)
+  for (Chart& chart : charts) {
+    chart.x_title = "epoch";
     std::erase_if(chart.series, [](const Series& series) { return !has_value(series); });
+  }
   std::erase_if(charts, [](const Chart& chart) { return chart.series.empty(); });
   return charts;
 }

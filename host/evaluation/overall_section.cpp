@@ -197,6 +197,39 @@ Content unknown_domains(const Json& report) {
   return table;
 }
 
+// One series of an array of objects: `y` of each over its `x`.
+Series curve(std::string name, const Json& entries, std::string_view x, std::string_view y) {
+  Series series{std::move(name), {}};
+  for (const Json& entry : entries) {
+    const auto at = number_at(entry, {x});
+    if (!at) continue;
+    series.x.push_back(*at);
+    series.values.push_back(number_at(entry, {y}));
+  }
+  return series;
+}
+
+// What confidence is worth.
+Content confidence_charts(const Json& report) {
+  const Json& bins = array_at(report, {"overall", "reliability"});
+  Chart reliable{"Reliability of the confidence",
+                 "Texts in bins of confidence: on the dashed line, answers are as sure as right.",
+                 {curve("texts", bins, "confidence", "accuracy"),
+                  {"as sure as right", {0.0, 1.0}, {0, 1}, true}}};
+  reliable.x_title = "mean confidence";
+  reliable.y_title = "accuracy";
+  reliable.least = 0;
+  reliable.greatest = 1;
+  Chart covered{"Accuracy of the surest answers",
+                "The share of the texts whose answers have the highest confidence.",
+                {curve("MoECollab", array_at(report, {"overall", "coverage_curve"}), "coverage",
+                       "accuracy")}};
+  covered.x_title = "coverage";
+  covered.y_title = "accuracy";
+  covered.greatest = 1;
+  return std::vector{std::move(reliable), std::move(covered)};
+}
+
 constexpr Part kOverallParts[] = {
     {"", "", &key_figures, {.markdown = 10, .html = 10}},
     {"Paired comparisons",
@@ -209,6 +242,7 @@ constexpr Part kOverallParts[] = {
      "its label space: 1 always, 0.5 no better than chance.",
      &unknown_domains,
      {.markdown = 42, .html = 42}},
+    {"", "", &confidence_charts, {.html = 44, .beside = true}},
 };
 
 }  // namespace

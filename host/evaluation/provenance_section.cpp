@@ -53,7 +53,7 @@ Content provenance(const Json& report) {
 }
 
 constexpr Part kProvenanceParts[] = {
-    {"Provenance", "", &provenance, {.markdown = 110, .html = 120}}};
+    {"Provenance", "", &provenance, {.markdown = 140, .html = 140}}};
 
 }  // namespace
 

@@ -35,12 +35,14 @@ std::string markdown(const Part& part, const Table& table) {
   return out + markdown_table(table) + "\n";
 }
 
-std::string markdown(const Part& part, const std::vector<FoldedTable>& tables) {
+std::string markdown(const Part& part, const std::vector<TitledTable>& tables) {
   if (tables.empty()) return "";
   std::string out = markdown_heading("##", part.heading);
-  for (const FoldedTable& folded : tables) {
-    if (!folded.table.rows.empty())
-      out += markdown_heading("###", folded.title) + markdown_table(folded.table) + "\n";
+  for (const TitledTable& titled : tables) {
+    if (titled.table.rows.empty()) continue;
+    out += markdown_heading("###", titled.title);
+    if (!titled.note.empty()) out += markdown_text(titled.note) + "\n\n";
+    out += markdown_table(titled.table) + "\n";
   }
   return out;
 }

@@ -15,14 +15,15 @@ Section specialisation_section();
 Section training_section();
 Section compute_section();
 Section experts_section();
+Section examples_section();
 Section notes_section();
 Section provenance_section();
 
 inline Sections report_sections() {
   return {
-      domains_section(), overall_section(),        diagnosis_section(),  gate_section(),
-      drift_section(),   specialisation_section(), training_section(),   compute_section(),
-      experts_section(), notes_section(),          provenance_section(),
+      domains_section(), overall_section(),        diagnosis_section(), gate_section(),
+      drift_section(),   specialisation_section(), training_section(),  compute_section(),
+      experts_section(), examples_section(),       notes_section(),     provenance_section(),
   };
 }
 

@@ -4,6 +4,8 @@
 #include <ATen/core/grad_mode.h>
 
 #include <algorithm>
+#include <array>
+#include <functional>
 #include <map>
 
 #include "evaluation/best_expert.h"
@@ -14,6 +16,8 @@ namespace moecollab::evaluation {
 namespace {
 
 using encoder::to_ints;
+
+constexpr size_t kExamples = 10;  // of each kind and domain
 
 // One model's answers on all rows: those that are known, and the others asked for now, uncounted.
 std::vector<int> alone(pipeline::Pool& pool, pipeline::InstalledExpert& expert,
@@ -140,6 +144,47 @@ std::vector<OwnAnswers> own_answers(const pipeline::Collaboration& collaboration
   return all;
 }
 
+// Every expert's own answer to one text.
+std::vector<std::optional<int>> alone_on(const pipeline::Collaboration& collaboration,
+                                         const pipeline::Answers& answers, int64_t text) {
+  std::vector<std::optional<int>> own;
+  for (size_t e = 0; e < answers.logits.size(); ++e) {
+    const bool asked = answers.weights[text][static_cast<int64_t>(e)].item<float>() > 0;
+    const at::Tensor columns = fusion::label_columns(collaboration.expert_labels()[e]);
+    own.push_back(asked ? std::optional(columns[answers.logits[e][text].argmax()].item<int>())
+                        : std::nullopt);
+  }
+  return own;
+}
+
+// Texts that only the collaboration, and texts that only the best expert answers right: the
+// kExamples of each that the collaboration is surest of; in the order of the file if it is not
+// said how sure it is.
+std::vector<ChangedAnswer> changed_answers(const pipeline::Collaboration& collaboration,
+                                           const pipeline::Answers& answers,
+                                           const data::Dataset& dataset, const DomainFigures& run) {
+  const std::vector<int>& judged = run.answer.empty() ? run.answer_aware : run.answer;
+  std::vector<size_t> changed;
+  for (size_t i = 0; i < judged.size(); ++i) {
+    const bool ours = judged[i] == run.truth[i], theirs = run.expert_answer[i] == run.truth[i];
+    if (ours != theirs) changed.push_back(i);
+  }
+  if (!run.confidence.empty())
+    std::ranges::stable_sort(changed, std::greater(), [&](size_t i) { return run.confidence[i]; });
+  const size_t experts = collaboration.experts().size();
+  std::vector<ChangedAnswer> kept;
+  std::array<size_t, 2> counts{};
+  for (const size_t i : changed) {
+    if (++counts[judged[i] == run.truth[i] ? 1 : 0] > kExamples) continue;
+    const auto shares = run.gate.begin() + static_cast<ptrdiff_t>(i * experts);
+    kept.push_back({dataset.examples[i].line, dataset.examples[i].text, run.truth[i], judged[i],
+                    run.expert_answer[i],
+                    std::vector<double>(shares, shares + static_cast<ptrdiff_t>(experts)),
+                    alone_on(collaboration, answers, static_cast<int64_t>(i))});
+  }
+  return kept;
+}
+
 encoder::FeatureRequest read_by(const gate::Gate& linear) {
   encoder::FeatureRequest request;
   request.pooled.insert(linear.features.begin(), linear.features.end());
@@ -166,7 +211,7 @@ std::vector<int> most_frequent(const std::vector<int>& truth) {
 
 DomainFigures run_domain(pipeline::Collaboration& collaboration, const pipeline::GateFile& gate,
                          const data::Dataset& dataset, Baselines& baselines,
-                         Arrangement arrangement, uint64_t seed) {
+                         Arrangement arrangement, uint64_t seed, bool examples) {
   const at::NoGradGuard no_grad;
   pipeline::Pool& pool = collaboration.pool();
   const fusion::LabelUnion& labels = pool.labels();
@@ -217,6 +262,7 @@ DomainFigures run_domain(pipeline::Collaboration& collaboration, const pipeline:
   run.uniform_gate = uniform_gate(collaboration, answers, labels);
   run.equal_shares = equal_shares(collaboration, answers, labels, run.space);
   run.own = own_answers(collaboration, answers, run.truth, run.space);
+  if (examples) run.examples = changed_answers(collaboration, answers, dataset, run);
   run.multi_task_head = multi_task_head(baselines, routed.encoded);
   if (baselines.deep) run.multi_task_deep = alone(pool, *baselines.deep, routed.encoded, deep);
   return run;

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/error.h"
 #include "evaluation/report_values.h"
 #include "evaluation/tables_page.h"
@@ -57,6 +59,46 @@ Table costs_table(const Json& scale) {
   return table;
 }
 
+// Accuracy over the number of experts, a line for each share of useless ones.
+Chart accuracy_chart(const Json& scale) {
+  Chart chart{"Accuracy", "A line for each share of useless experts.", {}};
+  chart.x_title = "experts";
+  chart.y_title = "accuracy";
+  for (const Json& pool : array_at(scale, {"pools"})) {
+    const auto experts = number_at(pool, {"experts"}), useless = number_at(pool, {"useless"});
+    if (!experts || !useless || *experts <= 0) continue;
+    const std::string name = fmt::format("{:.0f} % useless", 100 * *useless / *experts);
+    auto series = std::ranges::find(chart.series, name, &Series::name);
+    if (series == chart.series.end()) series = chart.series.insert(series, {name, {}});
+    series->x.push_back(*experts);
+    series->values.push_back(number_at(pool, {"accuracy"}));
+  }
+  return chart;
+}
+
+// Time against the smallest pool's, measured and as the operations would have it.
+Chart latency_chart(const Json& scale) {
+  Chart chart{"Time against the smallest pool", "", {}};
+  chart.x_title = "experts";
+  chart.y_title = "ratio";
+  for (const auto& [key, name] : {std::pair{"batch_32_ms_ratio", "32 texts"},
+                                  {"flops_32_ratio", "32 texts, operations"},
+                                  {"batch_1_ms_ratio", "1 text, top-2"},
+                                  {"flops_1_ratio", "1 text, operations"}}) {
+    Series series{name, {}};
+    for (const Json& pool : array_at(scale, {"costs"})) {
+      const auto experts = number_at(pool, {"experts"});
+      if (!experts) continue;
+      series.x.push_back(*experts);
+      series.values.push_back(number_at(pool, {key}));
+    }
+    chart.series.push_back(std::move(series));
+  }
+  return chart;
+}
+
+}  // namespace
+
 TablesPage scale_page(const Json& scale) {
   if (text_at(scale, {"schema"}) != kScaleSchema)
     throw Error("E_DATA", fmt::format("this is no document of schema {}", kScaleSchema));
@@ -71,12 +113,8 @@ TablesPage scale_page(const Json& scale) {
            {"Costs",
             "Timed in turns, without a cache. Ratios are to the smallest pool; in brackets what "
             "the operations would make of it.",
-            costs_table(scale)}}};
+            costs_table(scale)}},
+          {accuracy_chart(scale), latency_chart(scale)}};
 }
-
-}  // namespace
-
-std::string scale_text(const Json& scale) { return terminal_text(scale_page(scale)); }
-std::string scale_markdown(const Json& scale) { return markdown_text(scale_page(scale)); }
 
 }  // namespace moecollab::evaluation

@@ -19,12 +19,6 @@
 
 namespace moecollab::evaluation {
 
-// One of several tables under a heading; a page shows it on request.
-struct FoldedTable {
-  std::string title;
-  Table table;
-};
-
 // One of the few figures to see first.
 struct KeyFigure {
   std::string title;
@@ -32,10 +26,11 @@ struct KeyFigure {
   std::string note;
 };
 
-// What a part shows. A table without rows and an empty list are left out, heading and all. Charts
-// are for the HTML page: Markdown has no drawings.
+// What a part shows. A table without rows and an empty list are left out, heading and all. Of
+// several tables under one heading, an HTML page shows each on request. Charts are for the HTML
+// page: Markdown has no drawings.
 using Content =
-    std::variant<Table, std::vector<FoldedTable>, std::vector<Chart>, std::vector<KeyFigure>>;
+    std::variant<Table, std::vector<TitledTable>, std::vector<Chart>, std::vector<KeyFigure>>;
 
 // Where a part stands: ascending numbers down each document, none twice; tens leave room. Without a
 // number a document does not show the part.

@@ -7,12 +7,14 @@
 #include <map>
 #include <set>
 
+#include "base/error.h"
 #include "evaluation/report_values.h"
 
 namespace moecollab::evaluation {
 namespace {
 
 constexpr double kLeastRatio = 0.95, kGreatestRatio = 1.05;
+constexpr double kUnknown = -1;  // a weight that a point does not have
 
 std::optional<double> figure(const Json& point, std::string_view name) {
   return number_at(point, {"held_out", name});
@@ -74,59 +76,62 @@ std::string line_of(const char* what, const Json& summary, const std::string& by
   return fmt::format(
       "{}: lambda1 {:g}, lambda2 {:g}: {} {} ({}), utilisation soft {} ({}), hard {} ({}), "
       "n_eff {} of {}\n",
-      what, summary["lambda1"].get<double>(), summary["lambda2"].get<double>(), by,
+      what, summary.at("lambda1").get<double>(), summary.at("lambda2").get<double>(), by,
       decimal(number_at(summary, {by}), 4), signed_points(summary),
       decimal(number_at(summary, {"utilisation", "soft"}), 3), signed_percent(summary, "soft"),
       decimal(number_at(summary, {"utilisation", "hard"}), 3), signed_percent(summary, "hard"),
       decimal(number_at(summary, {"n_eff"}), 2), decimal(number_at(summary, {"n_eff_target"}), 2));
 }
 
+using Figure = std::function<std::optional<double>(const Json& point)>;
+
+double lambda1_of(const Json& point) { return number_at(point, {"lambda1"}).value_or(kUnknown); }
+double lambda2_of(const Json& point) { return number_at(point, {"lambda2"}).value_or(kUnknown); }
+
 // One figure over λ1 (rows) and λ2 (columns), shaded between its least and greatest value.
-std::string heat_table(const Json& sweep, const char* title, int digits,
-                       const std::function<std::optional<double>(const Json&)>& value) {
+Table heat_table(const Json& sweep, int digits, const Figure& value) {
   std::set<double> rows, columns;
   std::map<std::pair<double, double>, std::optional<double>> cells;
   double least = 1e300, greatest = -1e300;
-  for (const Json& point : sweep["points"]) {
-    const double row = point["lambda1"].get<double>(), column = point["lambda2"].get<double>();
+  for (const Json& point : array_at(sweep, {"points"})) {
+    const double row = lambda1_of(point), column = lambda2_of(point);
     rows.insert(row);
     columns.insert(column);
     const auto cell = value(point);
     cells[{row, column}] = cell;
     if (cell) least = std::min(least, *cell), greatest = std::max(greatest, *cell);
   }
-  std::string html = fmt::format("<h2>{}</h2>\n<table><tr><th>&lambda;1 \\ &lambda;2</th>", title);
-  for (const double column : columns) html += fmt::format("<th>{:g}</th>", column);
-  html += "</tr>\n";
+  Table table{{{"λ1 \\ λ2"}}, {}};
+  for (const double column : columns) table.columns.push_back({fmt::format("{:g}", column), true});
   for (const double row : rows) {
-    html += fmt::format("<tr><th>{:g}</th>", row);
+    Row line{{fmt::format("{:g}", row)}};
     for (const double column : columns) {
-      const auto cell = cells.contains({row, column}) ? cells.at({row, column}) : std::nullopt;
+      const auto at = cells.find({row, column});
+      const auto cell = at == cells.end() ? std::nullopt : at->second;
       const double shade = cell && greatest > least ? (*cell - least) / (greatest - least) : 0.0;
-      html += fmt::format("<td style=\"--p:{:.3f}\">{}</td>", shade, decimal(cell, digits));
+      line.push_back({decimal(cell, digits), "", shade});
     }
-    html += "</tr>\n";
+    table.rows.push_back(std::move(line));
   }
-  return html + "</table>\n";
+  return table;
 }
 
-constexpr char kSweepHead[] = R"(<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<title>MoECollab sweep</title>
-<style>
-:root { color-scheme: light dark; }
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 1120px; margin: 0 auto; padding: 32px 20px; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: 4px 9px; text-align: right; font-weight: 400; }
-td { background: rgb(36 86 200 / calc(var(--p) * 55%)); }
-</style>
-</head>
-<body>
-<h1>Sweep over &lambda;1 and &lambda;2</h1>
-)";
+// One figure over λ1, a line for each λ2.
+Chart lambda_chart(const Json& sweep, std::string title, const Figure& value) {
+  std::map<double, Series> lines;
+  for (const Json& point : array_at(sweep, {"points"})) {
+    Series& line = lines[lambda2_of(point)];
+    line.x.push_back(lambda1_of(point));
+    line.values.push_back(value(point));
+  }
+  Chart chart{std::move(title), "A line for each λ2.", {}};
+  chart.x_title = "λ1";
+  for (auto& [lambda2, line] : lines) {
+    line.name = fmt::format("λ2 = {:g}", lambda2);
+    chart.series.push_back(std::move(line));
+  }
+  return chart;
+}
 
 }  // namespace
 
@@ -164,29 +169,32 @@ std::string sweep_csv(const Json& sweep) {
 }
 
 std::string sweep_text(const Json& sweep) {
-  const std::string by = sweep["judged_by"].get<std::string>();
+  const std::string by = sweep.at("judged_by").get<std::string>();
   return fmt::format(
              "{} points, judged on {} held-out texts, in {:.1f} s; changes are against "
              "lambda1 = lambda2 = 0\n",
-             sweep["points"].size(), sweep["texts"].get<int64_t>(),
-             sweep["fit_seconds"].get<double>()) +
-         line_of("no terms", sweep["reference"], by) + line_of("best", sweep["best"], by) +
-         line_of("best with n_eff within 5 % of its target", sweep["balanced"], by);
+             sweep.at("points").size(), sweep.at("texts").get<int64_t>(),
+             sweep.at("fit_seconds").get<double>()) +
+         line_of("no terms", sweep.at("reference"), by) + line_of("best", sweep.at("best"), by) +
+         line_of("best with n_eff within 5 % of its target", sweep.at("balanced"), by);
 }
 
-std::string sweep_html(const Json& sweep) {
-  const std::string by = sweep["judged_by"].get<std::string>();
-  std::string html = kSweepHead;
-  std::string text = sweep_text(sweep);
-  for (size_t end = 0; (end = text.find('\n')) != std::string::npos; text.erase(0, end + 1))
-    html += fmt::format("<p>{}</p>\n", text.substr(0, end));
-  html += heat_table(sweep, "Held-out accuracy", 4, [&](const Json& p) { return figure(p, by); });
-  html += heat_table(sweep, "Utilisation, soft", 3, [](const Json& p) { return used(p, "soft"); });
-  html += heat_table(sweep, "n_eff / target", 3,
-                     [](const Json& p) { return figure(p, "n_eff_ratio"); });
-  html += heat_table(sweep, "Entropy of the gate, nats", 3,
-                     [](const Json& p) { return figure(p, "entropy"); });
-  return html + "</body>\n</html>\n";
+TablesPage sweep_page(const Json& sweep) {
+  if (text_at(sweep, {"schema"}) != kSweepSchema)
+    throw Error("E_DATA", fmt::format("this is no document of schema {}", kSweepSchema));
+  const std::string by = text_at(sweep, {"judged_by"}).value_or("accuracy");
+  const Figure accuracy = [&](const Json& point) { return figure(point, by); };
+  const Figure soft = [](const Json& point) { return used(point, "soft"); };
+  const Figure effective = [](const Json& point) { return figure(point, "n_eff_ratio"); };
+  const Figure entropy = [](const Json& point) { return figure(point, "entropy"); };
+  return {"MoECollab sweep over λ1 and λ2",
+          sweep_text(sweep),
+          {{"Held-out accuracy", "", heat_table(sweep, 4, accuracy)},
+           {"Utilisation, soft", "", heat_table(sweep, 3, soft)},
+           {"n_eff / target", "", heat_table(sweep, 3, effective)},
+           {"Entropy of the gate, nats", "", heat_table(sweep, 3, entropy)}},
+          {lambda_chart(sweep, "Accuracy over λ1", accuracy),
+           lambda_chart(sweep, "Utilisation over λ1", soft)}};
 }
 
 }  // namespace moecollab::evaluation

@@ -30,4 +30,10 @@ struct Table {
   std::vector<Row> rows;  // each as long as `columns`
 };
 
+struct TitledTable {
+  std::string title;
+  std::string note;  // how to read it; may be empty
+  Table table;
+};
+
 }  // namespace moecollab::evaluation

@@ -1,26 +1,25 @@
-// Results that are a sentence and some tables, for a terminal and as a Markdown document;
+// Results that are a sentence, some tables and charts, for a terminal and as a document;
 // torch-free.
 #pragma once
 
 #include <string>
 #include <vector>
 
+#include "evaluation/chart.h"
 #include "evaluation/table.h"
 
 namespace moecollab::evaluation {
 
-struct TitledTable {
-  std::string title, note;
-  Table table;
-};
-
 // The title is the document's; a table without rows is left out.
 struct TablesPage {
-  std::string title, introduction;
+  std::string title, introduction;  // the latter in lines
   std::vector<TitledTable> tables;
+  std::vector<Chart> charts = {};
 };
 
 std::string terminal_text(const TablesPage& page);
 std::string markdown_text(const TablesPage& page);
+// As to_html() of report.h.
+std::string html_text(const TablesPage& page);
 
 }  // namespace moecollab::evaluation

@@ -38,6 +38,41 @@ def listed(page, schema):
     return keys
 
 
+def schema(keys, name):
+    """The list as JSON Schema (draft 7). Any object or list may be null; objects may get further keys."""
+    root = {}
+    for path, types in keys.items():
+        node = root
+        for step in re.findall(r"<\w+>|\[\]|\d+\.\d+|[^.\[\]<>]+", path):
+            if step == "[]":
+                node["type"], node = ["array", "null"], node.setdefault("items", {})
+                continue
+            node["type"] = ["object", "null"]
+            node = node.setdefault("additionalProperties", {}) if step.startswith("<") else node.setdefault("properties", {}).setdefault(step, {})
+        node["type"] = sorted(types)
+    root["properties"]["schema"] = {"const": f"moecollab.{name}/1"}
+    return {"$schema": "http://json-schema.org/draft-07/schema#", "title": f"moecollab.{name}/1", **root, "type": "object", "required": ["schema"]}
+
+
+def errors(schema, value, path=""):
+    """What of the document the schema does not admit; knows the words that schema() uses."""
+    kinds = {"object": dict, "array": list, "string": str, "boolean": bool, "null": type(None), "integer": int, "number": (int, float)}
+    allowed = schema.get("type", list(kinds))
+    allowed = [allowed] if isinstance(allowed, str) else allowed
+    if not any(isinstance(value, kinds[kind]) and (kind == "boolean" or not isinstance(value, bool)) for kind in allowed):
+        yield f"{path} is {value!r}, not {' or '.join(allowed)}"
+    elif "const" in schema and value != schema["const"]:
+        yield f"{path} is {value!r}, not {schema['const']!r}"
+    elif isinstance(value, dict):
+        yield from (f"{path} has no {key}" for key in schema.get("required", []) if key not in value)
+        for key, child in value.items():
+            part = schema.get("properties", {}).get(key, schema.get("additionalProperties", {}))
+            yield from errors(part, child, f"{path}.{key}" if path else key)
+    elif isinstance(value, list):
+        for i, child in enumerate(value):
+            yield from errors(schema.get("items", {}), child, f"{path}[{i}]")
+
+
 def is_part(path, key):
     """Whether key lies in the object or list at path."""
     return key.startswith((path + ".", path + "["))

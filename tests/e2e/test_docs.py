@@ -126,6 +126,21 @@ class OnTheSamples(unittest.TestCase):
                 with self.subTest(schema=schema):
                     self.fail(flaw)
 
+    def test_the_reports_schema_is_that_of_the_page_and_takes_every_report(self):
+        made = json_keys.schema(json_keys.listed(pages_of_docs()["report.md"], "report"), "report")
+        file = ROOT / "docs" / "report.schema.json"
+        if os.environ.get("MOECOLLAB_WRITE_SCHEMAS"):
+            file.write_text(json.dumps(made, indent=1) + "\n")
+        schema = json.loads(file.read_text())
+        self.assertEqual(schema, made, "run this test with MOECOLLAB_WRITE_SCHEMAS=1")
+        for name in ("report.json", "masked.json", "top1.json"):
+            report = self.load("report.md", "report", name)
+            self.assertEqual(list(json_keys.errors(schema, report)), [])
+        report["overall"]["accuracy"] = "0.7"
+        report["experts"][0]["calls"] = 1.5
+        report["schema"] = "moecollab.report/2"
+        self.assertEqual(len(list(json_keys.errors(schema, report))), 3)
+
     def test_the_registry_page_names_every_file(self):
         rows = set(re.findall(r"^\| `([^`]+)` \|", pages_of_docs()["registry.md"], re.M))
         registry = Demo.folder / "registry"

@@ -50,7 +50,8 @@ TEST(AblationReport, SaysWhatTheStepsSay) {
                                 {"change", -0.25},
                                 {"change_refitted", nullptr},
                                 {"through_gate", nullptr}});
-  const std::string text = ablation_text(document), markdown = ablation_markdown(document);
+  const TablesPage page = ablation_page(document);
+  const std::string text = terminal_text(page), markdown = markdown_text(page);
   EXPECT_THAT(text, HasSubstr("accuracy 0.750, domain told 0.750, 10 texts"));
   EXPECT_THAT(text, HasSubstr("-25.00"));
   EXPECT_THAT(text, HasSubstr("words|<i>"));
@@ -78,7 +79,7 @@ TEST(AblationReport, AnUpgradeStandsBesideARemovalAndSaysIfItIsRefused) {
                                   {"change_refitted", nullptr},
                                   {"through_gate", nullptr}});
   }
-  const std::string text = ablation_text(document);
+  const std::string text = terminal_text(ablation_page(document));
   const size_t upgrades = text.find("With a higher version of an expert");
   ASSERT_NE(upgrades, std::string::npos);
   EXPECT_THAT(text.substr(0, upgrades), HasSubstr("-25.00"));
@@ -93,14 +94,15 @@ TEST(AblationReport, AFitThatDivergedIsShownAsSuch) {
   failed["figures"] = failed["change"] = nullptr;
   failed["failure"] = "ten steps in a row are not finite";
   document["steps"].push_back(failed);
-  EXPECT_THAT(ablation_text(document), HasSubstr("ten steps in a row are not finite"));
+  EXPECT_THAT(terminal_text(ablation_page(document)),
+              HasSubstr("ten steps in a row are not finite"));
 }
 
 TEST(AblationReport, AnotherDocumentIsRefused) {
   for (const Json& document :
        {Json{{"schema", "moecollab.sweep/1"}}, Json::object(), Json(nullptr)}) {
     try {
-      ablation_text(document);
+      terminal_text(ablation_page(document));
       ADD_FAILURE() << document.dump();
     } catch (const Error& error) {
       EXPECT_EQ(error.code(), "E_DATA");

@@ -43,7 +43,7 @@ TEST(ReportSections, AreTheKeysOfTheReportInItsOrder) {
   EXPECT_THAT(
       keys_of(report_json(sample_figures())),
       ElementsAre("schema", "domains", "overall", "diagnosis", "gate", "drift", "specialisation",
-                  "training", "compute", "experts", "notes", "provenance"));
+                  "training", "compute", "experts", "examples", "notes", "provenance"));
 }
 
 TEST(ReportSections, HaveARowForEveryKeyAndNoKeyTwice) {
@@ -77,11 +77,12 @@ TEST(ReportSections, StandInTheOrderOfEachDocument) {
       ElementsAre("Accuracy and macro-F1 by domain", "What sharing adds",
                   "Other systems on the same texts", "Paired comparisons", "Experts", "Gate usage",
                   "Specialisation", "Confusion matrices", "Compute", "Provenance"));
-  EXPECT_THAT(
-      after(to_html(sample_report()), "<h2>", "</h2>"),
-      ElementsAre("Accuracy and macro-F1 by domain", "What sharing adds",
-                  "Other systems on the same texts", "Paired comparisons", "Experts",
-                  "Specialisation", "Confusion matrices", "Gate usage", "Compute", "Provenance"));
+  EXPECT_THAT(after(to_html(sample_report()), "<h2>", "</h2>"),
+              ElementsAre("Accuracy and macro-F1 by domain", "What sharing adds",
+                          "Other systems on the same texts", "Paired comparisons", "Experts",
+                          "Use of the label spaces", "Use of the experts", "Specialisation",
+                          "Confusion matrices", "Gate usage", "Cost against accuracy", "Compute",
+                          "Provenance"));
 }
 
 // A section as a new file would bring it: the longest label of each domain's space.

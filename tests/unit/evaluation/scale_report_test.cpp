@@ -37,7 +37,8 @@ TEST(ScaleReport, SaysWhatThePoolsSay) {
                             {"batch_1_ms", 4.5},
                             {"batch_1_ms_ratio", 1.25},
                             {"flops_1_ratio", 1.5}});
-  const std::string text = scale_text(scale), markdown = scale_markdown(scale);
+  const TablesPage page = scale_page(scale);
+  const std::string text = terminal_text(page), markdown = markdown_text(page);
   EXPECT_THAT(text, HasSubstr("3 pseudo-domains; kind of the experts: lexical."));
   EXPECT_THAT(markdown, HasSubstr("-3.00, +0.00"));
   for (const std::string& document : {text, markdown}) {
@@ -49,7 +50,7 @@ TEST(ScaleReport, SaysWhatThePoolsSay) {
 }
 
 TEST(ScaleReport, AnotherDocumentIsRefused) {
-  EXPECT_THROW(scale_text({{"schema", "moecollab.ablation/1"}}), Error);
+  EXPECT_THROW(scale_page({{"schema", "moecollab.ablation/1"}}), Error);
 }
 
 }  // namespace

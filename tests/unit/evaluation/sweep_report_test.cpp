@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "base/error.h"
+
 namespace moecollab::evaluation {
 namespace {
 
@@ -31,6 +33,7 @@ Json sample() {
   Json diverged = point(9, 9, 0, 0, 0, 0);
   diverged["held_out"] = nullptr;
   Json sweep = {
+      {"schema", kSweepSchema},
       {"judged_by", "accuracy"},
       {"texts", 500},
       {"fit_seconds", 2.0},
@@ -67,7 +70,7 @@ TEST(SweepSummary, IsNullWhereNothingQualifies) {
   EXPECT_TRUE(summary["reference"].is_null());
   sweep.update(summary);
   EXPECT_THAT(sweep_text(sweep), HasSubstr("best: none"));
-  EXPECT_THAT(sweep_html(sweep), HasSubstr("<table>"));
+  EXPECT_THAT(html_text(sweep_page(sweep)), HasSubstr("<table>"));
 }
 
 TEST(SweepText, ShowsTheAccuracyChangeBesideTheUtilisation) {
@@ -84,12 +87,17 @@ TEST(SweepCsv, HasALineAPointAndEmptyCellsWhereThereIsNoFigure) {
   EXPECT_THAT(csv, HasSubstr("\r\n9,9,,,,,,,,,,7,0.5\r\n"));
 }
 
-TEST(SweepHtml, HasATableForEachFigureAndRunsNothing) {
-  const std::string html = sweep_html(sample());
+TEST(SweepPage, HasATableForEachFigureAndALineForEachLambda2) {
+  const TablesPage page = sweep_page(sample());
+  const std::string html = html_text(page);
   EXPECT_THAT(html, HasSubstr("<h2>Held-out accuracy</h2>"));
-  EXPECT_THAT(html, HasSubstr("<td style=\"--p:1.000\">0.8200</td>"));
+  EXPECT_THAT(html, HasSubstr("<td class=\"n heat\" style=\"--p:1.000\">0.8200</td>"));
   EXPECT_THAT(html, HasSubstr("default-src 'none'"));
-  EXPECT_EQ(html.find("<script"), std::string::npos);
+  ASSERT_EQ(page.charts.size(), 2u);
+  std::vector<std::string> names;
+  for (const Series& line : page.charts[0].series) names.push_back(line.name);
+  EXPECT_THAT(names, testing::ElementsAre("λ2 = 0", "λ2 = 0.1", "λ2 = 9"));
+  EXPECT_THROW(sweep_page({{"schema", "moecollab.scale/1"}}), Error);
 }
 
 }  // namespace
