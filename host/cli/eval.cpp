@@ -44,7 +44,7 @@ void add_eval(Program& program) {
   verb.add_flag("--diagnose", options->diagnose,
                 "Also try whether texts are routed alike alone and together, and near duplicates "
                 "like their text");
-  verb.add_flag("!--no-examples", options->examples,
+  verb.add_flag("--no-examples", options->no_examples,
                 "Quote no texts in the report, which else shows some that were fixed or broken");
   verb.add_option("--monitor", options->monitor,
                   "Add a line to FILE on how far the texts have drifted from those of the gate's "

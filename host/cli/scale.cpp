@@ -25,6 +25,8 @@ void add_scale(Program& program) {
   add_count(verb, "--domains", options->plan.domains,
             "Pseudo-domains that the data are cut into, at most; further experts are trained with "
             "other seeds");
+  add_count(verb, "--rounds", options->plan.rounds,
+            "How often the pools are timed, in turns; the least time of each counts");
   verb.add_option("--kind", options->kind, "Kind of the experts, as train-expert takes it")
       ->default_str(options->kind)
       ->type_name("adapter|deep-adapter|lexical|PATH");

@@ -22,7 +22,7 @@ struct EvalOptions : AnsweringOptions {
   data::DataOptions data;
   evaluation::Arrangement arrangement = evaluation::Arrangement::kShared;
   bool diagnose = false;            // also probe how steady the routing is
-  bool examples = true;             // keep texts that were fixed or broken in the report
+  bool no_examples = false;         // quote no texts in the report
   std::optional<fs::path> monitor;  // file that gets a line on drift
 };
 

@@ -98,7 +98,7 @@ Json run_eval(const EvalOptions& options, const RunContext& context) {
   about.seed = options.seed;
   about.arrangement = options.arrangement;
   about.probe_routing = options.diagnose;
-  about.examples = options.examples;
+  about.examples = !options.no_examples;
   about.baselines = evaluation::load_baselines(
       pool, {registry::deep_baseline(options.registry), contribution::open_deep_baseline}, notes);
   about.training =

@@ -22,7 +22,7 @@ using Texts = std::span<const std::string_view>;
 
 constexpr size_t kBatch = 32;
 constexpr int64_t kTwo = 2;
-constexpr int kRounds = 8, kLoads = 3;
+constexpr int kLoads = 3;
 
 // How texts arrive, and what a round of it took at best.
 struct Arrival {
@@ -106,13 +106,13 @@ class Subject {
 }  // namespace
 
 Json costs(const std::vector<fs::path>& registries, const std::vector<std::string>& texts,
-           const pipeline::PoolOptions& open) {
+           int rounds, const pipeline::PoolOptions& open) {
   const at::NoGradGuard no_grad;
   const std::vector<std::string_view> views(texts.begin(), texts.end());
   std::deque<Subject> subjects;
-  Progress progress = open.context.progress("timing pools", "round", kRounds);
+  Progress progress = open.context.progress("timing pools", "round", rounds);
   for (const fs::path& registry : registries) subjects.emplace_back(registry, open, views);
-  for (int round = 0; round < kRounds; ++round) {
+  for (int round = 0; round < rounds; ++round) {
     for (Subject& subject : subjects) {
       open.context.stop.throw_if_requested("stopped while pools were timed");
       subject.take_turn();

@@ -17,6 +17,6 @@ namespace moecollab::scale {
 // rounds, flops_32 and flops_1, operations per text, and each of these four as a ratio to the first
 // registry's (…_ratio). At least 32 texts. Throws as a pool, and E_INTERRUPTED.
 Json costs(const std::vector<fs::path>& registries, const std::vector<std::string>& texts,
-           const pipeline::PoolOptions& open);
+           int rounds, const pipeline::PoolOptions& open);
 
 }  // namespace moecollab::scale

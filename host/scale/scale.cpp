@@ -113,7 +113,7 @@ Json Scale::costs() {
   const std::vector<int64_t> order = training::shuffled(std::ssize(texts), run_.gate.seed, 0);
   for (size_t i = 0; i < kTimedTexts; ++i)  // again from the first if there are fewer
     chosen.push_back(texts[static_cast<size_t>(order[i % order.size()])]);
-  return scale::costs(registries, chosen, run_.open);
+  return scale::costs(registries, chosen, run_.plan.rounds, run_.open);
 }
 
 at::Tensor bits(const Json& right) {

@@ -29,6 +29,7 @@ void validate(const ScalePlan& plan) {
   require_in("--experts", plan.experts, 1, kMostExperts);
   require_in("--useless", plan.useless, 0, kMostUseless);
   require_in("--domains", {plan.domains}, 2, kMostExperts);
+  require_in("--rounds", {plan.rounds}, 1, kMostRounds);
 }
 
 PoolSize pool_size(int experts, int useless_percent) {

@@ -9,11 +9,13 @@
 namespace moecollab::scale {
 
 inline constexpr int kMostExperts = 512, kMostUseless = 75;  // per cent
+inline constexpr int kMostRounds = 1000;
 
 struct ScalePlan {
   std::vector<int> experts = {4, 8, 16, 32, 64, 128};
   std::vector<int> useless = {0, 25, 50, 75};  // per cent of the experts
   int domains = 32;                            // pseudo-domains at most
+  int rounds = 8;                              // in which the pools are timed
 };
 
 // A pool by what is in it.
@@ -25,7 +27,7 @@ struct PoolSize {
 };
 
 // Throws E_CONFIG naming the number that is out of range: experts in 1 to 512, useless in 0 to 75,
-// domains in 2 to 512; or a list that is empty.
+// domains in 2 to 512, rounds in 1 to 1,000; or a list that is empty.
 void validate(const ScalePlan& plan);
 
 // A pool of that many experts, of which this share is useless; one is honest at least.

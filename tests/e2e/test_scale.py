@@ -17,7 +17,7 @@ class Scale(EndToEnd):
                 shutil.copytree(SAMPLES / domain, cls.samples / domain)
 
     def scale(self, out, *more, data=None):
-        return run("scale", "--data-dir", data or self.samples, "--registry", self.folder / "none", "--encoder", ENCODER, "--out", out, "--domains", 4, *more)
+        return run("scale", "--data-dir", data or self.samples, "--registry", self.folder / "none", "--encoder", ENCODER, "--out", out, "--domains", 4, *(() if "--rounds" in more else ("--rounds", 2)), *more)
 
     def figures(self, out, *more):
         done = self.scale(out, *more, "--json")
@@ -78,6 +78,7 @@ class Scale(EndToEnd):
         out = self.folder / "out"
         self.assertRefused(self.scale(out, "--experts", "4,0"), 2, "E_CONFIG", "--experts is 0, expected 1 to 512")
         self.assertRefused(self.scale(out, "--useless", "90"), 2, "E_CONFIG", "--useless is 90, expected 0 to 75")
+        self.assertRefused(self.scale(out, "--rounds", "0"), 2, "E_CONFIG", "--rounds is 0, expected 1 to 1000")
         self.assertRefused(self.scale(out, "--split", "train"), 2, "E_CONFIG", "--split train")
         self.assertRefused(self.scale(out, "--kind", "adaptor"), 2, "E_CONFIG", "adaptor")
         data = self.folder / "data" / "one"
