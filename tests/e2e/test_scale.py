@@ -78,7 +78,7 @@ class Scale(EndToEnd):
         out = self.folder / "out"
         self.assertRefused(self.scale(out, "--experts", "4,0"), 2, "E_CONFIG", "--experts is 0, expected 1 to 512")
         self.assertRefused(self.scale(out, "--useless", "90"), 2, "E_CONFIG", "--useless is 90, expected 0 to 75")
-        self.assertRefused(self.scale(out, "--rounds", "0"), 2, "E_CONFIG", "--rounds is 0, expected 1 to 1000")
+        self.assertRefused(self.scale(out, "--rounds", "1001"), 2, "E_CONFIG", "--rounds is 1001, expected 1 to 1000")
         self.assertRefused(self.scale(out, "--split", "train"), 2, "E_CONFIG", "--split train")
         self.assertRefused(self.scale(out, "--kind", "adaptor"), 2, "E_CONFIG", "adaptor")
         data = self.folder / "data" / "one"
