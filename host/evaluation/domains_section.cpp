@@ -7,6 +7,7 @@
 #include <map>
 #include <numeric>
 
+#include "base/strings.h"
 #include "evaluation/answer_scores.h"
 #include "evaluation/headline_table.h"
 #include "evaluation/metrics.h"
@@ -19,6 +20,7 @@ namespace {
 
 constexpr size_t kMostLabels = 500;  // of a matrix in the report
 constexpr size_t kMostShown = 24;    // of a matrix that a page shows
+constexpr size_t kMostOfName = 40;   // bytes of a label above its column
 constexpr size_t kMistakes = 20;
 
 // What is most often answered instead of what, ties in the order of the labels.
@@ -181,11 +183,13 @@ Table matrix_table(const Json& confusion) {
   const Json& labels = array_at(confusion, {"labels"});
   const Json& matrix = array_at(confusion, {"matrix"});
   Table table{{{"Own label"}}, {}};
-  for (const Json& label : labels) table.columns.push_back({list(Json::array({label})), true});
+  const auto name = [](const Json& label) { return list(Json::array({label})); };
+  for (const Json& label : labels)
+    table.columns.push_back({escaped(name(label), kMostOfName), true});
   for (size_t i = 0; i < labels.size() && i < matrix.size(); ++i) {
     double total = 0;
     for (const Json& value : array_at(matrix[i], {})) total += number_at(value, {}).value_or(0);
-    Row row{{table.columns[i + 1].title}};
+    Row row{{name(labels[i])}};
     for (size_t j = 0; j < labels.size(); ++j) {
       const auto value = j < matrix[i].size() ? number_at(matrix[i][j], {}) : std::nullopt;
       const auto heat = value && total > 0 ? std::optional(*value / total) : std::nullopt;

@@ -61,7 +61,8 @@ Table costs_table(const Json& scale) {
 
 // Accuracy over the number of experts, a line for each share of useless ones.
 Chart accuracy_chart(const Json& scale) {
-  Chart chart{"Accuracy", "A line for each share of useless experts.", {}};
+  Chart chart{
+      "Accuracy over the number of experts", "A line for each share of useless experts.", {}};
   chart.x_title = "experts";
   chart.y_title = "accuracy";
   for (const Json& pool : array_at(scale, {"pools"})) {
