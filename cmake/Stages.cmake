@@ -69,12 +69,17 @@ function(check_torch_free root)
   endwhile()
 endfunction()
 
-# moecollab_unity(TARGET): compiles its files six at a time, since most of a file's time goes into the
-# headers and templates that it shares with its neighbours. So no two files of a target may define the
-# same name in their anonymous namespaces.
+# moecollab_unity(TARGET [N]): compiles its files N (6) at a time, since most of a file's time goes into
+# the headers and templates that it shares with its neighbours. So no two files of a target may define
+# the same name in their anonymous namespaces.
 option(MOECOLLAB_UNITY "Compile the host and its tests several files at a time" ON)
 function(moecollab_unity target)
-  set_target_properties(${target} PROPERTIES UNITY_BUILD ${MOECOLLAB_UNITY} UNITY_BUILD_BATCH_SIZE 6)
+  if(ARGN)
+    set(files ${ARGN})
+  else()
+    set(files 6)
+  endif()
+  set_target_properties(${target} PROPERTIES UNITY_BUILD ${MOECOLLAB_UNITY} UNITY_BUILD_BATCH_SIZE ${files})
 endfunction()
 
 function(moecollab_stage name)
