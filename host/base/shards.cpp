@@ -1,0 +1,46 @@
+#include "base/shards.h"
+
+#include <algorithm>
+#include <numeric>
+#include <stdexcept>
+
+namespace moecollab {
+
+Shards deal(std::span<const int32_t> lengths) {
+  std::vector<int64_t> order(lengths.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::ranges::stable_sort(order, std::greater(),
+                           [&](int64_t row) { return lengths[static_cast<size_t>(row)]; });
+  Shards shards;
+  for (size_t i = 0; i < order.size(); ++i) {
+    // There and back, or the first shard would have the longest of each round.
+    const size_t at = i % kShards;
+    shards[i / kShards % 2 == 0 ? at : kShards - 1 - at].push_back(order[i]);
+  }
+  for (std::vector<int64_t>& rows : shards) std::ranges::sort(rows);
+  return shards;
+}
+
+Shards deal(int64_t rows) { return deal(std::vector<int32_t>(static_cast<size_t>(rows), 1)); }
+
+std::vector<int> own_shards(const Ranks& ranks) {
+  std::vector<int> own;
+  for (int shard = 0; shard < kShards; ++shard) {
+    if (rank_of(shard, ranks.size()) == ranks.rank()) own.push_back(shard);
+  }
+  return own;
+}
+
+std::vector<float> sum(std::array<std::vector<float>, kShards> parts) {
+  for (const std::vector<float>& part : parts) {
+    if (part.size() != parts[0].size()) throw std::logic_error("sum: shards of different lengths");
+  }
+  for (size_t apart = 1; apart < kShards; apart *= 2) {
+    for (size_t i = 0; i < kShards; i += 2 * apart) {
+      for (size_t k = 0; k < parts[i].size(); ++k) parts[i][k] += parts[i + apart][k];
+    }
+  }
+  return std::move(parts[0]);
+}
+
+}  // namespace moecollab
