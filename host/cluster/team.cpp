@@ -57,10 +57,18 @@ Team::Team(std::function<std::unique_ptr<Link>()> open, TeamOptions options)
     thread_.join();
     std::rethrow_exception(meeting->failure);
   }
-  introduce();
+  try {
+    introduce();
+    if (size_ > 1) find_connections();
+  } catch (...) {
+    quit();
+    throw;
+  }
 }
 
-Team::~Team() {
+Team::~Team() { quit(); }
+
+void Team::quit() {
   if (!thread_.joinable()) return;
   {
     const std::lock_guard lock(mutex_);
@@ -77,6 +85,22 @@ void Team::introduce() {
     Peer& peer = peers_[static_cast<size_t>(r)];
     peer.process = Process::parse(all[static_cast<size_t>(r)]);
     if (r != rank_) peer.watch = ProcessWatch(peer.process);
+  }
+}
+
+// By this step each rank has had letters of all others: the MPI has connected them.
+void Team::find_connections() {
+  const std::vector<Connection> own = connections();
+  std::string list;
+  for (const Connection& connection : own) list += connection.own + "\n";
+  const std::vector<std::string> all = exchange("connections", list);
+  const std::lock_guard lock(mutex_);
+  for (const Connection& connection : own) {
+    for (int r = 0; r < size_; ++r) {
+      const auto i = static_cast<size_t>(r);
+      if (r != rank_ && all[i].find(connection.other + "\n") != std::string::npos)
+        peers_[i].connections.push_back(connection);
+    }
   }
 }
 

@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "base/ranks.h"
 #include "base/run_context.h"
+#include "cluster/connections.h"
 #include "cluster/letter.h"
 #include "cluster/link.h"
 #include "cluster/process.h"
@@ -31,8 +32,9 @@ struct TeamOptions {
 };
 
 // A thread of its own has the link: while the run computes, it takes letters, gives a sign of life
-// every second, and hears of the others. So a rank may compute as long as it likes, and one that is
-// killed, stopped or cut off is lost: if it ran on this machine at once, else after the time-out.
+// every second, and hears of the others. So a rank may compute as long as it likes. One that is
+// killed is lost at once, since its process has ended, or on another host its connections; one that
+// is stopped or cut off after the time-out.
 // Only a rank whose thread lives while its work hangs is not found out.
 class Team final : public Ranks {
  public:
@@ -74,6 +76,7 @@ class Team final : public Ranks {
   struct Peer {
     Process process;
     ProcessWatch watch;
+    std::vector<Connection> connections;
     Clock::time_point heard;
     std::optional<Clock::time_point> ended;  // when its process was first seen gone
     bool done = false;                       // it has said goodbye: it waits for the others
@@ -89,7 +92,9 @@ class Team final : public Ranks {
     std::exception_ptr failure;
   };
 
+  void quit();
   void introduce();
+  void find_connections();
   // The following have the mutex.
   void post(int to, const Letter& letter);
   void post_to_all(const Letter& letter, int but);
@@ -101,6 +106,7 @@ class Team final : public Ranks {
   // A rank that has ended without giving anything for the step.
   std::optional<int> who_left(uint64_t step) const;
   bool all_are_gone() const;
+  void watch_connections();
   void watch_peers(Clock::time_point now);
   void beat(Clock::time_point now);
   // Waits, as long as nothing is lost, until `done`; throws the loss, or E_INTERRUPTED.
@@ -124,6 +130,7 @@ class Team final : public Ranks {
   bool closing_ = false;             // after the last letter the link is to be closed
   bool quitting_ = false;            // it is to be left as it is
   bool closed_ = false;
+  bool deaf_ = false;         // the link is not to be used any more
   bool ends_itself_ = false;  // the run knows of the loss
   std::optional<Error> loss_;
   Clock::time_point lost_at_, looked_at_, beaten_at_;

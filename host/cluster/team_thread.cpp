@@ -15,6 +15,8 @@ using namespace std::chrono_literals;
 constexpr std::chrono::microseconds kEager = 50us, kCalm = 5ms;
 // What a process said before it ended may come after its end shows.
 constexpr auto kLateWords = 100ms;
+// How long the others get letters after a loss.
+constexpr auto kLastWords = 200ms;
 
 }  // namespace
 
@@ -44,13 +46,16 @@ void Team::work(const std::function<std::unique_ptr<Link>()>& open, Meeting& mee
 
 void Team::serve(Link& link) {
   while (true) {
-    const bool busy = receive_all(link);
+    watch_connections();
+    const bool busy = !deaf_ && receive_all(link);
     std::unique_lock lock(mutex_);
     const auto now = Clock::now();
     watch_peers(now);
     beat(now);
+    if (deaf_) outgoing_.clear();
     send_all(link, lock);
-    idle_ = outgoing_.empty() && link.is_idle();
+    idle_ = deaf_ || (outgoing_.empty() && link.is_idle());
+    if (loss_ && now - lost_at_ > kLastWords) deaf_ = true;
     if (idle_) changed_.notify_all();
     if (quitting_ || (closing_ && idle_)) break;
     if (loss_ && !ends_itself_ && now - lost_at_ > in_seconds(options_.grace)) {
@@ -102,6 +107,18 @@ bool Team::receive_all(Link& link) {
     lose(rank_, error);
   }
   return any;
+}
+
+// Before the MPI looks: Open MPI 4.1 ends the process if it cannot connect to a rank again
+// (findings/openmpi_ends_survivors.sh). The others see their own connections end.
+void Team::watch_connections() {
+  const std::lock_guard lock(mutex_);
+  for (int r = 0; r < size_ && !loss_ && !closing_; ++r) {
+    const Peer& peer = peers_[static_cast<size_t>(r)];
+    if (r == rank_ || peer.left || !std::ranges::any_of(peer.connections, has_ended)) continue;
+    deaf_ = true;
+    lose(r, Error("E_DIST", fmt::format("{} has ended without a word", describe(r)), kNoOther));
+  }
 }
 
 void Team::watch_peers(Clock::time_point now) {

@@ -20,13 +20,13 @@ PHASES = {
 }
 
 
-def mpirun(ranks, *arguments, env=None, cwd=None, program=PROGRAM, shell=None, tagged=False):
+def mpirun(ranks, *arguments, env=None, cwd=None, program=PROGRAM, shell=None, tagged=False, before=(), options=()):
     """The program on so many ranks; tagged, "[1,RANK]<stderr>:" begins each line (and breaks those that are long)."""
     command = [str(program), *map(str, arguments)]
     if shell:
         command = ["sh", "-c", shell + ' && exec "$0" "$@"', *command]
     preload = [word for name in (env or {}) for word in ("-x", name)]
-    return subprocess.run([MPIRUN, "--oversubscribe", "--bind-to", "none", *(["--tag-output"] if tagged else []), *preload, "-n", str(ranks), *command],
+    return subprocess.run([*before, MPIRUN, *options, "--oversubscribe", "--bind-to", "none", *(["--tag-output"] if tagged else []), *preload, "-n", str(ranks), *command],
                           capture_output=True, text=True, cwd=cwd, timeout=120,
                           env={**clean_environment(), "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1", **(env or {})})
 
@@ -74,7 +74,7 @@ class OnRanks(EndToEnd):
 
     def test_train_gate_writes_the_same_gate_as_one_process(self):
         gates = []
-        for ranks in (0, 1, 2, 4):
+        for ranks in (0, 2, 4):
             registry = self.folder / f"registry{ranks}"
             shutil.copytree(self.shared / "registry", registry)
             shutil.rmtree(registry / "gate")
@@ -157,12 +157,12 @@ class OnRanks(EndToEnd):
             subprocess.run(["cc", "-shared", "-fPIC", "-o", library, ROOT / "tests" / "e2e" / "kill_rank.c"], check=True)
         return str(library)
 
-    def end_rank(self, ranks, victim, moment, how):
+    def end_rank(self, ranks, victim, moment, how, **more):
         """Encodes while that rank is ended; all others must name it in time."""
         output = self.folder / "features.safetensors"
         output.write_text("as before")
         start = time.monotonic()
-        done = self.encode(ranks, self.texts(), output, "--dist-timeout", TIMEOUT, tagged=True,
+        done = self.encode(ranks, self.texts(), output, "--dist-timeout", TIMEOUT, tagged=True, **more,
                            env={"LD_PRELOAD": self.killer_of_ranks(), "KILL_RANK": str(victim), "KILL_AT": moment, "KILL_HOW": how})
         seconds = time.monotonic() - start
         self.assertNotEqual(done.returncode, 0, done.stderr)
@@ -171,8 +171,6 @@ class OnRanks(EndToEnd):
                 self.assertRegex(done.stderr, rf"\[1,{rank}\]<stderr>:error: E_DIST: rank {victim} \(host ", f"rank {rank}\n{done.stderr}")
         self.assertLess(seconds, TIMEOUT + 5 + 10)  # and the run until then
         self.assertTrue(output.read_bytes() == b"as before" or len(output.read_bytes()) > 400 * 384 * 4, "half a file")
-        left = [path.name for path in self.folder.iterdir() if path.name.startswith("features.safetensors") and path != output]
-        return left
 
     def test_R54_a_rank_that_dies_is_named_by_all_others(self):
         self.end_rank(3, 1, "after:model loaded", "kill")
@@ -180,6 +178,17 @@ class OnRanks(EndToEnd):
 
     def test_R54_a_rank_that_hangs_is_named_by_all_others(self):
         self.end_rank(3, 2, "letter:features", "stop")
+
+    @unittest.skipUnless(os.geteuid() == 0 and shutil.which("ip") and shutil.which("nsenter"), "two hosts in network namespaces need root and iproute2")
+    def test_R54_two_hosts_give_the_same_bytes_and_name_a_rank_that_dies(self):
+        hosts = [str(ROOT / "tests" / "e2e" / "two_hosts.sh")]
+        if subprocess.run([*hosts, "true"], capture_output=True).returncode != 0:
+            self.skipTest("this system allows no network namespaces")
+        texts = self.texts(60)
+        self.assertEnded(self.encode(1, texts, self.folder / "one.safetensors"), 0)
+        self.assertEnded(self.encode(2, texts, self.folder / "two.safetensors", before=hosts, options=["--host", "alpha:1,beta:1"]), 0)
+        self.assertEqual((self.folder / "two.safetensors").read_bytes(), (self.folder / "one.safetensors").read_bytes())
+        self.end_rank(2, 1, "after:model loaded", "kill", before=hosts, options=["--host", "alpha:1,beta:1"])
 
     @unittest.skipUnless(os.environ.get("MOECOLLAB_SOAK"), "MOECOLLAB_SOAK=1: two minutes")
     def test_R54_every_rank_in_every_phase(self):
