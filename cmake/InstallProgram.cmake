@@ -1,5 +1,5 @@
 # The program as `make install PREFIX=…` lays it out, to be moved as a whole:
-#   bin/moecollab, lib/libmoecollab_engine.so, lib/moecollab/plugins/<kind>/
+#   bin/moecollab, lib/libmoecollab_engine.so, lib/moecollab/plugins/<kind>/; lib/libmoecollab_mpi.so, if there was Open MPI
 #   lib/moecollab/torch/lib, lib/moecollab/nvidia: what the engine needs of LibTorch for the CPU
 #   share/moecollab/encoder/all-MiniLM-L6-v2, share/moecollab/schema, share/moecollab/samples/experts
 #   share/doc/moecollab: pages in the folders that they have in a checkout, so that their links hold; licences of

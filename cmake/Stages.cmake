@@ -10,7 +10,7 @@
 # has the rank of its folder. Stages of one rank stand between bars (a semicolon would make each an
 # element, and so a rank, of its own).
 set(MOECOLLAB_RANKS
-    "base" "text|weights|data|registry" "encoder|experts" "worker" "gate|fusion" "pipeline"
+    "base" "cluster" "text|weights|data|registry" "encoder|experts" "worker" "gate|fusion" "pipeline"
     "training|evaluation" "conformance|contribution" "ablation" "scale" "engine" "cli" "app")
 
 # stage_rank(STAGE OUT): position of the stage's folder in the pipeline; fails for an unknown one.

@@ -8,7 +8,7 @@ namespace {
 // Longer names first if one is a prefix of another.
 constexpr ErrorFamily kFamilies[] = {
     {"E_INTERNAL", 1, "a defect of the program, or no memory left"},
-    {"E_DIST", 1, "a worker of a distributed run; not in this version"},
+    {"E_DIST", 1, "a run on several ranks: one died, or has other data than the others"},
     {"E_CONFIG", 2, "the command: a verb, flag, value or configuration file"},
     {"E_DATA", 3, "a labelled file or a text to be answered"},
     {"E_REG", 4, "registry.toml, a manifest or another file of the registry"},

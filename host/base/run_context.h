@@ -118,10 +118,13 @@ class Progress {
   std::unique_ptr<ProgressDisplay> display_;
 };
 
+class Ranks;
+
 struct RunContext {
   Log log;
   StopToken stop;
   ProgressDisplays* displays = nullptr;
+  Ranks* ranks = nullptr;  // of which this process is one; none: it computes alone (ranks.h)
 
   // The progress of a loop of `total` steps, `done` of them taken in an earlier run.
   Progress progress(std::string what, std::string unit, int64_t total, int64_t done = 0) const;

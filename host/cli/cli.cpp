@@ -12,6 +12,7 @@
 #include "cli/config_file.h"
 #include "cli/console.h"
 #include "cli/interrupt.h"
+#include "cli/ranks.h"
 #include "cli/terminate.h"
 #include "cli/verb.h"
 
@@ -155,10 +156,15 @@ int parse_and_run(Program& program, std::vector<std::string> arguments) {
     refuse_value(verb, error);
   }
   program.console = Console(settings_of_stderr(program.quiet));
+  join_ranks(program, verb);
   for (const std::string& note : program.notes) program.context().log.note(note);
   if (program.before_action) program.before_action();
-  return program.action();
+  const int status = program.action();
+  leave_ranks(program);
+  return status;
 }
+
+}  // namespace
 
 // Neither stream needs to take it: the exit status is the error's.
 void report(const Error& error, bool json) {
@@ -174,8 +180,6 @@ void report(const Error& error, bool json) {
   write_to_stdout(line);
   flush_stdout();
 }
-
-}  // namespace
 
 void add_verbs(Program& program) {
   program.examples[&program.app] = kUsage;
@@ -303,18 +307,16 @@ int run(const std::vector<std::string>& arguments) {
     if (!flush_stdout()) throw Error("E_WRITE", "standard output could not be written");
     return status;
   } catch (const Error& error) {
-    report(error, program.json);
-    return error.code() == "E_INTERRUPTED" ? interrupted_status() : exit_status(error.code());
+    return end_with(program, error);
   } catch (const std::bad_alloc&) {
-    report(Error("E_INTERNAL", "out of memory", "try a smaller --batch-tokens"), program.json);
+    return end_with(program, Error("E_INTERNAL", "out of memory", "try a smaller --batch-tokens"));
   } catch (const std::exception& error) {
     // LibTorch's messages continue with pages of dispatch tables and stack frames.
     const std::string_view text = error.what();
-    report(Error("E_INTERNAL", escaped(text.substr(0, text.find('\n')), 400),
-                 "this is a defect of moecollab; please report it with the command"),
-           program.json);
+    return end_with(program,
+                    Error("E_INTERNAL", escaped(text.substr(0, text.find('\n')), 400),
+                          "this is a defect of moecollab; please report it with the command"));
   }
-  return 1;
 }
 
 }  // namespace moecollab::cli

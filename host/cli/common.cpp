@@ -126,6 +126,23 @@ void add_seed(CLI::App& verb, engine::RunOptions& options) {
       ->group(kCommonGroup);
 }
 
+void add_ranks(CLI::App& verb, Program& program) {
+  program.shared_verbs.push_back(&verb);
+  verb.add_option_function<double>(
+          "--dist-timeout",
+          [&program](double seconds) {
+            if (!(seconds >= 1 && seconds <= 86400)) {
+              throw Error("E_CONFIG",
+                          fmt::format("--dist-timeout is {}, expected 1 to 86400", seconds));
+            }
+            program.rank_timeout = seconds;
+          },
+          "Under mpirun: how long a rank may be silent before it counts as dead")
+      ->type_name("SECONDS")
+      ->default_str(fmt::format("{:g}", program.rank_timeout))
+      ->group(kCommonGroup);
+}
+
 void add_cache(CLI::App& verb, engine::WhereOptions& options) {
   verb.add_option("--cache-dir", options.cache_dir,
                   "Folder of cached features (default: the user's cache folder)")

@@ -75,9 +75,11 @@ void add_encode(Program& program) {
   verb.add_flag("--no-cache", options->no_cache,
                 "encode never uses the feature cache; for scripts");
   add_common(verb, program, *options);
+  add_ranks(verb, program);
   verb.callback([&program, options] {
     program.action = [&program, options] {
       const Json r = open_engine().encode(*options, program.context());
+      if (!program.leads()) return 0;
       print_result(program, r,
                    fmt::format("{} texts, {} tokens in {:.3f} s: {:.0f} texts/s\n",
                                r["texts"].get<int64_t>(), r["tokens"].get<int64_t>(),

@@ -59,14 +59,16 @@ void add_eval(Program& program) {
   add_common(verb, program, *options);
   add_seed(verb, *options);
   add_cache(verb, *options);
+  add_ranks(verb, program);
   verb.callback([&program, options, outputs] {
     program.action = [&program, options, outputs] {
       std::vector<Requirement> requirements;
       for (const std::string& expression : outputs->requirements)
         requirements.push_back(Requirement::parse(expression));
-      outputs->require_writable_now();
+      if (program.leads()) outputs->require_writable_now();
       options->command = program.command;
       const Json report = open_engine().eval(*options, program.context());
+      if (!program.leads()) return 0;
       print_result(program, report, report_text(report));
       if (report.contains("precision"))
         program.context().log.note(

@@ -25,6 +25,8 @@ void catch_interrupts() {
   ::sigaction(SIGTERM, &action, nullptr);
 }
 
+void request_stop() { g_stop = true; }
+
 StopToken interrupt_token() { return StopToken(g_stop); }
 
 int interrupted_status() { return 128 + (g_signal == 0 ? SIGINT : g_signal); }

@@ -9,6 +9,8 @@ namespace moecollab::cli {
 void catch_interrupts();
 // What the first one sets.
 StopToken interrupt_token();
+// Sets it too, with no signal.
+void request_stop();
 // The exit status of a run that a signal ended: 130 for SIGINT, 143 for SIGTERM.
 int interrupted_status();
 

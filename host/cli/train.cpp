@@ -212,8 +212,10 @@ void add_train_gate(Program& program) {
   verb.add_option("--keep-replay", options->gate.keep_replay,
                   "Texts of each domain whose features, labels and logits are kept for `grow`")
       ->capture_default_str();
+  add_ranks(verb, program);
   learns_from_data(verb, program, options, [&program](const auto& o) {
     const Json result = open_engine().train_gate(o, program.context());
+    if (!program.leads()) return 0;
     print_result(program, result, gate_text(result));
     program.suggest(fmt::format("moecollab eval --registry {} --data-dir …", o.registry.string()));
     return 0;

@@ -14,6 +14,7 @@
 #include "base/json.h"
 #include "cli/console.h"
 #include "cli/interrupt.h"
+#include "cluster/team.h"
 #include "engine/engine.h"
 
 namespace moecollab::cli {
@@ -29,9 +30,17 @@ struct Program {
   std::function<int()> action;
   std::map<const CLI::App*, std::string> examples;  // what help begins with
   Console console;                                  // from when the arguments are read
+  std::vector<const CLI::App*> shared_verbs;        // that several ranks may run
+  double rank_timeout = cluster::TeamOptions().timeout;
+  std::unique_ptr<cluster::Team> ranks;  // if mpirun started this process
 
+  // Whether this process prints and writes; of several ranks the first does.
+  bool leads() const { return moecollab::leads(ranks.get()); }
   // What the engine's verbs are called with.
-  RunContext context() { return {Log(console), interrupt_token(), &console}; }
+  RunContext context() {
+    if (!leads()) return {Log(), interrupt_token(), nullptr, ranks.get()};
+    return {Log(console), interrupt_token(), &console, ranks.get()};
+  }
   // The next useful command, for a person; a script knows what it does next.
   void suggest(const std::string& next);
 };
@@ -43,6 +52,8 @@ void add_common(CLI::App& verb, Program& program, engine::CommonOptions& options
 // Only --json, --quiet and --config, which every verb takes.
 void add_output(CLI::App& verb, Program& program);
 void add_seed(CLI::App& verb, engine::RunOptions& options);
+// A verb that several ranks may run, and how long one of them may be silent.
+void add_ranks(CLI::App& verb, Program& program);
 // --reason and --dry-run of a verb that changes a registry.
 void add_change(CLI::App& verb, std::string& reason, bool& dry_run);
 void add_cache(CLI::App& verb, engine::WhereOptions& options);
@@ -70,6 +81,8 @@ void add_verbs(Program& program);
 CLI::App& add_verb(Program& program, CLI::App& parent, const std::string& name,
                    const std::string& description, const std::string& example);
 
+// The error for a person on stderr, and with `json` as a line on stdout, too.
+void report(const Error& error, bool json);
 // One line of compact JSON, or `text`, on stdout.
 void print_result(const Program& program, const Json& result, const std::string& text);
 

@@ -135,16 +135,22 @@ std::string keep_replay(pipeline::Pool& pool, const training::GateInputs& inputs
 FittedGate fit_and_write_gate(pipeline::Pool& pool, const std::vector<data::Dataset>& datasets,
                               const training::GateTrainingOptions& settings,
                               registry::Change* within) {
+  return fit_and_write_gate(pool, datasets, training::collect_gate_inputs(pool, datasets, settings),
+                            within);
+}
+
+FittedGate fit_and_write_gate(pipeline::Pool& pool, const std::vector<data::Dataset>& datasets,
+                              const training::GateInputs& inputs, registry::Change* within) {
   const RunContext& context = pool.context();
   const fs::path& registry = pool.options().registry;
-  const training::GateInputs inputs = training::collect_gate_inputs(pool, datasets, settings);
-  if (settings.choose_top_k) require_honest(inputs);
+  const bool choose = inputs.options.choose_top_k;
+  if (choose) require_honest(inputs);
   const Stopwatch watch;
   const training::GateProblem problem =
       inputs.problem(context, encoder::to_torch(pool.options().compute.device));
   training::GateFit fit = training::fit_gate(problem, inputs.options, context);
   std::optional<training::TopKChoice> choice;
-  if (settings.choose_top_k) choice = choose_top_k(pool, inputs, problem, fit.epochs);
+  if (choose) choice = choose_top_k(pool, inputs, problem, fit.epochs);
   FittedGate fitted;
   fitted.seconds = watch.seconds();
   fitted.file = gate_file(pool, datasets, inputs, problem, fit);

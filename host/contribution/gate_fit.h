@@ -10,6 +10,7 @@
 #include "registry/change.h"
 #include "training/calibration.h"
 #include "training/gate_fit_record.h"
+#include "training/gate_inputs.h"
 #include "training/gate_trainer.h"
 
 namespace moecollab::contribution {
@@ -30,6 +31,10 @@ struct FittedGate {
 // training file has changed meanwhile, and E_WRITE.
 FittedGate fit_and_write_gate(pipeline::Pool& pool, const std::vector<data::Dataset>& datasets,
                               const training::GateTrainingOptions& settings,
+                              registry::Change* within = nullptr);
+// The same from what collect_gate_inputs() gave.
+FittedGate fit_and_write_gate(pipeline::Pool& pool, const std::vector<data::Dataset>& datasets,
+                              const training::GateInputs& inputs,
                               registry::Change* within = nullptr);
 
 }  // namespace moecollab::contribution

@@ -12,6 +12,8 @@
 #include "base/strings.h"
 #include "encoder/identity.h"
 #include "encoder/parallel.h"
+#include "encoder/settled_batches.h"
+#include "encoder/shared_rows.h"
 #include "text/batching.h"
 
 namespace moecollab::encoder {
@@ -19,29 +21,6 @@ namespace {
 
 // Texts: what a killed run encodes again at most. A device stands still while they are settled.
 constexpr size_t kSettledTogether = 4096, kSettledTogetherOnDevice = 65536;
-
-// Groups of neighbours, of that many texts or more but for the last.
-std::vector<std::span<const std::vector<int64_t>>> settled_together(
-    const std::vector<std::vector<int64_t>>& batches, size_t together) {
-  std::vector<std::span<const std::vector<int64_t>>> groups;
-  for (size_t begin = 0, end = 0; begin < batches.size(); begin = end) {
-    for (size_t texts = 0; end < batches.size() && texts < together; ++end)
-      texts += batches[end].size();
-    groups.push_back(std::span(batches).subspan(begin, end - begin));
-  }
-  return groups;
-}
-
-// The rows of all texts of the batches that are done, in the order of the batches.
-std::vector<int64_t> rows_of_done(std::span<const std::vector<int64_t>> batches,
-                                  const std::vector<char>& done, std::span<const int64_t> rows) {
-  std::vector<int64_t> own;
-  for (const std::vector<int64_t>& batch : batches) {
-    for (const int64_t text : batch)
-      if (done[static_cast<size_t>(text)] != 0) own.push_back(rows[static_cast<size_t>(text)]);
-  }
-  return own;
-}
 
 std::vector<int64_t> rows_of(const std::vector<int64_t>& texts, std::span<const int64_t> rows) {
   std::vector<int64_t> own;
@@ -133,14 +112,16 @@ int64_t Encoder::flops(int64_t length, int64_t blocks) const {
 }
 
 // On the CPU equal shares for all threads, of a tile at least, so that none waits long.
-std::vector<Encoder::Batch> Encoder::plan(const Beginnings& passes) const {
+std::vector<Encoder::Batch> Encoder::plan(std::span<const int64_t> texts,
+                                          const Beginnings& passes) const {
   std::vector<Batch> batches;
   for (const bool resumed : {false, true}) {
     std::vector<int64_t> chosen;
     std::vector<int32_t> lengths;
-    for (size_t i = 0; i < passes.states.size(); ++i) {
+    for (const int64_t text : texts) {
+      const auto i = static_cast<size_t>(text);
       if ((passes.states[i] != nullptr) != resumed) continue;
-      chosen.push_back(static_cast<int64_t>(i));
+      chosen.push_back(text);
       lengths.push_back(passes.lengths[i]);
     }
     const auto planned =
@@ -148,7 +129,7 @@ std::vector<Encoder::Batch> Encoder::plan(const Beginnings& passes) const {
             ? text::plan_even_batches(
                   lengths, {.shares = at::get_num_threads(), .least = kTile, .most = batch_tokens_})
             : text::plan_batches(lengths, batch_tokens_);
-    for (const std::vector<int64_t>& texts : planned) batches.push_back(rows_of(texts, chosen));
+    for (const std::vector<int64_t>& batch : planned) batches.push_back(rows_of(batch, chosen));
   }
   return batches;
 }
@@ -375,6 +356,8 @@ void Encoder::run_model(std::span<const int64_t> rows, const FeatureRequest& req
         context_.progress(std::string(progress_label), "text", static_cast<int64_t>(rows.size()));
   std::mutex reporting;
   std::vector<char> done(rows.size());  // of the texts
+  // What this rank has done stands for all: they have equal shares.
+  int64_t unseen = std::ssize(rows);
   const Run run{request,
                 passes,
                 rows,
@@ -383,18 +366,31 @@ void Encoder::run_model(std::span<const int64_t> rows, const FeatureRequest& req
                 [&](const Batch& batch) {
                   for (const int64_t text : batch) done[static_cast<size_t>(text)] = 1;
                   const std::lock_guard lock(reporting);
-                  if (progress) progress->advance(std::ssize(batch));
+                  const int64_t seen =
+                      std::min(unseen, std::ssize(batch) * (ranks_ ? ranks_->size() : 1));
+                  unseen -= seen;
+                  if (progress) progress->advance(seen);
                 }};
-  const std::vector<Batch> batches = plan(passes);
-  for (const auto group :
-       settled_together(batches, passes_ ? kSettledTogetherOnDevice : kSettledTogether)) {
-    passes_ ? run_on_device(group, run) : run_on_cpu(group, run);
-    if (!request.pooled.empty()) settle(rows_of_done(group, done, rows), request, out);
-    if (run.stopped()) {
-      throw Error("E_INTERRUPTED", "encoding was interrupted",
-                  cache_ ? "the same command continues: what was encoded is in the cache" : "");
+  const auto finish = [&](std::span<const int64_t> texts) {
+    const std::vector<Batch> batches = plan(texts, passes);
+    for (const auto group :
+         settled_together(batches, passes_ ? kSettledTogetherOnDevice : kSettledTogether)) {
+      passes_ ? run_on_device(group, run) : run_on_cpu(group, run);
+      if (!request.pooled.empty()) settle(rows_of_done(group, done, rows), request, out);
+      if (run.stopped()) {
+        throw Error("E_INTERRUPTED", "encoding was interrupted",
+                    cache_ ? "the same command continues: what was encoded is in the cache" : "");
+      }
     }
+  };
+  if (ranks_ == nullptr) {
+    std::vector<int64_t> all(rows.size());
+    std::iota(all.begin(), all.end(), 0);
+    return finish(all);
   }
+  const Shards shards = deal(passes.lengths);
+  for (const int shard : own_shards(*ranks_)) finish(shards[static_cast<size_t>(shard)]);
+  share_rows(*ranks_, shards, rows, request, out);
 }
 
 }  // namespace moecollab::encoder

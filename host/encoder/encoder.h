@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/compute.h"
+#include "base/ranks.h"
 #include "base/run_context.h"
 #include "encoder/bert.h"
 #include "encoder/bert_weights.h"
@@ -90,6 +91,11 @@ class Encoder {
   // An expert's own blocks, in passes like its own. Thread-safe.
   std::unique_ptr<Fork> fork(int64_t blocks, const Blocks::WeightOf& weight) const;
 
+  // From now on each of these ranks computes a share of the passes, and all get all features, if
+  // all call encode() and deepen() alike; none: back to all passes. The encoder must have no cache:
+  // what is cached differs from host to host.
+  void share_passes(Ranks* ranks) { ranks_ = ranks; }
+
   // Loads and prepares the model now, for callers that time encode().
   void load();
 
@@ -125,7 +131,7 @@ class Encoder {
   // Texts of one pass, by their index among those that need one; all of them begin alike, with
   // tokens or with states.
   using Batch = std::vector<int64_t>;
-  std::vector<Batch> plan(const Beginnings& passes) const;
+  std::vector<Batch> plan(std::span<const int64_t> texts, const Beginnings& passes) const;
   static PassStart beginning(const Batch& texts, const Beginnings& passes);
   // A pass for each text, whose row of the features is rows[i].
   void run_model(std::span<const int64_t> rows, const FeatureRequest& request,
@@ -155,6 +161,7 @@ class Encoder {
   int64_t batch_tokens_;
   std::shared_ptr<FeatureCache> cache_;
   RunContext context_;
+  Ranks* ranks_ = nullptr;
   EncoderFolder folder_;
   text::Tokenizer tokenizer_;
   mutable std::once_flag fingerprinted_;

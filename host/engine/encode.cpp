@@ -2,10 +2,12 @@
 
 #include "base/error.h"
 #include "base/measure.h"
+#include "base/ranks.h"
 #include "base/strings.h"
 #include "data/text_source.h"
 #include "encoder/encoder.h"
 #include "encoder/tensor_io.h"
+#include "engine/agreement.h"
 #include "engine/precision.h"
 #include "engine/session.h"
 #include "engine/verbs.h"
@@ -44,7 +46,7 @@ std::vector<std::string> read_texts(const EncodeOptions& options, Log log) {
 Json run_encode(const EncodeOptions& options, const RunContext& context) {
   prepare(options);
   note_auto(options, context.log);
-  require_writable(options.output);
+  if (leads(context.ranks)) require_writable(options.output);
   const std::vector<std::string> texts = read_texts(options, context.log);
   const std::vector<std::string_view> views(texts.begin(), texts.end());
   encoder::Encoder encoder(settings_of(options), options.compute, batch_tokens(options), nullptr,
@@ -66,9 +68,12 @@ Json run_encode(const EncodeOptions& options, const RunContext& context) {
   }
   // A text has two token states at least, those of [CLS] and [SEP].
   const uint64_t rows = texts.size() * (options.hidden ? 3 : 1);
-  require_space(fs::absolute(options.output).parent_path(),
-                rows * encoder.config().hidden * sizeof(float), shown(options.output));
+  if (leads(context.ranks))
+    require_space(fs::absolute(options.output).parent_path(),
+                  rows * encoder.config().hidden * sizeof(float), shown(options.output));
+  share_passes(encoder, views, options, context);
   encoder.load();
+  if (context.ranks != nullptr) context.ranks->exchange("model loaded", "");
   const Stopwatch watch;
   const encoder::Features features = encoder.encode(views, request, "encoding");
   const double seconds = watch.seconds();
@@ -82,7 +87,7 @@ Json run_encode(const EncodeOptions& options, const RunContext& context) {
                        {static_cast<int64_t>(features.row_offsets.size())},
                        std::as_bytes(std::span(features.row_offsets))});
   }
-  weights::write_safetensors(options.output, tensors);
+  if (leads(context.ranks)) weights::write_safetensors(options.output, tensors);
   return {{"texts", texts.size()},
           {"tokens", encoder.counters().tokens},
           {"seconds", seconds},

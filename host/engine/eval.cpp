@@ -1,4 +1,5 @@
 #include "contribution/deep_baseline.h"
+#include "engine/agreement.h"
 #include "engine/loaded_gate.h"
 #include "engine/monitor.h"
 #include "engine/precision.h"
@@ -73,7 +74,8 @@ Opening opening_of(const EvalOptions& options, Log log) {
 Json run_eval(const EvalOptions& options, const RunContext& context) {
   prepare(options);
   if (options.top_k) check_top_k(options.registry, *options.top_k);
-  if (options.monitor) {
+  const bool writes = leads(context.ranks);
+  if (options.monitor && writes) {
     require_writable(*options.monitor);
     evaluation::read_monitor(*options.monitor);
   }
@@ -86,12 +88,13 @@ Json run_eval(const EvalOptions& options, const RunContext& context) {
   const Opening opening = opening_of(options, context.log);
   pipeline::Pool pool(pool_options(opening.options, context));
   pool.require_experts();
+  share_work(pool, datasets, opening.options);
   const LoadedGate gate = load_gate(pool, options.fusion, options.top_k, context.log);
   pipeline::RoutedGate routed = pipeline::open_gate(gate.file, pool, {}, opening.other);
   if (options.strict) pipeline::require_fitted(routed);
   pipeline::Collaboration collaboration(pool, std::move(routed), gate.fusion, gate.top_k);
-  const bool trial = is_trial(options) && gate.file.precision != options.compute.precision;
-
+  const bool trial =
+      writes && is_trial(options) && gate.file.precision != options.compute.precision;
   CollectingLog notes(context.log);
   evaluation::EvaluationContext about;
   about.command = options.command;
@@ -107,7 +110,8 @@ Json run_eval(const EvalOptions& options, const RunContext& context) {
   warn_about_seen(about.seen, datasets, notes.log());
   evaluation::Figures figures =
       evaluation::evaluate(collaboration, gate.file, datasets, about, notes);
-  if (options.monitor) add_to_monitor(*options.monitor, gate.file.sha256, figures, notes.log());
+  if (options.monitor && writes)
+    add_to_monitor(*options.monitor, gate.file.sha256, figures, notes.log());
   Json report = evaluation::report_json(figures);
   if (trial) report["precision"] = try_precision(options, gate, datasets, figures, context);
   for (const data::Dataset& dataset : datasets) data::require_unchanged(dataset);

@@ -55,7 +55,9 @@ pipeline::PoolOptions pool_options(const CommonOptions& options, const RunContex
   pool.context = context;
   pool.note.command = options.command;
   pool.isolation = options.isolation;
-  if (cached && !options.no_cache) pool.cache = open_cache(options, options.compute, context.log);
+  // What is cached differs from host to host, and all ranks must ask for the same.
+  if (cached && !options.no_cache && context.ranks == nullptr)
+    pool.cache = open_cache(options, options.compute, context.log);
   return pool;
 }
 

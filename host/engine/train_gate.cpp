@@ -1,5 +1,6 @@
 #include "contribution/gate_fit.h"
 #include "data/hold_out.h"
+#include "engine/agreement.h"
 #include "engine/precision.h"
 #include "engine/session.h"
 #include "engine/verbs.h"
@@ -58,13 +59,16 @@ Json run_train_gate(const TrainGateOptions& options, const RunContext& context) 
   training::settle_for(options.compute.device, settings, context.log);
   training::validate(settings);
   check_top_k(options.registry, settings.top_k);
-  require_writable_parts(options.registry, {registry::kGateFolder});
+  if (leads(context.ranks)) require_writable_parts(options.registry, {registry::kGateFolder});
   const std::vector<data::Dataset> datasets =
       read_datasets(with_registry(options.data, options.registry), "train", context.log);
   data::require_held_out(datasets);
   pipeline::Pool pool(pool_options(options, context));
-  const contribution::FittedGate fitted =
-      contribution::fit_and_write_gate(pool, datasets, settings);
+  share_work(pool, datasets, options);
+  const training::GateInputs inputs = training::collect_gate_inputs(pool, datasets, settings);
+  // What is fitted is a thousandth of what was encoded: one rank does it.
+  if (!leads(context.ranks)) return nullptr;
+  const contribution::FittedGate fitted = contribution::fit_and_write_gate(pool, datasets, inputs);
 
   const encoder::EncoderCounters& counters = pool.encoder()->counters();
   int64_t calls = 0;

@@ -8,6 +8,7 @@
 #include <numeric>
 
 #include "base/error.h"
+#include "base/ranks.h"
 #include "encoder/parallel.h"
 
 namespace moecollab::pipeline {
@@ -231,7 +232,9 @@ void Collaboration::drop(size_t expert, RoutedTexts& texts, const Error& error) 
   }
   const bool fails = unwanted || error.code().starts_with("E_IPC") || error.code() == "E_OUT" ||
                      error.code() == "E_OUT_UNWRITTEN";
-  if (!fails || pool_.registry().policy.on_expert_failure != "drop") throw;
+  // The other ranks may have had its answers.
+  const bool several = are_several(pool_.ranks());
+  if (!fails || several || pool_.registry().policy.on_expert_failure != "drop") throw;
   dropped_[expert] = true;
   installed.faults += static_cast<int64_t>(routed_rows(texts.weights)[expert].size());
   installed.failure = error.code();
@@ -295,6 +298,7 @@ std::optional<std::vector<at::Tensor>> Collaboration::try_to_ask(RoutedTexts& te
 std::vector<at::Tensor> Collaboration::answer_side_by_side(const RoutedTexts& texts,
                                                            const std::vector<Rows>& routed) {
   std::vector<at::Tensor> ahead(experts().size());
+  if (pool_.ranks() != nullptr) return ahead;  // whose threads could not take steps in one order
   std::vector<size_t> together;
   std::vector<Rows> asked(experts().size());
   const bool lone = texts.encoded.rows() == 1;

@@ -4,11 +4,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <iterator>
 #include <numeric>
 
 #include "base/error.h"
 #include "base/measure.h"
+#include "base/shards.h"
 
 namespace moecollab::pipeline {
 namespace {
@@ -42,6 +44,44 @@ bool all_finite(const at::Tensor& values) {
   const at::Tensor contiguous = values.contiguous();
   const float* data = contiguous.const_data_ptr<float>();
   return std::all_of(data, data + contiguous.numel(), [](float v) { return std::isfinite(v); });
+}
+
+// The same rows as forward() of one process, of which each rank asks for those of its shards.
+at::Tensor forward_on_ranks(Ranks& ranks, InstalledExpert& expert, const EncodedTexts& texts,
+                            std::span<const int64_t> rows) {
+  const Shards shards = deal(std::ssize(rows));
+  std::string own;
+  for (const int shard : own_shards(ranks)) {
+    std::vector<int64_t> asked;
+    for (const int64_t i : shards[static_cast<size_t>(shard)])
+      asked.push_back(rows[static_cast<size_t>(i)]);
+    if (asked.empty()) continue;
+    const at::Tensor output = forward(expert, texts, asked).to(at::kFloat).contiguous();
+    own.append(static_cast<const char*>(output.const_data_ptr()), output.nbytes());
+  }
+  const std::vector<std::string> all =
+      ranks.exchange("answers of expert " + expert.name, std::move(own));
+  size_t bytes = 0;
+  for (const std::string& given : all) bytes += given.size();
+  const size_t width = bytes / rows.size();
+  at::Tensor output = at::empty({std::ssize(rows), static_cast<int64_t>(width / sizeof(float))});
+  std::vector<size_t> read(all.size());
+  for (int shard = 0; shard < kShards; ++shard) {
+    const auto rank = static_cast<size_t>(rank_of(shard, ranks.size()));
+    for (const int64_t i : shards[static_cast<size_t>(shard)]) {
+      if (read[rank] + width > all[rank].size() || width % sizeof(float) != 0) {
+        throw Error(
+            "E_DIST",
+            fmt::format("rank {} gave {} bytes of answers of expert {}, which is not {} for "
+                        "each of its texts",
+                        rank, all[rank].size(), expert.name, width),
+            "all ranks must run the same build on the same data");
+      }
+      std::memcpy(output[i].mutable_data_ptr(), all[rank].data() + read[rank], width);
+      read[rank] += width;
+    }
+  }
+  return output;
 }
 
 // Nothing is known: every row must be asked for.
@@ -97,6 +137,7 @@ void complete(Pool& pool, InstalledExpert& expert, const EncodedTexts& texts,
         std::span(asked).subspan(first, std::min(kKeptTogether, asked.size() - first));
     const at::Tensor output = ahead.defined() ? ahead.narrow(0, static_cast<int64_t>(first),
                                                              static_cast<int64_t>(part.size()))
+                              : pool.ranks()  ? forward_on_ranks(*pool.ranks(), expert, texts, part)
                                               : forward(expert, texts, part);
     const at::Tensor logits = take_answers(expert, output, pool.registry().policy.nan);
     const bool kept = are_cached(pool, expert) && all_finite(logits);

@@ -114,6 +114,11 @@ void Pool::check_fingerprint() const {
       "use the encoder that the experts were made for, or make a new registry for this one");
 }
 
+void Pool::share_work() {
+  ranks_ = context().ranks;
+  if (encoder_) encoder_->share_passes(ranks_);
+}
+
 encoder::Encoder* Pool::probe_encoder() {
   const Compute compute = options_.compute.in(Precision::kFp32);
   if (encoder_ == nullptr || compute.precision == options_.compute.precision) return encoder_.get();

@@ -93,6 +93,12 @@ class Pool {
   const PoolOptions& options() const { return options_; }
   const RunContext& context() const { return options_.context; }
 
+  // From now on encoder passes and answers of experts are shared among the ranks of the run, if it
+  // has any, and all ranks get all: they must ask for the same, and the pool must have no cache.
+  void share_work();
+  // Null unless work is shared.
+  Ranks* ranks() const { return ranks_; }
+
   // Where a package of this registry, or one that is about to be, runs. Throws as place_of().
   Place place(const registry::Package& package) const {
     return place_of(package, registry_, lock_, options_.isolation, options_.compute);
@@ -131,6 +137,7 @@ class Pool {
   registry::Lock lock_;
   std::unique_ptr<encoder::Encoder> encoder_;
   std::unique_ptr<encoder::Encoder> probe_encoder_;  // null until it is needed
+  Ranks* ranks_ = nullptr;
   std::vector<registry::Candidate> candidates_;
   std::vector<InstalledExpert> experts_;
   fusion::LabelUnion labels_;

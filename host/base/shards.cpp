@@ -1,0 +1,33 @@
+#include "base/shards.h"
+
+#include <algorithm>
+#include <numeric>
+
+namespace moecollab {
+
+Shards deal(std::span<const int32_t> lengths) {
+  std::vector<int64_t> order(lengths.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::ranges::stable_sort(order, std::greater(),
+                           [&](int64_t row) { return lengths[static_cast<size_t>(row)]; });
+  Shards shards;
+  for (size_t i = 0; i < order.size(); ++i) {
+    // There and back, or the first shard would have the longest of each round.
+    const size_t at = i % kShards;
+    shards[i / kShards % 2 == 0 ? at : kShards - 1 - at].push_back(order[i]);
+  }
+  for (std::vector<int64_t>& rows : shards) std::ranges::sort(rows);
+  return shards;
+}
+
+Shards deal(int64_t rows) { return deal(std::vector<int32_t>(static_cast<size_t>(rows), 1)); }
+
+std::vector<int> own_shards(const Ranks& ranks) {
+  std::vector<int> own;
+  for (int shard = 0; shard < kShards; ++shard) {
+    if (rank_of(shard, ranks.size()) == ranks.rank()) own.push_back(shard);
+  }
+  return own;
+}
+
+}  // namespace moecollab

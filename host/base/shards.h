@@ -1,0 +1,30 @@
+// Work in as many parts on one machine as on many, so that the number of machines moves no bit.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "base/ranks.h"
+
+namespace moecollab {
+
+// Every step of a run on ranks has this many parts, whatever their number; so no more can compute.
+inline constexpr int kShards = 8;
+
+// Rows, ascending.
+using Shards = std::array<std::vector<int64_t>, kShards>;
+
+// Deals out the rows [0, n), longest first, so that all shards have about as many and about equal
+// lengths of them. Rows of one length are dealt in their order.
+Shards deal(std::span<const int32_t> lengths);
+// The same of n rows of which no length is known.
+Shards deal(int64_t rows);
+
+// The rank that computes the shard.
+constexpr int rank_of(int shard, int ranks) { return shard % ranks; }
+// The shards of this rank, ascending.
+std::vector<int> own_shards(const Ranks& ranks);
+
+}  // namespace moecollab

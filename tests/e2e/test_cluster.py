@@ -1,0 +1,203 @@
+"""One verb on several ranks: equal results, refused differences, and ranks that die."""
+import json
+import os
+import shutil
+import subprocess
+import time
+import unittest
+
+from harness import BUILD, ENCODER, PROGRAM, ROOT, SAMPLES, EndToEnd, clean_environment, without_times
+
+MPIRUN = shutil.which("mpirun")
+TIMEOUT = 4  # seconds that a rank may be silent
+# What a rank does when it is ended, the moment for rank 0 and for another, and whether the file may be there afterwards.
+PHASES = {
+    "compares the command": ("letter:handshake", "letter:handshake"),
+    "reads the texts": ("open:texts.txt", "open:texts.txt"),
+    "encodes": ("after:model loaded", "after:model loaded"),
+    "hands out features": ("letter:features", "letter:features"),
+    "writes, or waits for that": ("rename:features.safetensors", "letter:moecollab/1 G"),
+}
+
+
+def mpirun(ranks, *arguments, env=None, cwd=None, program=PROGRAM, shell=None, tagged=False, before=(), options=()):
+    """The program on so many ranks; tagged, "[1,RANK]<stderr>:" begins each line (and breaks those that are long)."""
+    command = [str(program), *map(str, arguments)]
+    if shell:
+        command = ["sh", "-c", shell + ' && exec "$0" "$@"', *command]
+    preload = [word for name in (env or {}) for word in ("-x", name)]
+    return subprocess.run([*before, MPIRUN, *options, "--oversubscribe", "--bind-to", "none", *(["--tag-output"] if tagged else []), *preload, "-n", str(ranks), *command],
+                          capture_output=True, text=True, cwd=cwd, timeout=120,
+                          env={**clean_environment(), "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1", **(env or {})})
+
+
+@unittest.skipUnless(MPIRUN and (BUILD / "lib" / "libmoecollab_mpi.so").exists(), "this machine has no Open MPI, or the build has none")
+class OnRanks(EndToEnd):
+    def texts(self, count=400):
+        lines = [json.loads(line)["text"] for split in ("train", "dev") for line in (SAMPLES / "news" / f"{split}.jsonl").read_text().splitlines()]
+        return self.write("texts.txt", "\n".join((lines * (1 + count // len(lines)))[:count]) + "\n")
+
+    def encode(self, ranks, texts, output, *more, **how):
+        return mpirun(ranks, "encode", "--input", texts, "--output", output, "--encoder", ENCODER, "--format", "lines", "--threads", 1, "--quiet", *more, **how)
+
+    def assertEnded(self, done, status):
+        self.assertEqual(done.returncode, status, done.stdout + done.stderr)
+
+    def test_encode_gives_the_same_bytes_on_1_2_4_and_8_ranks(self):
+        texts = self.texts(60)
+        for ranks in (1, 2, 4, 8):
+            self.assertEnded(self.encode(ranks, texts, self.folder / f"{ranks}.safetensors", "--hidden", 3), 0)
+        first = (self.folder / "1.safetensors").read_bytes()
+        self.assertGreater(len(first), 60 * 384 * 4)
+        for ranks in (2, 4, 8):
+            self.assertEqual((self.folder / f"{ranks}.safetensors").read_bytes(), first, f"{ranks} ranks")
+
+    def test_fewer_texts_than_ranks(self):
+        texts = self.write("texts.txt", "one\nand another one\n")
+        for ranks in (1, 4):
+            self.assertEnded(self.encode(ranks, texts, self.folder / f"{ranks}.safetensors"), 0)
+        self.assertEqual((self.folder / "4.safetensors").read_bytes(), (self.folder / "1.safetensors").read_bytes())
+
+    def test_eval_gives_the_same_report_as_one_process(self):
+        registry = self.registry()
+        arguments = ["eval", *self.data("dev"), "--registry", registry, "--threads", 1, "--no-cache", "--json"]
+        reports = []
+        for ranks in (1, 2, 4):
+            done = mpirun(ranks, *arguments)
+            self.assertEnded(done, 0)
+            self.assertEqual(len(done.stdout.splitlines()), 1, "one rank prints")
+            reports.append(without_times(json.loads(done.stdout)))
+        alone = subprocess.run([str(PROGRAM), *map(str, arguments)], capture_output=True, text=True, env=clean_environment(), timeout=120)
+        for report in reports[1:]:
+            self.assertEqual(report, reports[0])
+        self.assertEqual(reports[0], without_times(json.loads(alone.stdout)))
+
+    def test_train_gate_writes_the_same_gate_as_one_process(self):
+        gates = []
+        for ranks in (0, 2, 4):
+            registry = self.folder / f"registry{ranks}"
+            shutil.copytree(self.shared / "registry", registry)
+            shutil.rmtree(registry / "gate")
+            (self.folder / "here").unlink(missing_ok=True)
+            (self.folder / "here").symlink_to(registry)  # so that the command is the same
+            arguments = ["train-gate", *self.data("train"), "--registry", "here", "--threads", 1, "--no-cache", "--epochs", 5, "--quiet"]
+            done = mpirun(ranks, *arguments, cwd=self.folder) if ranks else subprocess.run(
+                [str(PROGRAM), *map(str, arguments)], capture_output=True, text=True, env=clean_environment(), cwd=self.folder, timeout=120)
+            self.assertEnded(done, 0)
+            gates.append({name: (registry / "gate" / name).read_bytes() for name in ("gate.toml", "gate.safetensors")})
+        for gate in gates[1:]:
+            self.assertEqual(gate, gates[0])
+
+    def refused(self, shell, *fragments, arguments=None, program=PROGRAM):
+        """Rank r runs `shell`, with $R for its number, and then the same command."""
+        done = mpirun(2, *(arguments or ["encode", "--input", "texts.txt", "--output", "out", "--format", "lines", "--encoder", ENCODER, "--threads", 1]),
+                      cwd=self.folder, shell=f"R=$OMPI_COMM_WORLD_RANK && {shell}", program=program)
+        self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
+        self.assertEqual(done.stderr.count("error: E_DIST"), 2, done.stderr)
+        for fragment in fragments:
+            self.assertIn(fragment, done.stderr)
+        self.assertFalse(list(self.folder.rglob("out")))
+
+    def test_R54_other_texts_are_refused(self):
+        for rank in (0, 1):
+            (self.folder / f"host{rank}").mkdir()
+            (self.folder / f"host{rank}" / "texts.txt").write_text(f"a text\nof rank {rank}\n")
+        self.refused("cd host$R", "texts is ", "on rank 0 and", "on rank 1")
+
+    def test_R54_another_seed_is_refused(self):
+        for rank in (0, 1):
+            (self.folder / f"host{rank}").mkdir()
+            (self.folder / f"host{rank}" / "seed.toml").write_text(f"seed = {rank + 5}\n")
+        self.refused("cd host$R", 'seed is "5" on rank 0 and "6" on rank 1', arguments=[
+            "eval", *self.data("dev"), "--registry", self.registry(), "--config", "seed.toml", "--threads", 1])
+
+    def test_R54_another_build_is_refused(self):
+        texts = self.texts(5)
+        for rank in (0, 1):
+            (self.folder / f"host{rank}" / "bin").mkdir(parents=True)
+            shutil.copy(PROGRAM, self.folder / f"host{rank}" / "bin" / "moecollab")
+            (self.folder / f"host{rank}" / "lib").symlink_to(BUILD / "lib")
+            shutil.copy(texts, self.folder / f"host{rank}")
+        with open(self.folder / "host1" / "bin" / "moecollab", "ab") as program:
+            program.write(b"another")
+        self.refused("cd host$R", "build is ", "on rank 0 and", program="bin/moecollab")
+
+    def test_R54_other_experts_and_another_gate_are_refused(self):
+        for rank in (0, 1):
+            shutil.copytree(self.shared / "registry", self.folder / f"host{rank}" / "registry")
+        arguments = ["eval", *self.data("dev"), "--registry", "registry", "--threads", 1]
+        gate = self.folder / "host1" / "registry" / "gate" / "gate.toml"
+        gate.write_text(gate.read_text() + "# another\n")
+        self.refused("cd host$R", "gate is ", "on rank 0 and", arguments=arguments)
+        text = (self.folder / "host1" / "registry" / "registry.toml").read_text()
+        (self.folder / "host1" / "registry" / "registry.toml").write_text(text.replace('name = "news-words"', 'name = "news-words"\nenabled = false', 1))
+        self.refused("cd host$R", "expert news-words", arguments=arguments)
+
+    def test_what_cannot_run_on_several_ranks_is_refused(self):
+        done = mpirun(2, "predict", "--registry", self.shared / "registry", self.texts(3))
+        self.assertEqual(done.returncode, 2, done.stderr)
+        self.assertIn("predict runs on one rank, 2 were started", done.stderr)
+        self.assertIn("encode", done.stderr)
+        done = self.encode(9, self.texts(3), self.folder / "out")
+        self.assertEqual(done.returncode, 2, done.stderr)
+        self.assertIn("9 ranks were started, and work comes in 8 shards", done.stderr)
+
+    def test_R54_what_one_rank_cannot_read_ends_all_with_its_error(self):
+        (self.folder / "host0").mkdir()
+        (self.folder / "host1").mkdir()
+        (self.folder / "host0" / "texts.txt").write_text("a text\n")
+        done = mpirun(2, "encode", "--input", "texts.txt", "--output", "out", "--format", "lines", "--encoder", ENCODER, cwd=self.folder,
+                      shell="cd host$OMPI_COMM_WORLD_RANK", tagged=True)
+        self.assertEqual(done.returncode, 3, done.stderr)
+        self.assertRegex(done.stderr, r"\[1,0\]<stderr>:error: E_DATA\w*: rank 1 \(host [^)]*\): texts.txt")
+
+    def killer_of_ranks(self):
+        library = self.folder / "kill_rank.so"
+        if not library.exists():
+            subprocess.run(["cc", "-shared", "-fPIC", "-o", library, ROOT / "tests" / "e2e" / "kill_rank.c"], check=True)
+        return str(library)
+
+    def end_rank(self, ranks, victim, moment, how, **more):
+        """Encodes while that rank is ended; all others must name it in time."""
+        output = self.folder / "features.safetensors"
+        output.write_text("as before")
+        start = time.monotonic()
+        done = self.encode(ranks, self.texts(), output, "--dist-timeout", TIMEOUT, tagged=True, **more,
+                           env={"LD_PRELOAD": self.killer_of_ranks(), "KILL_RANK": str(victim), "KILL_AT": moment, "KILL_HOW": how})
+        seconds = time.monotonic() - start
+        self.assertNotEqual(done.returncode, 0, done.stderr)
+        for rank in range(ranks):
+            if rank != victim:
+                self.assertRegex(done.stderr, rf"\[1,{rank}\]<stderr>:error: E_DIST: rank {victim} \(host ", f"rank {rank}\n{done.stderr}")
+        self.assertLess(seconds, TIMEOUT + 5 + 10)  # and the run until then
+        self.assertTrue(output.read_bytes() == b"as before" or len(output.read_bytes()) > 400 * 384 * 4, "half a file")
+
+    def test_R54_a_rank_that_dies_is_named_by_all_others(self):
+        self.end_rank(3, 1, "after:model loaded", "kill")
+        self.end_rank(2, 0, "rename:features.safetensors", "kill")
+
+    def test_R54_a_rank_that_hangs_is_named_by_all_others(self):
+        self.end_rank(3, 2, "letter:features", "stop")
+
+    @unittest.skipUnless(os.geteuid() == 0 and shutil.which("ip") and shutil.which("nsenter"), "two hosts in network namespaces need root and iproute2")
+    def test_R54_two_hosts_give_the_same_bytes_and_name_a_rank_that_dies(self):
+        hosts = [str(ROOT / "tests" / "e2e" / "two_hosts.sh")]
+        if subprocess.run([*hosts, "true"], capture_output=True).returncode != 0:
+            self.skipTest("this system allows no network namespaces")
+        texts = self.texts(60)
+        self.assertEnded(self.encode(1, texts, self.folder / "one.safetensors"), 0)
+        self.assertEnded(self.encode(2, texts, self.folder / "two.safetensors", before=hosts, options=["--host", "alpha:1,beta:1"]), 0)
+        self.assertEqual((self.folder / "two.safetensors").read_bytes(), (self.folder / "one.safetensors").read_bytes())
+        self.end_rank(2, 1, "after:model loaded", "kill", before=hosts, options=["--host", "alpha:1,beta:1"])
+
+    @unittest.skipUnless(os.environ.get("MOECOLLAB_SOAK"), "MOECOLLAB_SOAK=1: two minutes")
+    def test_R54_every_rank_in_every_phase(self):
+        for phase, (of_first, of_others) in PHASES.items():
+            for victim in range(5):
+                with self.subTest(phase=phase, victim=victim):
+                    self.end_rank(5, victim, of_others if victim else of_first, "kill")
+                    print(f"rank {victim} dies while it {phase}: named by the 4 others", flush=True)
+
+
+if __name__ == "__main__":
+    unittest.main()
