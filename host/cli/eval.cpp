@@ -15,6 +15,23 @@ struct Outputs : ReportOutputs {
   std::vector<std::string> requirements;
 };
 
+int run_eval(Program& program, engine::EvalOptions& options, const Outputs& outputs) {
+  std::vector<Requirement> requirements;
+  for (const std::string& expression : outputs.requirements)
+    requirements.push_back(Requirement::parse(expression));
+  if (program.leads()) outputs.require_writable_now();
+  options.command = program.command;
+  const Json report = open_engine().eval(options, program.context());
+  if (!program.leads()) return 0;
+  print_result(program, report, report_text(report));
+  if (report.contains("precision"))
+    program.context().log.note(
+        fmt::format("wrote {}", report["precision"]["file"].get<std::string>()));
+  outputs.write(report, evaluation::report_sections(), program.context().log);
+  for (const Requirement& requirement : requirements) requirement.check(report);
+  return 0;
+}
+
 }  // namespace
 
 void add_eval(Program& program) {
@@ -61,22 +78,7 @@ void add_eval(Program& program) {
   add_cache(verb, *options);
   add_ranks(verb, program);
   verb.callback([&program, options, outputs] {
-    program.action = [&program, options, outputs] {
-      std::vector<Requirement> requirements;
-      for (const std::string& expression : outputs->requirements)
-        requirements.push_back(Requirement::parse(expression));
-      if (program.leads()) outputs->require_writable_now();
-      options->command = program.command;
-      const Json report = open_engine().eval(*options, program.context());
-      if (!program.leads()) return 0;
-      print_result(program, report, report_text(report));
-      if (report.contains("precision"))
-        program.context().log.note(
-            fmt::format("wrote {}", report["precision"]["file"].get<std::string>()));
-      outputs->write(report, evaluation::report_sections(), program.context().log);
-      for (const Requirement& requirement : requirements) requirement.check(report);
-      return 0;
-    };
+    program.action = [&program, options, outputs] { return run_eval(program, *options, *outputs); };
   });
 }
 

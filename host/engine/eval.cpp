@@ -93,8 +93,6 @@ Json run_eval(const EvalOptions& options, const RunContext& context) {
   pipeline::RoutedGate routed = pipeline::open_gate(gate.file, pool, {}, opening.other);
   if (options.strict) pipeline::require_fitted(routed);
   pipeline::Collaboration collaboration(pool, std::move(routed), gate.fusion, gate.top_k);
-  const bool trial =
-      writes && is_trial(options) && gate.file.precision != options.compute.precision;
   CollectingLog notes(context.log);
   evaluation::EvaluationContext about;
   about.command = options.command;
@@ -113,7 +111,8 @@ Json run_eval(const EvalOptions& options, const RunContext& context) {
   if (options.monitor && writes)
     add_to_monitor(*options.monitor, gate.file.sha256, figures, notes.log());
   Json report = evaluation::report_json(figures);
-  if (trial) report["precision"] = try_precision(options, gate, datasets, figures, context);
+  if (writes && is_trial(options) && gate.file.precision != options.compute.precision)
+    report["precision"] = try_precision(options, gate, datasets, figures, context);
   for (const data::Dataset& dataset : datasets) data::require_unchanged(dataset);
   return report;
 }
