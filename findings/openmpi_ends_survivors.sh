@@ -8,9 +8,12 @@
 #            that ends it. On two hosts it says "failed to TCP connect to a peer MPI process" first.
 # For us:    ranks watch the connections themselves before the library looks, and leave it alone from the moment
 #            that one has ended (host/cluster/connections.h).
-# Needs libopenmpi-dev and openmpi-bin, and installs them if it may. Fails if the behaviour changes.
+# Installs the packages of that version unless they are there: Open MPI does not start from another folder.
+# Fails if the behaviour changes.
 set -euo pipefail
-command -v mpicc > /dev/null && command -v mpirun > /dev/null || apt-get install -y libopenmpi-dev openmpi-bin > /dev/null
+for package in libopenmpi-dev openmpi-bin; do
+  [ "$(dpkg-query -W -f '${Version}' "$package" 2> /dev/null)" = 4.1.4-3+b1 ] || apt-get install -y -qq "$package=4.1.4-3+b1" > /dev/null
+done
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 cat > "$folder/survivor.c" <<'C'

@@ -59,4 +59,9 @@ std::string file_sha256_hex(const std::filesystem::path& path, const std::string
   return to_hex(digest.finish());
 }
 
+std::string file_sha256_or_none(const std::filesystem::path& path, const std::string& code) {
+  std::error_code none;
+  return std::filesystem::exists(path, none) ? file_sha256_hex(path, code) : "none";
+}
+
 }  // namespace moecollab

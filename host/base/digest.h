@@ -40,5 +40,7 @@ std::string to_base64(std::span<const uint8_t> bytes);
 
 // Digest of a regular file's bytes. Throws `code` naming path and errno if it cannot be read.
 std::string file_sha256_hex(const std::filesystem::path& path, const std::string& code);
+// The same, or "none" if there is no such file.
+std::string file_sha256_or_none(const std::filesystem::path& path, const std::string& code);
 
 }  // namespace moecollab

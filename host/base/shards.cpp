@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <numeric>
 
+#include "base/digest.h"
+
 namespace moecollab {
 
 Shards deal(std::span<const int32_t> lengths) {
@@ -21,6 +23,11 @@ Shards deal(std::span<const int32_t> lengths) {
 }
 
 Shards deal(int64_t rows) { return deal(std::vector<int32_t>(static_cast<size_t>(rows), 1)); }
+
+std::string digest_of(std::span<const int64_t> rows) {
+  const auto bytes = std::as_bytes(rows);
+  return sha256_hex({reinterpret_cast<const char*>(bytes.data()), bytes.size()}).substr(0, 16);
+}
 
 std::vector<int> own_shards(const Ranks& ranks) {
   std::vector<int> own;

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdint>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "base/ranks.h"
@@ -24,6 +25,9 @@ Shards deal(int64_t rows);
 
 // The rank that computes the shard.
 constexpr int rank_of(int shard, int ranks) { return shard % ranks; }
+// Digest of what a step is about: ranks whose rows differ are then at different steps, and say so
+// instead of taking each other's rows for their own.
+std::string digest_of(std::span<const int64_t> rows);
 // The shards of this rank, ascending.
 std::vector<int> own_shards(const Ranks& ranks);
 

@@ -160,7 +160,7 @@ int parse_and_run(Program& program, std::vector<std::string> arguments) {
   for (const std::string& note : program.notes) program.context().log.note(note);
   if (program.before_action) program.before_action();
   const int status = program.action();
-  leave_ranks(program);
+  leave_ranks(program, status);
   return status;
 }
 

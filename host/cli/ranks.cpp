@@ -18,15 +18,13 @@
 namespace moecollab::cli {
 namespace {
 
-std::string digest_or_none(const fs::path& file) {
-  std::error_code none;
-  return fs::exists(file, none) ? file_sha256_hex(file, "E_DIST").substr(0, 16) : "none";
-}
-
 // Two builds of one version may differ too.
 std::string this_build() {
-  return fmt::format("{} {} {}", kVersion, digest_or_none("/proc/self/exe"),
-                     digest_or_none(library_folder() / "libmoecollab_engine.so"));
+  const auto digest = [](const fs::path& file) {
+    return file_sha256_or_none(file, "E_DIST").substr(0, 16);
+  };
+  return fmt::format("{} {} {}", kVersion, digest("/proc/self/exe"),
+                     digest(library_folder() / "libmoecollab_engine.so"));
 }
 
 // Whether somebody has read what was written into this pipe; of what is no pipe it is not known.
@@ -57,8 +55,15 @@ std::vector<std::string> shared_verbs(const Program& program) {
 
 void join_ranks(Program& program, const CLI::App& verb) {
   const std::optional<cluster::Launched> launched = cluster::launched();
-  if (!launched) return;
   const bool shared = std::ranges::count(program.shared_verbs, &verb) > 0;
+  if (const int tasks = cluster::unconnected(); shared && tasks > 1) {
+    program.context().log.warning(
+        fmt::format("{} processes were started that no MPI connects: each does all of the work, "
+                    "and they write the same files",
+                    tasks),
+        "start ranks with mpirun of Open MPI, or with srun --mpi=pmix");
+  }
+  if (!launched) return;
   if (launched->size == 1 && !shared) return;
   if (!shared) {
     throw Error(
@@ -74,7 +79,7 @@ void join_ranks(Program& program, const CLI::App& verb) {
   options.stop = interrupt_token();
   options.on_loss = request_stop;
   options.end = [&program](const Error& error) {
-    report(error, program.json);
+    report(error, program.json && program.leads());
     leave_process(exit_status(error.code()));
   };
   program.ranks = cluster::open_team(*launched, std::move(options));
@@ -82,8 +87,9 @@ void join_ranks(Program& program, const CLI::App& verb) {
                          {{"build", this_build()}, {"command", program.command}});
 }
 
-void leave_ranks(Program& program) {
-  if (program.ranks) program.ranks->finish();
+void leave_ranks(Program& program, int status) {
+  if (!program.ranks || program.ranks->finish()) return;
+  leave_process(flush_stdout() ? status : exit_status("E_WRITE"));
 }
 
 int end_with(Program& program, const Error& error) {
@@ -92,7 +98,7 @@ int end_with(Program& program, const Error& error) {
     if (const std::optional<Error> loss = program.ranks->loss()) reported = *loss;
   }
   if (program.ranks) program.ranks->leave(reported);
-  report(reported, program.json);
+  report(reported, program.json && program.leads());
   const int status =
       reported.code() == "E_INTERRUPTED" ? interrupted_status() : exit_status(reported.code());
   if (are_several(program.ranks.get())) leave_process(status);

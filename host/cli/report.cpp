@@ -41,10 +41,11 @@ const evaluation::ShownDocument* kind_of(const Json& document) {
 // Throws E_DATA unless the file is a report or another document that can be shown.
 void read_document(const fs::path& file, Documents& documents) {
   const std::string bytes = read_file(file, "E_DATA", kMaxReport);
-  std::string reason;
+  std::string reason, what = "report";
   try {
     Json document = parse_json(bytes);
     if (const evaluation::ShownDocument* kind = kind_of(document)) {
+      what = fmt::format("result of `moecollab {}` that can be read", kind->verb);
       terminal_text(kind->page(document));  // throws if it is not well-formed
       documents.others.emplace_back(kind, std::move(document));
     } else {
@@ -56,7 +57,7 @@ void read_document(const fs::path& file, Documents& documents) {
     reason = error.what();
   }
   throw Error(
-      "E_DATA", fmt::format("{} is no report: {}", shown(file), escaped(reason)),
+      "E_DATA", fmt::format("{} is no {}: {}", shown(file), what, escaped(reason)),
       "name a file that `moecollab eval --report` of this version wrote, and beside it what "
       "`sweep`, `ablate` or `scale` wrote");
 }

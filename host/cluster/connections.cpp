@@ -50,6 +50,7 @@ bool has_ended(const Connection& connection) {
   const ssize_t read = ::recv(connection.descriptor, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
   if (read > 0) return false;
   if (read == 0) return true;
+  // The MPI closes its own end when it sees that the other has ended.
   return errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR;
 }
 

@@ -77,6 +77,13 @@ std::optional<Launched> launched() {
   return std::nullopt;
 }
 
+int unconnected() {
+  if (launched()) return 1;
+  for (const char* const name : {"SLURM_STEP_NUM_TASKS", "PMI_SIZE"})
+    if (const char* const size = std::getenv(name)) return number(name, size);
+  return 1;
+}
+
 std::unique_ptr<Team> open_team(const Launched& launched, TeamOptions options) {
   if (launched.size > kShards) {
     throw Error(

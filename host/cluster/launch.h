@@ -17,6 +17,10 @@ struct Launched {
 // Knows mpirun of Open MPI, and `srun --mpi=pmix` of Slurm.
 std::optional<Launched> launched();
 
+// How many processes a launcher started that does not connect them, as plain `srun` and MPICH's
+// mpiexec: each runs by itself. 1 if none did.
+int unconnected();
+
 // The ranks; a launcher that started one process needs no MPI. Throws E_CONFIG if this build has no
 // MPI, or more ranks than kShards; and as Team's constructor.
 std::unique_ptr<Team> open_team(const Launched& launched, TeamOptions options);

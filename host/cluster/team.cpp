@@ -92,13 +92,13 @@ void Team::introduce() {
 void Team::find_connections() {
   const std::vector<Connection> own = connections();
   std::string list;
-  for (const Connection& connection : own) list += connection.own + "\n";
+  for (const Connection& connection : own) list += "\n" + connection.own + "\n";
   const std::vector<std::string> all = exchange("connections", list);
   const std::lock_guard lock(mutex_);
   for (const Connection& connection : own) {
     for (int r = 0; r < size_; ++r) {
       const auto i = static_cast<size_t>(r);
-      if (r != rank_ && all[i].find(connection.other + "\n") != std::string::npos)
+      if (r != rank_ && all[i].find("\n" + connection.other + "\n") != std::string::npos)
         peers_[i].connections.push_back(connection);
     }
   }
@@ -170,7 +170,7 @@ void Team::wait(std::unique_lock<std::mutex>& lock, const std::function<bool()>&
     options_.stop.throw_if_requested("the run was interrupted while it waited for ranks");
 }
 
-void Team::finish() {
+bool Team::finish() {
   std::unique_lock lock(mutex_);
   post_to_all({.kind = Letter::Kind::kGoodbye}, rank_);
   wait(lock, [&] { return all_are_gone(); });
@@ -180,6 +180,7 @@ void Team::finish() {
   const bool closed = changed_.wait_for(lock, 10s, [&] { return closed_; });
   lock.unlock();
   closed ? thread_.join() : thread_.detach();
+  return closed;
 }
 
 void Team::leave(const Error& error) {

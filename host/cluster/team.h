@@ -49,8 +49,9 @@ class Team final : public Ranks {
   std::vector<std::string> exchange(std::string_view what, std::string own) override;
 
   // The end of a run that succeeded: waits until all ranks have called it, and closes the link.
-  // Throws as exchange().
-  void finish();
+  // False if the link does not close in 10 s: its thread then still uses the team, so that the
+  // process is to end at once. Throws as exchange().
+  bool finish();
   // The end of one that failed: the other ranks end with this error, too. Waits until that is sent,
   // half a second at most. Nothing may be called after it.
   void leave(const Error& error);

@@ -12,7 +12,7 @@ using namespace std::chrono_literals;
 
 // How often the thread looks for letters: at a step others wait for them, else the run has the
 // core.
-constexpr std::chrono::microseconds kEager = 50us, kCalm = 5ms;
+constexpr std::chrono::microseconds kEager = 50us, kCalm = 5ms, kEagerFor = 50ms;
 // What a process said before it ended may come after its end shows.
 constexpr auto kLateWords = 100ms;
 // How long the others get letters after a loss.
@@ -45,6 +45,7 @@ void Team::work(const std::function<std::unique_ptr<Link>()>& open, Meeting& mee
 }
 
 void Team::serve(Link& link) {
+  auto active = Clock::now();
   while (true) {
     watch_connections();
     const bool busy = !deaf_ && receive_all(link);
@@ -53,6 +54,7 @@ void Team::serve(Link& link) {
     watch_peers(now);
     beat(now);
     if (deaf_) outgoing_.clear();
+    if (busy || !outgoing_.empty()) active = now;
     send_all(link, lock);
     idle_ = deaf_ || (outgoing_.empty() && link.is_idle());
     if (loss_ && now - lost_at_ > kLastWords) deaf_ = true;
@@ -65,7 +67,9 @@ void Team::serve(Link& link) {
       lock.lock();
       ends_itself_ = true;
     }
-    if (!busy) awake_.wait_for(lock, waiting_ || !idle_ ? kEager : kCalm);
+    // Who waits long, for a rank that computes, must not take its time.
+    const bool eager = !idle_ || (waiting_ && now - active < kEagerFor);
+    if (!busy) awake_.wait_for(lock, eager ? kEager : kCalm);
   }
   if (quitting_) return;
   link.close();
@@ -83,6 +87,8 @@ void Team::send_all(Link& link, std::unique_lock<std::mutex>& lock) {
     for (auto& [to, bytes] : posted) link.send(to, std::move(bytes));
   } catch (const Error& error) {
     failure = error;
+  } catch (const std::exception& error) {  // no memory
+    failure = Error("E_INTERNAL", error.what());
   }
   lock.lock();
   if (failure) lose(rank_, *failure);
@@ -105,6 +111,9 @@ bool Team::receive_all(Link& link) {
   } catch (const Error& error) {
     const std::lock_guard lock(mutex_);
     lose(rank_, error);
+  } catch (const std::exception& error) {  // no memory
+    const std::lock_guard lock(mutex_);
+    lose(rank_, Error("E_INTERNAL", error.what()));
   }
   return any;
 }

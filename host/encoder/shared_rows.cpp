@@ -55,7 +55,8 @@ void share_rows(Ranks& ranks, const Shards& shards, std::span<const int64_t> row
   std::string own;
   for_each_piece(ranks.rank(), ranks, shards, rows, request, out,
                  [&](const Piece& piece) { own.append(piece.at, piece.bytes); });
-  const std::vector<std::string> all = ranks.exchange("features", std::move(own));
+  const std::vector<std::string> all =
+      ranks.exchange("features of rows " + digest_of(rows), std::move(own));
   for (int rank = 0; rank < ranks.size(); ++rank) {
     if (rank == ranks.rank()) continue;
     const std::string& bytes = all[static_cast<size_t>(rank)];

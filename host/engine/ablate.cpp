@@ -55,7 +55,7 @@ Json run_ablate(const AblateOptions& options, const RunContext& context) {
   write_file_atomic(folder / "ablation.json", to_text(result));
   const evaluation::TablesPage page = evaluation::ablation_page(result);
   write_file_atomic(folder / "ablation.md", markdown_text(page));
-  write_file_atomic(folder / "ablation.html", html_text(page));
+  write_file_atomic(folder / "ablation.html", html_document(page));
   return result;
 }
 

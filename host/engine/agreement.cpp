@@ -9,13 +9,6 @@
 #include "registry/layout.h"
 
 namespace moecollab::engine {
-namespace {
-
-std::string digest_or_none(const fs::path& file) {
-  return fs::exists(file) ? file_sha256_hex(file, "E_REG_IO") : "none";
-}
-
-}  // namespace
 
 void require_agreement(const RunOptions& options, const RunContext& context, cluster::Facts facts) {
   if (context.ranks == nullptr) return;
@@ -48,6 +41,9 @@ void share_work(pipeline::Pool& pool, const std::vector<data::Dataset>& datasets
                 const RunOptions& options) {
   const RunContext& context = pool.context();
   if (context.ranks == nullptr) return;
+  const auto digest_or_none = [](const fs::path& file) {
+    return file_sha256_or_none(file, "E_REG_IO");
+  };
   cluster::Facts facts;
   for (const data::Dataset& dataset : datasets)
     facts.emplace_back("data of " + dataset.domain, data::digest_as_read(dataset));
@@ -64,6 +60,7 @@ void share_work(pipeline::Pool& pool, const std::vector<data::Dataset>& datasets
   facts.emplace_back("deep baseline",
                      digest_or_none(registry::deep_baseline(registry) / "expert.toml"));
   facts.emplace_back("registry.toml", sha256_hex(registry::registry_text(registry)));
+  facts.emplace_back("registry.lock.toml", sha256_hex(pool.state().lock.value_or("")));
   require_agreement(options, context, std::move(facts));
   pool.share_work();
 }

@@ -71,6 +71,7 @@ Json try_precision(const EvalOptions& options, const LoadedGate& gate,
 
   const RunContext quiet{Log(), context.stop, context.displays};  // the first run has said it all
   EvalOptions against = options;
+  against.no_cache = against.no_cache || context.ranks != nullptr;  // as all of its run
   against.compute = options.compute.in(record.against);
   pipeline::Pool pool(pool_options(against, quiet));
   pipeline::Collaboration collaboration(pool, pipeline::open_gate(gate.file, pool), gate.fusion,

@@ -61,7 +61,7 @@ Json run_scale(const ScaleOptions& options, const RunContext& context) {
   write_file_atomic(folder / "scale.json", to_text(result));
   const evaluation::TablesPage page = evaluation::scale_page(result);
   write_file_atomic(folder / "scale.md", markdown_text(page));
-  write_file_atomic(folder / "scale.html", html_text(page));
+  write_file_atomic(folder / "scale.html", html_document(page));
   return result;
 }
 

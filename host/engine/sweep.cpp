@@ -15,7 +15,7 @@ namespace {
 void write_results(const fs::path& folder, const Json& result) {
   write_file_atomic(folder / "sweep.json", to_text(result));
   write_file_atomic(folder / "sweep.csv", evaluation::sweep_csv(result));
-  write_file_atomic(folder / "sweep.html", html_text(evaluation::sweep_page(result)));
+  write_file_atomic(folder / "sweep.html", html_document(evaluation::sweep_page(result)));
 }
 
 }  // namespace

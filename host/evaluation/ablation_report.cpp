@@ -174,6 +174,10 @@ Chart impact_chart(const Json& ablation) {
   chart.ideal = 0;
   for (const Json& entry : array_at(ablation, {"impact"})) {
     if (!value_at(entry, {"upgrade"}).is_null()) continue;
+    if (chart.labels.size() == kMostBars) {
+      chart.note += fmt::format(" The first {} experts; the table has all.", kMostBars);
+      break;
+    }
     chart.labels.push_back(text_or_none(text_at(entry, {"expert"})));
     const auto in_points = [&](std::string_view key) {
       const auto change = number_at(entry, {key});

@@ -16,6 +16,9 @@ struct Series {
   bool is_reference = false;                  // what the others are held against: thin and dashed
 };
 
+// Labels of one chart: a canvas has a greatest height.
+inline constexpr size_t kMostBars = 40;
+
 // Bars lie, one group per label, so that names stay readable.
 enum class ChartKind { kLines, kPoints, kBars };
 

@@ -115,8 +115,6 @@ Content gate_usage(const Json& report) {
                 {{"Objective"}, {numbers_of(gate, {"objective"}, 4)}}}};
 }
 
-constexpr size_t kMostBars = 40;
-
 // Bars of an object of loads; of more than kMostBars, those furthest from 1.
 Chart load_chart(std::string title, const Json& loads) {
   std::vector<std::pair<std::string, double>> bars;

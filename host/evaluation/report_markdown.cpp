@@ -36,15 +36,14 @@ std::string markdown(const Part& part, const Table& table) {
 }
 
 std::string markdown(const Part& part, const std::vector<TitledTable>& tables) {
-  if (tables.empty()) return "";
-  std::string out = markdown_heading("##", part.heading);
+  std::string out;
   for (const TitledTable& titled : tables) {
     if (titled.table.rows.empty()) continue;
     out += markdown_heading("###", titled.title);
     if (!titled.note.empty()) out += markdown_text(titled.note) + "\n\n";
     out += markdown_table(titled.table) + "\n";
   }
-  return out;
+  return out.empty() ? "" : markdown_heading("##", part.heading) + out;
 }
 
 std::string markdown(const Part&, const std::vector<Chart>&) { return ""; }

@@ -14,6 +14,7 @@ namespace moecollab::evaluation {
 namespace {
 
 constexpr double kLeastRatio = 0.95, kGreatestRatio = 1.05;
+constexpr size_t kMostCells = 100'000;
 constexpr double kUnknown = -1;  // a weight that a point does not have
 
 std::optional<double> figure(const Json& point, std::string_view name) {
@@ -100,6 +101,11 @@ Table heat_table(const Json& sweep, int digits, const Figure& value) {
     const auto cell = value(point);
     cells[{row, column}] = cell;
     if (cell) least = std::min(least, *cell), greatest = std::max(greatest, *cell);
+  }
+  if (rows.size() * columns.size() > kMostCells) {
+    throw Error("E_DATA", fmt::format("{} values of lambda1 and {} of lambda2 are more than {} "
+                                      "points: a table cannot show them",
+                                      rows.size(), columns.size(), kMostCells));
   }
   Table table{{{"λ1 \\ λ2"}}, {}};
   for (const double column : columns) table.columns.push_back({fmt::format("{:g}", column), true});

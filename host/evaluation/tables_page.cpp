@@ -29,7 +29,7 @@ std::string markdown_text(const TablesPage& page) {
   return text;
 }
 
-std::string html_text(const TablesPage& page) {
+std::string html_document(const TablesPage& page) {
   std::string body = fmt::format("<header>\n<h1>{}</h1>\n", html_text(page.title));
   size_t begin = 0;
   for (size_t end = 0; (end = page.introduction.find('\n', begin)) != std::string::npos;

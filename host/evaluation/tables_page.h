@@ -20,6 +20,6 @@ struct TablesPage {
 std::string terminal_text(const TablesPage& page);
 std::string markdown_text(const TablesPage& page);
 // As to_html() of report.h.
-std::string html_text(const TablesPage& page);
+std::string html_document(const TablesPage& page);
 
 }  // namespace moecollab::evaluation

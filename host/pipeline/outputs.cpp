@@ -59,26 +59,26 @@ at::Tensor forward_on_ranks(Ranks& ranks, InstalledExpert& expert, const Encoded
     const at::Tensor output = forward(expert, texts, asked).to(at::kFloat).contiguous();
     own.append(static_cast<const char*>(output.const_data_ptr()), output.nbytes());
   }
-  const std::vector<std::string> all =
-      ranks.exchange("answers of expert " + expert.name, std::move(own));
-  size_t bytes = 0;
-  for (const std::string& given : all) bytes += given.size();
-  const size_t width = bytes / rows.size();
-  at::Tensor output = at::empty({std::ssize(rows), static_cast<int64_t>(width / sizeof(float))});
-  std::vector<size_t> read(all.size());
-  for (int shard = 0; shard < kShards; ++shard) {
-    const auto rank = static_cast<size_t>(rank_of(shard, ranks.size()));
-    for (const int64_t i : shards[static_cast<size_t>(shard)]) {
-      if (read[rank] + width > all[rank].size() || width % sizeof(float) != 0) {
-        throw Error(
-            "E_DIST",
-            fmt::format("rank {} gave {} bytes of answers of expert {}, which is not {} for "
-                        "each of its texts",
-                        rank, all[rank].size(), expert.name, width),
-            "all ranks must run the same build on the same data");
+  std::vector<std::string> all = ranks.exchange(
+      fmt::format("answers of expert {} to rows {}", expert.name, digest_of(rows)), std::move(own));
+  at::Tensor output = at::empty({std::ssize(rows), expert.expert->classes()});
+  const size_t width = static_cast<size_t>(output.size(1)) * sizeof(float);
+  for (int rank = 0; rank < ranks.size(); ++rank) {
+    std::string_view left = all[static_cast<size_t>(rank)];
+    size_t expected = 0;
+    for (int shard = rank; shard < kShards; shard += ranks.size())
+      expected += shards[static_cast<size_t>(shard)].size() * width;
+    if (left.size() != expected) {
+      throw Error("E_DIST",
+                  fmt::format("rank {} gave {} bytes of answers of expert {}, expected {}", rank,
+                              left.size(), expert.name, expected),
+                  "all ranks must run the same build on the same data");
+    }
+    for (int shard = rank; shard < kShards; shard += ranks.size()) {
+      for (const int64_t i : shards[static_cast<size_t>(shard)]) {
+        std::memcpy(output[i].mutable_data_ptr(), left.data(), width);
+        left.remove_prefix(width);
       }
-      std::memcpy(output[i].mutable_data_ptr(), all[rank].data() + read[rank], width);
-      read[rank] += width;
     }
   }
   return output;

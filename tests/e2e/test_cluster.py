@@ -6,7 +6,7 @@ import subprocess
 import time
 import unittest
 
-from harness import BUILD, ENCODER, PROGRAM, ROOT, SAMPLES, EndToEnd, clean_environment, without_times
+from harness import BUILD, ENCODER, PROGRAM, ROOT, SAMPLES, EndToEnd, clean_environment, run, without_times
 
 MPIRUN = shutil.which("mpirun")
 TIMEOUT = 4  # seconds that a rank may be silent
@@ -47,9 +47,12 @@ class OnRanks(EndToEnd):
         texts = self.texts(60)
         for ranks in (1, 2, 4, 8):
             self.assertEnded(self.encode(ranks, texts, self.folder / f"{ranks}.safetensors", "--hidden", 3), 0)
+        done = run("encode", "--input", texts, "--output", self.folder / "alone.safetensors", "--encoder", ENCODER, "--format", "lines", "--threads", 1,
+                   "--quiet", "--hidden", 3)
+        self.assertEnded(done, 0)
         first = (self.folder / "1.safetensors").read_bytes()
         self.assertGreater(len(first), 60 * 384 * 4)
-        for ranks in (2, 4, 8):
+        for ranks in (2, 4, 8, "alone"):
             self.assertEqual((self.folder / f"{ranks}.safetensors").read_bytes(), first, f"{ranks} ranks")
 
     def test_fewer_texts_than_ranks(self):
@@ -71,6 +74,15 @@ class OnRanks(EndToEnd):
         for report in reports[1:]:
             self.assertEqual(report, reports[0])
         self.assertEqual(reports[0], without_times(json.loads(alone.stdout)))
+
+    def test_an_evaluation_with_all_that_it_can_ask_for_and_a_missed_bound(self):
+        arguments = ["eval", *self.data("dev"), "--registry", self.registry(), "--threads", 1, "--no-cache", "--json", "--quiet", "--top-k", 1, "--diagnose",
+                     "--arrangement", "separate"]
+        first, third = (mpirun(ranks, *arguments) for ranks in (1, 3))
+        self.assertEqual(without_times(json.loads(third.stdout)), without_times(json.loads(first.stdout)))
+        missed = mpirun(2, *arguments, "--require", "accuracy>=2")
+        lines = [json.loads(line) for line in missed.stdout.splitlines()]
+        self.assertEqual((missed.returncode, len(lines), lines[1]["error"]["code"]), (6, 2, "E_REQUIRE"), missed.stdout[-500:])
 
     def test_train_gate_writes_the_same_gate_as_one_process(self):
         gates = []

@@ -113,7 +113,7 @@ class Others(Page):
         sweep.write_text(json.dumps({"schema": "moecollab.sweep/1"}))
         done = run("report", sweep)
         self.assertEqual((done.returncode, done.stdout), (3, ""))
-        self.assertIn("sweep.json is no report", done.stderr)
+        self.assertIn("sweep.json is no result of `moecollab sweep` that can be read", done.stderr)
         done = run("report", *[report] * 3)
         self.assertEqual((done.returncode, done.stdout), (2, ""))
         self.assertIn("3 of the 3 files are reports", done.stderr)

@@ -60,5 +60,14 @@ TEST(OwnShards, AreSharedOutAmongAnyNumberOfRanks) {
   }
 }
 
+// Ranks that ask for other rows are at another step.
+TEST(DigestOf, DiffersIfARowDoesOrTheirOrder) {
+  const std::vector<int64_t> rows = {1, 2, 3}, other = {1, 2, 4}, turned = {2, 1, 3};
+  EXPECT_EQ(digest_of(rows), digest_of(std::vector<int64_t>{1, 2, 3}));
+  EXPECT_NE(digest_of(rows), digest_of(other));
+  EXPECT_NE(digest_of(rows), digest_of(turned));
+  EXPECT_NE(digest_of(rows), digest_of(std::span(rows).first(2)));
+}
+
 }  // namespace
 }  // namespace moecollab

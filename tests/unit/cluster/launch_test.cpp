@@ -35,8 +35,10 @@ std::string refusal(const std::function<void()>& call) {
 
 TEST(Launched, NobodyUnlessALauncherSaysSo) {
   EXPECT_FALSE(launched());
+  EXPECT_EQ(unconnected(), 1);
   const Environment job({{"SLURM_STEP_NUM_TASKS", "4"}, {"SLURM_PROCID", "1"}});
   EXPECT_FALSE(launched());
+  EXPECT_EQ(unconnected(), 4) << "srun does not connect them";
 }
 
 TEST(Launched, ByMpirunAndBySlurm) {
@@ -49,6 +51,7 @@ TEST(Launched, ByMpirunAndBySlurm) {
   const Environment srun({{"PMIX_RANK", "0"}, {"SLURM_STEP_NUM_TASKS", "3"}});
   ASSERT_TRUE(launched());
   EXPECT_EQ(launched()->size, 3);
+  EXPECT_EQ(unconnected(), 1);
 }
 
 TEST(Launched, WhatMakesNoSenseIsRefused) {

@@ -79,6 +79,11 @@ TEST(AblationReport, AnUpgradeStandsBesideARemovalAndSaysIfItIsRefused) {
                                   {"change_refitted", nullptr},
                                   {"through_gate", nullptr}});
   }
+  const std::vector<Chart> charts = ablation_page(document).charts;
+  ASSERT_EQ(charts.size(), 2u);
+  EXPECT_THAT(charts[0].labels, testing::ElementsAre("words")) << "upgrades are no removals";
+  EXPECT_THAT(charts[0].series[0].values, testing::ElementsAre(-25.0));
+  EXPECT_THAT(charts[0].series[1].values, testing::ElementsAre(std::nullopt));
   const std::string text = terminal_text(ablation_page(document));
   const size_t upgrades = text.find("With a higher version of an expert");
   ASSERT_NE(upgrades, std::string::npos);

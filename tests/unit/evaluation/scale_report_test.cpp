@@ -47,6 +47,11 @@ TEST(ScaleReport, SaysWhatThePoolsSay) {
     EXPECT_THAT(document, HasSubstr("3.00 MiB"));
     EXPECT_THAT(document, HasSubstr("1.250 (1.500)"));
   }
+  ASSERT_EQ(page.charts.size(), 2u);
+  std::vector<std::string> names;
+  for (const Series& line : page.charts[0].series) names.push_back(line.name);
+  EXPECT_THAT(names, testing::ElementsAre("0 % useless", "50 % useless"));
+  EXPECT_THAT(page.charts[1].series[2].values, testing::ElementsAre(1.25));
 }
 
 TEST(ScaleReport, AnotherDocumentIsRefused) {

@@ -70,7 +70,7 @@ TEST(SweepSummary, IsNullWhereNothingQualifies) {
   EXPECT_TRUE(summary["reference"].is_null());
   sweep.update(summary);
   EXPECT_THAT(sweep_text(sweep), HasSubstr("best: none"));
-  EXPECT_THAT(html_text(sweep_page(sweep)), HasSubstr("<table>"));
+  EXPECT_THAT(html_document(sweep_page(sweep)), HasSubstr("<table>"));
 }
 
 TEST(SweepText, ShowsTheAccuracyChangeBesideTheUtilisation) {
@@ -89,7 +89,7 @@ TEST(SweepCsv, HasALineAPointAndEmptyCellsWhereThereIsNoFigure) {
 
 TEST(SweepPage, HasATableForEachFigureAndALineForEachLambda2) {
   const TablesPage page = sweep_page(sample());
-  const std::string html = html_text(page);
+  const std::string html = html_document(page);
   EXPECT_THAT(html, HasSubstr("<h2>Held-out accuracy</h2>"));
   EXPECT_THAT(html, HasSubstr("<td class=\"n heat\" style=\"--p:1.000\">0.8200</td>"));
   EXPECT_THAT(html, HasSubstr("default-src 'none'"));
@@ -98,6 +98,20 @@ TEST(SweepPage, HasATableForEachFigureAndALineForEachLambda2) {
   for (const Series& line : page.charts[0].series) names.push_back(line.name);
   EXPECT_THAT(names, testing::ElementsAre("λ2 = 0", "λ2 = 0.1", "λ2 = 9"));
   EXPECT_THROW(sweep_page({{"schema", "moecollab.scale/1"}}), Error);
+}
+
+// Points on a diagonal: the table would have the square of their number.
+TEST(SweepPage, RefusesATableThatNobodyCouldRead) {
+  Json sweep = sample();
+  sweep["points"] = Json::array();
+  for (int i = 0; i < 400; ++i) sweep["points"].push_back(point(i, i, 0.8, 0.5, 0.5, 1));
+  try {
+    sweep_page(sweep);
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), "E_DATA");
+    EXPECT_THAT(error.what(), HasSubstr("400 values of lambda1 and 400 of lambda2"));
+  }
 }
 
 }  // namespace
