@@ -29,12 +29,10 @@ std::string digest_of(std::span<const int64_t> rows) {
   return sha256_hex({reinterpret_cast<const char*>(bytes.data()), bytes.size()}).substr(0, 16);
 }
 
-std::vector<int> own_shards(const Ranks& ranks) {
-  std::vector<int> own;
-  for (int shard = 0; shard < kShards; ++shard) {
-    if (rank_of(shard, ranks.size()) == ranks.rank()) own.push_back(shard);
-  }
-  return own;
+std::vector<int> shards_of(int rank, const Ranks& ranks) {
+  std::vector<int> shards;
+  for (int shard = rank; shard < kShards; shard += ranks.size()) shards.push_back(shard);
+  return shards;
 }
 
 }  // namespace moecollab

@@ -23,12 +23,11 @@ Shards deal(std::span<const int32_t> lengths);
 // The same of n rows of which no length is known.
 Shards deal(int64_t rows);
 
-// The rank that computes the shard.
-constexpr int rank_of(int shard, int ranks) { return shard % ranks; }
 // Digest of what a step is about: ranks whose rows differ are then at different steps, and say so
 // instead of taking each other's rows for their own.
 std::string digest_of(std::span<const int64_t> rows);
-// The shards of this rank, ascending.
-std::vector<int> own_shards(const Ranks& ranks);
+// The shards that a rank computes, ascending.
+std::vector<int> shards_of(int rank, const Ranks& ranks);
+inline std::vector<int> own_shards(const Ranks& ranks) { return shards_of(ranks.rank(), ranks); }
 
 }  // namespace moecollab

@@ -28,6 +28,7 @@ struct ReportOptions {
 struct Documents {
   std::vector<Json> reports;
   std::vector<std::pair<const evaluation::ShownDocument*, Json>> others;
+  std::string text;  // of the others, for a terminal
 };
 
 const evaluation::ShownDocument* kind_of(const Json& document) {
@@ -46,7 +47,7 @@ void read_document(const fs::path& file, Documents& documents) {
     Json document = parse_json(bytes);
     if (const evaluation::ShownDocument* kind = kind_of(document)) {
       what = fmt::format("result of `moecollab {}` that can be read", kind->verb);
-      terminal_text(kind->page(document));  // throws if it is not well-formed
+      documents.text += "\n" + terminal_text(kind->page(document));  // throws if it is malformed
       documents.others.emplace_back(kind, std::move(document));
     } else {
       report_text(document);  // likewise, or if it is no report
@@ -96,14 +97,11 @@ int run_report(Program& program, const ReportOptions& options) {
   Documents documents = read_documents(options.files);
   Json& report = documents.reports.back();
   evaluation::Sections sections = evaluation::report_sections();
-  std::string others;
-  for (const auto& [kind, document] : documents.others)
-    others += "\n" + terminal_text(kind->page(document));
   if (documents.reports.size() == 1) {
-    print_result(program, report, report_text(report) + others);
+    print_result(program, report, report_text(report) + documents.text);
   } else {
     const Json comparison = evaluation::compare_reports(documents.reports.front(), report);
-    print_result(program, comparison, evaluation::comparison_text(comparison) + others);
+    print_result(program, comparison, evaluation::comparison_text(comparison) + documents.text);
     report["comparison"] = comparison;
     sections.push_back(evaluation::comparison_section());
   }

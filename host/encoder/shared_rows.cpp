@@ -40,8 +40,7 @@ template <typename Use>
 void for_each_piece(int rank, const Ranks& ranks, const Shards& shards,
                     std::span<const int64_t> rows, const FeatureRequest& request,
                     const Features& out, Use use) {
-  for (int shard = 0; shard < kShards; ++shard) {
-    if (rank_of(shard, ranks.size()) != rank) continue;
+  for (const int shard : shards_of(rank, ranks)) {
     for (const int64_t text : shards[static_cast<size_t>(shard)]) {
       for (const Piece& piece : pieces(request, out, rows[static_cast<size_t>(text)])) use(piece);
     }

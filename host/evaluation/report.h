@@ -29,7 +29,7 @@ std::string diagnosis_text(const Json& report);
 // All parts as a Markdown document.
 std::string to_markdown(const Json& report, const Sections& sections = report_sections());
 
-// All parts as one self-contained HTML page: no scripts, nothing loaded from elsewhere.
+// All parts as one self-contained HTML page (html_page.h).
 std::string to_html(const Json& report, const Sections& sections = report_sections());
 
 }  // namespace moecollab::evaluation

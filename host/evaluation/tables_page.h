@@ -19,7 +19,7 @@ struct TablesPage {
 
 std::string terminal_text(const TablesPage& page);
 std::string markdown_text(const TablesPage& page);
-// As to_html() of report.h.
+// A self-contained page (html_page.h).
 std::string html_document(const TablesPage& page);
 
 }  // namespace moecollab::evaluation

@@ -66,7 +66,7 @@ at::Tensor forward_on_ranks(Ranks& ranks, InstalledExpert& expert, const Encoded
   for (int rank = 0; rank < ranks.size(); ++rank) {
     std::string_view left = all[static_cast<size_t>(rank)];
     size_t expected = 0;
-    for (int shard = rank; shard < kShards; shard += ranks.size())
+    for (const int shard : shards_of(rank, ranks))
       expected += shards[static_cast<size_t>(shard)].size() * width;
     if (left.size() != expected) {
       throw Error("E_DIST",
@@ -74,7 +74,7 @@ at::Tensor forward_on_ranks(Ranks& ranks, InstalledExpert& expert, const Encoded
                               left.size(), expert.name, expected),
                   "all ranks must run the same build on the same data");
     }
-    for (int shard = rank; shard < kShards; shard += ranks.size()) {
+    for (const int shard : shards_of(rank, ranks)) {
       for (const int64_t i : shards[static_cast<size_t>(shard)]) {
         std::memcpy(output[i].mutable_data_ptr(), left.data(), width);
         left.remove_prefix(width);
