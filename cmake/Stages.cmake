@@ -69,7 +69,7 @@ function(check_torch_free root)
   endwhile()
 endfunction()
 
-# moecollab_unity(TARGET [N]): compiles its files N (6) at a time, since most of a file's time goes into
+# moecollab_unity(TARGET [N]): compiles its files N (12) at a time, since most of a file's time goes into
 # the headers and templates that it shares with its neighbours. So no two files of a target may define
 # the same name in their anonymous namespaces.
 option(MOECOLLAB_UNITY "Compile the host and its tests several files at a time" ON)
@@ -77,7 +77,7 @@ function(moecollab_unity target)
   if(ARGN)
     set(files ${ARGN})
   else()
-    set(files 6)
+    set(files 12)
   endif()
   set_target_properties(${target} PROPERTIES UNITY_BUILD ${MOECOLLAB_UNITY} UNITY_BUILD_BATCH_SIZE ${files})
 endfunction()

@@ -21,6 +21,7 @@ tests() {  # FOLDER [CTEST OPTION…]
 part "build" tools/build.sh dev "$jobs"
 part "tests" tests build
 part "sanitizer build" tools/build.sh asan "$jobs" unit_tests
-export ASAN_OPTIONS=detect_leaks=1:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1
+symbolizer=external_symbolizer_path=$(command -v addr2line)
+export ASAN_OPTIONS=detect_leaks=1:allocator_may_return_null=1:$symbolizer UBSAN_OPTIONS=print_stacktrace=1:$symbolizer
 part "sanitizer tests" tests build/asan -L unit
 tools/test_times.py "${parts[@]}" -- build/times.xml build/asan/times.xml

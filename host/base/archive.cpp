@@ -80,7 +80,7 @@ void set_ustar(archive* out) {
   require(::archive_write_set_bytes_in_last_block(out, 1), out, "block");
 }
 
-[[noreturn]] void fail_write(const fs::path& path, const char* reason) {
+[[noreturn]] void fail_archive(const fs::path& path, const char* reason) {
   throw Error("E_WRITE", fmt::format("{} cannot be written: {}", shown(path), reason),
               "what was there is as it was");
 }
@@ -104,12 +104,12 @@ void append_file(archive* out, const ArchiveFile& source, const fs::path& output
                 fmt::format("{} cannot be read: {}", shown(source.file), error.message()));
   }
   if (::archive_write_header(out, plain_entry(source.path, size).get()) != ARCHIVE_OK)
-    fail_write(output, reason_of(out));
+    fail_archive(output, reason_of(out));
   uint64_t written = 0;
   for_each_chunk(source.file, "E_REG_IO", [&](std::string_view piece) {
     if (::archive_write_data(out, piece.data(), piece.size()) !=
         static_cast<la_ssize_t>(piece.size()))
-      fail_write(output, reason_of(out));
+      fail_archive(output, reason_of(out));
     written += piece.size();
   });
   if (written == size) return;
@@ -142,7 +142,7 @@ void extract_entry(archive* in, archive_entry* entry, const fs::path& to, const 
     left -= static_cast<uint64_t>(n);
   }
   out.close();
-  if (!out) fail_write(to, std::strerror(errno));
+  if (!out) fail_archive(to, std::strerror(errno));
 }
 
 }  // namespace
@@ -204,14 +204,14 @@ void write_archive(const fs::path& output, const std::vector<ArchiveFile>& files
   const Archive out(::archive_write_new());
   set_ustar(out.get());
   if (::archive_write_open_filename(out.get(), part.c_str()) != ARCHIVE_OK)
-    fail_write(output, reason_of(out.get()));
+    fail_archive(output, reason_of(out.get()));
   for (const ArchiveFile& file : files) append_file(out.get(), file, output);
-  if (::archive_write_close(out.get()) != ARCHIVE_OK) fail_write(output, reason_of(out.get()));
+  if (::archive_write_close(out.get()) != ARCHIVE_OK) fail_archive(output, reason_of(out.get()));
   sync_folder(beside.path());
   if (before_replacing) before_replacing();
   std::error_code error;
   fs::rename(part, output, error);
-  if (error) fail_write(output, error.message().c_str());
+  if (error) fail_archive(output, error.message().c_str());
 }
 
 void extract_archive(const fs::path& file, const fs::path& folder) {

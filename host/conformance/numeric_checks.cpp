@@ -134,10 +134,10 @@ void check_row_independence(Subject& subject, Findings& findings) {
 }
 
 // Sizes that hosts send, round the widths of vectors and of blocks.
-constexpr double kSizesSeconds = 2;
+constexpr double kBatchSizesSeconds = 2;
 constexpr size_t kSizes[] = {1, 2, 31, 32, 33, 64, 127, 128, 129, 512};
 
-// Rows of the largest of kSizes for which the check is over in kSizesSeconds.
+// Rows of the largest of kSizes for which the check is over in kBatchSizesSeconds.
 size_t largest_in_time(TestExpert& expert, Findings& findings) {
   const TestBatch batch = expert.batch(expert.rows(expert.at_most(8), 17));
   expert.forward(batch);  // the first call may set up
@@ -148,7 +148,7 @@ size_t largest_in_time(TestExpert& expert, Findings& findings) {
   size_t largest = 1, sum = 0;
   for (const size_t size : kSizes) {
     sum += size;
-    if (static_cast<double>(2 * sum) * row > kSizesSeconds) {
+    if (static_cast<double>(2 * sum) * row > kBatchSizesSeconds) {
       findings.note(fmt::format("batches of up to {} rows: larger ones take too long", largest));
       break;
     }

@@ -154,7 +154,7 @@ void find_padded(const Figures& figures, Findings& findings) {
                            "gradient comes from texts of the other label space",
                            padding["classes"][0].get<int>(), padding["classes"][1].get<int>(),
                            100 * share),
-       figures.gate.fitted_fusion == padding["fusion"]
+       figures.gate.fitted_fusion == padding["fusion"].get<std::string>()
            ? "fit the gate under mixture: `moecollab train-gate --fusion mixture`"
            : "leave --fusion out, or take mixture"});
 }

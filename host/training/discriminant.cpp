@@ -8,7 +8,7 @@
 namespace moecollab::training {
 namespace {
 
-constexpr int64_t kFolds = 8;
+constexpr int64_t kReplayFolds = 8;
 constexpr double kNoise = 1e-6;  // of a sum's square: what float32 leaves of a variance that is 0
 constexpr double kLeast = 1e-3;  // shrinkage that keeps float32 positive definite
 
@@ -73,7 +73,7 @@ at::Tensor every(int64_t folds, int64_t fold, int64_t n) {
 Discriminants fit_discriminants(const at::Tensor& fresh, const at::Tensor& replay,
                                 const std::vector<int>& domains,
                                 const std::vector<bool>& is_other) {
-  const int64_t m = fresh.size(0), n = replay.size(0), folds = std::min(kFolds, m);
+  const int64_t m = fresh.size(0), n = replay.size(0), folds = std::min(kReplayFolds, m);
   const auto groups = static_cast<int64_t>(is_other.size());
   std::vector<int64_t> group(domains.begin(), domains.end());
   group.insert(group.end(), static_cast<size_t>(m), groups);

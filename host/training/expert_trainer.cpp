@@ -15,7 +15,7 @@ namespace {
 
 constexpr int64_t kForwardBatch = 1024;
 constexpr const char* kHeldOut = "held_out_logits";
-constexpr const char* kFolds = "fold_logits";
+constexpr const char* kFoldLogits = "fold_logits";
 
 at::Tensor targets_of(const TrainingSet& data, const std::vector<int64_t>& rows) {
   std::vector<int64_t> targets;
@@ -112,7 +112,7 @@ class Run {
     history_ = history_from_json(saved_->facts["history"]);
     for (const auto& [name, tensor] : saved_->tensors) {
       if (name == kHeldOut) held_out_logits_ = tensor;
-      if (name == kFolds) fold_logits_ = tensor;
+      if (name == kFoldLogits) fold_logits_ = tensor;
     }
     context_.log.note(fmt::format("continuing in phase {}, epoch {}", phase_,
                                   saved_->facts["epoch"].get<int32_t>() + 1));
@@ -132,7 +132,7 @@ class Run {
     if (!checkpoints_ || !state) return;
     if (held_out_logits_.defined())
       state->tensors.emplace_back(kHeldOut, held_out_logits_.contiguous());
-    if (fold_logits_.defined()) state->tensors.emplace_back(kFolds, fold_logits_);
+    if (fold_logits_.defined()) state->tensors.emplace_back(kFoldLogits, fold_logits_);
     state->facts.update({{"phase", phase_},
                          {"chosen", chosen_},
                          {"fold", fold_},

@@ -15,8 +15,8 @@ LIBTORCH = pathlib.Path(__file__).parents[2] / ".deps" / "wheels" / "torch"
 ALL_INPUTS = ("pooled", "hidden", "tokens", "text")
 PROJECTS = [("c", "no", "text"), ("cpp", "no", "text"), ("torch", "train", "pooled"),
             *((language, learns, reads) for language, learns in (("c", "fit"), ("cpp", "fit"), ("cpp", "train")) for reads in ALL_INPUTS)]
-BUILT = [("c", "no", "text"), ("cpp", "no", "text"), ("torch", "train", "pooled"), ("c", "fit", "hidden"), ("c", "fit", "text"), ("cpp", "fit", "tokens"),
-         ("cpp", "train", "hidden"), ("cpp", "train", "pooled")]
+BUILT = [("c", "no", "text"), ("cpp", "no", "text"), ("torch", "train", "pooled"), ("c", "fit", "hidden"), ("cpp", "fit", "tokens"),
+         ("cpp", "train", "pooled")]
 SOAK = bool(os.environ.get("MOECOLLAB_SOAK"))
 COMPILE_SECONDS = {"c": 20, "cpp": 20, "torch": 240}  # far above the goals (2, 2 and 25 s): the machine may be busy
 

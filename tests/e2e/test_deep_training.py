@@ -23,8 +23,8 @@ def files(folder):
 
 
 class DeepTraining(EndToEnd):
-    def train(self, registry, *more, domain="news", name="deep", kind="deep-adapter", epochs=2):
-        return ["train-expert", name, "--kind", kind, "--domain", domain, "--data-dir", SAMPLES, "--registry", registry, "--encoder", ENCODER,
+    def train(self, registry, *more, domain="news", name="deep", kind="deep-adapter", epochs=2, data=SAMPLES):
+        return ["train-expert", name, "--kind", kind, "--domain", domain, "--data-dir", data, "--registry", registry, "--encoder", ENCODER,
                 "--cache-dir", self.shared / "cache", "--epochs", epochs, "--quiet", "--json", *more]
 
     def test_a_deep_adapter_trains_routes_and_answers(self):
@@ -205,15 +205,18 @@ class DeepTraining(EndToEnd):
     @once
     def test_a_run_killed_while_it_installs_goes_on(self):
         killer = self.killer()
+        few = self.folder / "few"
+        (few / "news").mkdir(parents=True)
+        (few / "news" / "train.jsonl").write_text("".join((SAMPLES / "news" / "train.jsonl").read_text().splitlines(keepends=True)[:24]))
         reference = self.registry()
-        self.assertEqual(run(*self.train(reference, epochs=1)).returncode, 0)
+        self.assertEqual(run(*self.train(reference, epochs=1, data=few)).returncode, 0)
         expected = files(reference / "experts")
         for kind in ("deep-adapter", "lexical"):
             for point in ("result.json", "deep/1.0.0", "registry.toml", "registry.lock.toml", "checkpoints/.deep"):
                 with self.subTest(point=point, kind=kind):
                     registry = self.folder / f"{kind}{hash(point)}"  # without the point in its path
                     shutil.copytree(self.shared / "registry", registry)
-                    command = self.train(registry, kind=kind, epochs=1)
+                    command = self.train(registry, kind=kind, epochs=1, data=few)
                     temporary = registry / "tmp"
                     temporary.mkdir()
                     done = run(*command, env={**killer, "KILL_AT": point, "TMPDIR": str(temporary)})

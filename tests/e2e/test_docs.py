@@ -248,7 +248,7 @@ class Projects(EndToEnd):
     def test_the_readmes_expert_compiles(self):
         snippets = [block.text for block in pages.blocks((ROOT / "README.md").read_text()) if block.language == "cpp"]
         self.assertEqual(len(snippets), 1)
-        for compiler in ("g++", "clang++"):
+        for compiler in ("g++", "clang++-16"):
             done = subprocess.run([compiler, "-x", "c++", "-std=c++17", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-fsyntax-only", f"-I{ROOT / 'sdk/include'}", "-"],
                                   input=snippets[0], capture_output=True, text=True)
             self.assertEqual(done.returncode, 0, done.stderr)

@@ -23,15 +23,16 @@ class MemoryNetwork {
     const std::lock_guard lock(mutex_);
     cut_.insert(rank);
   }
-  // What becomes of each letter that is sent from now on.
-  void change(std::function<std::string(std::string)> change) {
+  // What becomes of each letter that this rank sends from now on.
+  void change(int rank, std::function<std::string(std::string)> change) {
     const std::lock_guard lock(mutex_);
-    change_ = std::move(change);
+    changes_[rank] = std::move(change);
   }
   void send(int from, int to, std::string bytes) {
     const std::lock_guard lock(mutex_);
     if (cut_.contains(from) || cut_.contains(to)) return;
-    if (change_) bytes = change_(std::move(bytes));
+    if (const auto found = changes_.find(from); found != changes_.end())
+      bytes = found->second(std::move(bytes));
     boxes_[static_cast<size_t>(to)].push_back({from, std::move(bytes)});
   }
   std::optional<Delivery> receive(int rank) {
@@ -48,7 +49,7 @@ class MemoryNetwork {
   std::mutex mutex_;
   std::vector<std::deque<Delivery>> boxes_;
   std::set<int> cut_;
-  std::function<std::string(std::string)> change_;
+  std::map<int, std::function<std::string(std::string)>> changes_;
 };
 
 class MemoryLink final : public Link {

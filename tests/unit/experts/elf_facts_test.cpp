@@ -42,7 +42,8 @@ TEST(ElfFacts, R14_WhatTheLoaderWouldBeAskedForIsRefused) {
   const auto refused = [](auto change, const std::string& part) {
     ElfFacts facts = read_elf(sample(), "x.so");
     std::erase_if(facts.needed, [](const std::string& name) {  // of a sanitized build
-      return name.starts_with("libasan") || name.starts_with("libubsan");
+      return name.starts_with("libasan") || name.starts_with("libubsan") ||
+             name.starts_with("libclang_rt");
     });
     EXPECT_NO_THROW(require_plain(facts, "x.so"));
     change(facts);

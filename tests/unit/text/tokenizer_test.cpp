@@ -51,7 +51,10 @@ TEST(Tokenizer, AgreesWithTryingSubstrings) {
     return word;
   };
   std::set<std::string> pieces = {"[PAD]", "[UNK]", "[CLS]", "[SEP]"};
-  for (int i = 0; i < 150; ++i) pieces.insert((chance() % 2 == 0 ? "##" : "") + random_word(5));
+  for (int i = 0; i < 150; ++i) {
+    const std::string word = random_word(5);  // before the next draw, by every compiler
+    pieces.insert((chance() % 2 == 0 ? "##" : "") + word);
+  }
   const Tokenizer tokenizer(vocabulary_of({pieces.begin(), pieces.end()}),
                             {.handle_chinese_chars = false}, SpecialTokens::kSplit);
   size_t unknown = 0, split = 0;
