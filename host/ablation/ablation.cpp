@@ -1,16 +1,17 @@
 #include "ablation/ablation.h"
 
 #include <algorithm>
-#include <functional>
 #include <limits>
+#include <map>
 
 #include "ablation/ablation_options.h"
 #include "ablation/impact.h"
 #include "ablation/judge.h"
 #include "ablation/refit.h"
-#include "ablation/upgraded_pool.h"
+#include "ablation/steps.h"
 #include "base/error.h"
 #include "base/measure.h"
+#include "base/ranks.h"
 #include "base/strings.h"
 #include "evaluation/best_expert.h"
 #include "fusion/padding.h"
@@ -25,24 +26,6 @@ using training::GateKind;
 constexpr fusion::Mode kFusions[] = {fusion::Mode::kPaper, fusion::Mode::kMasked,
                                      fusion::Mode::kMixture, fusion::Mode::kLogitUnion};
 constexpr int kNarrow = 2, kWide = 50;  // classes of `padding`
-
-struct Step {
-  std::string group, name;
-  Json gate = nullptr, kind = nullptr;
-  std::function<Way(const RunContext&)> way;  // none: `padding`
-  std::function<Json()> gradients = {};
-  std::optional<int> space = {};  // told the domain, on the texts of this space alone
-  std::optional<Upgrade> upgrade = {};
-
-  Json line() const {
-    Json line = {{"group", group}, {"name", name}, {"gate", gate}, {"kind", kind}};
-    if (upgrade) {
-      line["version"] = upgrade->version.text();
-      line["package"] = upgrade->sha256;
-    }
-    return line;
-  }
-};
 
 // A gate that is fitted again is over all experts, so the installed one must be. Throws E_GATE if
 // it is not, or if nobody answers in the space of a judged domain.
@@ -78,6 +61,8 @@ class Ablation {
 
   Json reference_figures() const { return judge_.figures(reference_); }
   std::vector<Step> steps(const std::vector<std::string>& groups);
+  // Collects what a step reads of the texts; run() then takes no step of the ranks.
+  void collect(const Step& step);
   Json run(const Step& step);
 
  private:
@@ -222,10 +207,12 @@ void Ablation::add_features(std::vector<Step>& steps) {
       {"all layers", every}};
   const training::GateTrainingOptions settings = refit_.settings();
   for (const auto& [name, features] : kinds) {
-    steps.push_back({"features", name, kRefitted, training::name(settings.gate),
-                     [this, settings, features](const RunContext& quiet) {
-                       return refit_.fit(settings, quiet, features);
-                     }});
+    Step step{"features", name, kRefitted, training::name(settings.gate),
+              [this, settings, features](const RunContext& quiet) {
+                return refit_.fit(settings, quiet, features);
+              }};
+    step.features = features;
+    steps.push_back(std::move(step));
   }
 }
 
@@ -314,6 +301,11 @@ std::vector<Step> Ablation::steps(const std::vector<std::string>& groups) {
   return steps;
 }
 
+// A pool that is upgraded shares no work, and judge_ has what the installed gate reads.
+void Ablation::collect(const Step& step) {
+  if (!step.upgrade && step.gate == kRefitted) refit_.collect(step.features);
+}
+
 Json Ablation::run(const Step& step) {
   const Stopwatch watch;
   CollectingLog notes{Log()};
@@ -352,25 +344,15 @@ Json Ablation::judged(const Step& step, const RunContext& quiet) {
 }  // namespace
 
 Json ablate(const Subject& subject, const std::vector<std::string>& groups, uint64_t seed,
-            FinishedLines& finished, const RunContext& context) {
+            FinishedLines* finished, const RunContext& context) {
   Ablation ablation(subject, seed, context);
   const std::vector<Step> steps = ablation.steps(groups);
-  const auto there = std::ranges::count_if(
-      steps, [&](const Step& step) { return finished.contains(step_key(step.line())); });
-  Progress progress = context.progress("ablating", "step", std::ssize(steps), there);
+  const std::map<std::string, Json> lines = finish_steps(
+      steps, [&](const Step& step) { ablation.collect(step); },
+      [&](const Step& step) { return ablation.run(step); }, finished, context);
+  if (!leads(context.ranks)) return nullptr;
   Json done = Json::array();
-  for (const Step& step : steps) {
-    context.stop.throw_if_requested("finished steps are kept; the same command continues");
-    const std::string key = step_key(step.line());
-    if (finished.contains(key)) {
-      done.push_back(finished.at(key));
-      continue;
-    }
-    done.push_back(ablation.run(step));
-    // A version that is refused may be put right before the next run.
-    if (!step.upgrade || done.back()["failure"].is_null()) finished.add(done.back());
-    progress.advance(1, step.group + " " + step.name);
-  }
+  for (const Step& step : steps) done.push_back(lines.at(step_key(step.line())));
   return {{"reference", ablation.reference_figures()},
           {"impact", impact_of(done)},
           {"steps", std::move(done)}};

@@ -35,9 +35,11 @@ std::string digest_of(const Subject& subject, uint64_t seed);
 //   impact: for each expert, from the steps of `experts`: change (the others share its weight),
 //     change_refitted (the gate knew that it is gone), through_gate (their difference), all overall
 //     and in points of `by`; null for the only expert of a label space, whose domain is lost.
+// Several ranks deal the steps out among them (finish_parts()); only the first has `finished`, and
+// returns the result; the others have nullptr, and return null.
 // Throws as refits and experts do, but for a fit that diverges, which is that step's failure.
 Json ablate(const Subject& subject, const std::vector<std::string>& groups, uint64_t seed,
-            FinishedLines& finished, const RunContext& context);
+            FinishedLines* finished, const RunContext& context);
 
 // The key of FinishedLines.
 std::string step_key(const Json& line);

@@ -55,6 +55,8 @@ Way Refit::fit(const training::GateTrainingOptions& settings, const RunContext& 
           settings.fusion, top_k};
 }
 
+void Refit::collect(const GateFeatures& features) { judge_.input(inputs(features).features); }
+
 const training::GateInputs& Refit::inputs(const GateFeatures& features) {
   const auto known = collected_.find(features);
   if (known != collected_.end()) return known->second;

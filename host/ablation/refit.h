@@ -24,6 +24,10 @@ class Refit {
   // Those that the installed gate was fitted with.
   const training::GateTrainingOptions& settings() const { return settings_; }
 
+  // Collects what fit() reads of the texts for a gate with these features, which is else collected
+  // when it is first needed. All ranks that share the pool's work must do so together.
+  void collect(const GateFeatures& features);
+
   // The judged texts' way by a gate fitted with these settings, top_k experts a text; `features`:
   // instead of those of the settings, `without`: an expert of the pool that is not the only one of
   // its label space. Throws as collect_gate_inputs() and fit_gate().

@@ -26,8 +26,10 @@ void add_ablate(Program& program) {
   add_fusion(verb, options->fusion, "mixture|logit-union|masked|paper");
   refuse_auto(verb.add_option("--top-k", options->top_k,
                               "Experts run for a text; 0: all (default: the gate's)"));
+  add_ranks(verb, program);
   learns_from_data(verb, program, options, [&program](const auto& o) {
     const Json result = open_engine().ablate(o, program.context());
+    if (!program.leads()) return 0;
     print_result(program, result, terminal_text(evaluation::ablation_page(result)));
     program.context().log.note("wrote " + result["folder"].get<std::string>());
     return 0;

@@ -24,8 +24,10 @@ void add_sweep(Program& program) {
   refuse_auto(verb.add_option("--top-k", options->gate.top_k, "Experts run for a text; 0: all")
                   ->capture_default_str());
   add_gate_fit(verb, options->gate);
+  add_ranks(verb, program);
   learns_from_data(verb, program, options, [&program](const auto& o) {
     const Json result = open_engine().sweep(o, program.context());
+    if (!program.leads()) return 0;
     print_result(program, result, evaluation::sweep_text(result));
     program.context().log.note("wrote " + result["folder"].get<std::string>());
     return 0;

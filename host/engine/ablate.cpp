@@ -1,8 +1,10 @@
 #include "ablation/ablation.h"
 #include "ablation/ablation_options.h"
+#include "ablation/upgraded_pool.h"
 #include "base/file_lock.h"
 #include "base/measure.h"
 #include "data/hold_out.h"
+#include "engine/agreement.h"
 #include "engine/loaded_gate.h"
 #include "engine/output_folder.h"
 #include "engine/precision.h"
@@ -24,6 +26,15 @@ std::vector<data::Dataset> read_training(const data::DataOptions& options, Log l
   return datasets;
 }
 
+// What steps there are, for the ranks to compare.
+Json asked_for(const pipeline::Pool& pool, const LoadedGate& gate,
+               const std::vector<std::string>& groups) {
+  Json json = {{"fusion", fusion::name(gate.fusion)}, {"top_k", gate.top_k}, {"only", groups}};
+  for (const ablation::Upgrade& upgrade : ablation::upgrades_of(pool))
+    json["newer version of expert " + upgrade.name] = {upgrade.version.text(), upgrade.sha256};
+  return json;
+}
+
 }  // namespace
 
 Json run_ablate(const AblateOptions& options, const RunContext& context) {
@@ -31,23 +42,26 @@ Json run_ablate(const AblateOptions& options, const RunContext& context) {
   const std::vector<std::string> groups = ablation::chosen_groups(options.groups);
   prepare(options);
   require_fp32(options, context.log);
-  const fs::path folder =
-      make_output_folder(options.out.value_or(registry::ablation_folder(options.registry)),
-                         {"steps.jsonl", "ablation.json", "ablation.md", "ablation.html"});
+  const fs::path folder = options.out.value_or(registry::ablation_folder(options.registry));
+  if (leads(context.ranks))
+    make_output_folder(folder, {"steps.jsonl", "ablation.json", "ablation.md", "ablation.html"});
   const data::DataOptions data = with_registry(options.data, options.registry);
   const std::vector<data::Dataset> training = read_training(data, context.log);
   const std::vector<data::Dataset> judged = read_datasets(data, "test-else-dev", context.log);
   pipeline::Pool pool(pool_options(options, context));
   pool.require_experts();
   const LoadedGate gate = load_gate(pool, options.fusion, options.top_k, context.log);
+  share_work(pool, {&training, &judged}, options, asked_for(pool, gate, groups));
   const ablation::Subject subject{pool, gate.file, gate.fusion, gate.top_k, training, judged};
+  if (!leads(context.ranks))
+    return ablation::ablate(subject, groups, options.seed, nullptr, context);
   const std::string digest = ablation::digest_of(subject, options.seed);
   const FileLock lock =
       FileLock::claim(folder / "lock", "wait for it, or name another folder with --out");
   FinishedLines finished(folder / "steps.jsonl", digest, ablation::step_key,
                          {"step", "remove the file, or ablate into another folder"}, context.log);
   Json result = {{"schema", evaluation::kAblationSchema}, {"digest", digest}};
-  result.update(ablation::ablate(subject, groups, options.seed, finished, context));
+  result.update(ablation::ablate(subject, groups, options.seed, &finished, context));
   for (const std::vector<data::Dataset>* datasets : {&training, &judged})
     for (const data::Dataset& dataset : *datasets) data::require_unchanged(dataset);
   result["folder"] = folder.string();

@@ -37,16 +37,21 @@ void share_passes(encoder::Encoder& encoder, std::span<const std::string_view> t
   encoder.share_passes(context.ranks);
 }
 
-void share_work(pipeline::Pool& pool, const std::vector<data::Dataset>& datasets,
-                const RunOptions& options) {
+void share_work(pipeline::Pool& pool,
+                std::initializer_list<const std::vector<data::Dataset>*> texts,
+                const RunOptions& options, const Json& settings) {
   const RunContext& context = pool.context();
   if (context.ranks == nullptr) return;
   const auto digest_or_none = [](const fs::path& file) {
     return file_sha256_or_none(file, "E_REG_IO");
   };
   cluster::Facts facts;
-  for (const data::Dataset& dataset : datasets)
-    facts.emplace_back("data of " + dataset.domain, data::digest_as_read(dataset));
+  for (const auto& [name, value] : settings.items())
+    facts.emplace_back(name, value.is_string() ? value.get<std::string>() : to_line(value));
+  for (const std::vector<data::Dataset>* datasets : texts) {
+    for (const data::Dataset& dataset : *datasets)
+      facts.emplace_back("data of " + dataset.domain, data::digest_as_read(dataset));
+  }
   if (pool.encoder() != nullptr) facts.emplace_back("encoder", pool.encoder()->fingerprint());
   const fs::path& registry = pool.options().registry;
   for (const pipeline::InstalledExpert& expert : pool.experts()) {

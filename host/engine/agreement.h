@@ -1,6 +1,9 @@
 // What all ranks of a run must have alike before they share its work.
 #pragma once
 
+#include <initializer_list>
+
+#include "base/json.h"
 #include "cluster/handshake.h"
 #include "data/dataset.h"
 #include "engine/options.h"
@@ -18,7 +21,9 @@ void share_passes(encoder::Encoder& encoder, std::span<const std::string_view> t
 
 // The same of a run on labelled texts and a registry: the texts, the encoder, every package and the
 // gate, by digest. Then shares the pool's work.
-void share_work(pipeline::Pool& pool, const std::vector<data::Dataset>& datasets,
-                const RunOptions& options);
+// `settings`: further options that must be equal since every rank computes with them.
+void share_work(pipeline::Pool& pool,
+                std::initializer_list<const std::vector<data::Dataset>*> texts,
+                const RunOptions& options, const Json& settings = Json::object());
 
 }  // namespace moecollab::engine

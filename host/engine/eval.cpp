@@ -88,7 +88,7 @@ Json run_eval(const EvalOptions& options, const RunContext& context) {
   const Opening opening = opening_of(options, context.log);
   pipeline::Pool pool(pool_options(opening.options, context));
   pool.require_experts();
-  share_work(pool, datasets, opening.options);
+  share_work(pool, {&datasets}, opening.options);
   const LoadedGate gate = load_gate(pool, options.fusion, options.top_k, context.log);
   pipeline::RoutedGate routed = pipeline::open_gate(gate.file, pool, {}, opening.other);
   if (options.strict) pipeline::require_fitted(routed);

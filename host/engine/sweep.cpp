@@ -1,7 +1,9 @@
 // The verb sweep: λ1 × λ2 over features and expert outputs that are collected once.
+#include "base/digest.h"
 #include "base/file_lock.h"
 #include "base/measure.h"
 #include "data/hold_out.h"
+#include "engine/agreement.h"
 #include "engine/output_folder.h"
 #include "engine/precision.h"
 #include "engine/session.h"
@@ -11,6 +13,20 @@
 
 namespace moecollab::engine {
 namespace {
+
+// All that the points depend on and that options say, for the ranks to compare.
+Json asked_for(const SweepOptions& options, const training::GateTrainingOptions& gate) {
+  Json json = training::sweep_settings(gate);
+  json.update({{"lambda1", options.lambdas1},
+               {"lambda2", options.lambdas2},
+               {"prior", gate.prior_source},
+               {"file of the prior", file_sha256_or_none(gate.prior_source, "E_CONFIG")},
+               {"calibrate", gate.calibrate},
+               {"cross_fitted", gate.cross_fitted},
+               {"layers", gate.layers},
+               {"gate-layer", gate.gate_layer ? Json(*gate.gate_layer) : Json(nullptr)}});
+  return json;
+}
 
 void write_results(const fs::path& folder, const Json& result) {
   write_file_atomic(folder / "sweep.json", to_text(result));
@@ -31,20 +47,25 @@ Json run_sweep(const SweepOptions& options, const RunContext& context) {
   training::settle_for(options.compute.device, settings, context.log);
   training::validate(settings);
   check_top_k(options.registry, settings.top_k);
-  const fs::path folder =
-      make_output_folder(options.out.value_or(registry::sweep_folder(options.registry)),
-                         {"points.jsonl", "sweep.json", "sweep.csv", "sweep.html"});
+  const fs::path folder = options.out.value_or(registry::sweep_folder(options.registry));
+  if (leads(context.ranks))
+    make_output_folder(folder, {"points.jsonl", "sweep.json", "sweep.csv", "sweep.html"});
   const std::vector<data::Dataset> datasets =
       read_datasets(with_registry(options.data, options.registry), "train", context.log);
   data::require_held_out(datasets);
   pipeline::Pool pool(pool_options(options, context));
+  share_work(pool, {&datasets}, options, asked_for(options, settings));
   const training::GateInputs inputs = training::collect_gate_inputs(pool, datasets, settings);
+  if (!leads(context.ranks)) {
+    training::finish_points(inputs, points, options.compute, context, nullptr);
+    return nullptr;
+  }
   const std::string digest = training::sweep_digest(pool, datasets, inputs);
   const FileLock lock =
       FileLock::claim(folder / "lock", "wait for it, or name another folder with --out");
   training::FinishedPoints finished(folder / "points.jsonl", digest, context.log);
   const Stopwatch fit_watch;
-  training::finish_points(inputs, points, options.compute, context, finished);
+  training::finish_points(inputs, points, options.compute, context, &finished);
   const double fit_seconds = fit_watch.seconds();
   for (const data::Dataset& dataset : datasets) data::require_unchanged(dataset);
 

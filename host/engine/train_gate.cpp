@@ -64,7 +64,7 @@ Json run_train_gate(const TrainGateOptions& options, const RunContext& context) 
       read_datasets(with_registry(options.data, options.registry), "train", context.log);
   data::require_held_out(datasets);
   pipeline::Pool pool(pool_options(options, context));
-  share_work(pool, datasets, options);
+  share_work(pool, {&datasets}, options);
   const training::GateInputs inputs = training::collect_gate_inputs(pool, datasets, settings);
   // What is fitted is a thousandth of what was encoded: one rank does it.
   if (!leads(context.ranks)) return nullptr;

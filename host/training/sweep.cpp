@@ -93,13 +93,17 @@ void run_on_threads(const GateProblem& problem, const GateTrainingOptions& optio
 
 }  // namespace
 
+bool are_fitted_together(at::Device device, const GateTrainingOptions& options) {
+  return !device.is_cpu() && options.optimizer == GateOptimizer::kLbfgs;
+}
+
 void run_sweep(const GateProblem& problem, const GateTrainingOptions& options,
                std::span<const SweepPoint> points, int threads, const RunContext& context,
                const std::function<void(const SweepResult&)>& done) {
-  if (problem.device().is_cpu() || options.optimizer != GateOptimizer::kLbfgs) {
-    run_on_threads(problem, options, points, threads, context.stop, done);
-  } else {
+  if (are_fitted_together(problem.device(), options)) {
     run_together(problem, options, points, context, done);
+  } else {
+    run_on_threads(problem, options, points, threads, context.stop, done);
   }
 }
 

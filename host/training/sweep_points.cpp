@@ -6,6 +6,7 @@
 
 #include "base/digest.h"
 #include "base/error.h"
+#include "base/shared_parts.h"
 #include "base/version.h"
 #include "pipeline/instantiate.h"
 #include "training/gate_history.h"
@@ -30,28 +31,6 @@ std::vector<double> values(const char* name, const std::vector<double>& given) {
   std::sort(values.begin(), values.end());
   values.erase(std::unique(values.begin(), values.end()), values.end());
   return values;
-}
-
-Json settings_json(const GateTrainingOptions& options) {
-  Json json = {{"fusion", fusion::name(options.fusion)},
-               {"top_k", options.top_k},
-               {"epochs", options.epochs},
-               {"lr", options.lr},
-               {"weight_decay", options.weight_decay},
-               {"batch", options.batch},
-               {"seed", options.seed},
-               {"entropy_sign", gate::name(options.objective.entropy_sign)},
-               {"prior", options.prior},
-               {"balance_window", options.objective.balance_window},
-               {"free_bits", options.objective.free_bits},
-               {"switch", options.objective.switch_load},
-               {"importance_cv2", options.objective.importance_cv2},
-               {"z_loss", options.objective.z_loss},
-               {"optimizer", name(options.optimizer)},
-               {"gate", name(options.gate)},
-               {"hidden", options.hidden}};
-  if (!options.guard) json["guard"] = false;
-  return json;
 }
 
 Json line_of(const SweepResult& result, const GateInputs& inputs) {
@@ -89,12 +68,34 @@ std::vector<SweepPoint> sweep_grid(const std::vector<double>& lambdas1,
   return points;
 }
 
+Json sweep_settings(const GateTrainingOptions& options) {
+  Json json = {{"fusion", fusion::name(options.fusion)},
+               {"top_k", options.top_k},
+               {"epochs", options.epochs},
+               {"lr", options.lr},
+               {"weight_decay", options.weight_decay},
+               {"batch", options.batch},
+               {"seed", options.seed},
+               {"entropy_sign", gate::name(options.objective.entropy_sign)},
+               {"prior", options.prior},
+               {"balance_window", options.objective.balance_window},
+               {"free_bits", options.objective.free_bits},
+               {"switch", options.objective.switch_load},
+               {"importance_cv2", options.objective.importance_cv2},
+               {"z_loss", options.objective.z_loss},
+               {"optimizer", name(options.optimizer)},
+               {"gate", name(options.gate)},
+               {"hidden", options.hidden}};
+  if (!options.guard) json["guard"] = false;
+  return json;
+}
+
 std::string sweep_digest(pipeline::Pool& pool, const std::vector<data::Dataset>& datasets,
                          const GateInputs& inputs) {
   Json key = {{"version", kVersion},
               {"engine", pipeline::engine_version(pool.options().compute)},
               {"encoder", pool.encoder()->fingerprint()}};
-  key.update(settings_json(inputs.options));
+  key.update(sweep_settings(inputs.options));
   key["data"] = Json::array();
   key["experts"] = Json::array();
   key["features"] = Json::array();
@@ -123,24 +124,37 @@ bool FinishedPoints::contains(const SweepPoint& point) const {
 
 Json FinishedPoints::at(const SweepPoint& point) const { return lines_.at(key_of(point)); }
 
-void FinishedPoints::add(const SweepResult& result, const GateInputs& inputs) {
-  lines_.add(line_of(result, inputs));
-}
-
 void finish_points(const GateInputs& inputs, const std::vector<SweepPoint>& points,
-                   const Compute& compute, const RunContext& context, FinishedPoints& finished) {
-  std::vector<SweepPoint> missing;
-  for (const SweepPoint& point : points) {
-    if (!finished.contains(point)) missing.push_back(point);
-  }
-  if (missing.empty()) return;
-  const GateProblem problem = inputs.problem(context, encoder::to_torch(compute.device));
-  Progress progress = context.progress("sweeping", "point", static_cast<int64_t>(missing.size()));
-  run_sweep(problem, inputs.options, missing, compute.threads, context,
-            [&](const SweepResult& result) {
-              finished.add(result, inputs);
-              progress.advance();
-            });
+                   const Compute& compute, const RunContext& context, FinishedPoints* finished) {
+  const at::Device device = encoder::to_torch(compute.device);
+  std::optional<GateProblem> problem;
+  Progress progress;
+  SharedParts parts;
+  parts.unit = "point";
+  parts.count = points.size();
+  // In rounds a device would pass over the texts more often.
+  parts.at_once = are_fitted_together(device, inputs.options)
+                      ? points.size()
+                      : static_cast<size_t>(std::max(1, compute.threads));
+  parts.is_finished = [&](size_t part) { return finished->contains(points[part]); };
+  parts.prepare = [&](std::span<const size_t> missing) {
+    problem.emplace(inputs.problem(context, device));
+    progress = context.progress("sweeping", "point", std::ssize(missing));
+  };
+  parts.compute = [&](std::span<const size_t> some, const SharedParts::Take& done) {
+    std::vector<SweepPoint> chosen;
+    for (const size_t part : some) chosen.push_back(points[part]);
+    run_sweep(*problem, inputs.options, chosen, compute.threads, context,
+              [&](const SweepResult& result) {
+                const auto at = std::ranges::find(points, result.point) - points.begin();
+                done(static_cast<size_t>(at), line_of(result, inputs));
+              });
+  };
+  parts.keep = [&](size_t, Json line) {
+    finished->add(std::move(line));
+    progress.advance();
+  };
+  finish_parts(parts, context.ranks);
 }
 
 }  // namespace moecollab::training

@@ -25,6 +25,9 @@ std::vector<SweepPoint> sweep_grid(const std::vector<double>& lambdas1,
 std::string sweep_digest(pipeline::Pool& pool, const std::vector<data::Dataset>& datasets,
                          const GateInputs& inputs);
 
+// The options that a point's figures depend on beside its λ, as they were asked for.
+Json sweep_settings(const GateTrainingOptions& options);
+
 // points.jsonl: a line a finished point, each with the digest of the sweep that it belongs to.
 class FinishedPoints {
  public:
@@ -35,15 +38,16 @@ class FinishedPoints {
   bool contains(const SweepPoint& point) const;
   // The line of a point that it contains, without the digest.
   Json at(const SweepPoint& point) const;
-  void add(const SweepResult& result, const GateInputs& inputs);
+  void add(Json line) { lines_.add(std::move(line)); }
 
  private:
   FinishedLines lines_;
 };
 
 // Fits those of the points that are not finished, as many at a time as there are threads, and adds
-// each as it ends. Throws as run_sweep().
+// each as it ends. Several ranks deal the points out among them (finish_parts()); only the first
+// has `finished`, the others have nullptr. Throws as run_sweep() and finish_parts().
 void finish_points(const GateInputs& inputs, const std::vector<SweepPoint>& points,
-                   const Compute& compute, const RunContext& context, FinishedPoints& finished);
+                   const Compute& compute, const RunContext& context, FinishedPoints* finished);
 
 }  // namespace moecollab::training

@@ -31,6 +31,10 @@ def mpirun(ranks, *arguments, env=None, cwd=None, program=PROGRAM, shell=None, t
                           env={**clean_environment(), "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1", **(env or {})})
 
 
+def without_seconds(parts):
+    return [{key: value for key, value in part.items() if key != "seconds"} for part in parts]
+
+
 @unittest.skipUnless(MPIRUN and (BUILD / "lib" / "libmoecollab_mpi.so").exists(), "this machine has no Open MPI, or the build has none")
 class OnRanks(EndToEnd):
     def texts(self, count=400):
@@ -99,6 +103,60 @@ class OnRanks(EndToEnd):
             gates.append({name: (registry / "gate" / name).read_bytes() for name in ("gate.toml", "gate.safetensors")})
         for gate in gates[1:]:
             self.assertEqual(gate, gates[0])
+
+    def test_sweep_deals_its_points_out_and_continues_after_a_rank_died(self):
+        arguments = ["sweep", *self.data("train"), "--registry", self.registry(), "--lambda1", 0, 0.1, "--lambda2", 0, 0.1, "--epochs", 3, "--gate", "linear",
+                     "--threads", 1, "--quiet", "--json", "--out", "out"]
+        alone = subprocess.run([str(PROGRAM), *map(str, arguments), "--cache-dir", str(self.shared / "cache")], capture_output=True, text=True,
+                               env=clean_environment(), cwd=self.folder, timeout=120)
+        self.assertEnded(alone, 0)
+        for rank in (0, 1):
+            (self.folder / f"host{rank}").mkdir()
+        (self.folder / "host0" / "out").mkdir()
+        points = self.folder / "host0" / "out" / "points.jsonl"
+        # The mark shows that a finished point is taken as it is, although only the first rank sees it.
+        points.write_text((self.folder / "out" / "points.jsonl").read_text().splitlines(keepends=True)[0].replace('"skipped_steps":0', '"skipped_steps":77'))
+        self.assertIn(":77", points.read_text())
+
+        def on_two_hosts(**how):
+            return mpirun(2, *arguments, "--dist-timeout", TIMEOUT, cwd=self.folder, shell="cd host$OMPI_COMM_WORLD_RANK", tagged=True, **how)
+
+        killed = on_two_hosts(env={"LD_PRELOAD": self.killer_of_ranks(), "KILL_RANK": "1", "KILL_AT": "letter:results of points", "KILL_HOW": "kill"})
+        self.assertNotEqual(killed.returncode, 0)
+        self.assertRegex(killed.stderr, r"\[1,0\]<stderr>:error: E_DIST: rank 1 \(host ")
+        self.assertIn(":77", points.read_text())
+        self.assertTrue(all(json.loads(line)["digest"] for line in points.read_text().splitlines()))
+        done = on_two_hosts()
+        self.assertEnded(done, 0)
+        self.assertFalse((self.folder / "host1" / "out").exists(), "one rank writes")
+        shared, expected = (without_seconds(json.loads(path.read_text())["points"]) for path in (points.with_name("sweep.json"), self.folder / "out" / "sweep.json"))
+        self.assertEqual(shared[0].pop("skipped_steps"), 77)
+        self.assertEqual(expected[0].pop("skipped_steps"), 0)
+        self.assertEqual(len(expected), 4)
+        self.assertEqual(shared, expected)
+
+    def test_ablate_deals_its_steps_out(self):
+        for domain in ("news", "emotion"):
+            shutil.copytree(SAMPLES / domain, self.folder / "samples" / domain)
+        for rank in (0, 1):
+            (self.folder / f"host{rank}").mkdir()
+        registry = self.registry()
+        linear = run("train-gate", "--data-dir", self.folder / "samples", *self.options(registry), "--gate", "linear", "--epochs", 2)  # which is fast to fit again
+        self.assertEnded(linear, 0)
+        arguments = ["ablate", "--data-dir", self.folder / "samples", "--registry", registry, "--only", "features,single,padding", "--threads", 1, "--quiet",
+                     "--json", "--out", "out"]
+        alone = subprocess.run([str(PROGRAM), *map(str, arguments), "--cache-dir", str(self.shared / "cache")], capture_output=True, text=True,
+                               env=clean_environment(), cwd=self.folder, timeout=120)
+        self.assertEnded(alone, 0)
+        done = mpirun(2, *arguments, cwd=self.folder, shell="cd host$OMPI_COMM_WORLD_RANK")
+        self.assertEnded(done, 0)
+        shared, expected = json.loads(done.stdout), json.loads(alone.stdout)
+        self.assertEqual(len(expected["steps"]), 4 + 3 + 4)
+        self.assertEqual(without_seconds(shared["steps"]), without_seconds(expected["steps"]))
+        self.assertEqual(*({key: found[key] for key in ("digest", "reference", "impact")} for found in (shared, expected)))
+        self.assertEqual(sorted(path.name for path in (self.folder / "host0" / "out").iterdir()),
+                         ["ablation.html", "ablation.json", "ablation.md", "lock", "steps.jsonl"])
+        self.assertFalse((self.folder / "host1" / "out").exists(), "one rank writes")
 
     def refused(self, shell, *fragments, arguments=None, program=PROGRAM):
         """Rank r runs `shell`, with $R for its number, and then the same command."""

@@ -46,7 +46,7 @@ TEST(SweepPoints, FinishedOnesAreNotFittedAgain) {
   const std::vector<SweepPoint> points = sweep_grid({0}, {0, 0.5});
   {
     FinishedPoints finished(file, "one", Log());
-    finish_points(inputs, points, Compute{.threads = 1}, {}, finished);
+    finish_points(inputs, points, Compute{.threads = 1}, {}, &finished);
     EXPECT_EQ(finished.at(points[1])["lambda2"], 0.5);
     EXPECT_THAT(finished.at(points[1])["held_out"]["load"].size(), 3U);
     EXPECT_FALSE(finished.at(points[1]).contains("digest"));
@@ -54,7 +54,7 @@ TEST(SweepPoints, FinishedOnesAreNotFittedAgain) {
   const std::string written = read_file(file, "E_TEST");
   FinishedPoints again(file, "one", Log());
   EXPECT_TRUE(again.contains(points[0]));
-  finish_points(inputs, points, Compute{.threads = 1}, {}, again);
+  finish_points(inputs, points, Compute{.threads = 1}, {}, &again);
   EXPECT_EQ(read_file(file, "E_TEST"), written) << "the seconds of a new fit would differ";
   CollectingLog log{Log()};
   const FinishedPoints other(file, "two", log.log());

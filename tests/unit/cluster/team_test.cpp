@@ -7,7 +7,7 @@
 #include <thread>
 
 #include "base/measure.h"
-#include "unit/cluster/memory_link.h"
+#include "unit/cluster/team_of_threads.h"
 
 namespace moecollab::cluster {
 namespace {
@@ -15,42 +15,6 @@ namespace {
 using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-
-TeamOptions quick() {
-  TeamOptions options;
-  options.grace = 0.1;
-  return options;
-}
-
-// Seconds; a busy machine may well leave a thread without a processor for one.
-constexpr double kTimeout = 3;
-
-TeamOptions impatient() {
-  TeamOptions options = quick();
-  options.timeout = kTimeout;
-  return options;
-}
-
-// What work(team) of each rank threw, as "CODE: message", or "".
-std::vector<std::string> run(MemoryNetwork& network, const std::function<void(Team&)>& work,
-                             const TeamOptions& options = quick()) {
-  std::vector<std::string> ends(static_cast<size_t>(network.size()));
-  std::vector<std::thread> ranks;
-  for (int r = 0; r < network.size(); ++r) {
-    ranks.emplace_back([&, r] {
-      std::unique_ptr<Team> team;
-      try {
-        team = std::make_unique<Team>([&network, r] { return network.link(r); }, options);
-        work(*team);
-      } catch (const Error& error) {
-        if (team) team->leave(error);
-        ends[static_cast<size_t>(r)] = error.code() + ": " + error.what();
-      }
-    });
-  }
-  for (std::thread& rank : ranks) rank.join();
-  return ends;
-}
 
 TEST(Team, EachRankGetsWhatAllGave) {
   MemoryNetwork network(4);
