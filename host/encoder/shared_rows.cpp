@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "base/strings.h"
 
 namespace moecollab::encoder {
 namespace {
@@ -35,6 +36,16 @@ std::vector<Piece> pieces(const FeatureRequest& request, const Features& out, in
   return all;
 }
 
+// The step's name: ranks that want other features, too, are then at different steps.
+std::string step_of(std::span<const int64_t> rows, const FeatureRequest& request) {
+  std::vector<std::string> wanted;
+  for (const PooledKey& key : request.pooled)
+    wanted.push_back(fmt::format("{} of layer {}", name(key.pooling), key.layer));
+  for (const int layer : request.hidden) wanted.push_back(fmt::format("states of layer {}", layer));
+  if (request.stop_at) wanted.push_back(fmt::format("as far as layer {}", *request.stop_at));
+  return fmt::format("features of rows {}: {}", digest_of(rows), join(wanted, ", "));
+}
+
 // use(piece) for each piece of the texts of a rank's shards.
 template <typename Use>
 void for_each_piece(int rank, const Ranks& ranks, const Shards& shards,
@@ -54,8 +65,7 @@ void share_rows(Ranks& ranks, const Shards& shards, std::span<const int64_t> row
   std::string own;
   for_each_piece(ranks.rank(), ranks, shards, rows, request, out,
                  [&](const Piece& piece) { own.append(piece.at, piece.bytes); });
-  const std::vector<std::string> all =
-      ranks.exchange("features of rows " + digest_of(rows), std::move(own));
+  const std::vector<std::string> all = ranks.exchange(step_of(rows, request), std::move(own));
   for (int rank = 0; rank < ranks.size(); ++rank) {
     if (rank == ranks.rank()) continue;
     const std::string& bytes = all[static_cast<size_t>(rank)];
