@@ -42,7 +42,7 @@ std::map<std::string, Json> finish_steps(const std::vector<Step>& steps,
   };
   parts.compute = [&](std::span<const size_t> some, const SharedParts::Take& done) {
     for (const size_t part : some) {
-      context.stop.throw_if_requested("finished steps are kept; the same command continues");
+      context.stop.throw_if_requested("a step was interrupted");
       done(part, run(*order[part]));
     }
   };

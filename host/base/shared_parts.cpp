@@ -81,6 +81,20 @@ void keep_lines(const SharedParts& parts, int rank, Numbers dealt, const std::st
   for (auto& [part, line] : lines) parts.keep(part, std::move(line));
 }
 
+// A part that is interrupted speaks of itself; what counts is what the run keeps.
+void compute(const SharedParts& parts, std::span<const size_t> some,
+             const SharedParts::Take& done) {
+  try {
+    parts.compute(some, done);
+  } catch (const Error& error) {
+    if (error.code() != "E_INTERRUPTED") throw;
+    throw Error(
+        error.code(),
+        fmt::format("the run was interrupted; the {}s that are finished are kept", parts.unit),
+        "the same command continues");
+  }
+}
+
 void run_round(const SharedParts& parts, const std::vector<Numbers>& shares, Ranks& ranks) {
   Json lines = Json::array();  // the first rank keeps its own at once
   const SharedParts::Take done = [&](size_t part, Json line) {
@@ -88,7 +102,7 @@ void run_round(const SharedParts& parts, const std::vector<Numbers>& shares, Ran
     lines.push_back(Json::array({part, std::move(line)}));
   };
   const Numbers& own = shares[static_cast<size_t>(ranks.rank())];
-  if (!own.empty()) parts.compute(own, done);
+  if (!own.empty()) compute(parts, own, done);
   const std::vector<std::string> all =
       ranks.exchange(fmt::format("results of {}s", parts.unit), to_line(lines));
   if (!ranks.leads()) return;
@@ -104,7 +118,7 @@ void finish_parts(const SharedParts& parts, Ranks* ranks) {
   const Plan plan = are_several(ranks) ? agree(parts, *ranks) : Plan{missing_of(parts), {}};
   if (plan.missing.empty()) return;
   parts.prepare(plan.missing);
-  if (!are_several(ranks)) return parts.compute(plan.missing, parts.keep);
+  if (!are_several(ranks)) return compute(parts, plan.missing, parts.keep);
   for (std::span<const size_t> left = plan.missing; !left.empty();)
     run_round(parts, next_round(left, plan.at_once), *ranks);
 }

@@ -115,6 +115,21 @@ TEST(SharedParts, AreOneRoundWithoutRanks) {
   squares.expect_all_but_the_finished();
 }
 
+TEST(SharedParts, AnInterruptSaysWhatIsKept) {
+  Squares squares{.finished = {3}, .at_once = {6}, .before = [](int, size_t part) {
+                    if (part == 2) throw Error("E_INTERRUPTED", "squaring was interrupted");
+                  }};
+  try {
+    finish_parts(squares.parts(0), nullptr);
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), "E_INTERRUPTED");
+    EXPECT_THAT(error.what(), HasSubstr("the squares that are finished are kept"));
+    EXPECT_EQ(error.hint(), "the same command continues");
+  }
+  EXPECT_EQ(squares.kept.size(), 2U);
+}
+
 // What was kept stays: the next run continues from there.
 TEST(SharedParts, WhatOneThrowsOnOneRankEndsAllNamingIt) {
   MemoryNetwork network(3);
