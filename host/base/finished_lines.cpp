@@ -65,4 +65,15 @@ bool FinishedLines::read_line(std::string_view line) {
   }
 }
 
+void name_what_is_kept(std::string_view parts, const std::function<void()>& work) {
+  try {
+    work();
+  } catch (const Error& error) {
+    if (error.code() != "E_INTERRUPTED") throw;
+    throw Error(error.code(),
+                fmt::format("the run was interrupted; the {} that are finished are kept", parts),
+                "the same command continues");
+  }
+}
+
 }  // namespace moecollab

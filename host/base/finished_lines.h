@@ -43,4 +43,8 @@ class FinishedLines {
   std::map<std::string, Json> lines_;
 };
 
+// Calls work(). A part that is interrupted speaks of itself (E_INTERRUPTED): what counts is what
+// the run keeps, whose parts ("points") the error then names.
+void name_what_is_kept(std::string_view parts, const std::function<void()>& work);
+
 }  // namespace moecollab

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/finished_lines.h"
 #include "base/strings.h"
 
 namespace moecollab {
@@ -81,18 +82,9 @@ void keep_lines(const SharedParts& parts, int rank, Numbers dealt, const std::st
   for (auto& [part, line] : lines) parts.keep(part, std::move(line));
 }
 
-// A part that is interrupted speaks of itself; what counts is what the run keeps.
 void compute(const SharedParts& parts, std::span<const size_t> some,
              const SharedParts::Take& done) {
-  try {
-    parts.compute(some, done);
-  } catch (const Error& error) {
-    if (error.code() != "E_INTERRUPTED") throw;
-    throw Error(
-        error.code(),
-        fmt::format("the run was interrupted; the {}s that are finished are kept", parts.unit),
-        "the same command continues");
-  }
+  name_what_is_kept(parts.unit + "s", [&] { parts.compute(some, done); });
 }
 
 void run_round(const SharedParts& parts, const std::vector<Numbers>& shares, Ranks& ranks) {
