@@ -8,7 +8,11 @@ mkdir -p build
 log=build/build-$preset.log
 start=$SECONDS
 echo "build: preset $preset with $jobs jobs (log: $log)" >&2
-if ! { cmake --preset "$preset" && cmake --build --preset "$preset" -j "$jobs" --target "$target"; } > "$log" 2>&1; then
+# A preset that names another compiler than the cache is not taken over: CMake then loses the rest of it.
+case $preset in release|dev) cache=build/CMakeCache.txt ;; *) cache=build/$preset/CMakeCache.txt ;; esac
+fresh=()
+if [ -e "$cache" ] && [ CMakePresets.json -nt "$cache" ]; then fresh=(--fresh); fi
+if ! { cmake --preset "$preset" "${fresh[@]}" && cmake --build --preset "$preset" -j "$jobs" --target "$target"; } > "$log" 2>&1; then
   grep -aE 'error|Error|FAILED' -A 8 "$log" | head -60 >&2 || tail -40 "$log" >&2
   echo "build: failed; the whole log is $log" >&2
   exit 1
