@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Builds experts in every way that the SDK promises, and prints a matrix.
 
-Samples: keyword-c as C11 and C17, centroid-cpp as C++17 and C++20, by g++ and clang++, consuming the
+Samples: keyword-c as C11 and C17, centroid-cpp as C++17 and C++20, by g++ and clang++-16, consuming the
 SDK by find_package(), by add_subdirectory() and by pkg-config without CMake; without a warning
 (-Wall -Wextra -Wpedantic -Werror). Each library exports moec_plugin_entry alone and passes
 `moecollab validate --level 2`. With mingw-w64 the samples and the templates become .dll files that

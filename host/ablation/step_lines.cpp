@@ -5,6 +5,8 @@
 #include "base/digest.h"
 #include "base/version.h"
 #include "pipeline/instantiate.h"
+#include "training/gate_fit_record.h"
+#include "training/gate_prior.h"
 
 namespace moecollab::ablation {
 
@@ -34,6 +36,8 @@ std::string digest_of(const Subject& subject, uint64_t seed) {
     for (const data::Dataset& dataset : *datasets)
       key["data"].push_back({dataset.domain, data::digest_as_read(dataset)});
   }
+  const std::string prior = training::settings_of(subject.gate, Log()).prior_source;
+  if (const std::string file = training::prior_digest(prior); !file.empty()) key["prior"] = file;
   return sha256_hex(to_line(key));
 }
 

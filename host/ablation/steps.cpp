@@ -1,6 +1,9 @@
 #include "ablation/steps.h"
 
+#include <fmt/format.h>
+
 #include "ablation/ablation.h"
+#include "base/error.h"
 #include "base/ranks.h"
 #include "base/shared_parts.h"
 
@@ -48,6 +51,12 @@ std::map<std::string, Json> finish_steps(const std::vector<Step>& steps,
   };
   parts.keep = [&](size_t part, const Json& line) {
     const Step& step = *order[part];
+    if (step_key(line) != step_key(step.line())) {
+      throw Error("E_DIST",
+                  fmt::format("a rank was dealt the step {}, and hands back {}",
+                              step_key(step.line()), step_key(line)),
+                  "versions of experts were installed meanwhile; start the run again");
+    }
     lines[step_key(line)] = line;
     // A version that is refused may be put right before the next run.
     if (!step.upgrade || line["failure"].is_null()) finished->add(line);

@@ -70,8 +70,7 @@ void name_what_is_kept(std::string_view parts, const std::function<void()>& work
     work();
   } catch (const Error& error) {
     if (error.code() != "E_INTERRUPTED") throw;
-    throw Error(error.code(),
-                fmt::format("the run was interrupted; the {} that are finished are kept", parts),
+    throw Error(error.code(), fmt::format("the run was interrupted; the {} are kept", parts),
                 "the same command continues");
   }
 }

@@ -44,7 +44,7 @@ class FinishedLines {
 };
 
 // Calls work(). A part that is interrupted speaks of itself (E_INTERRUPTED): what counts is what
-// the run keeps, whose parts ("points") the error then names.
+// the run keeps, which the error then names ("points that are finished").
 void name_what_is_kept(std::string_view parts, const std::function<void()>& work);
 
 }  // namespace moecollab

@@ -82,11 +82,6 @@ void keep_lines(const SharedParts& parts, int rank, Numbers dealt, const std::st
   for (auto& [part, line] : lines) parts.keep(part, std::move(line));
 }
 
-void compute(const SharedParts& parts, std::span<const size_t> some,
-             const SharedParts::Take& done) {
-  name_what_is_kept(parts.unit + "s", [&] { parts.compute(some, done); });
-}
-
 void run_round(const SharedParts& parts, const std::vector<Numbers>& shares, Ranks& ranks) {
   Json lines = Json::array();  // the first rank keeps its own at once
   const SharedParts::Take done = [&](size_t part, Json line) {
@@ -94,7 +89,7 @@ void run_round(const SharedParts& parts, const std::vector<Numbers>& shares, Ran
     lines.push_back(Json::array({part, std::move(line)}));
   };
   const Numbers& own = shares[static_cast<size_t>(ranks.rank())];
-  if (!own.empty()) compute(parts, own, done);
+  if (!own.empty()) parts.compute(own, done);
   const std::vector<std::string> all =
       ranks.exchange(fmt::format("results of {}s", parts.unit), to_line(lines));
   if (!ranks.leads()) return;
@@ -107,12 +102,17 @@ void run_round(const SharedParts& parts, const std::vector<Numbers>& shares, Ran
 }  // namespace
 
 void finish_parts(const SharedParts& parts, Ranks* ranks) {
-  const Plan plan = are_several(ranks) ? agree(parts, *ranks) : Plan{missing_of(parts), {}};
+  const bool several = are_several(ranks);
+  const Plan plan = several ? agree(parts, *ranks) : Plan{missing_of(parts), {}};
   if (plan.missing.empty()) return;
-  parts.prepare(plan.missing);
-  if (!are_several(ranks)) return compute(parts, plan.missing, parts.keep);
-  for (std::span<const size_t> left = plan.missing; !left.empty();)
-    run_round(parts, next_round(left, plan.at_once), *ranks);
+  const std::string kept =
+      parts.unit + (several ? "s that the first rank has" : "s that are finished");
+  name_what_is_kept(kept, [&] {
+    parts.prepare(plan.missing);
+    if (!several) return parts.compute(plan.missing, parts.keep);
+    for (std::span<const size_t> left = plan.missing; !left.empty();)
+      run_round(parts, next_round(left, plan.at_once), *ranks);
+  });
 }
 
 }  // namespace moecollab

@@ -12,6 +12,8 @@
 #include "engine/verbs.h"
 #include "evaluation/ablation_report.h"
 #include "registry/layout.h"
+#include "training/gate_fit_record.h"
+#include "training/gate_prior.h"
 
 namespace moecollab::engine {
 namespace {
@@ -26,10 +28,15 @@ std::vector<data::Dataset> read_training(const data::DataOptions& options, Log l
   return datasets;
 }
 
-// What steps there are, for the ranks to compare.
+// What the steps are and depend on beside the registry, for several ranks to compare.
 Json asked_for(const pipeline::Pool& pool, const LoadedGate& gate,
                const std::vector<std::string>& groups) {
-  Json json = {{"fusion", fusion::name(gate.fusion)}, {"top_k", gate.top_k}, {"only", groups}};
+  if (pool.context().ranks == nullptr) return Json::object();
+  const std::string prior = training::settings_of(gate.file, Log()).prior_source;
+  Json json = {{"fusion", fusion::name(gate.fusion)},
+               {"top_k", gate.top_k},
+               {"only", groups},
+               {"file of the prior", training::prior_digest(prior)}};
   for (const ablation::Upgrade& upgrade : ablation::upgrades_of(pool))
     json["newer version of expert " + upgrade.name] = {upgrade.version.text(), upgrade.sha256};
   return json;

@@ -55,7 +55,8 @@ Json run_scale(const ScaleOptions& options, const RunContext& context) {
   FinishedLines finished(folder / "pools.jsonl", digest, scale::pool_key,
                          {"pool", "remove the file, or use another folder"}, context.log);
   Json result = {{"schema", evaluation::kScaleSchema}, {"digest", digest}, {"kind", options.kind}};
-  name_what_is_kept("experts and pools", [&] { result.update(scale::scale(run, finished)); });
+  name_what_is_kept("experts and pools that are finished",
+                    [&] { result.update(scale::scale(run, finished)); });
   result["folder"] = folder.string();
   result["seconds"] = watch.seconds();
   write_file_atomic(folder / "scale.json", to_text(result));

@@ -1,5 +1,4 @@
 // The verb sweep: λ1 × λ2 over features and expert outputs that are collected once.
-#include "base/digest.h"
 #include "base/file_lock.h"
 #include "base/measure.h"
 #include "data/hold_out.h"
@@ -9,6 +8,7 @@
 #include "engine/session.h"
 #include "engine/verbs.h"
 #include "evaluation/sweep_report.h"
+#include "training/gate_prior.h"
 #include "training/sweep_points.h"
 
 namespace moecollab::engine {
@@ -20,7 +20,7 @@ Json asked_for(const SweepOptions& options, const training::GateTrainingOptions&
   json.update({{"lambda1", options.lambdas1},
                {"lambda2", options.lambdas2},
                {"prior", gate.prior_source},
-               {"file of the prior", file_sha256_or_none(gate.prior_source, "E_CONFIG")},
+               {"file of the prior", training::prior_digest(gate.prior_source)},
                {"calibrate", gate.calibrate},
                {"cross_fitted", gate.cross_fitted},
                {"layers", gate.layers},

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "base/digest.h"
 #include "base/error.h"
 #include "base/strings.h"
 #include "base/toml.h"
@@ -90,6 +91,11 @@ std::vector<double> make_prior(const std::string& prior, const std::vector<std::
   const double sum = std::accumulate(shares.begin(), shares.end(), 0.0);
   for (double& share : shares) share /= sum;
   return shares;
+}
+
+std::string prior_digest(const std::string& prior) {
+  if (prior == "uniform" || prior == "data") return "";
+  return file_sha256_or_none(prior, "E_CONFIG");
 }
 
 }  // namespace moecollab::training

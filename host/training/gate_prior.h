@@ -21,4 +21,8 @@ std::vector<double> make_prior(const std::string& prior, const std::vector<std::
                                const std::vector<fusion::ExpertLabels>& experts,
                                const fusion::LabelUnion& labels, const GateData& data);
 
+// SHA-256 of the file that --prior names, "none" if it is not there, "" for uniform and data.
+// Throws E_CONFIG if it cannot be read.
+std::string prior_digest(const std::string& prior);
+
 }  // namespace moecollab::training

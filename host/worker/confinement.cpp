@@ -109,7 +109,7 @@ bool refuse_calls() {
 }  // namespace
 
 SandboxLevel confine() {
-#if !defined(MOECOLLAB_UNDER_ASAN)  // whose own memory is more
+#if !defined(MOECOLLAB_UNDER_ASAN) && !defined(__SANITIZE_ADDRESS__)  // whose own memory is more
   const rlim_t most = writable_bytes() + kMostMore;
   const rlimit memory{most, most};
   ::setrlimit(RLIMIT_DATA, &memory);

@@ -61,7 +61,7 @@ int run(const LaunchWords& words) {
 }  // namespace
 }  // namespace moecollab::worker
 
-#if defined(MOECOLLAB_UNDER_ASAN)
+#if defined(MOECOLLAB_UNDER_ASAN) || defined(__SANITIZE_ADDRESS__)
 // An expert that dies does so by its own signal in this build, too.
 extern "C" const char* __asan_default_options() {
   return "handle_segv=0:handle_sigbus=0:handle_sigfpe=0:handle_sigill=0:handle_abort=0:"

@@ -196,7 +196,7 @@ class Filter {
     allow(SCMP_SYS(seccomp), {SCMP_A0(SCMP_CMP_EQ, SECCOMP_SET_MODE_FILTER)});  // takes more away
     // libc's fstat(); of a path it says whether there is a file, and not what is in it.
     allow(SCMP_SYS(newfstatat), {SCMP_A3(SCMP_CMP_MASKED_EQ, AT_EMPTY_PATH, AT_EMPTY_PATH)});
-#if defined(MOECOLLAB_UNDER_ASAN)
+#if defined(MOECOLLAB_UNDER_ASAN) || defined(__SANITIZE_ADDRESS__)
     allow(SCMP_SYS(pipe2));  // by which UBSan finds out whether memory can be read
 #endif
     // The loader opens the sealed library; what else could be opened, Landlock refuses.

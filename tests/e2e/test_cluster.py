@@ -118,10 +118,10 @@ class OnRanks(EndToEnd):
         points.write_text((self.folder / "out" / "points.jsonl").read_text().splitlines(keepends=True)[0].replace('"skipped_steps":0', '"skipped_steps":77'))
         self.assertIn(":77", points.read_text())
 
-        def on_two_hosts(**how):
-            return mpirun(2, *arguments, "--dist-timeout", TIMEOUT, cwd=self.folder, shell="cd host$OMPI_COMM_WORLD_RANK", tagged=True, **how)
+        def on_two_hosts(*more, **how):
+            return mpirun(2, *arguments, *more, cwd=self.folder, shell="cd host$OMPI_COMM_WORLD_RANK", tagged=True, **how)
 
-        killed = on_two_hosts(env={"LD_PRELOAD": self.killer_of_ranks(), "KILL_RANK": "1", "KILL_AT": "letter:results of points", "KILL_HOW": "kill"})
+        killed = on_two_hosts("--dist-timeout", TIMEOUT, env={"LD_PRELOAD": self.killer_of_ranks(), "KILL_RANK": "1", "KILL_AT": "letter:results of points", "KILL_HOW": "kill"})
         self.assertNotEqual(killed.returncode, 0)
         self.assertRegex(killed.stderr, r"\[1,0\]<stderr>:error: E_DIST: rank 1 \(host ")
         self.assertIn(":77", points.read_text())

@@ -41,6 +41,8 @@ inline std::vector<std::string> run(MemoryNetwork& network, const std::function<
       } catch (const Error& error) {
         if (team) team->leave(error);
         ends[static_cast<size_t>(r)] = error.code() + ": " + error.what();
+      } catch (const std::exception& error) {
+        ends[static_cast<size_t>(r)] = error.what();
       }
     });
   }

@@ -89,7 +89,7 @@ TEST(TokenizerGolden, EveryCodePoint) {
     const NormalizerOptions options = options_of(set.at("options"));
     ASSERT_EQ(set.at("digests").size(), 0x110000 / kBlock);
 #if defined(MOECOLLAB_UNDER_ASAN)  // a third suffices to look at memory
-    if (&set != &golden.at("sets").front()) break;
+    if (&set != &golden.at("sets").front() && std::getenv("MOECOLLAB_SOAK") == nullptr) break;
 #endif
     char32_t c = 0;
     for (const Json& expected : set.at("digests")) {
