@@ -154,9 +154,11 @@ void add_train_expert(Program& program) {
                 "Leave the held-out texts out of the installed expert");
   verb.add_flag("--force", expert.force, "Install the next version if the expert exists");
   add_checkpoints(verb, expert.checkpoints);
+  add_ranks(verb, program);
   learns_from_data(verb, program, options, [&program, words](auto& o) {
     read_words(*words, o.expert);
     const Json result = open_engine().train_expert(o, program.context());
+    if (!program.leads()) return 0;
     print_result(program, result, expert_text(result));
     program.suggest(
         fmt::format("moecollab train-gate --registry {} --data-dir …", o.registry.string()));

@@ -6,6 +6,7 @@
 
 #include "base/digest.h"
 #include "base/error.h"
+#include "base/shards.h"
 #include "base/strings.h"
 #include "contribution/kinds.h"
 #include "contribution/package_writer.h"
@@ -41,6 +42,7 @@ Json run_facts(const registry::Manifest& manifest, const registry::Package& kind
                 {"cpu", at::get_cpu_capability()},
                 {"bucket", r.bucket},
                 {"text_weights", digest_of(set.weights)}};
+  if (pool.context().ranks != nullptr) facts["shards"] = kShards;
   if (set.targets.defined()) {
     const at::Tensor targets = set.targets.contiguous();
     facts["targets"] =
@@ -140,6 +142,16 @@ void require_gradients(const ExpertPlan& plan, const experts::Expert& untrained)
       "use a kind that the host's optimiser trains, such as adapter or deep-adapter");
 }
 
+// Only steps of the host's optimiser can be shared among ranks.
+void require_shareable(const ExpertPlan& plan, experts::Expert& untrained, const Ranks* ranks) {
+  if (!are_several(ranks) || untrained.trainable() || untrained.self_fitting() == nullptr) return;
+  throw Error("E_CONFIG",
+              fmt::format("kind {} learns by itself, which only one rank can do; {} were started",
+                          escaped(plan.asked.kind, 80), ranks->size()),
+              "start it without mpirun; kinds that learn by gradients, such as adapter and "
+              "deep-adapter, share their steps");
+}
+
 // Bytes that its files take at most until it is installed: two checkpoints with the optimiser's two
 // moments, the package, and its copy in the registry.
 uint64_t space_of(const registry::Package& kind, experts::Expert& untrained, uint64_t seed) {
@@ -191,16 +203,19 @@ training::TrainedExpert train_kind(const ExpertPlan& plan, pipeline::Pool& pool,
   const auto make = [&] {
     return pipeline::instantiate_untrained(
         {kind.folder, manifest, kind.manifest_sha256}, pool.encoder(), pool.options().compute,
-        pool.context(), pool.place(kind), static_cast<int32_t>(manifest.task.labels.size()), Json::object(),
-        plan.asked.seed, plan.training.recipe.precision);
+        pool.context(), pool.place(kind), static_cast<int32_t>(manifest.task.labels.size()),
+        Json::object(), plan.asked.seed, plan.training.recipe.precision);
   };
   encoder::FeatureRequest request;
   {
     const auto untrained = make();
     require_weight_type(plan, *untrained);
+    require_shareable(plan, *untrained, pool.context().ranks);
     if (lesson.targets.defined()) require_gradients(plan, *untrained);
-    require_space(registry, space_of(kind, *untrained, plan.asked.seed),
-                  "expert " + manifest.expert.name);
+    if (leads(pool.context().ranks)) {
+      require_space(registry, space_of(kind, *untrained, plan.asked.seed),
+                    "expert " + manifest.expert.name);
+    }
     request = adopt_layers(*untrained, plan.recipe.layers, manifest);
     request.bf16_states = has_bf16_states(plan.recipe);
   }

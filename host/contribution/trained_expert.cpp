@@ -230,6 +230,8 @@ ExpertTrained train_expert(const ExpertPlan& plan, const data::Dataset& dataset,
   warn_of_empty_folds(plan.recipe.folds, lesson, open.context.log);
   training::TrainedExpert trained = train_kind(plan, pool, manifest, lesson);
   data::require_unchanged(dataset);
+  if (!leads(open.context.ranks)) return {};
+  pool.work_alone();
   const fs::path folder = registry::checkpoint_folder(open.registry, plan.asked.name);
   fs::remove(folder / kResult);  // of a package that is now replaced
   const registry::Package package = write_trained(folder / kPackage, manifest, plan.kind,

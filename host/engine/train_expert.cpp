@@ -1,12 +1,36 @@
+#include <fmt/format.h>
+
+#include "base/error.h"
 #include "base/strings.h"
 #include "contribution/install.h"
 #include "contribution/trained_expert.h"
 #include "data/domain_name.h"
+#include "engine/agreement.h"
 #include "engine/precision.h"
 #include "engine/session.h"
 #include "engine/verbs.h"
 
 namespace moecollab::engine {
+namespace {
+
+// What the ranks compute with beside data and registry.
+Json asked_for(const contribution::ExpertPlan& plan) {
+  return {{"kind", plan.kind.manifest_sha256},
+          {"settings of the kind", plan.asked.config},
+          {"recipe", to_json(plan.recipe)}};
+}
+
+void refuse_to_resume(const contribution::ExpertOptions& asked, const Ranks* ranks) {
+  if (!asked.checkpoints.resume || !are_several(ranks)) return;
+  throw Error("E_CONFIG",
+              fmt::format("--resume runs on one rank, {} were started: only the first has the "
+                          "checkpoints",
+                          ranks->size()),
+              "continue with `mpirun -n 1`, which ends in the same bits, or start again without "
+              "--resume");
+}
+
+}  // namespace
 
 Json run_train_expert(const TrainExpertOptions& options, const RunContext& context) {
   prepare(options);
@@ -15,16 +39,23 @@ Json run_train_expert(const TrainExpertOptions& options, const RunContext& conte
   asked.seed = options.seed;
   asked.domain = data::domain_name(asked.domain, "`" + escaped(asked.domain, 80) + "`");
   const contribution::ExpertPlan plan = contribution::plan_expert(asked);
-  const data::Dataset dataset = contribution::read_training_file(
-      with_registry(options.data, options.registry), asked.domain, context.log);
-  contribution::ensure_registry(options.registry, new_registry_encoder(options), context.log);
-  require_writable_parts(options.registry,
-                         {registry::kExpertsFolder, registry::kHeldOutFolder,
-                          registry::kHistoryFolder, registry::kCheckpointsFolder});
+  refuse_to_resume(asked, context.ranks);
+  const std::vector<data::Dataset> datasets = {contribution::read_training_file(
+      with_registry(options.data, options.registry), asked.domain, context.log)};
+  if (leads(context.ranks)) {
+    contribution::ensure_registry(options.registry, new_registry_encoder(options), context.log);
+    require_writable_parts(options.registry,
+                           {registry::kExpertsFolder, registry::kHeldOutFolder,
+                            registry::kHistoryFolder, registry::kCheckpointsFolder});
+  }
+  if (context.ranks != nullptr) context.ranks->exchange("registry is there", "");
   pipeline::PoolOptions open = pool_options(options, context);
   open.tolerate_refused = true;  // a broken neighbour is no reason not to train
   pipeline::Pool pool(open);
-  return to_json(contribution::train_expert(plan, dataset, pool));
+  share_work(pool, {&datasets}, options, asked_for(plan));
+  const contribution::ExpertTrained trained =
+      contribution::train_expert(plan, datasets.front(), pool);
+  return leads(context.ranks) ? to_json(trained) : Json(nullptr);
 }
 
 }  // namespace moecollab::engine

@@ -4,13 +4,12 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <iterator>
 #include <numeric>
 
 #include "base/error.h"
 #include "base/measure.h"
-#include "base/shards.h"
+#include "pipeline/shared_answers.h"
 
 namespace moecollab::pipeline {
 namespace {
@@ -49,39 +48,9 @@ bool all_finite(const at::Tensor& values) {
 // The same rows as forward() of one process, of which each rank asks for those of its shards.
 at::Tensor forward_on_ranks(Ranks& ranks, InstalledExpert& expert, const EncodedTexts& texts,
                             std::span<const int64_t> rows) {
-  const Shards shards = deal(std::ssize(rows));
-  std::string own;
-  for (const int shard : own_shards(ranks)) {
-    std::vector<int64_t> asked;
-    for (const int64_t i : shards[static_cast<size_t>(shard)])
-      asked.push_back(rows[static_cast<size_t>(i)]);
-    if (asked.empty()) continue;
-    const at::Tensor output = forward(expert, texts, asked).to(at::kFloat).contiguous();
-    own.append(static_cast<const char*>(output.const_data_ptr()), output.nbytes());
-  }
-  std::vector<std::string> all = ranks.exchange(
-      fmt::format("answers of expert {} to rows {}", expert.name, digest_of(rows)), std::move(own));
-  at::Tensor output = at::empty({std::ssize(rows), expert.expert->classes()});
-  const size_t width = static_cast<size_t>(output.size(1)) * sizeof(float);
-  for (int rank = 0; rank < ranks.size(); ++rank) {
-    std::string_view left = all[static_cast<size_t>(rank)];
-    size_t expected = 0;
-    for (const int shard : shards_of(rank, ranks))
-      expected += shards[static_cast<size_t>(shard)].size() * width;
-    if (left.size() != expected) {
-      throw Error("E_DIST",
-                  fmt::format("rank {} gave {} bytes of answers of expert {}, expected {}", rank,
-                              left.size(), expert.name, expected),
-                  "all ranks must run the same build on the same data");
-    }
-    for (const int shard : shards_of(rank, ranks)) {
-      for (const int64_t i : shards[static_cast<size_t>(shard)]) {
-        std::memcpy(output[i].mutable_data_ptr(), left.data(), width);
-        left.remove_prefix(width);
-      }
-    }
-  }
-  return output;
+  return share_answers(
+      ranks, expert.name, expert.expert->classes(), rows,
+      [&](const std::vector<int64_t>& asked) { return forward(expert, texts, asked); });
 }
 
 // Nothing is known: every row must be asked for.

@@ -119,6 +119,11 @@ void Pool::share_work() {
   if (encoder_) encoder_->share_passes(ranks_);
 }
 
+void Pool::work_alone() {
+  ranks_ = nullptr;
+  if (encoder_) encoder_->share_passes(nullptr);
+}
+
 encoder::Encoder* Pool::probe_encoder() {
   const Compute compute = options_.compute.in(Precision::kFp32);
   if (encoder_ == nullptr || compute.precision == options_.compute.precision) return encoder_.get();

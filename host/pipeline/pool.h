@@ -96,6 +96,8 @@ class Pool {
   // From now on encoder passes and answers of experts are shared among the ranks of the run, if it
   // has any, and all ranks get all: they must ask for the same, and the pool must have no cache.
   void share_work();
+  // From now on it asks and encodes alone, so that one rank can do what the others do not.
+  void work_alone();
   // Null unless work is shared.
   Ranks* ranks() const { return ranks_; }
 

@@ -80,6 +80,26 @@ void AdamW::zero_grad() {
   for (Parameter& p : parameters_) p.grad.zero_();
 }
 
+int64_t AdamW::size() const {
+  int64_t size = 0;
+  for (const Parameter& p : parameters_) size += p.grad.numel();
+  return size;
+}
+
+at::Tensor AdamW::gradients() const {
+  std::vector<at::Tensor> all;
+  for (const Parameter& p : parameters_) all.push_back(p.grad.to(encoder::kHost).flatten());
+  return at::cat(all);
+}
+
+void AdamW::set_gradients(const at::Tensor& all) {
+  int64_t first = 0;
+  for (Parameter& p : parameters_) {
+    p.grad.copy_(all.narrow(0, first, p.grad.numel()).view_as(p.grad));
+    first += p.grad.numel();
+  }
+}
+
 std::vector<std::pair<std::string, at::Tensor>> AdamW::state() const {
   std::vector<std::pair<std::string, at::Tensor>> tensors;
   for (size_t i = 0; i < moments_.size(); ++i) {

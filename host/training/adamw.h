@@ -35,6 +35,10 @@ class AdamW {
   // Scales the gradients down to that norm if theirs, `norm`, is greater.
   void clip(double norm, double largest);
   void zero_grad();
+  // How many numbers these are; all of them one after the other, a copy [g] on the host, and back.
+  int64_t size() const;
+  at::Tensor gradients() const;
+  void set_gradients(const at::Tensor& all);
 
   // The moments, in the order of the parameters ("first/0", "second/0", …), and the steps done; the
   // tensors are those that step() writes, so a copy into them restores it.

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/measure.h"
+#include "pipeline/shared_answers.h"
 
 namespace moecollab::training {
 namespace {
@@ -56,7 +57,7 @@ class Run {
       folds_[static_cast<size_t>(fold)].push_back(row);
     }
     chosen_ = options.recipe.epochs;
-    if (options.checkpoints.empty()) return;
+    if (options.checkpoints.empty() || !leads(context.ranks)) return;
     checkpoints_ = std::make_unique<Checkpoints>(options.checkpoints, options.run, options.resume);
     if (options.resume) resume();
   }
@@ -168,7 +169,7 @@ class Run {
 
   void keep(EpochRecord record) {
     history_.push_back(std::move(record));
-    if (on_epoch_) on_epoch_(history_);
+    if (on_epoch_ && leads(context_.ranks)) on_epoch_(history_);
   }
 
   bool is_better(const EpochRecord& record, const EpochRecord& best) const {
@@ -177,9 +178,19 @@ class Run {
     return *record.held_out_loss < *best.held_out_loss;
   }
 
+  // forward_rows(); ranks share them, so that all judge the same numbers.
+  at::Tensor answers(experts::Expert& expert, const std::vector<int64_t>& rows) const {
+    if (context_.ranks == nullptr) return forward_rows(expert, data_.features, rows);
+    return pipeline::share_answers(*context_.ranks, expert.name(), expert.classes(), rows,
+                                   [&](const std::vector<int64_t>& part) {
+                                     return forward_rows(expert, data_.features, part);
+                                   });
+  }
+
   void choose(experts::Expert& expert) {
     const std::vector<int64_t>&held_out = folds_[0], train = rows_outside(held_out);
-    const auto learner = make_learner(expert, options_.recipe, static_cast<int64_t>(train.size()));
+    const auto learner =
+        make_learner(expert, options_.recipe, static_cast<int64_t>(train.size()), context_.ranks);
     const int32_t epochs = options_.recipe.epochs;
     const at::Tensor targets = targets_of(data_, held_out);
     std::optional<EpochRecord> best;
@@ -192,7 +203,7 @@ class Run {
     for (; number < epochs && learner->wants_more(); ++number) {
       if (best && number - best->epoch >= options_.patience) break;
       EpochRecord record = epoch(*learner, train, number);
-      const at::Tensor logits = forward_rows(expert, data_.features, held_out);
+      const at::Tensor logits = answers(expert, held_out);
       record.held_out_loss = at::cross_entropy_loss(logits, targets).item<double>();
       record.held_out_accuracy = logits.argmax(1).eq(targets).to(at::kDouble).mean().item<double>();
       progress.advance(1, fmt::format("held-out loss {:.4f}, accuracy {:.4f}",
@@ -220,13 +231,14 @@ class Run {
       phase_ = fmt::format("fold {}", fold_ + 1);
       const auto expert = make_();
       train(*expert, rows_outside(fold));
-      const at::Tensor logits = forward_rows(*expert, data_.features, fold);
+      const at::Tensor logits = answers(*expert, fold);
       fold_logits_ = fold_logits_.defined() ? at::cat({fold_logits_, logits}) : logits.contiguous();
     }
   }
 
   void train(experts::Expert& expert, const std::vector<int64_t>& rows) {
-    const auto learner = make_learner(expert, options_.recipe, static_cast<int64_t>(rows.size()));
+    const auto learner =
+        make_learner(expert, options_.recipe, static_cast<int64_t>(rows.size()), context_.ranks);
     int32_t number = restore(*learner);
     Progress progress = context_.progress(phase_, "epoch", chosen_, number);
     for (; number < chosen_; ++number) {

@@ -6,8 +6,10 @@
 #include <limits>
 
 #include "base/error.h"
+#include "base/shards.h"
 #include "experts/autograd.h"
 #include "training/adamw.h"
+#include "training/shared_gradients.h"
 #include "training/shuffle.h"
 #include "training/step_guard.h"
 
@@ -40,9 +42,10 @@ at::Tensor weight_tensor(const TrainingSet& data, std::span<const int64_t> rows)
 
 class GradientLearner final : public Learner {
  public:
-  GradientLearner(experts::Expert& expert, const Recipe& recipe, int64_t rows)
+  GradientLearner(experts::Expert& expert, const Recipe& recipe, int64_t rows, Ranks* ranks)
       : expert_(expert),
         recipe_(recipe),
+        ranks_(ranks),
         steps_per_epoch_((rows + recipe.batch - 1) / recipe.batch),
         optimiser_(trainable(expert.bind(recipe.seed)), {.lr = recipe.schedule.lr}) {}
 
@@ -110,15 +113,59 @@ class GradientLearner final : public Learner {
     return chosen;
   }
 
-  void step(const TrainingSet& data, const std::vector<int64_t>& rows, int64_t number) {
-    const at::Tensor logits = expert_.to_logits(experts::differentiable_forward(
-        expert_, data.features.select(rows), mixed(recipe_.seed, static_cast<uint64_t>(number))));
-    const at::Tensor losses =
-        at::cross_entropy_loss(logits, target_tensor(data, rows), {}, at::Reduction::None);
-    const at::Tensor loss = (losses * weight_tensor(data, rows)).mean();
+  // [n], in the graph.
+  at::Tensor losses(const TrainingSet& data, const std::vector<int64_t>& rows, uint64_t seed) {
+    const at::Tensor logits = expert_.to_logits(
+        experts::differentiable_forward(expert_, data.features.select(rows), seed));
+    return at::cross_entropy_loss(logits, target_tensor(data, rows), {}, at::Reduction::None) *
+           weight_tensor(data, rows);
+  }
+
+  uint64_t seed_of(int64_t number) const {
+    return mixed(recipe_.seed, static_cast<uint64_t>(number));
+  }
+
+  // The step's loss; its gradients are then in the parameters.
+  double add_gradients(const TrainingSet& data, const std::vector<int64_t>& rows, int64_t number) {
+    const at::Tensor loss = losses(data, rows, seed_of(number)).mean();
     loss.backward();
+    return loss.item<double>();
+  }
+
+  // The same as the sum over shards. Each has a seed of its own: an expert may draw by a row's
+  // place in its batch, so that equal seeds would drop the same of every shard.
+  double add_gradients_on_ranks(const TrainingSet& data, const std::vector<int64_t>& rows,
+                                int64_t number) {
+    std::vector<int32_t> lengths;
+    for (const int64_t row : rows)
+      lengths.push_back(static_cast<int32_t>(data.features.tokens(row)));
+    const Shards shards = deal(lengths);
+    const int64_t size = optimiser_.size() + 1;  // the last one is the loss
+    ShardGradients own;
+    for (const int shard : own_shards(*ranks_)) {
+      std::vector<int64_t> part;
+      for (const int64_t i : shards[static_cast<size_t>(shard)])
+        part.push_back(rows[static_cast<size_t>(i)]);
+      if (part.empty()) continue;
+      const uint64_t seed = mixed(seed_of(number), static_cast<uint64_t>(shard));
+      const at::Tensor loss = losses(data, part, seed).sum() / static_cast<double>(rows.size());
+      loss.backward();
+      own[static_cast<size_t>(shard)] =
+          at::cat({optimiser_.gradients(), loss.detach().to(encoder::kHost).reshape({1})});
+      optimiser_.zero_grad();
+    }
+    const at::Tensor sum = sum_on_ranks(
+        *ranks_, fmt::format("gradients of step {}, rows {}", number + 1, digest_of(rows)), shards,
+        size, std::move(own));
+    optimiser_.set_gradients(sum);
+    return sum[size - 1].item<double>();
+  }
+
+  void step(const TrainingSet& data, const std::vector<int64_t>& rows, int64_t number) {
+    const double value = ranks_ == nullptr ? add_gradients(data, rows, number)
+                                           : add_gradients_on_ranks(data, rows, number);
     for (const int64_t row : rows) figures_.tokens += data.features.tokens(row);
-    const double value = loss.item<double>(), norm = optimiser_.grad_norm();
+    const double norm = optimiser_.grad_norm();
     if (!std::isfinite(value) || !std::isfinite(norm)) return skip(number);
     guard_.taken();
     figures_.loss += value * static_cast<double>(rows.size());
@@ -143,6 +190,7 @@ class GradientLearner final : public Learner {
 
   experts::Expert& expert_;
   Recipe recipe_;
+  Ranks* ranks_;  // none: the whole step is this process's
   int64_t steps_per_epoch_;
   AdamW optimiser_;
   int64_t cursor_ = 0;     // steps done of the epoch at hand
@@ -179,8 +227,9 @@ class FitLearner final : public Learner {
 
 }  // namespace
 
-std::unique_ptr<Learner> make_learner(experts::Expert& expert, const Recipe& recipe, int64_t rows) {
-  if (expert.trainable()) return std::make_unique<GradientLearner>(expert, recipe, rows);
+std::unique_ptr<Learner> make_learner(experts::Expert& expert, const Recipe& recipe, int64_t rows,
+                                      Ranks* ranks) {
+  if (expert.trainable()) return std::make_unique<GradientLearner>(expert, recipe, rows, ranks);
   if (experts::SelfFitting* self = expert.self_fitting())
     return std::make_unique<FitLearner>(*self, recipe, rows);
   throw Error("E_TRAIN_UNSUPPORTED",

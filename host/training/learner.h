@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/compute.h"
+#include "base/ranks.h"
 #include "encoder/features.h"
 #include "experts/expert.h"
 #include "training/checkpoint.h"
@@ -72,8 +73,11 @@ class Learner {
 };
 
 // By the host's AdamW if the expert has train/1 and params/1, by itself if it has fit/1, else
-// E_TRAIN_UNSUPPORTED. Binds the parameters, or begins the fit. `rows`: of one epoch.
-std::unique_ptr<Learner> make_learner(experts::Expert& expert, const Recipe& recipe, int64_t rows);
+// E_TRAIN_UNSUPPORTED. Binds the parameters, or begins the fit. `rows`: of one epoch. With `ranks`,
+// each computes the gradients of its shards of every step, and all take the same steps, which do
+// not depend on the number of ranks; an expert with fit/1 learns on each by itself.
+std::unique_ptr<Learner> make_learner(experts::Expert& expert, const Recipe& recipe, int64_t rows,
+                                      Ranks* ranks = nullptr);
 
 // Row orders of an epoch's steps: shuffled by seed and epoch; with `bucket`, runs of 16 steps are
 // sorted by length and their steps shuffled.

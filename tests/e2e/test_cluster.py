@@ -158,6 +158,37 @@ class OnRanks(EndToEnd):
                          ["ablation.html", "ablation.json", "ablation.md", "lock", "steps.jsonl"])
         self.assertFalse((self.folder / "host1" / "out").exists(), "one rank writes")
 
+    def train_expert(self, ranks, registry, *more, kind="deep-adapter", env=None):
+        return mpirun(ranks, "train-expert", "deep", "--kind", kind, "--domain", "news", "--data-dir", SAMPLES, "--registry", registry, "--encoder", ENCODER,
+                      "--threads", 1, *more, env=env, tagged=env is not None)
+
+    def test_train_expert_gives_the_same_weights_also_if_a_rank_died(self):
+        deep = ["--quiet", "--epochs", 1, "--set", "depth=1"]
+        killed = self.train_expert(2, self.folder / "1", *deep, "--checkpoint-seconds", 0, env={
+            "LD_PRELOAD": self.killer_of_ranks(), "KILL_RANK": "1", "KILL_AT": "letter:gradients of step 2", "KILL_HOW": "kill"})
+        self.assertNotEqual(killed.returncode, 0)
+        self.assertRegex(killed.stderr, r"\[1,0\]<stderr>:error: E_DIST: rank 1 \(host ")
+        self.assertFalse((self.folder / "1" / "experts" / "deep").exists(), "nothing is installed")
+        refused = self.train_expert(2, self.folder / "1", *deep, "--resume")
+        self.assertEnded(refused, 2)
+        self.assertIn("--resume runs on one rank, 2 were started", refused.stderr)
+        lines, weights = {}, {}
+        for ranks in (1, 2, *((4, 3) if os.environ.get("MOECOLLAB_SOAK") else ())):
+            done = self.train_expert(ranks, self.folder / str(ranks), *deep, *(["--resume"] if ranks == 1 else []))
+            self.assertEnded(done, 0)
+            lines[ranks], weights[ranks] = done.stdout, (self.package(self.folder / str(ranks), "deep") / "weights.safetensors").read_bytes()
+            self.assertRegex(lines[ranks], r"held-out accuracy 0\.\d+ on 16 texts\n$")
+            self.assertEqual(lines[ranks], lines[1])
+            self.assertTrue(weights[ranks] == weights[1], f"{ranks} ranks learnt other weights")
+            self.assertEqual(list((self.folder / str(ranks) / "checkpoints").iterdir()), [])
+
+    def test_an_expert_that_learns_by_itself_is_refused_on_several_ranks(self):
+        done = self.train_expert(2, self.folder / "registry", "--quiet", kind="lexical")
+        self.assertEnded(done, 2)
+        self.assertIn("kind lexical learns by itself, which only one rank can do; 2 were started", done.stderr)
+        self.assertIn("start it without mpirun", done.stderr)
+        self.assertFalse((self.folder / "registry" / "experts").exists())
+
     def refused(self, shell, *fragments, arguments=None, program=PROGRAM):
         """Rank r runs `shell`, with $R for its number, and then the same command."""
         done = mpirun(2, *(arguments or ["encode", "--input", "texts.txt", "--output", "out", "--format", "lines", "--encoder", ENCODER, "--threads", 1]),

@@ -1,11 +1,10 @@
 #include "evaluation/drift.h"
 
 #include <gmock/gmock.h>
-
-#include <cstdlib>
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstdlib>
 #include <random>
 
 #include "base/error.h"
