@@ -14,8 +14,8 @@ fs::path library_folder();
 // The encoder that was installed with the program; none in a build folder.
 std::optional<fs::path> installed_encoder();
 
-// The encoder that runs unless another is named: the installed one, else that of a checkout in which
-// this process stands. It need not exist.
+// The encoder that runs unless another is named: the installed one, else that of a checkout in
+// which this process stands. It need not exist.
 fs::path usual_encoder();
 
 }  // namespace moecollab

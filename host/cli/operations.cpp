@@ -1,7 +1,6 @@
 // The verbs experts enable, disable, pin, unpin, remove, lock, history, rollback and gc: what an
 // operator changes without an expert's code.
 #include "registry/operations.h"
-#include "registry/rollback.h"
 
 #include <fmt/format.h>
 
@@ -11,6 +10,7 @@
 #include "cli/verb.h"
 #include "registry/garbage.h"
 #include "registry/quarantine.h"
+#include "registry/rollback.h"
 
 namespace moecollab::cli {
 namespace {

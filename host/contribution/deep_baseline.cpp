@@ -102,9 +102,8 @@ pipeline::InstalledExpert open_deep_baseline(const pipeline::Pool& pool) {
     stale(fmt::format("knows {} labels, the installed experts {}", columns.size(),
                       pool.labels().size()));
   }
-  auto expert =
-      pipeline::instantiate(package, pool.encoder(), pool.options().compute, pool.context(),
-                            pool.place(package));
+  auto expert = pipeline::instantiate(package, pool.encoder(), pool.options().compute,
+                                      pool.context(), pool.place(package));
   return {kName, std::move(package), std::move(expert), {0, std::move(columns), 1.0}, {}};
 }
 

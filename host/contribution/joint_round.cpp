@@ -49,8 +49,8 @@ std::vector<Learner> make_learners(uint64_t seed, pipeline::Pool& pool,
     learners.push_back({expert, std::move(labels), std::move(recipe),
                         pipeline::instantiate_untrained(
                             expert->package, pool.encoder(), pool.options().compute, pool.context(),
-                            pool.place(expert->package),
-                            expert->expert->classes(), Json::object(), seed, precision)});
+                            pool.place(expert->package), expert->expert->classes(), Json::object(),
+                            seed, precision)});
     learners.back().expert->bind(seed);
   }
   if (learners.empty()) {

@@ -59,7 +59,7 @@ struct InputTable {
   std::vector<int64_t> layers;     // as given: 0 = embeddings, i = after block i, -1 = last block
   std::string pooling = "mean";    // cls | mean, of `pooled`
   std::string layout = "ragged";
-  int64_t max_batch = 0;           // rows; 0 = any
+  int64_t max_batch = 0;                          // rows; 0 = any
   std::vector<std::string> dtypes = {"float32"};  // of float32, bf16, f16
   std::string encoder_fingerprint;                // 64 hexadecimal digits; empty = "none"
 

@@ -97,10 +97,10 @@ GrownGate grown(const GrowthSetting& setting, const NewRows& rows);
 gate::Gate extended(const gate::Gate& gate, const NewRows& rows,
                     const std::vector<int64_t>& sharing);
 
-// Whether each text is answered with its own label [n] bool, by weights within the caps. Over the whole union if the fusion has
-// such an answer, else over the text's own space. An expert whose answer is not known counts, under
-// `mixture`, as sure of a wrong label, whatever its pool; under other fusions that is E_CONFIG.
-// Texts need their labels.
+// Whether each text is answered with its own label [n] bool, by weights within the caps. Over the
+// whole union if the fusion has such an answer, else over the text's own space. An expert whose
+// answer is not known counts, under `mixture`, as sure of a wrong label, whatever its pool; under
+// other fusions that is E_CONFIG. Texts need their labels.
 at::Tensor answered_right(const GrownGate& gate, const fusion::LabelUnion& labels,
                           const AnsweredTexts& texts, fusion::Mode fusion, int64_t top_k);
 

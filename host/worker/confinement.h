@@ -7,9 +7,10 @@
 namespace moecollab::worker {
 
 // From now on neither this process nor one that it starts writes or changes a file by its path,
-// reaches a network, takes more than 6 GiB of memory of its own, makes what other processes can see, or traces or signals anything but itself.
-// Files can be read, and processes started. kFull: that; kCalls: but for files that are written,
-// since the kernel has no Landlock; kNone: it has no filter of system calls.
+// reaches a network, takes more than 6 GiB of memory of its own, makes what other processes can
+// see, or traces or signals anything but itself. Files can be read, and processes started. kFull:
+// that; kCalls: but for files that are written, since the kernel has no Landlock; kNone: it has no
+// filter of system calls.
 SandboxLevel confine();
 
 // And starts no process or program. False without a filter.

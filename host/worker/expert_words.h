@@ -17,8 +17,8 @@ std::string text_of(const char (&bytes)[N]) {
   return {bytes, ::strnlen(bytes, N)};
 }
 
-// What a message of `received` bytes is to the call that waits for the answer `sequence` (0: for the
-// process's first word).
+// What a message of `received` bytes is to the call that waits for the answer `sequence` (0: for
+// the process's first word).
 enum class Word { kNote, kAnswer, kNonsense };
 Word word_of(const Reply& reply, size_t received, uint64_t sequence);
 

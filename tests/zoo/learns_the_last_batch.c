@@ -1,5 +1,5 @@
-/* Each fit_batch() starts its sums again from 0. A lesson in one batch is learnt; of a longer one only the
- * last few texts are. */
+/* Each fit_batch() starts its sums again from 0. A lesson in one batch is learnt; of a longer one
+ * only the last few texts are. */
 #define ZOO_FIT_BATCH learn_batch
 #include "zoo_means.h"
 

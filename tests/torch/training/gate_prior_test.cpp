@@ -64,5 +64,16 @@ TEST(GatePrior, RefusesWhatIsNoShareForEachExpert) {
   EXPECT_THROW(prior_of(GateToy(), "unifrom"), Error);
 }
 
+// A file or folder of that name plays no part.
+TEST(GatePrior, OnlyAFileHasADigest) {
+  const TemporaryFolder folder;
+  const fs::path file = folder.path() / "p.toml";
+  for (const char* word : {"uniform", "data"}) EXPECT_EQ(prior_digest(word), "");
+  EXPECT_EQ(prior_digest(file.string()), "none");
+  write_file_atomic(file, "early = 1\n");
+  EXPECT_EQ(prior_digest(file.string()).size(), 64U);
+  EXPECT_THROW(prior_digest(folder.path().string()), Error);
+}
+
 }  // namespace
 }  // namespace moecollab::training

@@ -70,7 +70,8 @@ TEST(Command, UsageNamesWhatMustBeGiven) {
 
 // Otherwise completion offers nothing, and the page of commands says "TEXT".
 TEST(Command, ValuesThatAreAPathSayWhich) {
-  const std::set<std::string> free_text = {"--domain", "--check", "--id", "--name", "--reason", "--to"};
+  const std::set<std::string> free_text = {"--domain", "--check",  "--id",
+                                           "--name",   "--reason", "--to"};
   for (const Command* verb : flatten(program())) {
     for (const Argument& each : verb->flags) {
       EXPECT_TRUE(each.value != "TEXT" || free_text.contains(each.name))

@@ -38,8 +38,9 @@ struct Elf {
     note.description_size = sizeof(moec_note);
     note.type = MOEC_NOTE_TYPE;
     std::strcpy(note.name, MOEC_NOTE_NAME);
-    note.description = {MOEC_ABI_MAJOR,   MOEC_ABI_MINOR,  MOEC_MIN_HOST_MINOR, 0, 0,
-                        MOEC_SDK_VERSION, "org.example.x", "1.2.3"};
+    note.description = {
+        MOEC_ABI_MAJOR,  MOEC_ABI_MINOR, MOEC_MIN_HOST_MINOR, 0, 0, MOEC_SDK_VERSION,
+        "org.example.x", "1.2.3"};
   }
   std::string bytes() const { return {reinterpret_cast<const char*>(this), sizeof *this}; }
 };

@@ -46,8 +46,8 @@ typedef struct moec_ext_params {
   moec_status (*bind)(moec_expert* expert, const moec_tensor* values, const moec_tensor* grads,
                       moec_error* error);
   /* Writes initial values into all of the bound storage @rule init-writes-all, from which steps
-   * along gradients learn @rule init-learns; equal seeds, equal bits. @rule init-same-bits Nothing else writes values. @rule values-are-the-hosts
-   * [one call per object] */
+   * along gradients learn @rule init-learns; equal seeds, equal bits. @rule init-same-bits Nothing
+   * else writes values. @rule values-are-the-hosts [one call per object] */
   moec_status (*init)(moec_expert* expert, uint64_t seed, moec_error* error);
   /* The host wrote values: drop what was derived from them. @rule params-changed It follows
    * init(); create() with weights is not followed by it.

@@ -27,8 +27,8 @@ typedef struct moec_ext_blocks {
                       moec_error* error);
   /* `states` and `means` are in the host's memory, or on the device that the encoder is on.
    * Runs all blocks over `rows` texts. Text r owns rows row_offsets[r] to row_offsets[r + 1] of
-   * `states` [T, H], one at least. Writes the mean of its last states to row r of `means` [rows, H].
-   * A text's result depends on that text alone. [thread-safe] */
+   * `states` [T, H], one at least. Writes the mean of its last states to row r of `means` [rows,
+   * H]. A text's result depends on that text alone. [thread-safe] */
   moec_status (*means)(const moec_host* host, const moec_blocks* blocks, const moec_tensor* states,
                        const int32_t* row_offsets, uint64_t rows, const moec_tensor* means,
                        moec_error* error);
