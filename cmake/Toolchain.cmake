@@ -25,9 +25,6 @@ if(MOECOLLAB_SANITIZE)
   if(MOECOLLAB_SANITIZE MATCHES "address")
     add_compile_definitions(MOECOLLAB_UNDER_ASAN)
   endif()
-  if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang" AND MOECOLLAB_SANITIZE MATCHES "undefined")
-    add_compile_options(-fno-sanitize=vptr)  # looks at memory by pipes, which the sandbox of experts refuses
-  endif()
   # Plugins are linked with all they need (-z defs): Clang's run-time library has to be a shared one, as GCC's
   # is. A program says where it lies, plugins may not (R-14).
   if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang" AND NOT MOECOLLAB_SANITIZE MATCHES "fuzzer")
