@@ -1,9 +1,12 @@
 #include "base/shards.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <numeric>
 
 #include "base/digest.h"
+#include "base/error.h"
 
 namespace moecollab {
 
@@ -33,6 +36,13 @@ std::vector<int> shards_of(int rank, const Ranks& ranks) {
   std::vector<int> shards;
   for (int shard = rank; shard < kShards; shard += ranks.size()) shards.push_back(shard);
   return shards;
+}
+
+void require_bytes(int rank, size_t given, size_t expected, std::string_view what) {
+  if (given == expected) return;
+  throw Error("E_DIST",
+              fmt::format("rank {} gave {} bytes of {}, expected {}", rank, given, what, expected),
+              "all ranks must run the same build on the same data");
 }
 
 }  // namespace moecollab

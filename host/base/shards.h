@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/ranks.h"
@@ -29,5 +30,9 @@ std::string digest_of(std::span<const int64_t> rows);
 // The shards that a rank computes, ascending.
 std::vector<int> shards_of(int rank, const Ranks& ranks);
 inline std::vector<int> own_shards(const Ranks& ranks) { return shards_of(ranks.rank(), ranks); }
+
+// Throws E_DIST naming the rank, unless it gave as many bytes of its part as there must be.
+// `what`: "gradients".
+void require_bytes(int rank, size_t given, size_t expected, std::string_view what);
 
 }  // namespace moecollab

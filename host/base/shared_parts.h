@@ -33,8 +33,8 @@ struct SharedParts {
 // Computes the parts that the first rank lacks. It keeps its own as each ends, and those of others
 // after each round, in which every rank computes as many as it does at once: a run that is killed
 // loses a round of the others at most. Without ranks all are one round. What a part throws ends all
-// ranks (Ranks::exchange()); E_INTERRUPTED then says what is kept. Throws E_DIST if
-// ranks differ in the number of parts.
+// ranks (Ranks::exchange()); E_INTERRUPTED then says what is kept. Throws E_DIST if ranks differ
+// in the number of parts.
 void finish_parts(const SharedParts& parts, Ranks* ranks);
 
 }  // namespace moecollab

@@ -4,7 +4,6 @@
 
 #include <cstring>
 
-#include "base/error.h"
 #include "base/strings.h"
 
 namespace moecollab::encoder {
@@ -72,12 +71,7 @@ void share_rows(Ranks& ranks, const Shards& shards, std::span<const int64_t> row
     size_t expected = 0;
     for_each_piece(rank, ranks, shards, rows, request, out,
                    [&](const Piece& piece) { expected += piece.bytes; });
-    if (bytes.size() != expected) {
-      throw Error("E_DIST",
-                  fmt::format("rank {} computed {} bytes of features, rank {} expects {} of it",
-                              rank, bytes.size(), ranks.rank(), expected),
-                  "all ranks must run the same build on the same data");
-    }
+    require_bytes(rank, bytes.size(), expected, "features");
     size_t offset = 0;
     for_each_piece(rank, ranks, shards, rows, request, out, [&](const Piece& piece) {
       std::memcpy(piece.at, bytes.data() + offset, piece.bytes);

@@ -6,7 +6,6 @@
 #include <string_view>
 #include <vector>
 
-#include "base/error.h"
 #include "base/shards.h"
 
 namespace moecollab::pipeline {
@@ -33,12 +32,7 @@ at::Tensor share_answers(Ranks& ranks, const std::string& expert, int64_t classe
     size_t expected = 0;
     for (const int shard : shards_of(rank, ranks))
       expected += shards[static_cast<size_t>(shard)].size() * width;
-    if (left.size() != expected) {
-      throw Error("E_DIST",
-                  fmt::format("rank {} gave {} bytes of answers of expert {}, expected {}", rank,
-                              left.size(), expert, expected),
-                  "all ranks must run the same build on the same data");
-    }
+    require_bytes(rank, left.size(), expected, "answers of expert " + expert);
     for (const int shard : shards_of(rank, ranks)) {
       for (const int64_t i : shards[static_cast<size_t>(shard)]) {
         std::memcpy(output[i].mutable_data_ptr(), left.data(), width);

@@ -1,13 +1,9 @@
 #include "training/shared_gradients.h"
 
-#include <fmt/format.h>
-
 #include <cstring>
 #include <string>
 #include <utility>
 #include <vector>
-
-#include "base/error.h"
 
 namespace moecollab::training {
 namespace {
@@ -67,11 +63,7 @@ at::Tensor sum_on_ranks(Ranks& ranks, std::string_view step, const Shards& shard
       std::memcpy(sum.mutable_data_ptr(), left.data(), bytes);
       left.remove_prefix(bytes);
     }
-    if (given == expected) continue;
-    throw Error(
-        "E_DIST",
-        fmt::format("rank {} gave {} bytes of gradients, expected {}", rank, given, expected),
-        "all ranks must run the same build on the same data");
+    require_bytes(rank, given, expected, "gradients");
   }
   fold(sums, parts, 1);
   return sums[0];
