@@ -173,6 +173,18 @@ std::optional<ExpertTrained> finished_before(const ExpertPlan& plan,
   return expert_trained_from_json(result);
 }
 
+// finished_before(), which the first rank finds out for all; on the others the result says nothing.
+std::optional<ExpertTrained> finished_before_on_ranks(const ExpertPlan& plan,
+                                                      const registry::Manifest& wanted,
+                                                      const pipeline::PoolOptions& open) {
+  std::optional<ExpertTrained> found;
+  Ranks* const ranks = open.context.ranks;
+  if (leads(ranks)) found = finished_before(plan, wanted, open);
+  if (ranks == nullptr || !plan.asked.checkpoints.resume) return found;
+  const bool finished = !ranks->exchange("was it trained", found ? "yes" : "").front().empty();
+  return finished && !found ? ExpertTrained{} : found;
+}
+
 Json or_null(const std::optional<double>& value) { return value ? Json(*value) : Json(nullptr); }
 
 std::optional<double> optional_number(const Json& value) {
@@ -224,7 +236,7 @@ ExpertTrained train_expert(const ExpertPlan& plan, const data::Dataset& dataset,
   Lesson lesson = lesson_of(dataset, space, plan.recipe.folds, plan.recipe.class_weights, weights);
   if (!plan.asked.distill.empty())
     manifest.provenance["distilled"] = to_json(learn_from_teachers(plan, pool, space, lesson));
-  if (std::optional<ExpertTrained> result = finished_before(plan, manifest, open))
+  if (std::optional<ExpertTrained> result = finished_before_on_ranks(plan, manifest, open))
     return *std::move(result);
   manifest.expert.version = version_to_install(open.registry, plan.asked);
   warn_of_empty_folds(plan.recipe.folds, lesson, open.context.log);

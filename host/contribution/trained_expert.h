@@ -30,8 +30,7 @@ ExpertTrained expert_trained_from_json(const Json& json);
 // after the highest (else E_REG_EXISTS). A run that resumes one which was killed after its package
 // was written does the last steps only. The pool may tolerate refused experts; what is installed is
 // not in it. Ranks share the training; then the first alone installs, works alone with the pool,
-// and says what was trained. Those of several refuse to resume, and kinds that learn by themselves,
-// with E_CONFIG.
+// and says what was trained. Several refuse kinds that learn by themselves with E_CONFIG.
 ExpertTrained train_expert(const ExpertPlan& plan, const data::Dataset& dataset,
                            pipeline::Pool& pool, const TextWeights& weights = {});
 

@@ -1,6 +1,3 @@
-#include <fmt/format.h>
-
-#include "base/error.h"
 #include "base/strings.h"
 #include "contribution/install.h"
 #include "contribution/trained_expert.h"
@@ -17,17 +14,8 @@ namespace {
 Json asked_for(const contribution::ExpertPlan& plan) {
   return {{"kind", plan.kind.manifest_sha256},
           {"settings of the kind", plan.asked.config},
-          {"recipe", to_json(plan.recipe)}};
-}
-
-void refuse_to_resume(const contribution::ExpertOptions& asked, const Ranks* ranks) {
-  if (!asked.checkpoints.resume || !are_several(ranks)) return;
-  throw Error("E_CONFIG",
-              fmt::format("--resume runs on one rank, {} were started: only the first has the "
-                          "checkpoints",
-                          ranks->size()),
-              "continue with `mpirun -n 1`, which ends in the same bits, or start again without "
-              "--resume");
+          {"recipe", to_json(plan.recipe)},
+          {"resume", plan.asked.checkpoints.resume}};
 }
 
 }  // namespace
@@ -39,7 +27,6 @@ Json run_train_expert(const TrainExpertOptions& options, const RunContext& conte
   asked.seed = options.seed;
   asked.domain = data::domain_name(asked.domain, "`" + escaped(asked.domain, 80) + "`");
   const contribution::ExpertPlan plan = contribution::plan_expert(asked);
-  refuse_to_resume(asked, context.ranks);
   const std::vector<data::Dataset> datasets = {contribution::read_training_file(
       with_registry(options.data, options.registry), asked.domain, context.log)};
   if (leads(context.ranks)) {

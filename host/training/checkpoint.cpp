@@ -39,21 +39,38 @@ std::string content_digest(const std::string& facts,
   return sha256_hex(digests);
 }
 
+// Throws E_CKPT unless it is what its digest says.
+CheckpointState state_of(const weights::Safetensors& file) {
+  const auto facts = file.metadata().find(kFacts), content = file.metadata().find(kContent);
+  if (facts == file.metadata().end() || content == file.metadata().end() ||
+      content->second != content_digest(facts->second, file)) {
+    throw Error("E_CKPT", "its content is not what its digest says");
+  }
+  CheckpointState state{parse_json(facts->second), {}};
+  for (const weights::TensorView& view : file.tensors()) {
+    state.tensors.emplace_back(std::string(view.name), encoder::to_tensor(view));
+  }
+  return state;
+}
+
+// A state as a file holds it; the tensors are borrowed.
+struct FileContents {
+  explicit FileContents(const CheckpointState& state) {
+    for (const auto& [name, tensor] : state.tensors)
+      sources.push_back(encoder::source_of(name, tensor));
+    const std::string facts = to_line(state.facts);
+    metadata = {{kFacts, facts}, {kContent, content_digest(facts, sources)}};
+  }
+
+  std::vector<weights::TensorSource> sources;
+  std::map<std::string, std::string> metadata;
+};
+
 // One slot's content; nullopt if there is none or it is damaged.
 std::optional<CheckpointState> read_slot(const fs::path& path, Log log) {
   if (!fs::exists(path)) return std::nullopt;
   try {
-    const auto file = weights::Safetensors::open(path);
-    const auto facts = file.metadata().find(kFacts), content = file.metadata().find(kContent);
-    if (facts == file.metadata().end() || content == file.metadata().end() ||
-        content->second != content_digest(facts->second, file)) {
-      throw Error("E_CKPT", "its content is not what its digest says");
-    }
-    CheckpointState state{parse_json(facts->second), {}};
-    for (const weights::TensorView& view : file.tensors()) {
-      state.tensors.emplace_back(std::string(view.name), encoder::to_tensor(view));
-    }
-    return state;
+    return state_of(weights::Safetensors::open(path));
   } catch (const std::exception& error) {
     log.warning(fmt::format("checkpoint {} is damaged ({}); the one before it counts",
                             escaped(path.string()), error.what()));
@@ -109,6 +126,19 @@ void clear(const fs::path& folder) {
 
 }  // namespace
 
+std::optional<CheckpointState> share_checkpoint(Ranks& ranks,
+                                                const std::optional<CheckpointState>& found) {
+  constexpr const char* kName = "the first rank's checkpoint";
+  std::string own;
+  if (ranks.leads() && found) {
+    const FileContents file(*found);
+    own = weights::safetensors_bytes(kName, file.sources, file.metadata);
+  }
+  std::string bytes = std::move(ranks.exchange("checkpoint", std::move(own)).front());
+  if (bytes.empty()) return std::nullopt;
+  return state_of(weights::Safetensors::from_bytes(std::move(bytes), kName));
+}
+
 void require_same_run(const fs::path& folder, const Json& unfinished, const Json& run) {
   if (unfinished == run) return;
   const bool named = unfinished.is_object() && run.is_object();
@@ -145,15 +175,11 @@ std::optional<CheckpointState> Checkpoints::load(Log log) {
 }
 
 void Checkpoints::save(const CheckpointState& state) {
-  Json facts = state.facts;
-  facts["run"] = run_;
-  facts["sequence"] = sequence_;
-  std::vector<weights::TensorSource> sources;
-  for (const auto& [name, tensor] : state.tensors)
-    sources.push_back(encoder::source_of(name, tensor));
-  const std::string text = to_line(facts);
-  weights::write_safetensors(slot(sequence_), sources,
-                             {{kFacts, text}, {kContent, content_digest(text, sources)}});
+  CheckpointState whole = state;
+  whole.facts["run"] = run_;
+  whole.facts["sequence"] = sequence_;
+  const FileContents file(whole);
+  weights::write_safetensors(slot(sequence_), file.sources, file.metadata);
   ++sequence_;
 }
 

@@ -10,6 +10,7 @@
 
 #include "base/file_lock.h"
 #include "base/json.h"
+#include "base/ranks.h"
 #include "base/run_context.h"
 
 namespace moecollab::training {
@@ -19,6 +20,11 @@ struct CheckpointState {
   Json facts = Json::object();
   std::vector<std::pair<std::string, at::Tensor>> tensors;  // float32
 };
+
+// What the first rank found, on all of them: only it reads checkpoints. Throws as
+// Ranks::exchange(), and E_CKPT or E_ST_… if what came is not what was sent.
+std::optional<CheckpointState> share_checkpoint(Ranks& ranks,
+                                                const std::optional<CheckpointState>& found);
 
 // Throws E_CKPT unless the unfinished run in `folder` depends on the same as this one; names the
 // settings that differ, with both values.

@@ -57,8 +57,10 @@ class Run {
       folds_[static_cast<size_t>(fold)].push_back(row);
     }
     chosen_ = options.recipe.epochs;
-    if (options.checkpoints.empty() || !leads(context.ranks)) return;
-    checkpoints_ = std::make_unique<Checkpoints>(options.checkpoints, options.run, options.resume);
+    if (options.checkpoints.empty()) return;
+    if (leads(context.ranks))
+      checkpoints_ =
+          std::make_unique<Checkpoints>(options.checkpoints, options.run, options.resume);
     if (options.resume) resume();
   }
 
@@ -101,7 +103,8 @@ class Run {
   }
 
   void resume() {
-    saved_ = checkpoints_->load(context_.log);
+    if (checkpoints_) saved_ = checkpoints_->load(context_.log);
+    if (context_.ranks != nullptr) saved_ = share_checkpoint(*context_.ranks, saved_);
     if (!saved_) {
       context_.log.note(
           "there is no checkpoint to continue from: training starts from the beginning");

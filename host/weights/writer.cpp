@@ -91,6 +91,20 @@ std::string_view as_text(std::span<const std::byte> data) {
   return {reinterpret_cast<const char*>(data.data()), data.size()};
 }
 
+// The header and its length, which stand before the tensors.
+std::string start_of_file(const std::string& file, std::span<const TensorSource* const> order,
+                          const std::map<std::string, std::string>& metadata) {
+  const std::string header = header_text(order, metadata);
+  const uint64_t length = header.size();
+  if (length > ReadLimits{}.max_header) {
+    refuse(file, "E_ST_HEADER_TOO_LARGE",
+           fmt::format("its header would have {} bytes, more than the {} that readers accept",
+                       length, ReadLimits{}.max_header),
+           "write fewer tensors, shorter names or less metadata into one file");
+  }
+  return fmt::format("{}{}", as_text(std::as_bytes(std::span(&length, 1))), header);
+}
+
 }  // namespace
 
 TensorSource f32_source(std::string name, std::vector<int64_t> shape,
@@ -101,17 +115,18 @@ TensorSource f32_source(std::string name, std::vector<int64_t> shape,
 void write_safetensors(const std::filesystem::path& path, std::span<const TensorSource> tensors,
                        const std::map<std::string, std::string>& metadata) {
   const std::vector<const TensorSource*> order = in_file_order(tensors);
-  const std::string header = header_text(order, metadata);
-  const uint64_t length = header.size();
-  if (length > ReadLimits{}.max_header) {
-    refuse(path.string(), "E_ST_HEADER_TOO_LARGE",
-           fmt::format("its header would have {} bytes, more than the {} that readers accept",
-                       length, ReadLimits{}.max_header),
-           "write fewer tensors, shorter names or less metadata into one file");
-  }
-  std::vector<std::string_view> parts{as_text(std::as_bytes(std::span(&length, 1))), header};
+  const std::string start = start_of_file(path.string(), order, metadata);
+  std::vector<std::string_view> parts{start};
   for (const TensorSource* tensor : order) parts.push_back(as_text(tensor->data));
   write_file_atomic(path, parts);
+}
+
+std::string safetensors_bytes(const std::string& name, std::span<const TensorSource> tensors,
+                              const std::map<std::string, std::string>& metadata) {
+  const std::vector<const TensorSource*> order = in_file_order(tensors);
+  std::string bytes = start_of_file(name, order, metadata);
+  for (const TensorSource* tensor : order) bytes += as_text(tensor->data);
+  return bytes;
 }
 
 }  // namespace moecollab::weights

@@ -36,4 +36,9 @@ TensorSource f32_source(std::string name, std::vector<int64_t> shape,
 void write_safetensors(const std::filesystem::path& path, std::span<const TensorSource> tensors,
                        const std::map<std::string, std::string>& metadata = {});
 
+// The bytes of that file, in memory. `name` stands for it in messages. Throws as
+// write_safetensors(), but for E_WRITE.
+std::string safetensors_bytes(const std::string& name, std::span<const TensorSource> tensors,
+                              const std::map<std::string, std::string>& metadata = {});
+
 }  // namespace moecollab::weights

@@ -169,12 +169,10 @@ class OnRanks(EndToEnd):
         self.assertNotEqual(killed.returncode, 0)
         self.assertRegex(killed.stderr, r"\[1,0\]<stderr>:error: E_DIST: rank 1 \(host ")
         self.assertFalse((self.folder / "1" / "experts" / "deep").exists(), "nothing is installed")
-        refused = self.train_expert(2, self.folder / "1", *deep, "--resume")
-        self.assertEnded(refused, 2)
-        self.assertIn("--resume runs on one rank, 2 were started", refused.stderr)
+        self.folder.joinpath("1").rename(self.folder / "2")
         lines, weights = {}, {}
         for ranks in (1, 2, *((4, 3) if os.environ.get("MOECOLLAB_SOAK") else ())):
-            done = self.train_expert(ranks, self.folder / str(ranks), *deep, *(["--resume"] if ranks == 1 else []))
+            done = self.train_expert(ranks, self.folder / str(ranks), *deep, *(["--resume"] if ranks == 2 else []))
             self.assertEnded(done, 0)
             lines[ranks], weights[ranks] = done.stdout, (self.package(self.folder / str(ranks), "deep") / "weights.safetensors").read_bytes()
             self.assertRegex(lines[ranks], r"held-out accuracy 0\.\d+ on 16 texts\n$")

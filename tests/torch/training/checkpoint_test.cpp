@@ -6,10 +6,12 @@
 #include "experts/in_process_expert.h"
 #include "pipeline/instantiate.h"
 #include "training/expert_trainer.h"
+#include "unit/cluster/team_of_threads.h"
 
 namespace moecollab::training {
 namespace {
 
+using ::testing::Each;
 using ::testing::HasSubstr;
 
 struct CheckpointTest : ::testing::Test {
@@ -240,6 +242,56 @@ TEST_F(ResumeTest, EachFoldIsAnsweredByAnExpertThatDidNotLearnIt) {
     EXPECT_EQ(trained.held_out_rows[static_cast<size_t>(first)], inside[0]);
     first += count;
   }
+}
+
+// Only the first rank has the folder. `stop_after` whole epochs, if there are so many, it stops;
+// the answers of the end.
+struct RanksResumeTest : ResumeTest {
+  at::Tensor on_ranks(int size, bool resume, size_t stop_after) {
+    cluster::MemoryNetwork network(size);
+    std::vector<at::Tensor> answers(static_cast<size_t>(size));
+    ends = cluster::run(network, [&](cluster::Team& team) {
+      std::atomic<bool> stop_here = false;
+      RunContext mine{team.leads() ? said.log() : Log(), StopToken(stop_here), nullptr, &team};
+      ExpertTrainingOptions asked = options(resume);
+      if (!team.leads()) asked.checkpoints = folder / "of another machine";
+      const auto on_epoch = [&](const std::vector<EpochRecord>& history) {
+        if (history.size() == stop_after) stop_here = true;
+      };
+      TrainedExpert done = train_expert([&] { return make(); }, data, asked, mine, on_epoch);
+      answers[static_cast<size_t>(team.rank())] = done.expert->forward(data.features);
+      team.finish();
+    });
+    for (const at::Tensor& other : answers) EXPECT_EQ(other.defined(), answers.front().defined());
+    for (const at::Tensor& other : answers)
+      EXPECT_TRUE(!other.defined() || other.equal(answers.front()));
+    return answers.front();
+  }
+
+  std::vector<std::string> ends;
+};
+
+TEST_F(RanksResumeTest, ARunOfRanksContinuesOnAnotherNumberOfThem) {
+  constexpr size_t kNever = 100;
+  const at::Tensor expected = on_ranks(1, false, kNever);
+  EXPECT_THAT(ends, Each(""));
+  for (const size_t records : {size_t{5}, size_t{9}}) {
+    SCOPED_TRACE(records);
+    on_ranks(2, false, records);
+    EXPECT_THAT(ends, Each(HasSubstr("training was interrupted")));
+    EXPECT_TRUE(on_ranks(3, true, kNever).equal(expected));
+    EXPECT_THAT(ends, Each(""));
+    EXPECT_THAT(said.texts().back(), HasSubstr("continuing in phase"));
+    EXPECT_FALSE(fs::exists(folder / "of another machine"));
+  }
+}
+
+TEST_F(RanksResumeTest, WithoutACheckpointAllStartFromTheBeginning) {
+  constexpr size_t kNever = 100;
+  const at::Tensor expected = on_ranks(1, false, kNever);
+  Checkpoints(folder, "run", true).finish();
+  EXPECT_TRUE(on_ranks(2, true, kNever).equal(expected));
+  EXPECT_THAT(said.texts().back(), HasSubstr("there is no checkpoint to continue from"));
 }
 
 TEST_F(ResumeTest, ARunInterruptedInAFoldEndsInTheSameBits) {

@@ -71,8 +71,10 @@ TEST(Writer, WritesTheReferencesBytes) {
   };
   const TemporaryFolder folder;
   const fs::path path = folder.path() / "golden.safetensors";
-  write_safetensors(path, tensors, {{"format", "a\n\"é/\x7f\\\x1f\u2028"}});
+  const std::map<std::string, std::string> metadata{{"format", "a\n\"é/\x7f\\\x1f\u2028"}};
+  write_safetensors(path, tensors, metadata);
   EXPECT_EQ(read_file(path, "E_TEST"), golden());
+  EXPECT_EQ(safetensors_bytes("in memory", tensors, metadata), golden());
 }
 
 TEST(Writer, TheReferencesFileIsRead) {
