@@ -31,7 +31,7 @@ int rename(const char* from, const char* to) {
 
 
 def first_samples():
-    """A folder with the first texts of each sample file, as many per label: texts that are added behind them cost the suites no time."""
+    """A folder with the first texts of each sample file, as many per label: texts that are added after them cost the suites no time."""
     folder, train = BUILD / "first_samples", {"emotion": 84, "general": 80, "legal": 84, "medical": 80, "news": 80}
     for file in (ROOT / "samples" / "data").glob("*/*.jsonl"):
         most = train[file.parent.name] // (1 if file.stem == "train" else 2)
