@@ -75,8 +75,18 @@ void find_dead(const Figures& figures, const GateMass& mass, Findings& findings)
   }
 }
 
+// By the shares before top-k: an expert that only top-k leaves out is one that the gate would use.
 void find_idle(const Figures& figures, const GateMass& mass, Findings& findings) {
-  const std::vector<double> loads = load(mass.mean, mass.ideal);
+  std::vector<double> shares;
+  for (const std::string& expert : figures.gate.experts) {
+    double sum = 0;
+    for (const DomainFigures& domain : figures.domains) {
+      const auto found = domain.profile.load.find(expert);
+      if (found != domain.profile.load.end()) sum += found->second;
+    }
+    shares.push_back(sum);
+  }
+  const std::vector<double> loads = load(shares, mass.ideal);
   for (size_t e = 0; e < loads.size(); ++e) {
     const auto space = static_cast<size_t>(figures.gate.space_of_expert[e]);
     if (mass.texts_of_space[space] < kLeastTexts || !(loads[e] < kIdleShare)) continue;

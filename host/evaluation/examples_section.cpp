@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <functional>
 
+#include "base/strings.h"
 #include "evaluation/profile.h"
 #include "evaluation/report_sections.h"
 #include "evaluation/report_values.h"
@@ -13,6 +14,7 @@ namespace {
 
 constexpr size_t kExamples = 20;
 constexpr double kLeastShare = 0.01;  // that a page shows
+constexpr size_t kShownBytes = 300;   // of a text on a page; an abstract would fill it
 
 Json example_json(const Figures& figures, const DomainFigures& domain,
                   const ChangedAnswer& changed) {
@@ -79,7 +81,7 @@ Content examples(const Json& report) {
     const auto value = [&](std::string_view key) { return text_or_none(text_at(example, {key})); };
     const bool fixed = value("outcome") == "fixed";
     table.rows.push_back(
-        {{value("text"), value("domain") + ", line " + value("line")},
+        {{escaped(value("text"), kShownBytes), value("domain") + ", line " + value("line")},
          {value("label")},
          {value("answer"), value("outcome"), {}, fixed ? Tone::kStrong : Tone::kWarning},
          {value("expert_answer")},
@@ -91,7 +93,8 @@ Content examples(const Json& report) {
 constexpr Part kExamplesParts[] = {
     {"Answers that were fixed or broken",
      "Texts that only the collaboration (fixed) or only the domain's best expert (broke) answers "
-     "right, the surest answers first. The best expert knows the domain.",
+     "right, the surest answers first. The best expert knows the domain. Long texts are cut; the "
+     "JSON has them whole.",
      &examples,
      {.markdown = 85, .html = 95}}};
 

@@ -52,7 +52,19 @@ Figures healthy(double own = 0.9) {
   return figures;
 }
 
-std::vector<std::string> signs(const Figures& figures) {
+// The gate's shares before top-k, the same as those that count unless a test says otherwise.
+Figures profiled(Figures figures) {
+  const std::vector<std::string>& experts = figures.gate.experts;
+  for (DomainFigures& domain : figures.domains) {
+    if (domain.profile.texts > 0) continue;
+    for (size_t i = 0; i < domain.gate.size(); i += experts.size())
+      domain.profile.add(experts, std::span(domain.gate).subspan(i, experts.size()), "");
+  }
+  return figures;
+}
+
+std::vector<std::string> signs(const Figures& shares) {
+  const Figures figures = profiled(shares);
   std::vector<std::string> found;
   for (const Finding& finding : diagnose(figures)) {
     found.push_back(finding.sign + " " + finding.subject);
@@ -82,7 +94,8 @@ TEST(Diagnosis, Collapse) {
   EXPECT_NEAR(diagnose(figures)[0].figure, 0.0079, 1e-4);
 }
 
-TEST(Diagnosis, AnExpertThatTheGateDoesNotUse) {
+// A second expert of topic/1 that gets `share` of each text.
+Figures with_twin(double share) {
   Figures figures = healthy();
   figures.gate.experts.push_back("twin");
   figures.gate.space_of_expert.push_back(1);
@@ -91,10 +104,22 @@ TEST(Diagnosis, AnExpertThatTheGateDoesNotUse) {
   for (DomainFigures& domain : figures.domains) {
     std::vector<double> wider;
     for (size_t i = 0; i < domain.gate.size(); i += 2)
-      wider.insert(wider.end(), {domain.gate[i], domain.gate[i + 1] - 0.001, 0.001});
+      wider.insert(wider.end(), {domain.gate[i], domain.gate[i + 1] - share, share});
     domain.gate = wider;
   }
-  EXPECT_THAT(signs(figures), ElementsAre("idle-expert twin"));
+  return figures;
+}
+
+TEST(Diagnosis, AnExpertThatTheGateDoesNotUse) {
+  EXPECT_THAT(signs(with_twin(0.001)), ElementsAre("idle-expert twin"));
+}
+
+TEST(Diagnosis, AnExpertThatOnlyTopKLeavesOutIsNotIdle) {
+  Figures figures = with_twin(0);
+  const Figures before = profiled(with_twin(0.05));
+  for (size_t d = 0; d < 2; ++d) figures.domains[d].profile = before.domains[d].profile;
+  EXPECT_THAT(signs(figures), IsEmpty());
+  EXPECT_THAT(signs(with_twin(0)), ElementsAre("idle-expert twin"));
 }
 
 // One label for all is right on half of them; 70 % are 20 points more, with an error of some 7.

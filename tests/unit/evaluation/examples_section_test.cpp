@@ -61,6 +61,16 @@ TEST(Examples, AreATableOfBothDocumentsWithSharesThatCount) {
   EXPECT_THAT(to_html(report_json(figures)), Not(HasSubstr("Answers that were fixed or broken")));
 }
 
+TEST(Examples, OfLongTextsOnlyTheBeginIsOnThePage) {
+  Figures figures = sample_figures();
+  figures.domains[0].examples = {changed(7, 0, 0, 1)};
+  figures.domains[0].examples[0].text = std::string(300, 'a') + std::string(900, 'b');
+  const Json report = report_json(figures);
+  EXPECT_EQ(report["examples"][0]["text"].get<std::string>().size(), 1200u);
+  for (const std::string& page : {to_markdown(report), to_html(report)})
+    EXPECT_THAT(page, AllOf(HasSubstr(std::string(300, 'a') + "…"), Not(HasSubstr("abbb"))));
+}
+
 // 30 labels of one text each: the matrix would not be read, so the page lists mistakes.
 TEST(Confusions, OfManyLabelsAreTheirMostFrequentMistakes) {
   Figures figures = sample_figures();
