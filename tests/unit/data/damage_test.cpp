@@ -7,6 +7,7 @@
 #include "data/dataset.h"
 #include "data/records.h"
 #include "unit/data/data_files.h"
+#include "unit/in_brief.h"
 
 namespace moecollab::data {
 namespace {
@@ -87,7 +88,9 @@ TEST_P(Damage, IsReadOrRefused) {
 TEST_P(Damage, DoesNotDependOnThePieces) {
   const auto& [name, good] = GetParam();
   const Format format = format_of(name).value();
+  size_t tried = 0;
   for (const std::string& bytes : damaged(good)) {
+    if (in_brief() && ++tried % 3 != 0) continue;
     for (const Need need : {Need::kText, Need::kTextAndLabel}) {
       const auto whole = entries(bytes, format, need, bytes.size() + 1);
       ASSERT_EQ(entries(bytes, format, need, 1), whole) << bytes;

@@ -4,12 +4,12 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <cstdlib>
 #include <random>
 
 #include "base/error.h"
 #include "base/files.h"
 #include "evaluation/monitor_file.h"
+#include "unit/in_brief.h"
 
 namespace moecollab::evaluation {
 namespace {
@@ -120,11 +120,7 @@ TEST(Drift, BandHoldsTextsOfOneKind) {
     }
     return made;
   };
-#if defined(MOECOLLAB_UNDER_ASAN)  // chance is counted where it takes a tenth of the time
-  const int times = std::getenv("MOECOLLAB_SOAK") != nullptr ? 100 : 10;
-#else
-  const int times = 100;
-#endif
+  const int times = in_brief() ? 10 : 100;
   int above = 0;
   for (int i = 0; i < times; ++i) {
     const Shift shift = find_drift(draw(300), draw(300)).load;

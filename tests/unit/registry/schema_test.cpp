@@ -6,6 +6,7 @@
 #include "registry/manifest.h"
 #include "registry/records.h"
 #include "registry/registry_file.h"
+#include "unit/in_brief.h"
 #include "unit/registry/fixtures.h"
 #include "unit/registry/json_schema.h"
 #include "unit/registry/odd_strings.h"
@@ -354,15 +355,16 @@ TEST(Shapes, PatternsTakeWhatTheReadersTake) {
 }
 
 TEST(Shapes, ReadersRefuseWhatDoesNotFit) {
-  for_each_key(
-      [](const Format& format, const Json& document, const Json::json_pointer& at, const Key& key) {
-        if (key.shape == nullptr) return;
-        for (const std::string& text : odd_strings()) {
-          if (key.shape->fits(text)) continue;
-          expect_refused(format, document, at,
-                         key.type == KeyType::kStrings ? Json::array({text}) : Json(text));
-        }
-      });
+  size_t tried = 0;
+  for_each_key([&](const Format& format, const Json& document, const Json::json_pointer& at,
+                   const Key& key) {
+    if (key.shape == nullptr) return;
+    for (const std::string& text : odd_strings()) {
+      if (key.shape->fits(text) || (in_brief() && ++tried % 3 != 0)) continue;
+      expect_refused(format, document, at,
+                     key.type == KeyType::kStrings ? Json::array({text}) : Json(text));
+    }
+  });
 }
 
 }  // namespace

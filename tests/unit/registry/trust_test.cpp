@@ -8,6 +8,7 @@
 #include "registry/archive.h"
 #include "registry/package.h"
 #include "registry/resolution.h"
+#include "unit/in_brief.h"
 #include "unit/registry/fixtures.h"
 
 namespace moecollab::registry {
@@ -148,7 +149,7 @@ TEST_F(SignedPackage, AnyFlippedByteOfTheArchiveIsRefused) {
       throw Error("E_TEST", "it is not signed");
   };
   EXPECT_NO_THROW(accept(good));
-  for (size_t at = 0; at < good.size(); ++at) {
+  for (size_t at = 0; at < good.size(); at += in_brief() ? 3 : 1) {
     std::string bad = good;
     bad[at] = static_cast<char>(bad[at] ^ 1);
     EXPECT_THROW(accept(bad), Error) << "byte " << at << " of " << good.size();
