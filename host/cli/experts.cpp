@@ -185,7 +185,7 @@ std::string way_on(const Json& added) {
   return text;
 }
 
-// ", admission: admitted on 71 texts" and ", gate: 11 rows", as far as that was done.
+// ", admission: admitted on 154 texts" and ", gate: 11 rows", as far as that was done.
 std::string judged_text(const Json& r) {
   std::string text;
   if (const Json& judged = r["conformance"]; !judged.is_null())

@@ -75,7 +75,8 @@ void find_dead(const Figures& figures, const GateMass& mass, Findings& findings)
   }
 }
 
-// By the shares before top-k: an expert that only top-k leaves out is one that the gate would use.
+// By the shares before top-k and caps: an expert that only these hold down is one that the gate
+// would use.
 void find_idle(const Figures& figures, const GateMass& mass, Findings& findings) {
   std::vector<double> shares;
   for (const std::string& expert : figures.gate.experts) {
@@ -91,7 +92,8 @@ void find_idle(const Figures& figures, const GateMass& mass, Findings& findings)
     const auto space = static_cast<size_t>(figures.gate.space_of_expert[e]);
     if (mass.texts_of_space[space] < kLeastTexts || !(loads[e] < kIdleShare)) continue;
     findings.push_back({"idle-expert", figures.gate.experts[e], loads[e], kIdleShare,
-                        fmt::format("it gets {:.1f} % of an equal share of the texts of its space",
+                        fmt::format("the gate gives it {:.1f} % of an equal share of the texts of "
+                                    "its space",
                                     100 * loads[e]),
                         "`moecollab ablate --only single,experts` says what it is worth; remove "
                         "it, or train it on more texts"});

@@ -128,6 +128,7 @@ void clear(const fs::path& folder) {
 
 std::optional<CheckpointState> share_checkpoint(Ranks& ranks,
                                                 const std::optional<CheckpointState>& found) {
+  if (!are_several(&ranks)) return found;
   constexpr const char* kName = "the first rank's checkpoint";
   std::string own;
   if (ranks.leads() && found) {
@@ -135,7 +136,7 @@ std::optional<CheckpointState> share_checkpoint(Ranks& ranks,
     own = weights::safetensors_bytes(kName, file.sources, file.metadata);
   }
   std::string bytes = std::move(ranks.exchange("checkpoint", std::move(own)).front());
-  if (bytes.empty()) return std::nullopt;
+  if (ranks.leads() || bytes.empty()) return found;
   return state_of(weights::Safetensors::from_bytes(std::move(bytes), kName));
 }
 

@@ -21,7 +21,8 @@ struct CheckpointState {
   std::vector<std::pair<std::string, at::Tensor>> tensors;  // float32
 };
 
-// What the first rank found, on all of them: only it reads checkpoints. Throws as
+// What the first rank found, on all of them: only it reads checkpoints, and `found` is nullopt on
+// the others. Throws as
 // Ranks::exchange(), and E_CKPT or E_ST_… if what came is not what was sent.
 std::optional<CheckpointState> share_checkpoint(Ranks& ranks,
                                                 const std::optional<CheckpointState>& found);

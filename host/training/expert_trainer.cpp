@@ -132,8 +132,9 @@ class Run {
   }
 
   void save(const Learner& learner, int32_t epochs_done) {
+    if (!checkpoints_) return;
     std::optional<CheckpointState> state = learner.state();
-    if (!checkpoints_ || !state) return;
+    if (!state) return;
     if (held_out_logits_.defined())
       state->tensors.emplace_back(kHeldOut, held_out_logits_.contiguous());
     if (fold_logits_.defined()) state->tensors.emplace_back(kFoldLogits, fold_logits_);
@@ -150,12 +151,23 @@ class Run {
   // Between two steps of the epoch after `epochs_done`.
   void after_step(const Learner& learner, int32_t epochs_done) {
     if (context_.stop.requested()) {
-      save(learner, epochs_done);
+      if (context_.ranks == nullptr) save(learner, epochs_done);
       const bool kept = checkpoints_ && learner.state();
       throw Error("E_INTERRUPTED", "training was interrupted; nothing was installed",
                   kept ? "continue with the same command and --resume" : "");
     }
     if (last_save_.seconds() >= options_.checkpoint_seconds) save(learner, epochs_done);
+  }
+
+  EpochFigures steps_of(Learner& learner, const std::vector<int64_t>& rows, int32_t number) {
+    try {
+      return learner.epoch(data_, rows, number, [&] { after_step(learner, number); });
+    } catch (const Error& error) {
+      // What ends ranks mostly finds them in an exchange, within a step that none has taken.
+      const bool between_steps = error.code() == "E_INTERRUPTED" || error.code() == "E_DIST";
+      if (context_.ranks != nullptr && between_steps) save(learner, number);
+      throw;
+    }
   }
 
   EpochRecord epoch(Learner& learner, const std::vector<int64_t>& rows, int32_t number) {
@@ -164,7 +176,7 @@ class Run {
     record.phase = phase_;
     record.epoch = number + 1;
     record.precision = options_.recipe.precision;
-    record.training = learner.epoch(data_, rows, number, [&] { after_step(learner, number); });
+    record.training = steps_of(learner, rows, number);
     record.seconds = std::exchange(seconds_before_, 0.0) + epoch_watch_.seconds();
     record.peak_rss_bytes = peak_rss_bytes();
     return record;

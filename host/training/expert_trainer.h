@@ -66,8 +66,8 @@ using MakeExpert = std::function<std::unique_ptr<experts::Expert>()>;
 // later of equal ones: loss rises there while accuracy still does, and temperatures correct what it
 // measures. A loss that is not finite is E_TRAIN_DIVERGED; an interrupt saves a checkpoint and is
 // E_INTERRUPTED. A run that continues from a checkpoint ends in the same bits. The ranks of the
-// context share steps and answers; the first alone has the checkpoints, of which it tells the
-// others, and calls `on_epoch`.
+// context share steps and answers; the first alone has the checkpoints, hands the newest to the
+// others at the start, also saves one if another rank is lost, and calls `on_epoch`.
 TrainedExpert train_expert(
     const MakeExpert& make, const TrainingSet& data, const ExpertTrainingOptions& options,
     const RunContext& context,

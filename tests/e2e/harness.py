@@ -1,4 +1,5 @@
 """What the end-to-end tests share: the built program, a registry trained on the samples, and copies of it to damage."""
+import itertools
 import json
 import os
 import pathlib
@@ -33,9 +34,9 @@ int rename(const char* from, const char* to) {
 def first_samples():
     """A folder with the first texts of each sample file, as many per label: texts that are added after them cost the suites no time."""
     folder, train = BUILD / "first_samples", {"emotion": 84, "general": 80, "legal": 84, "medical": 80, "news": 80}
-    for file in (ROOT / "samples" / "data").glob("*/*.jsonl"):
-        most = train[file.parent.name] // (1 if file.stem == "train" else 2)
-        first, copy = file.read_bytes().splitlines(keepends=True)[:most], folder / file.parent.name / file.name
+    for domain, split in itertools.product(train, ("train", "dev")):
+        most, name = train[domain] // (1 if split == "train" else 2), f"{domain}/{split}.jsonl"
+        first, copy = (ROOT / "samples/data" / name).read_bytes().splitlines(keepends=True)[:most], folder / name
         if copy.exists() and copy.read_bytes() == b"".join(first):
             continue
         copy.parent.mkdir(parents=True, exist_ok=True)

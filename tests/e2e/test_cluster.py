@@ -163,17 +163,25 @@ class OnRanks(EndToEnd):
                       "--threads", 1, *more, env=env, tagged=env is not None)
 
     def test_train_expert_gives_the_same_weights_also_if_a_rank_died(self):
-        deep = ["--quiet", "--epochs", 1, "--set", "depth=1"]
-        killed = self.train_expert(2, self.folder / "1", *deep, "--checkpoint-seconds", 0, env={
-            "LD_PRELOAD": self.killer_of_ranks(), "KILL_RANK": "1", "KILL_AT": "letter:gradients of step 2", "KILL_HOW": "kill"})
+        deep = ["--epochs", 1, "--set", "depth=1"]
+
+        def killed_run(ranks, victim, moment, *more):
+            return self.train_expert(ranks, self.folder / "3", *deep, *more, env={
+                "LD_PRELOAD": self.killer_of_ranks(), "KILL_RANK": victim, "KILL_AT": moment, "KILL_HOW": "kill"})
+
+        killed = killed_run(2, "1", "letter:gradients of step 2")
         self.assertNotEqual(killed.returncode, 0)
         self.assertRegex(killed.stderr, r"\[1,0\]<stderr>:error: E_DIST: rank 1 \(host ")
-        self.assertFalse((self.folder / "1" / "experts" / "deep").exists(), "nothing is installed")
-        self.folder.joinpath("1").rename(self.folder / "2")
+        self.assertFalse((self.folder / "3" / "experts" / "deep").exists(), "nothing is installed")
+        self.assertTrue(list((self.folder / "3" / "checkpoints" / "deep").glob("*.safetensors")), "the first rank saved what it had")
+        killed = killed_run(3, "0", "rename:registry.toml", "--resume")
+        self.assertNotEqual(killed.returncode, 0)
+        self.assertIn("continuing in phase choose, epoch 1", killed.stderr)
         lines, weights = {}, {}
-        for ranks in (1, 2, *((4, 3) if os.environ.get("MOECOLLAB_SOAK") else ())):
-            done = self.train_expert(ranks, self.folder / str(ranks), *deep, *(["--resume"] if ranks == 2 else []))
+        for ranks in (1, 3, *((4, 2) if os.environ.get("MOECOLLAB_SOAK") else ())):
+            done = self.train_expert(ranks, self.folder / str(ranks), *deep, *(["--resume"] if ranks == 3 else []))
             self.assertEnded(done, 0)
+            self.assertEqual("deep was trained already" in done.stderr, ranks == 3, done.stderr)
             lines[ranks], weights[ranks] = done.stdout, (self.package(self.folder / str(ranks), "deep") / "weights.safetensors").read_bytes()
             self.assertRegex(lines[ranks], r"held-out accuracy 0\.\d+ on 16 texts\n$")
             self.assertEqual(lines[ranks], lines[1])

@@ -244,15 +244,16 @@ TEST_F(ResumeTest, EachFoldIsAnsweredByAnExpertThatDidNotLearnIt) {
   }
 }
 
-// Only the first rank has the folder. `stop_after` whole epochs, if there are so many, it stops;
-// the answers of the end.
+// Only the first rank has the folder. After `stop_after` whole epochs, if there are so many, rank
+// `who` is to stop; the answers of the end.
 struct RanksResumeTest : ResumeTest {
-  at::Tensor on_ranks(int size, bool resume, size_t stop_after) {
+  at::Tensor on_ranks(int size, bool resume, size_t stop_after, int who = 0) {
     cluster::MemoryNetwork network(size);
     std::vector<at::Tensor> answers(static_cast<size_t>(size));
+    std::atomic<bool> stop_here = false, never = false;
     ends = cluster::run(network, [&](cluster::Team& team) {
-      std::atomic<bool> stop_here = false;
-      RunContext mine{team.leads() ? said.log() : Log(), StopToken(stop_here), nullptr, &team};
+      RunContext mine{team.leads() ? said.log() : Log(),
+                      StopToken(team.rank() == who ? stop_here : never), nullptr, &team};
       ExpertTrainingOptions asked = options(resume);
       if (!team.leads()) asked.checkpoints = folder / "of another machine";
       const auto on_epoch = [&](const std::vector<EpochRecord>& history) {
@@ -275,9 +276,10 @@ TEST_F(RanksResumeTest, ARunOfRanksContinuesOnAnotherNumberOfThem) {
   constexpr size_t kNever = 100;
   const at::Tensor expected = on_ranks(1, false, kNever);
   EXPECT_THAT(ends, Each(""));
-  for (const size_t records : {size_t{5}, size_t{9}}) {
-    SCOPED_TRACE(records);
-    on_ranks(2, false, records);
+  for (const int who : {0, 1}) {  // the second's end finds the first in an exchange
+    const size_t records = who == 0 ? 5 : 9;
+    SCOPED_TRACE(who);
+    on_ranks(2, false, records, who);
     EXPECT_THAT(ends, Each(HasSubstr("training was interrupted")));
     EXPECT_TRUE(on_ranks(3, true, kNever).equal(expected));
     EXPECT_THAT(ends, Each(""));
@@ -291,6 +293,7 @@ TEST_F(RanksResumeTest, WithoutACheckpointAllStartFromTheBeginning) {
   const at::Tensor expected = on_ranks(1, false, kNever);
   Checkpoints(folder, "run", true).finish();
   EXPECT_TRUE(on_ranks(2, true, kNever).equal(expected));
+  EXPECT_THAT(ends, Each(""));
   EXPECT_THAT(said.texts().back(), HasSubstr("there is no checkpoint to continue from"));
 }
 

@@ -63,8 +63,8 @@ Figures profiled(Figures figures) {
   return figures;
 }
 
-std::vector<std::string> signs(const Figures& shares) {
-  const Figures figures = profiled(shares);
+std::vector<std::string> signs(const Figures& run) {
+  const Figures figures = profiled(run);
   std::vector<std::string> found;
   for (const Finding& finding : diagnose(figures)) {
     found.push_back(finding.sign + " " + finding.subject);

@@ -35,17 +35,24 @@ std::set<std::string> codes_of_damage(const std::string& good, const Read& read)
   return codes;
 }
 
+// No others, and each of them if all cases were tried.
+void expect_codes(const std::set<std::string>& codes, const std::set<std::string>& all) {
+  EXPECT_THAT(codes, testing::IsSubsetOf(all));
+  if (!in_brief()) {
+    EXPECT_EQ(codes, all);
+  }
+}
+
 TEST(Damage, RegistryIsReadOrRefused) {
   const auto codes =
       codes_of_damage(registry_toml(), [](const std::string& text) { parse_registry(text, "r"); });
-  EXPECT_THAT(codes, testing::ElementsAre("E_REG_BYTES", "E_REG_SCHEMA", "E_REG_SYNTAX"));
+  expect_codes(codes, {"E_REG_BYTES", "E_REG_SCHEMA", "E_REG_SYNTAX"});
 }
 
 TEST(Damage, ManifestIsReadOrRefused) {
   const auto codes =
       codes_of_damage(manifest_text(), [](const std::string& text) { parse_manifest(text, "m"); });
-  EXPECT_THAT(codes,
-              testing::ElementsAre("E_PLUG_PATH", "E_REG_BYTES", "E_REG_SCHEMA", "E_REG_SYNTAX"));
+  expect_codes(codes, {"E_PLUG_PATH", "E_REG_BYTES", "E_REG_SCHEMA", "E_REG_SYNTAX"});
 }
 
 // Structure repeated and nested until it would hurt.
