@@ -78,15 +78,10 @@ void find_dead(const Figures& figures, const GateMass& mass, Findings& findings)
 // By the shares before top-k and caps: an expert that only these hold down is one that the gate
 // would use.
 void find_idle(const Figures& figures, const GateMass& mass, Findings& findings) {
+  Profile all;
+  for (const DomainFigures& domain : figures.domains) all.add(domain.profile);
   std::vector<double> shares;
-  for (const std::string& expert : figures.gate.experts) {
-    double sum = 0;
-    for (const DomainFigures& domain : figures.domains) {
-      const auto found = domain.profile.load.find(expert);
-      if (found != domain.profile.load.end()) sum += found->second;
-    }
-    shares.push_back(sum);
-  }
+  for (const std::string& expert : figures.gate.experts) shares.push_back(all.load[expert]);
   const std::vector<double> loads = load(shares, mass.ideal);
   for (size_t e = 0; e < loads.size(); ++e) {
     const auto space = static_cast<size_t>(figures.gate.space_of_expert[e]);
