@@ -279,7 +279,11 @@ void Ablation::add_lambdas(std::vector<Step>& steps) {
 
 void Ablation::add_upgrades(std::vector<Step>& steps) {
   const Json kind = training::name(refit_.settings().gate);
-  for (const Upgrade& upgrade : upgrades_of(subject_.pool)) {
+  const std::vector<Upgrade> upgrades = upgrades_of(subject_.pool);
+  if (upgrades.empty())
+    context_.log.note(
+        "upgrades: no expert is held at another version than its highest installed one");
+  for (const Upgrade& upgrade : upgrades) {
     for (const char* gate : {kSame, kRefitted}) {
       Step step{"upgrades", upgrade.name, gate, gate == kSame ? Json(nullptr) : kind, {}};
       step.upgrade = upgrade;

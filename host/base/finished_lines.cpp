@@ -28,11 +28,15 @@ FinishedLines::FinishedLines(fs::path file, std::string digest, Key key, Words w
     at = end + 1;
   }
   if (others > 0) {
-    log.note(fmt::format("{}: {} {}s are of other data, experts or options and are computed again",
-                         escaped(file_.string()), others, words_.part));
+    log.warning(fmt::format("{}: {} {}{} of other data, experts or options; the first that this "
+                            "run finishes takes the place of {}",
+                            escaped(file_.string()), others, words_.part,
+                            others == 1 ? " is" : "s are", others == 1 ? "it" : "them"),
+                "to keep what is there, interrupt this run and name another folder with --out");
   }
   if (!lines_.empty())
-    log.note(fmt::format("{} {}s are there already", lines_.size(), words_.part));
+    log.note(fmt::format("{} {}{} there already", lines_.size(), words_.part,
+                         lines_.size() == 1 ? " is" : "s are"));
 }
 
 Json FinishedLines::at(const std::string& key) const {

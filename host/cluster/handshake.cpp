@@ -65,9 +65,10 @@ std::string first_difference(Ranks& ranks, std::string_view step, const Facts& o
 void require_equal(Ranks& ranks, std::string_view step, const Facts& own) {
   const std::string found = first_difference(ranks, step, own);
   if (found.empty()) return;
-  throw Error("E_DIST", found,
-              "all ranks must run the same build on the same registry and data; compare the files "
-              "of both hosts");
+  throw Error(
+      "E_DIST", found,
+      "all ranks must run the same command of the same build on the same registry and data; "
+      "compare what both hosts were given");
 }
 
 }  // namespace moecollab::cluster

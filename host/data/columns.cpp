@@ -88,7 +88,8 @@ std::optional<size_t> find_in_use(Names names, Names in_use, std::string_view wh
           "column `{}` is missing{}; {} {}", what, did_you_mean(what, shown_names(names)),
           names.size() == 1 ? "the only column seen (wrong delimiter?) is" : "the columns are",
           listed(names)),
-      fmt::format("say --{}-column NAME (without it one of these is looked for: {}), or "
+      fmt::format("say --{0}-column NAME, or for one domain's file alone --data "
+                  "DOMAIN=FILE,{0}-column=NAME (without it one of these is looked for: {1}); "
                   "--columns if the table has no header",
                   what, fmt::join(in_use, ", ")),
       names.size() + 1);

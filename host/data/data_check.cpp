@@ -140,8 +140,9 @@ std::vector<std::string> DataCheck::warnings() const {
                               quoted_list(labels)));
   }
   if (const std::vector<std::string> labels = alone(); !labels.empty())
-    all.push_back(
-        fmt::format("{} labels have one text only: {}", labels.size(), quoted_list(labels)));
+    all.push_back(fmt::format("{} {} one text only: {}", labels.size(),
+                              labels.size() == 1 ? "label has" : "labels have",
+                              quoted_list(labels)));
   if (const auto unknown = ids_.find("-1"); unknown != ids_.end() && ids_.contains("0")) {
     all.push_back(
         fmt::format("{} texts have the label -1, which libraries write for texts without one",

@@ -34,6 +34,16 @@ void write_results(const fs::path& folder, const Json& result) {
   write_file_atomic(folder / "sweep.html", html_document(evaluation::sweep_page(result)));
 }
 
+void note_unmoved(const Json& points, Log log) {
+  const auto unmoved = std::ranges::count_if(
+      points, [](const Json& p) { return p["failure"].is_null() && p["epochs"] == 0; });
+  if (unmoved == 0) return;
+  log.note(
+      fmt::format("{} of {} points stay where the fit set out, at the linear discriminants: "
+                  "there neither weight changes anything",
+                  unmoved, points.size()));
+}
+
 }  // namespace
 
 Json run_sweep(const SweepOptions& options, const RunContext& context) {
@@ -71,6 +81,7 @@ Json run_sweep(const SweepOptions& options, const RunContext& context) {
 
   Json list = Json::array();
   for (const training::SweepPoint& point : points) list.push_back(finished.at(point));
+  note_unmoved(list, context.log);
   const bool agnostic = fusion::is_task_agnostic(settings.fusion);
   Json result = {
       {"schema", evaluation::kSweepSchema},

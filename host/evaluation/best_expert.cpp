@@ -38,7 +38,9 @@ size_t best_expert(const std::vector<pipeline::InstalledExpert*>& experts,
     throw Error("E_GATE",
                 fmt::format("no expert of the gate answers in label space {}",
                             labels.spaces()[static_cast<size_t>(space)].name),
-                "add an expert for the domain and fit the gate again, or leave the domain out");
+                "if one is installed, `moecollab grow EXPERT` takes it into the gate; else add "
+                "one, or leave the "
+                "domain out");
   }
   return *best;
 }

@@ -140,8 +140,9 @@ void find_leak(const Figures& figures, int expert, const Own& own, Findings& fin
        fmt::format(
            "it is right on {:.1f} % of the held-out training texts, and on {:.1f} % of these",
            100 * held_out, 100 * accuracy),
-       "look for near duplicates in the training file (`moecollab data check`), or for texts of "
-       "another kind in these; weights and temperatures rest on the held-out texts"});
+       "it may have trained on them, if it came without held-out logits (`train-gate` warns of "
+       "such); else look for near duplicates in the training file (`moecollab data check`), or for "
+       "texts of another kind in these; weights and temperatures rest on the held-out texts"});
 }
 
 // It is about the narrowest expert beside the widest.

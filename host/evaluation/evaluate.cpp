@@ -178,14 +178,17 @@ ProvenanceFigures provenance_figures(const pipeline::Pool& pool, const Evaluatio
 
 // The texts of each label space beside those that the gate was fitted on: which domains there are,
 // and how many texts of each, is chosen by who evaluates.
-void add_drift(const FittedProfiles& fitted, Figures& figures) {
+void add_drift(const FittedProfiles& fitted, Figures& figures, Log log) {
   std::string missing = fitted.missing;
   Profile now;
   std::map<std::string, double> texts;
   for (const DomainFigures& domain : figures.domains) {
     const std::string& space = figures.labels.spaces()[static_cast<size_t>(domain.space)].name;
-    if (missing.empty() && !fitted.profiles.contains(space))
+    if (missing.empty() && !fitted.profiles.contains(space)) {
       missing = fmt::format("the gate was fitted without answered texts of {}", space);
+      log.warning(missing + ", which it may therefore never choose",
+                  "fit it with the training data of every domain: `moecollab train-gate`");
+    }
     now.add(domain.profile);
     texts[space] += domain.profile.texts;
   }
@@ -228,7 +231,7 @@ Figures evaluate(pipeline::Collaboration& collaboration, const pipeline::GateFil
   figures.training = context.training;
   figures.experts = expert_figures(pool);
   figures.notes = notes.texts();
-  add_drift(fitted_profiles(collaboration, gate), figures);
+  add_drift(fitted_profiles(collaboration, gate), figures, pool.context().log);
   figures.provenance = provenance_figures(pool, context);
   return figures;
 }

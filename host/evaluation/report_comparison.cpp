@@ -28,6 +28,12 @@ struct Counts {
 
 Json number_or_null(std::optional<double> value) { return value ? number(*value) : Json(nullptr); }
 
+// Whether both, or neither, know the domain of a text.
+bool are_judged_alike(const Json& a, const Json& b, const std::string& domain) {
+  return number_at(a, {"domains", domain, "moe", "accuracy"}).has_value() ==
+         number_at(b, {"domains", domain, "moe", "accuracy"}).has_value();
+}
+
 // The domain's texts in both, or why they cannot be paired.
 std::string pair_up(const Json& a, const Json& b, const std::string& domain, Counts& counts) {
   const auto data_a = text_at(a, {"provenance", "data", domain});
@@ -38,9 +44,7 @@ std::string pair_up(const Json& a, const Json& b, const std::string& domain, Cou
   if (!right_a || !right_b) return "one does not say which texts were answered right";
   if (right_a->size() != right_b->size())
     return fmt::format("they have {} and {} texts of one file", right_a->size(), right_b->size());
-  if (number_at(a, {"domains", domain, "moe", "accuracy"}).has_value() !=
-      number_at(b, {"domains", domain, "moe", "accuracy"}).has_value())
-    return "one answers within the domain's own labels alone";
+  if (!are_judged_alike(a, b, domain)) return "one answers within the domain's own labels alone";
   counts.n = static_cast<int64_t>(right_a->size());
   for (size_t i = 0; i < right_a->size(); ++i) {
     const bool before = (*right_a)[i] == '1', after = (*right_b)[i] == '1';
@@ -79,7 +83,8 @@ Json unpaired_json(const Json& a, const Json& b, const std::string& domain) {
   return {{"n", number_or_null(number_at(b, {"domains", domain, "n"}))},
           {"before", number_or_null(before)},
           {"after", number_or_null(after)},
-          {"change", before && after ? number(*after - *before) : Json(nullptr)},
+          {"change", before && after && are_judged_alike(a, b, domain) ? number(*after - *before)
+                                                                       : Json(nullptr)},
           {"interval", nullptr},
           {"z", nullptr},
           {"fixed", nullptr},

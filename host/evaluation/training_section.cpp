@@ -27,8 +27,8 @@ Content costs(const Json& report) {
 constexpr Part kTrainingParts[] = {
     {"", "", &curves, {.html = 70, .beside = true}},
     {"What training took",
-     "Every pass of each expert: the one that chose the epochs, those of folds if it had any, "
-     "and the refit.",
+     "Epochs of the pass that chose how many to train; seconds, tokens and memory of every pass: "
+     "that one, those of folds if there are any, and the refit.",
      &costs,
      {.markdown = 90, .html = 80}},
 };

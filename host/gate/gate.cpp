@@ -58,7 +58,7 @@ at::Tensor Gate::log_share_in_space(const at::Tensor& standardised_z) const {
   return score - sums.index_select(1, index);
 }
 
-at::Tensor Gate::forward(const at::Tensor& standardised_z) const {
+at::Tensor Gate::forward(const at::Tensor& standardised_z, const at::Tensor& log_shares) const {
   if (is_factored()) {
     const at::Tensor log_p = at::log_softmax(affine(standardised_z, space_weight, space_bias), -1);
     const at::Tensor index = encoder::index_tensor(spaces, log_p.device());
@@ -66,7 +66,7 @@ at::Tensor Gate::forward(const at::Tensor& standardised_z) const {
     const at::Tensor of_experts =
         log_p.is_cpu() ? log_p.index_select(-1, index)
                        : log_p.matmul(is_in(index, space_bias.size(-1)).to(at::kFloat));
-    return of_experts + log_share_in_space(standardised_z);
+    return of_experts + (log_shares.defined() ? log_shares : log_share_in_space(standardised_z));
   }
   if (!is_mlp()) return affine(standardised_z, weight, bias);
   return affine(at::relu(affine(standardised_z, hidden_weight, hidden_bias)), weight, bias);

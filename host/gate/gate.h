@@ -37,8 +37,8 @@ struct Gate {
   // ẑ [n, D] of z.
   at::Tensor standardised(const at::Tensor& z) const;
   // ẑ [n, D] -> router logits [n, E], whose softmax is g (in two factors: ln g); differentiable in
-  // the parameters.
-  at::Tensor forward(const at::Tensor& standardised_z) const;
+  // the parameters. `log_shares`: what log_share_in_space() gives for these, if it is known.
+  at::Tensor forward(const at::Tensor& standardised_z, const at::Tensor& log_shares = {}) const;
   // ln w_e(x | space) [n, E] of a gate in two factors.
   at::Tensor log_share_in_space(const at::Tensor& standardised_z) const;
   // z [n, D] -> router logits [n, E]; differentiable in the parameters.

@@ -5,14 +5,19 @@
 namespace moecollab::gate {
 namespace {
 
-// λ1 and λ2: numbers, or tensors of a number per gate.
+bool counts(double lambda) { return lambda > 0; }
+bool counts(const at::Tensor& /*lambdas*/) { return true; }
+
+// λ1 and λ2: numbers, or tensors of a number per gate. What has no weight has no gradient either.
 template <typename Lambda>
 at::Tensor weighted_sum(const Objective& terms, const Lambda& lambda1, const Lambda& lambda2,
                         const ObjectiveOptions& options) {
   const double sign = options.entropy_sign == EntropySign::kLiteral ? 1 : -1;
   const at::Tensor balance =
       options.free_bits > 0 ? terms.balance.clamp_min(options.free_bits) : terms.balance;
-  at::Tensor sum = terms.task + sign * lambda1 * terms.entropy + lambda2 * balance;
+  at::Tensor sum = terms.task;
+  if (counts(lambda1)) sum = sum + sign * lambda1 * terms.entropy;
+  if (counts(lambda2)) sum = sum + lambda2 * balance;
   for (const FurtherTerm& term : terms.further) sum = sum + term.weight * term.value;
   return sum;
 }

@@ -6,6 +6,7 @@
 #include <torch/headeronly/version.h>
 
 #include <algorithm>
+#include <set>
 
 #include "base/clock.h"
 #include "base/error.h"
@@ -228,8 +229,15 @@ int Pool::space_of_domain(const std::string& domain) const {
   if (const auto space = find_domain_space(registry_, experts, labels_, domain)) return *space;
   const auto stated = registry_.domains.find(domain);
   if (stated == registry_.domains.end()) {
-    throw Error("E_DATA", fmt::format("no installed expert is of domain {}", escaped(domain)),
-                fmt::format("say which one in registry.toml: [domains] {} = \"…\"", domain));
+    std::set<std::string> known;
+    for (const InstalledExpert& expert : experts_) known.insert(expert.domain());
+    const std::vector<std::string> names(known.begin(), known.end());
+    throw Error("E_DATA",
+                fmt::format("no installed expert is of domain {}{}", escaped(domain),
+                            did_you_mean(domain, names)),
+                fmt::format("there are {}; if this is another name of one, say so in "
+                            "registry.toml: [domains] {} = \"LABEL SPACE\"",
+                            join(names, ", "), domain));
   }
   throw Error(
       "E_DATA",

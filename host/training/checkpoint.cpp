@@ -143,11 +143,13 @@ std::optional<CheckpointState> share_checkpoint(Ranks& ranks,
 void require_same_run(const fs::path& folder, const Json& unfinished, const Json& run) {
   if (unfinished == run) return;
   const bool named = unfinished.is_object() && run.is_object();
-  throw Error("E_CKPT",
-              fmt::format("{} holds an unfinished run that differs from this one: {}",
-                          escaped(folder.string()),
-                          named ? differences(unfinished, run) : "it is of another version"),
-              "give the options of that run, or start again without --resume");
+  throw Error(
+      "E_CKPT",
+      fmt::format("{} holds an unfinished run that differs from this one: {}",
+                  escaped(folder.string()),
+                  named ? differences(unfinished, run) : "it is of another version"),
+      "give the options of that run (`shards` are those of ranks: start this with mpirun as that "
+      "was, or without), or start again without --resume");
 }
 
 Checkpoints::Checkpoints(fs::path folder, Json run, bool resume)

@@ -15,19 +15,17 @@ EpochJudge::EpochJudge(const GateProblem& problem, const GateTrainingOptions& op
       objective_(options.objective),
       prior_(prior_tensor(options, static_cast<int64_t>(problem.experts().size()))
                  .to(problem.device())),
-      rows_(rows.begin(), rows.end()) {
-  if (problem.device().is_cpu()) return;
-  index_ = encoder::index_tensor(rows_, problem.device());
-  z_ = problem.z().index_select(0, index_);
-}
+      rows_(rows.begin(), rows.end()),
+      index_(encoder::index_tensor(rows_, problem.device())),
+      inputs_(problem.inputs().rows(index_)) {}
 
 double EpochJudge::add(const gate::Gate& gate) {
-  if (!z_.defined()) {
-    judged_.push_back(judge(problem_, gate, objective_, prior_, rows_));
+  const at::NoGradGuard no_grad;
+  const at::Tensor router = inputs_.router_logits(gate);
+  if (router.is_cpu()) {
+    judged_.push_back(judge_router(problem_, router, objective_, prior_, rows_));
     return judged_.back().total;
   }
-  const at::NoGradGuard no_grad;
-  const at::Tensor router = gate.forward(z_);
   const gate::Objective terms =
       gate::objective(problem_.task_loss(router, index_), router, prior_, objective_);
   routers_.push_back(router.to(encoder::kHost));

@@ -31,9 +31,10 @@ class EpochJudge {
   gate::ObjectiveOptions objective_;
   at::Tensor prior_;  // [E], on the problem's device
   std::vector<int64_t> rows_;
-  at::Tensor index_, z_;               // of the rows, if the problem is on a device
-  std::vector<GateJudgement> judged_;  // else
-  std::vector<at::Tensor> routers_;    // router logits [rows, E] in the host's memory
+  at::Tensor index_;                   // of the rows
+  GateProblem::Inputs inputs_;         // theirs
+  std::vector<GateJudgement> judged_;  // on the CPU
+  std::vector<at::Tensor> routers_;    // else: router logits [rows, E] in the host's memory
 };
 
 }  // namespace moecollab::training

@@ -165,8 +165,10 @@ class Run {
     } catch (const Error& error) {
       // What ends ranks mostly finds them in an exchange, within a step that none has taken.
       const bool between_steps = error.code() == "E_INTERRUPTED" || error.code() == "E_DIST";
-      if (context_.ranks != nullptr && between_steps) save(learner, number);
-      throw;
+      if (context_.ranks == nullptr || !between_steps) throw;
+      save(learner, number);
+      if (!checkpoints_ || !learner.state()) throw;
+      throw Error(error.code(), error.what(), "start it again with --resume");
     }
   }
 

@@ -81,8 +81,8 @@ GateFitting::GateFitting(const GateProblem& problem, const GateTrainingOptions& 
     return;
   }
   const at::Tensor index = encoder::index_tensor(rows_, problem.device());
-  everything_ = {index, problem.z().index_select(0, index),
-                 at::arange(problem.routing_texts(), index.options()), problem.routing_z()};
+  everything_ = {index, problem.inputs().rows(index),
+                 at::arange(problem.routing_texts(), index.options()), problem.routing_inputs()};
   lbfgs_ = std::make_unique<Lbfgs>(
       flat_parameters(),
       [this](const std::vector<double>& x, std::vector<double>& g) { return evaluate(x, g); });
@@ -90,8 +90,8 @@ GateFitting::GateFitting(const GateProblem& problem, const GateTrainingOptions& 
 
 GateFitting::Batch GateFitting::batch(const at::Tensor& rows,
                                       const at::Tensor& routing_rows) const {
-  return {rows, problem_.z().index_select(0, rows), routing_rows,
-          problem_.routing_z().index_select(0, routing_rows)};
+  return {rows, problem_.inputs().rows(rows), routing_rows,
+          problem_.routing_inputs().rows(routing_rows)};
 }
 
 // The texts outside the hold-out in the order of a shuffle that begins again when all had their
@@ -111,13 +111,13 @@ at::Tensor GateFitting::next_routing_rows(int64_t count) {
 
 at::Tensor GateFitting::loss(const Batch& batch, gate::BalanceWindow* window, double share,
                              GateTerms& into) {
-  const at::Tensor router = gate_.forward(batch.z);
+  const at::Tensor router = batch.inputs.router_logits(gate_);
   const gate::Objective terms = gate::objective(problem_.task_loss(router, batch.rows), router,
                                                 prior_, options_.objective, window);
   add_terms(terms, share, into);
   if (batch.routing_rows.size(0) == 0) return terms.total;
   const at::Tensor routing =
-      problem_.routing_loss(gate_.forward(batch.routing_z), batch.routing_rows);
+      problem_.routing_loss(batch.routing_inputs.router_logits(gate_), batch.routing_rows);
   into.routing += share * routing.item<double>();
   return terms.total + (routing - terms.task) * routing_share_;
 }

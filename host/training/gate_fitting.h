@@ -53,8 +53,10 @@ class GateFitting {
 
  private:
   struct Batch {
-    at::Tensor rows, z;                  // [b] int64, [b, D]
-    at::Tensor routing_rows, routing_z;  // [r], [r, D]; r may be 0
+    at::Tensor rows;  // [b] int64
+    GateProblem::Inputs inputs;
+    at::Tensor routing_rows;  // [r]; r may be 0
+    GateProblem::Inputs routing_inputs;
   };
   Batch batch(const at::Tensor& rows, const at::Tensor& routing_rows) const;
   at::Tensor next_routing_rows(int64_t count);

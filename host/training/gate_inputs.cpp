@@ -1,6 +1,9 @@
 #include "training/gate_inputs.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
 
 #include "base/error.h"
 #include "training/gate_prior.h"
@@ -39,6 +42,30 @@ void report_calibration(const GateInputs& inputs, Log log) {
           inputs.experts[e], c.temperature, c.texts));
     }
   }
+}
+
+// Fewer than every label space's texts teach the gate that the others have none, and what it knew
+// of them is lost.
+void warn_of_spaces_without_texts(const GateInputs& inputs, Log log) {
+  std::vector<bool> has_texts(inputs.all_labels.spaces().size());
+  for (const double target : encoder::to_doubles(inputs.data.held_out.targets))
+    has_texts[static_cast<size_t>(inputs.all_labels.space_of(static_cast<int>(target)))] = true;
+  for (const double space : encoder::to_doubles(inputs.data.others.spaces))
+    has_texts[static_cast<size_t>(space)] = true;
+  std::vector<std::string> missing;
+  for (size_t e = 0; e < inputs.labels.size(); ++e) {
+    const auto space = static_cast<size_t>(inputs.labels[e].space);
+    const std::string& name = inputs.all_labels.spaces()[space].name;
+    if (!has_texts[space] && std::ranges::find(missing, name) == missing.end())
+      missing.push_back(name);
+  }
+  if (missing.empty()) return;
+  log.warning(
+      fmt::format("no text is of {}: this gate learns that none ever is, and hardly asks "
+                  "the experts there",
+                  fmt::join(missing, ", ")),
+      "give the training data of every domain: --data-dir with a folder for each, or --data "
+      "NAME=FILE for each; `moecollab experts rollback` brings the gate before back");
 }
 
 }  // namespace
@@ -83,6 +110,7 @@ GateInputs collect_gate_inputs(pipeline::Pool& pool, const std::vector<data::Dat
       by_lbfgs ? encoder::to_torch(pool.options().compute.device) : at::Device(encoder::kHost),
       std::ssize(inputs.features) * encoder.hidden);
   inputs.data = collect_gate_data(pool, datasets, inputs.features, options.cross_fitted);
+  warn_of_spaces_without_texts(inputs, pool.context().log);
   if (options.calibrate) {
     inputs.calibration =
         calibrate(inputs.data.held_out.targets, inputs.data.held_out.logits, inputs.labels);

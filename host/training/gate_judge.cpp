@@ -117,7 +117,8 @@ void judge_usage(const GateProblem& problem, const at::Tensor& weights, const at
       evaluation::utilisation(gate, space_of_expert, spaces, domains.dense, domains.present);
 }
 
-// router [n, E] of the rows, prior [E], on the problem's device.
+}  // namespace
+
 GateJudgement judge_router(const GateProblem& problem, const at::Tensor& router,
                            const gate::ObjectiveOptions& objective, const at::Tensor& prior,
                            std::span<const int64_t> rows) {
@@ -137,8 +138,6 @@ GateJudgement judge_router(const GateProblem& problem, const at::Tensor& router,
   judge_usage(problem, weights, targets, domains, result);
   return result;
 }
-
-}  // namespace
 
 GateJudgement judge(const GateProblem& problem, const gate::Gate& gate,
                     const gate::ObjectiveOptions& objective, const at::Tensor& prior,

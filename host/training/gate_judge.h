@@ -26,6 +26,12 @@ GateJudgement judge(const GateProblem& problem, const gate::Gate& gate,
                     const gate::ObjectiveOptions& objective, const at::Tensor& prior,
                     std::span<const int64_t> rows);
 
+// The same for a gate that gave these router logits [rows, E], on the problem's device as the
+// prior.
+GateJudgement judge_router(const GateProblem& problem, const at::Tensor& router,
+                           const gate::ObjectiveOptions& objective, const at::Tensor& prior,
+                           std::span<const int64_t> rows);
+
 // The same for gates that gave these router logits [rows, E] in the host's memory, each with its
 // own objective: side by side on the host's threads, wherever the problem lies.
 std::vector<GateJudgement> judge_on_host(const GateProblem& problem, std::span<const int64_t> rows,

@@ -9,6 +9,7 @@
 #include <stdexcept>
 
 #include "base/probability.h"
+#include "encoder/parallel.h"
 
 namespace moecollab::training {
 namespace {
@@ -53,7 +54,7 @@ GateProblem::GateProblem(const GateData& data, std::vector<fusion::ExpertLabels>
       start_(gate::moved(
           gate::make_gate(features, data.held_out.z, static_cast<int64_t>(experts_.size())),
           device)),
-      z_(start_.standardised(data.held_out.z.to(device))),
+      inputs_{start_.standardised(data.held_out.z.to(device)), {}},
       targets_(data.held_out.targets.to(device)),
       domains_(data.held_out.domain_of),
       space_mask_(
@@ -61,7 +62,8 @@ GateProblem::GateProblem(const GateData& data, std::vector<fusion::ExpertLabels>
   const at::NoGradGuard no_grad;
   gate::routing_weights(at::zeros({1, start_.experts()}), top_k);  // refuses a bad top_k
   const bool routes_others = fusion::is_task_agnostic(fusion) && data.others.rows() > 0;
-  routing_z_ = routes_others ? start_.standardised(data.others.z.to(device)) : z_.narrow(0, 0, 0);
+  routing_inputs_.z =
+      routes_others ? start_.standardised(data.others.z.to(device)) : inputs_.z.narrow(0, 0, 0);
   routing_spaces_ = routes_others ? data.others.spaces.to(device) : targets_.narrow(0, 0, 0);
   if (domains_.empty()) domains_.assign(static_cast<size_t>(texts()), 0);
   if (static_cast<int64_t>(domains_.size()) != texts() || targets_.size(0) != texts() ||
@@ -75,7 +77,7 @@ GateProblem::GateProblem(const GateData& data, std::vector<fusion::ExpertLabels>
 }
 
 void GateProblem::store_target_probabilities() {
-  target_p_ = at::zeros({texts(), static_cast<int64_t>(experts_.size())}, z_.options());
+  target_p_ = at::zeros({texts(), static_cast<int64_t>(experts_.size())}, inputs_.z.options());
   for (size_t e = 0; e < experts_.size(); ++e) {
     const at::Tensor own =
         class_of_label(experts_[e], labels_.size(), device()).index_select(0, targets_);
@@ -86,8 +88,13 @@ void GateProblem::store_target_probabilities() {
   }
 }
 
+GateProblem::Inputs GateProblem::Inputs::rows(const at::Tensor& index) const {
+  return {z.index_select(0, index),
+          log_shares.defined() ? log_shares.index_select(0, index) : at::Tensor()};
+}
+
 Opinions GateProblem::opinions(int space) const {
-  return opinions_in(space, z_, targets_, logits_, experts_, labels_);
+  return opinions_in(space, inputs_.z, targets_, logits_, experts_, labels_);
 }
 
 void GateProblem::share_spaces(uint64_t seed, bool guarded, StopToken stop) {
@@ -102,29 +109,42 @@ void GateProblem::share_spaces(uint64_t seed, bool guarded, StopToken stop) {
     start_.spaces.push_back(found - order.begin());
     if (found == order.end()) order.push_back(expert.space);
   }
-  for (const int space : order) {
-    const std::vector<int64_t> own = experts_in(space, experts_);
-    const Opinions said = opinions(space);
-    auto [shares, guard] = fit_guarded_shares(said, {seed, guarded, stop});
-    if (guard) {
-      guard->expert = own[static_cast<size_t>(guard->expert)];
-      share_guards_.push_back(*guard);
-    }
-    const at::Tensor index = encoder::index_tensor(own, device()),
-                     rows = texts_in(space, targets_, labels_);
-    start_.weight.index_copy_(0, index, shares.weight);
-    start_.bias.index_copy_(0, index, shares.bias);
-    for (const int64_t e : own) {
-      experts_[static_cast<size_t>(e)].pool = shares.pool;
-      if (shares.pool == fusion::OpinionPool::kLogarithmic)
-        target_p_.select(1, e).index_copy_(0, rows, (-losses(said, shares)).exp());
-    }
-    pools_logarithmically_ |= shares.pool == fusion::OpinionPool::kLogarithmic;
+  std::vector<GuardedShares> fitted(order.size());
+  const auto fit = [&](int64_t i) {
+    const auto s = static_cast<size_t>(i);
+    fitted[s] = fit_guarded_shares(opinions(order[s]), {seed, guarded, stop});
+  };
+  if (device().is_cpu()) {
+    for (int64_t s = 0; s < std::ssize(order); ++s) fit(s);
+  } else {  // whose kernels are so short that the threads' launches are what takes the time
+    encoder::for_each_in_parallel(std::ssize(order), fit);
   }
+  for (size_t s = 0; s < order.size(); ++s) settle_space(order[s], std::move(fitted[s]));
   const auto count = static_cast<int64_t>(order.size());
-  start_.space_weight = at::zeros({count, z_.size(1)}, z_.options());
-  start_.space_bias = at::zeros({count}, z_.options());
+  start_.space_weight = at::zeros({count, inputs_.z.size(1)}, inputs_.z.options());
+  start_.space_bias = at::zeros({count}, inputs_.z.options());
+  for (Inputs* inputs : {&inputs_, &routing_inputs_})
+    inputs->log_shares = start_.log_share_in_space(inputs->z);
   find_space_rows(order, seed, stop);
+}
+
+// Takes over how the experts of the space share it.
+void GateProblem::settle_space(int space, GuardedShares fitted) {
+  const std::vector<int64_t> own = experts_in(space, experts_);
+  if (fitted.guard) {
+    fitted.guard->expert = own[static_cast<size_t>(fitted.guard->expert)];
+    share_guards_.push_back(*fitted.guard);
+  }
+  const SpaceShares& shares = fitted.shares;
+  const at::Tensor index = encoder::index_tensor(own, device());
+  start_.weight.index_copy_(0, index, shares.weight);
+  start_.bias.index_copy_(0, index, shares.bias);
+  for (const int64_t e : own) experts_[static_cast<size_t>(e)].pool = shares.pool;
+  if (shares.pool != fusion::OpinionPool::kLogarithmic) return;
+  pools_logarithmically_ = true;
+  const at::Tensor rows = texts_in(space, targets_, labels_),
+                   p = (-losses(opinions(space), shares)).exp();
+  for (const int64_t e : own) target_p_.select(1, e).index_copy_(0, rows, p);
 }
 
 // spaces: the label space of each row of the first factor.
@@ -142,7 +162,7 @@ void GateProblem::find_space_rows(const std::vector<int>& spaces, uint64_t seed,
   const at::Tensor own =
       at::cat({rows(row_of_label, targets_), rows(row_of_space, routing_spaces_)});
   if (own.lt(0).any().item<bool>()) return;  // a space without an expert
-  space_rows_ = discriminant_rows(at::cat({z_, routing_z_}), own,
+  space_rows_ = discriminant_rows(at::cat({inputs_.z, routing_inputs_.z}), own,
                                   static_cast<int64_t>(spaces.size()), seed, stop);
   if (!space_rows_) return;
   start_.space_weight = space_rows_->weight;
@@ -163,8 +183,8 @@ GateProblem GateProblem::answers_of(std::span<const int64_t> rows) const {
     return all.defined() ? all.index_select(0, index).to(encoder::kHost) : all;
   };
   GateProblem part = *this;
-  part.z_ = at::empty({std::ssize(rows), 0});
-  part.routing_z_ = at::empty({0, 0});
+  part.inputs_ = {at::empty({std::ssize(rows), 0}), {}};
+  part.routing_inputs_ = {at::empty({0, 0}), {}};
   part.routing_spaces_ = at::empty({0}, at::kLong);
   part.space_mask_ = space_mask_.to(encoder::kHost);
   part.targets_ = own(targets_);

@@ -20,6 +20,16 @@ namespace moecollab::training {
 // then computes. Only reads after construction, so several fits may share one from several threads.
 class GateProblem {
  public:
+  // What gates that set out from start() read of n texts.
+  struct Inputs {
+    at::Tensor z;           // [n, D] standardised
+    at::Tensor log_shares;  // [n, E] of the second factor, if share_spaces() settled it
+
+    Inputs rows(const at::Tensor& index) const;
+    // [n, E] of such a gate.
+    at::Tensor router_logits(const gate::Gate& gate) const { return gate.forward(z, log_shares); }
+  };
+
   // Rows of logits that are not finite (policy nan = "mask") count as knowing nothing: uniform
   // over the expert's classes; they are warned about. Throws E_CONFIG for a top_k that E does not
   // allow.
@@ -27,9 +37,11 @@ class GateProblem {
               fusion::LabelUnion labels, const std::vector<encoder::PooledKey>& features,
               fusion::Mode fusion, int64_t top_k, Log log, at::Device device = encoder::kHost);
 
-  at::Device device() const { return z_.device(); }
-  int64_t texts() const { return z_.size(0); }                  // N
-  int64_t routing_texts() const { return routing_z_.size(0); }  // M; 0 under paper and masked
+  at::Device device() const { return inputs_.z.device(); }
+  int64_t texts() const { return inputs_.z.size(0); }  // N
+  int64_t routing_texts() const {
+    return routing_inputs_.z.size(0);
+  }  // M; 0 under paper and masked
   const std::vector<fusion::ExpertLabels>& experts() const { return experts_; }
   const fusion::LabelUnion& labels() const { return labels_; }
   fusion::Mode fusion() const { return fusion_; }
@@ -49,8 +61,9 @@ class GateProblem {
   // By all N + M texts; nullopt unless these are few.
   const std::optional<SpaceRows>& space_rows() const { return space_rows_; }
 
-  const at::Tensor& z() const { return z_; }                    // [N, D] standardised
-  const at::Tensor& routing_z() const { return routing_z_; }    // [M, D] standardised
+  const Inputs& inputs() const { return inputs_; }                  // of the N texts
+  const Inputs& routing_inputs() const { return routing_inputs_; }  // of the M others
+  const at::Tensor& z() const { return inputs_.z; }
   const at::Tensor& targets() const { return targets_; }        // [N] int64, global label ids
   const std::vector<int>& domains() const { return domains_; }  // [N]
   int domain_count() const { return domain_count_; }  // up to the last that has a held-out text
@@ -73,6 +86,7 @@ class GateProblem {
 
  private:
   void store_target_probabilities();
+  void settle_space(int space, GuardedShares fitted);
   void find_space_rows(const std::vector<int>& spaces, uint64_t seed, StopToken stop);
 
   std::vector<fusion::ExpertLabels> experts_;
@@ -82,7 +96,8 @@ class GateProblem {
   fusion::Mode fusion_;
   int64_t top_k_;
   gate::Gate start_;
-  at::Tensor z_, routing_z_, targets_, routing_spaces_;
+  Inputs inputs_, routing_inputs_;
+  at::Tensor targets_, routing_spaces_;
   std::vector<int> domains_;
   int domain_count_ = 0;
   std::vector<at::Tensor> logits_;  // per expert [N, C_e], finite

@@ -11,7 +11,7 @@
 #include "encoder/device.h"
 #include "encoder/features.h"
 #include "training/batched_lbfgs.h"
-#include "training/lbfgs.h"
+#include "training/share_loss.h"
 #include "training/shuffle.h"
 
 namespace moecollab::training {
@@ -24,126 +24,41 @@ constexpr double kPenalties[] = {1e4, 1e3, 1e2};
 constexpr double kMayLose = 0.0025;                  // accuracy, to the best expert
 constexpr double kFirstPull = 0.25, kLastPull = 32;  // nats
 
-// Here scores are [n, k], or [F, n, k] of F fits side by side; results have the same F.
-
-// Σ_e w_e·ln p_e of each label [n, C], which a logarithmic pool normalises.
-at::Tensor sum_of_logs(const Opinions& opinions, const at::Tensor& score) {
-  return (at::softmax(score, -1).unsqueeze(-1) * opinions.log_p).sum(-2);
-}
-
-at::Tensor losses_of(const Opinions& opinions, const at::Tensor& score, fusion::OpinionPool pool) {
-  const at::Tensor label = opinions.label.unsqueeze(1);
-  if (pool == fusion::OpinionPool::kLogarithmic) {
-    const at::Tensor log_p = at::log_softmax(sum_of_logs(opinions, score), -1);
-    std::vector<int64_t> one_each = log_p.sizes().vec();
-    one_each.back() = 1;
-    return -log_p.gather(-1, label.expand(one_each)).squeeze(-1);
-  }
-  const at::Tensor own =
-      opinions.log_p.gather(2, label.unsqueeze(1).expand({-1, opinions.log_p.size(1), 1}))
-          .squeeze(2);
-  return -(at::log_softmax(score, -1) + own).logsumexp(-1);
-}
-
-// weight [k, D] or undefined, bias [k]; with a leading F if there are several fits.
-at::Tensor score_of(const Opinions& opinions, const at::Tensor& weight, const at::Tensor& bias) {
-  std::vector<int64_t> shape = bias.sizes().vec();
-  shape.insert(shape.end() - 1, opinions.z.size(0));
-  const at::Tensor same = bias.unsqueeze(-2).expand(shape);
-  return weight.defined() ? same + opinions.z.matmul(weight.transpose(-1, -2)) : same;
-}
-
 Opinions rows_of(const Opinions& opinions, const std::vector<int64_t>& rows) {
   const at::Tensor index = encoder::index_tensor(rows, opinions.z.device());
   return {opinions.z.index_select(0, index), opinions.log_p.index_select(0, index),
           opinions.label.index_select(0, index), opinions.complete};
 }
 
-// b [k] of the numbers that a fit changes, and W [k, D] if the fit has it. `x` may have a leading
-// F.
-std::pair<at::Tensor, at::Tensor> bias_and_weight(const at::Tensor& x, int64_t k, int64_t inputs) {
-  const at::Tensor bias = x.narrow(-1, 0, k);
-  if (x.size(-1) == k) return {bias, {}};
-  return {bias, x.narrow(-1, k, k * inputs).unflatten(-1, {k, inputs})};
-}
-
-SpaceShares shares_of(const at::Tensor& x, const Opinions& opinions, fusion::OpinionPool pool,
-                      double penalty) {
-  const int64_t k = opinions.log_p.size(1), inputs = opinions.z.size(1);
-  const auto [bias, weight] = bias_and_weight(x, k, inputs);
-  return {weight.defined() ? weight.contiguous() : at::zeros({k, inputs}, bias.options()),
-          bias.contiguous(), pool, penalty};
-}
-
-int64_t fitted_numbers(const Opinions& opinions, double penalty) {
-  const int64_t k = opinions.log_p.size(1);
-  return penalty == 0 ? k : k + k * opinions.z.size(1);
-}
-
-// value + ‖b‖²/(2n) + κ·‖W‖²/(2n), n a number or one per fit.
-template <typename Count>
-at::Tensor with_penalties(const at::Tensor& value, const at::Tensor& bias, const at::Tensor& weight,
-                          double penalty, const Count& n) {
-  const at::Tensor sum = value + bias.square().sum(-1) / (2 * n);
-  return weight.defined() ? sum + weight.square().flatten(-2).sum(-1) * (penalty / (2 * n)) : sum;
-}
-
 bool rests(double before, double after) { return before - after <= kRest * (1 + std::abs(before)); }
 
-constexpr const char* kInterrupted = "fitting was interrupted; the old gate is unchanged";
-
-SpaceShares fit_shares(const Opinions& opinions, fusion::OpinionPool pool, double penalty,
-                       StopToken stop) {
-  const int64_t k = opinions.log_p.size(1), inputs = opinions.z.size(1);
-  const auto n = static_cast<double>(opinions.z.size(0));
-  const auto parameters = [&](const std::vector<double>& values) {
-    return at::tensor(values, at::kDouble).to(at::kFloat).to(opinions.z.device());
-  };
-  const auto loss = [&](const std::vector<double>& values, std::vector<double>& gradient) {
-    stop.throw_if_requested(kInterrupted);
-    const at::AutoGradMode with_gradient(true);
-    const at::Tensor x = parameters(values).requires_grad_(true);
-    const auto [bias, weight] = bias_and_weight(x, k, inputs);
-    const at::Tensor lost = losses_of(opinions, score_of(opinions, weight, bias), pool),
-                     value = with_penalties(lost.mean(), bias, weight, penalty, n);
-    value.backward();
-    gradient = encoder::to_doubles(x.grad());
-    return value.item<double>();
-  };
-  Lbfgs minimiser(std::vector<double>(static_cast<size_t>(fitted_numbers(opinions, penalty)), 0.0),
-                  loss);
-  for (int i = 0; i < kIterations; ++i) {
-    const double before = minimiser.value();
-    if (!minimiser.step() || rests(before, minimiser.value())) break;
+// Those that the numbers x [F, n] of some fits say.
+std::vector<SpaceShares> shares_of(const ShareObjective& objective, const at::Tensor& x,
+                                   const Opinions& opinions, fusion::OpinionPool pool,
+                                   double penalty) {
+  const auto [weight, bias] = objective.weight_and_bias(x.to(at::kFloat));
+  const int64_t k = bias.size(1), inputs = opinions.z.size(1);
+  std::vector<SpaceShares> shares;
+  for (int64_t f = 0; f < x.size(0); ++f) {
+    shares.push_back(
+        {weight.defined() ? weight[f].contiguous() : at::zeros({k, inputs}, bias.options()),
+         bias[f].contiguous(), pool, penalty});
   }
-  return shares_of(parameters(minimiser.x()), opinions, pool, penalty);
+  return shares;
 }
 
-// fit_shares() for each fold's texts outside it, together, since such a fit leaves a device idle
-// between launches.
-std::vector<SpaceShares> fit_folds(const Opinions& opinions, const std::vector<Fold>& folds,
-                                   fusion::OpinionPool pool, double penalty, StopToken stop) {
-  const int64_t k = opinions.log_p.size(1), inputs = opinions.z.size(1);
-  at::Tensor outside = at::ones({std::ssize(folds), opinions.z.size(0)}, opinions.z.options());
-  for (size_t f = 0; f < folds.size(); ++f) {
-    outside.select(0, static_cast<int64_t>(f))
-        .index_fill_(0, encoder::index_tensor(folds[f].inside, outside.device()), 0.0);
-  }
-  const at::Tensor n = outside.sum(1);
-  const auto loss = [&](const at::Tensor& values, const at::Tensor& which) {
-    stop.throw_if_requested(kInterrupted);
-    return BatchedLbfgs::differentiated(values, [&](const at::Tensor& x) {
-      const auto [bias, weight] = bias_and_weight(x, k, inputs);
-      const at::Tensor own = n.index_select(0, which),
-                       lost = losses_of(opinions, score_of(opinions, weight, bias), pool);
-      const at::Tensor mean = (lost * outside.index_select(0, which)).sum(1) / own;
-      return with_penalties(mean, bias, weight, penalty, own);
-    });
-  };
-  BatchedLbfgs minimiser(at::zeros({std::ssize(folds), fitted_numbers(opinions, penalty)},
-                                   opinions.z.options().dtype(at::kDouble)),
-                         loss);
-  std::vector<int64_t> active(folds.size());
+// Shares by one setting for each row of `takes` [F, n], which has 1 for its texts, else 0. All are
+// fitted together: the texts are read once for all, and a device is not left idle between launches.
+std::vector<SpaceShares> fit_together(const Opinions& opinions, const at::Tensor& takes,
+                                      fusion::OpinionPool pool, double penalty, StopToken stop) {
+  const ShareObjective objective(opinions, pool, penalty, takes);
+  BatchedLbfgs minimiser(
+      at::zeros({objective.fits(), objective.numbers()}, takes.options().dtype(at::kDouble)),
+      [&](const at::Tensor& x, const at::Tensor& which) {
+        stop.throw_if_requested("fitting was interrupted; the old gate is unchanged");
+        return objective.evaluate(x, which);
+      });
+  std::vector<int64_t> active(static_cast<size_t>(objective.fits()));
   std::iota(active.begin(), active.end(), int64_t{0});
   for (int i = 0; i < kIterations && !active.empty(); ++i) {
     std::vector<double> before;
@@ -155,17 +70,58 @@ std::vector<SpaceShares> fit_folds(const Opinions& opinions, const std::vector<F
     }
     active = std::move(next);
   }
-  std::vector<SpaceShares> shares;
-  for (const at::Tensor& x : minimiser.x().to(at::kFloat).unbind(0))
-    shares.push_back(shares_of(x, opinions, pool, penalty));
+  return shares_of(objective, minimiser.x(), opinions, pool, penalty);
+}
+
+// By all texts.
+SpaceShares fit_shares(const Opinions& opinions, fusion::OpinionPool pool, double penalty,
+                       StopToken stop) {
+  const at::Tensor all = at::ones({1, opinions.z.size(0)}, opinions.z.options());
+  return fit_together(opinions, all, pool, penalty, stop).front();
+}
+
+// By the texts outside each fold, and last by all.
+std::vector<SpaceShares> fit_folds(const Opinions& opinions, const std::vector<Fold>& folds,
+                                   fusion::OpinionPool pool, double penalty, StopToken stop) {
+  at::Tensor takes = at::ones({std::ssize(folds) + 1, opinions.z.size(0)}, opinions.z.options());
+  for (size_t f = 0; f < folds.size(); ++f) {
+    takes.select(0, static_cast<int64_t>(f))
+        .index_fill_(0, encoder::index_tensor(folds[f].inside, takes.device()), 0.0);
+  }
+  try {
+    return fit_together(opinions, takes, pool, penalty, stop);
+  } catch (const c10::Error& error) {
+    if (!encoder::is_out_of_memory(error)) throw;
+  }
+  std::vector<SpaceShares> shares;  // one after the other, which takes a sixth of the memory
+  for (const Fold& fold : folds)
+    shares.push_back(fit_shares(rows_of(opinions, fold.outside), pool, penalty, stop));
+  shares.push_back(fit_shares(opinions, pool, penalty, stop));
   return shares;
 }
 
-// Shares by one setting: five times without a fifth of the texts, and what each text loses by
-// those that were fitted without it [n].
+// [1, k, n]
+at::Tensor scores_by(const SpaceShares& shares, const ShareLoss& loss) {
+  return loss.scores(shares.weight.unsqueeze(0), shares.bias.unsqueeze(0));
+}
+
+// Whether each text is answered with its label, [n] float64.
+at::Tensor is_right(const Opinions& opinions, const SpaceShares& shares) {
+  const ShareLoss loss(opinions, shares.pool);
+  const at::Tensor pooled = loss.pooled(scores_by(shares, loss)).squeeze(0);
+  return pooled.argmax(0).eq(opinions.label).to(at::kDouble);
+}
+
+// Shares that were fitted without some texts, and these.
+struct FoldShares {
+  std::vector<int64_t> texts;
+  SpaceShares shares;
+};
+
+// Shares by one setting: by all texts, five times without a fifth of them, and what each text loses
+// by those that were fitted without it [n].
 struct CrossValidation {
-  fusion::OpinionPool pool;
-  double penalty;
+  SpaceShares shares;
   std::vector<FoldShares> folds;
   at::Tensor lost;
 
@@ -174,23 +130,16 @@ struct CrossValidation {
 
 CrossValidation cross_validated(const Opinions& opinions, fusion::OpinionPool pool, double penalty,
                                 uint64_t seed, StopToken stop) {
-  CrossValidation found{pool, penalty, cross_fitted_shares(opinions, pool, penalty, seed, stop),
-                        at::zeros({opinions.z.size(0)}, opinions.z.options())};
-  for (const FoldShares& fold : found.folds) {
-    found.lost.index_copy_(0, encoder::index_tensor(fold.texts, found.lost.device()),
-                           losses(rows_of(opinions, fold.texts), fold.shares));
+  const std::vector<Fold> folds = five_folds(opinions.z.size(0), seed, kShareStream);
+  std::vector<SpaceShares> fitted = fit_folds(opinions, folds, pool, penalty, stop);
+  CrossValidation found{
+      std::move(fitted.back()), {}, at::zeros({opinions.z.size(0)}, opinions.z.options())};
+  for (size_t f = 0; f < folds.size(); ++f) {
+    found.lost.index_copy_(0, encoder::index_tensor(folds[f].inside, found.lost.device()),
+                           losses(rows_of(opinions, folds[f].inside), fitted[f]));
+    found.folds.push_back({folds[f].inside, std::move(fitted[f])});
   }
   return found;
-}
-
-// Whether each text is answered with its label, [n] float64.
-at::Tensor is_right(const Opinions& opinions, const SpaceShares& shares) {
-  const at::Tensor score = score_of(opinions, shares.weight, shares.bias);
-  const at::Tensor pooled =
-      shares.pool == fusion::OpinionPool::kLogarithmic
-          ? sum_of_logs(opinions, score)
-          : (at::log_softmax(score, 1).unsqueeze(2) + opinions.log_p).logsumexp(1);
-  return pooled.argmax(1).eq(opinions.label).to(at::kDouble);
 }
 
 // Whether the texts that are right say that a pool is worse than an expert.
@@ -223,7 +172,7 @@ CrossValidation choose_setting(const Opinions& opinions, uint64_t seed, StopToke
   std::optional<CrossValidation> best;
   double least = same.mean();
   for (const double penalty : kPenalties) {  // from the greatest on, as long as less is better
-    CrossValidation other = cross_validated(opinions, same.pool, penalty, seed, stop);
+    CrossValidation other = cross_validated(opinions, same.shares.pool, penalty, seed, stop);
     if (other.mean() >= least) break;
     least = other.mean();
     if (is_surely_less(other.lost, same.lost)) best = std::move(other);
@@ -267,29 +216,8 @@ std::optional<ShareGuard> guard_by(std::vector<FoldShares> folds, const Opinions
 }  // namespace
 
 at::Tensor losses(const Opinions& opinions, const SpaceShares& shares) {
-  const at::NoGradGuard no_grad;
-  return losses_of(opinions, score_of(opinions, shares.weight, shares.bias), shares.pool);
-}
-
-std::vector<FoldShares> cross_fitted_shares(const Opinions& opinions, fusion::OpinionPool pool,
-                                            double penalty, uint64_t seed, StopToken stop) {
-  const std::vector<Fold> folds = five_folds(opinions.z.size(0), seed, kShareStream);
-  std::vector<SpaceShares> shares;
-  if (!opinions.z.is_cpu()) {
-    try {
-      shares = fit_folds(opinions, folds, pool, penalty, stop);
-    } catch (const c10::Error& error) {
-      if (!encoder::is_out_of_memory(error)) throw;
-    }
-  }
-  if (shares.empty()) {  // one after the other, which takes a fifth of the memory
-    for (const Fold& fold : folds)
-      shares.push_back(fit_shares(rows_of(opinions, fold.outside), pool, penalty, stop));
-  }
-  std::vector<FoldShares> found;
-  for (size_t f = 0; f < folds.size(); ++f)
-    found.push_back({folds[f].inside, std::move(shares[f])});
-  return found;
+  const ShareLoss loss(opinions, shares.pool);
+  return loss.with_slope(scores_by(shares, loss)).first.squeeze(0);
 }
 
 SpaceShares fit_space_shares(const Opinions& opinions, uint64_t seed, StopToken stop) {
@@ -306,8 +234,8 @@ std::string description(const ShareGuard& guard, const std::string& expert) {
 std::optional<ShareGuard> guard_shares(const Opinions& opinions, uint64_t seed, StopToken stop,
                                        SpaceShares& shares) {
   if (!can_fold(opinions)) return std::nullopt;
-  return guard_by(cross_fitted_shares(opinions, shares.pool, shares.penalty, seed, stop), opinions,
-                  shares);
+  return guard_by(cross_validated(opinions, shares.pool, shares.penalty, seed, stop).folds,
+                  opinions, shares);
 }
 
 GuardedShares fit_guarded_shares(const Opinions& opinions, const ShareFit& fit) {
@@ -320,7 +248,7 @@ GuardedShares fit_guarded_shares(const Opinions& opinions, const ShareFit& fit) 
   if (!can_fold(opinions))
     return {fit_shares(opinions, fusion::OpinionPool::kLinear, 0, fit.stop), {}};
   CrossValidation chosen = choose_setting(opinions, fit.seed, fit.stop);
-  GuardedShares found{fit_shares(opinions, chosen.pool, chosen.penalty, fit.stop), {}};
+  GuardedShares found{std::move(chosen.shares), {}};
   if (fit.guarded) found.guard = guard_by(std::move(chosen.folds), opinions, found.shares);
   return found;
 }

@@ -31,15 +31,6 @@ SpaceShares fit_space_shares(const Opinions& opinions, uint64_t seed, StopToken 
 // −ln p(label) of each text [n] by these shares.
 at::Tensor losses(const Opinions& opinions, const SpaceShares& shares);
 
-// Shares that were fitted without some texts, and these.
-struct FoldShares {
-  std::vector<int64_t> texts;
-  SpaceShares shares;
-};
-// Five such fits, which leave out each text once, by the seed. At least 5 texts.
-std::vector<FoldShares> cross_fitted_shares(const Opinions& opinions, fusion::OpinionPool pool,
-                                            double penalty, uint64_t seed, StopToken stop);
-
 // What a guard found for the best expert of a space, going by its accuracy on the texts.
 struct ShareGuard {
   int64_t expert = 0;  // 0 to k − 1

@@ -31,7 +31,8 @@ class PointFits {
 
  private:
   struct Texts {
-    at::Tensor index, z;  // of the held-out texts
+    at::Tensor index;  // of the held-out texts
+    GateProblem::Inputs inputs;
   };
   struct Lambdas {
     at::Tensor first, second;  // of some points
@@ -98,7 +99,7 @@ PointFits::PointFits(const GateProblem& problem, const GateTrainingOptions& opti
 
 PointFits::Texts PointFits::texts(std::span<const int64_t> rows) const {
   const at::Tensor index = encoder::index_tensor(rows, problem_.device());
-  return {index, problem_.z().index_select(0, index)};
+  return {index, problem_.inputs().rows(index)};
 }
 
 PointFits::Lambdas PointFits::lambdas(const at::Tensor& which) const {
@@ -122,13 +123,13 @@ gate::Gate PointFits::gates(const at::Tensor& x) const {
 // [R]; `with_routing` as GateFitting's loss has it.
 at::Tensor PointFits::objective(const gate::Gate& gates, const Texts& texts, const Lambdas& lambdas,
                                 bool with_routing) const {
-  const at::Tensor router = gates.forward(texts.z);
+  const at::Tensor router = texts.inputs.router_logits(gates);
   const gate::Objective terms =
       gate::objective(problem_.task_loss(router, texts.index), router, prior_, options_.objective);
   const at::Tensor total = gate::total(terms, lambdas.first, lambdas.second, options_.objective);
   if (!with_routing || problem_.routing_texts() == 0) return total;
   const at::Tensor routing =
-      problem_.routing_loss(gates.forward(problem_.routing_z()), all_others_);
+      problem_.routing_loss(problem_.routing_inputs().router_logits(gates), all_others_);
   return total + (routing - terms.task) * routing_share_;
 }
 
@@ -221,7 +222,8 @@ std::vector<SweepResult> PointFits::results() {
   std::vector<at::Tensor> routers;
   std::vector<gate::ObjectiveOptions> objectives;
   std::vector<size_t> judged;
-  const at::Tensor all = gates(best_x_.to(at::kFloat)).forward(validation_.z).to(encoder::kHost);
+  const at::Tensor all =
+      validation_.inputs.router_logits(gates(best_x_.to(at::kFloat))).to(encoder::kHost);
   for (size_t p = 0; p < points_.size(); ++p) {
     Fit& fit = fits_[p];
     found[p].point = points_[p];

@@ -1,9 +1,12 @@
 // What a fit of the gate takes on a device beside one on the CPU, stage by stage: bench_gate
 // [DEVICE [TEXTS]]. Made-up features and answers: 15 experts, three for each of five label spaces
-// of six labels, 1,152 features. Seconds of the first fit of the process and of the second.
+// of six labels, 1,152 features. Seconds of the first fit of the process and of the second, and how
+// many of LibTorch's operators it called: a device waits for the launch of each.
 #include <ATen/ATen.h>
+#include <ATen/record_function.h>
 #include <fmt/format.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <string>
 
@@ -54,14 +57,26 @@ World make_world(int64_t texts) {
   return world;
 }
 
+std::atomic<int64_t> operators = 0;
+
+void count_operators() {
+  at::addGlobalCallback(at::RecordFunctionCallback([](const at::RecordFunction&)
+                                                       -> std::unique_ptr<at::ObserverContext> {
+                          ++operators;
+                          return nullptr;
+                        }).scopes({at::RecordScope::FUNCTION}));
+}
+
 struct Stages {
   double problem = 0, shares = 0, fit = 0, steps = 0;
   size_t count = 0;
+  int64_t calls = 0;
   double total() const { return problem + shares + fit; }
 };
 
 Stages fit(const World& world, at::Device device, GateKind kind) {
   Stages stages;
+  operators = 0;
   Stopwatch watch;
   GateProblem problem(world.data, world.experts, world.labels, {{6, encoder::Pooling::kMean}},
                       fusion::Mode::kMixture, /*top_k=*/0, Log(), device);
@@ -78,12 +93,15 @@ Stages fit(const World& world, at::Device device, GateKind kind) {
   stages.fit = watch.seconds();
   stages.count = fitted.history.size();
   for (const GateEpoch& epoch : fitted.history) stages.steps += epoch.seconds;
+  stages.calls = operators;
   return stages;
 }
 
 void show(const std::string& what, const Stages& s) {
-  fmt::print("{:<26} {:6.3f} s: problem {:.3f}, shares {:.3f}, fit {:.3f} ({} steps, {:.3f})\n",
-             what, s.total(), s.problem, s.shares, s.fit, s.count, s.steps);
+  fmt::print(
+      "{:<26} {:6.3f} s: problem {:.3f}, shares {:.3f}, fit {:.3f} ({} steps, {:.3f}), {} "
+      "operators\n",
+      what, s.total(), s.problem, s.shares, s.fit, s.count, s.steps, s.calls);
 }
 
 void run(const std::string& device_name, int64_t texts) {
@@ -91,6 +109,7 @@ void run(const std::string& device_name, int64_t texts) {
   compute.device = parse_device(device_name);
   encoder::use_device(compute);  // before all else: LibTorch keeps what it first finds of a GPU
   const World world = make_world(texts);
+  count_operators();
   const at::Device device = encoder::to_torch(compute.device);
   for (const GateKind kind : {GateKind::kLinear, GateKind::kFactored}) {
     const Stages host = fit(world, encoder::kHost, kind), cold = fit(world, device, kind),

@@ -174,6 +174,11 @@ class OnRanks(EndToEnd):
         self.assertRegex(killed.stderr, r"\[1,0\]<stderr>:error: E_DIST: rank 1 \(host ")
         self.assertFalse((self.folder / "3" / "experts" / "deep").exists(), "nothing is installed")
         self.assertTrue(list((self.folder / "3" / "checkpoints" / "deep").glob("*.safetensors")), "the first rank saved what it had")
+        self.assertIn("start it again with --resume", killed.stderr)
+        alone = run("train-expert", "deep", "--kind", "deep-adapter", "--domain", "news", "--data-dir", SAMPLES, "--registry", self.folder / "3",
+                    "--encoder", ENCODER, "--threads", 1, *deep, "--resume")
+        self.assertIn("shards is 8 there, nothing here", alone.stderr)
+        self.assertIn("start this with mpirun", alone.stderr)
         killed = killed_run(3, "0", "rename:registry.toml", "--resume")
         self.assertNotEqual(killed.returncode, 0)
         self.assertIn("continuing in phase choose, epoch 1", killed.stderr)

@@ -99,6 +99,22 @@ class Folders(EndToEnd):
         done = self.train("d", "--format", "csv", "--json")
         self.assertEqual((done.returncode, json.loads(done.stdout)["held_out"]), (0, 2), done.stderr)
 
+    def test_the_demo_says_before_it_trains_what_it_cannot_judge(self):
+        self.domain("d", "csv", splits=["train"])
+        self.domain("e", "csv")
+        def demo():
+            return subprocess.run([ROOT / "tools" / "demo.sh", self.folder / "data", self.folder / "out", "lexical"],
+                                  capture_output=True, text=True, env=clean_environment(), timeout=300)
+
+        done = demo()
+        self.assertEqual(done.returncode, 0, done.stderr)
+        said = "data: d has neither dev nor test: it is trained, but not judged"
+        self.assertLess(done.stderr.index(said), done.stderr.index("the labels are class numbers"), done.stderr)
+        shutil.rmtree(self.folder / "data" / "e")
+        done = demo()
+        self.assertEqual(done.returncode, 3)
+        self.assertIn("no domain has a file to judge on", done.stderr)
+
     def test_a_missing_split_names_what_is_there(self):
         self.domain("d", "csv", splits=["dev"])
         self.assertRefused(self.train("d"), 3, "E_DATA", "no domain has train.{", "d (dev.csv)")

@@ -57,6 +57,20 @@ class TrainGate(EndToEnd):
         self.assertEqual(done.returncode, 2)
         self.assertIn("z-loss", done.stderr)
 
+    def test_a_label_space_without_a_text_is_named(self):
+        registry, (news, _) = self.registry(), self.data("train")
+        self.assertNotIn("warning", run("train-gate", *self.data("train"), *self.options(registry)).stderr)
+        done = run("train-gate", news, *self.options(registry))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("warning: no text is of emotion/1: this gate learns that none ever is", done.stderr)
+        self.assertIn("experts rollback", done.stderr)
+        judged = self.eval(registry, "--json")
+        self.assertIn("warning: the gate was fitted without answered texts of emotion/1, which it may therefore never choose", judged.stderr)
+        self.assertEqual(json.loads(judged.stdout)["domains"]["emotion"]["routing_accuracy"], 0)
+        back = run("experts", "rollback", "--registry", registry)
+        self.assertEqual(back.returncode, 0, back.stderr)
+        self.assertEqual((registry / "gate" / "gate.toml").read_bytes(), (self.shared / "registry" / "gate" / "gate.toml").read_bytes())
+
     def test_history_has_a_line_an_epoch(self):
         registry = self.registry()
         fit = self.fit(registry, "--lambda2", 0.01, "--z-loss", 0.001)
@@ -278,9 +292,11 @@ class Sweep(EndToEnd):
         self.assertEqual(second["points"][0]["epochs"], 1234)
         self.assertEqual(self.figures(second)[1], self.figures(first)[1])
         # Other options: nothing of it counts.
-        other = self.sweep(registry, "--lambda1", 0, "--lambda2", 0, 0.1, "--out", out, "--seed", 2)
+        done = run("sweep", *self.data("train"), *self.options(registry), "--epochs", 5, "--lambda1", 0, "--lambda2", 0, 0.1, "--out", out, "--seed", 2, "--json", "--quiet")
+        other = json.loads(done.stdout)
         self.assertNotEqual(other["points"][0]["epochs"], 1234)
         self.assertNotEqual(other["digest"], first["digest"])
+        self.assertIn("2 points are of other data, experts or options; the first that this run finishes takes the place of them", done.stderr, "also if it is quiet")
 
     def test_one_sweep_a_folder(self):
         registry = self.registry()

@@ -40,7 +40,7 @@ TEST(DataCheck, TextsUnderTwoLabelsAreWarnedAboutByLine) {
   EXPECT_EQ(check.to_json()["duplicates_with_other_labels"], 1);
   EXPECT_THAT(check.warnings(),
               ElementsAre("1 texts stand under two labels, the first at lines 3 and 7",
-                          "1 labels have one text only: `y`"));
+                          "1 label has one text only: `y`"));
 }
 
 TEST(DataCheck, LabelsThatLookAlike) {

@@ -97,6 +97,7 @@ TEST(ReportComparison, ReportsOfEarlierVersionsAreNotPaired) {
 TEST(ReportComparison, AnswersOfOtherKindsAreNotPaired) {
   EXPECT_THAT(compare_reports(before(), masked())["unpaired"]["moods"].get<std::string>(),
               HasSubstr("own labels alone"));
+  EXPECT_TRUE(compare_reports(before(), masked())["domains"]["moods"]["change"].is_null());
 }
 
 TEST(ReportComparison, NamesWhatIsInOneReportOnly) {
