@@ -66,7 +66,7 @@ class TrainGate(EndToEnd):
         self.assertIn("experts rollback", done.stderr)
         judged = self.eval(registry, "--json")
         self.assertIn("warning: the gate was fitted without answered texts of emotion/1, which it may therefore never choose", judged.stderr)
-        self.assertEqual(json.loads(judged.stdout)["domains"]["emotion"]["routing_accuracy"], 0)
+        self.assertLess(json.loads(judged.stdout)["domains"]["emotion"]["routing_accuracy"], 0.1)
         back = run("experts", "rollback", "--registry", registry)
         self.assertEqual(back.returncode, 0, back.stderr)
         self.assertEqual((registry / "gate" / "gate.toml").read_bytes(), (self.shared / "registry" / "gate" / "gate.toml").read_bytes())
