@@ -187,6 +187,7 @@ std::vector<bool> BatchedLbfgs::step(std::span<const int64_t> problems) {
       }
       if (decreased && at_to.slope[i] >= kCurvature * search.slope) continue;
       search.t = std::isfinite(search.high) ? (search.low + search.high) / 2 : 2 * search.low;
+      if (search.low == 0 && !is_visible(before, search.t, search.slope)) continue;
       next.push_back(search);
     }
     if (!better.empty()) {

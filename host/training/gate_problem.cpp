@@ -9,7 +9,6 @@
 #include <stdexcept>
 
 #include "base/probability.h"
-#include "encoder/parallel.h"
 
 namespace moecollab::training {
 namespace {
@@ -109,17 +108,8 @@ void GateProblem::share_spaces(uint64_t seed, bool guarded, StopToken stop) {
     start_.spaces.push_back(found - order.begin());
     if (found == order.end()) order.push_back(expert.space);
   }
-  std::vector<GuardedShares> fitted(order.size());
-  const auto fit = [&](int64_t i) {
-    const auto s = static_cast<size_t>(i);
-    fitted[s] = fit_guarded_shares(opinions(order[s]), {seed, guarded, stop});
-  };
-  if (device().is_cpu()) {
-    for (int64_t s = 0; s < std::ssize(order); ++s) fit(s);
-  } else {  // whose kernels are so short that the threads' launches are what takes the time
-    encoder::for_each_in_parallel(std::ssize(order), fit);
-  }
-  for (size_t s = 0; s < order.size(); ++s) settle_space(order[s], std::move(fitted[s]));
+  for (const int space : order)
+    settle_space(space, fit_guarded_shares(opinions(space), {seed, guarded, stop}));
   const auto count = static_cast<int64_t>(order.size());
   start_.space_weight = at::zeros({count, inputs_.z.size(1)}, inputs_.z.options());
   start_.space_bias = at::zeros({count}, inputs_.z.options());

@@ -87,6 +87,7 @@ bool Lbfgs::step() {
     if (decreased) lower = std::move(point);
     if (flat) break;
     t = std::isfinite(high) ? (low + high) / 2 : 2 * low;
+    if (!lower && !is_visible(value_, t, slope)) break;
   }
   if (!lower) return false;
   remember(*lower);

@@ -1,6 +1,7 @@
 // L-BFGS (Liu and Nocedal 1989) for small smooth problems, full batch.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -11,6 +12,11 @@ namespace moecollab::training {
 // Constants of the weak Wolfe conditions, and the trials of one line search.
 inline constexpr double kSufficientDecrease = 1e-4, kCurvature = 0.9;
 inline constexpr int kMaxTrials = 30;
+// Whether a step of length t along a slope may lower the value visibly: functions are sums in
+// float32, where a search for less would go through all its trials.
+inline bool is_visible(double value, double t, double slope) {
+  return -t * slope > 5e-8 * std::abs(value);
+}
 
 // Minimises f over x in double precision, with a line search for the weak Wolfe conditions by
 // bisection (Lewis and Overton 2013, algorithm 2.6). Not thread-safe.

@@ -103,6 +103,16 @@ TEST(BatchedLbfgs, AProblemWithoutFiniteValuesHarmsNoOther) {
   EXPECT_EQ(search.x()[1].item<double>(), 0.1);
 }
 
+TEST(BatchedLbfgs, SearchesForNoDecreaseThatCannotBeSeen) {
+  int64_t evaluated = 0;
+  BatchedLbfgs flat(at::zeros({1, 1}, at::kDouble), [&](const at::Tensor& x, const at::Tensor&) {
+    ++evaluated;
+    return BatchedLbfgs::Evaluation{at::ones({x.size(0)}, at::kDouble), at::full_like(x, 1e-3)};
+  });
+  EXPECT_FALSE(flat.step(std::vector<int64_t>{0})[0]);
+  EXPECT_EQ(evaluated, 1 + 5) << "as alone";
+}
+
 TEST(BatchedLbfgs, StaysOnTheDevice) {
   const at::Device device = moecollab::testing::use_test_device();
   Valleys f({1, 10}, device);

@@ -49,6 +49,18 @@ TEST(Lbfgs, ShortensStepsThatLeaveTheDomain) {
   EXPECT_NEAR(search.x()[0], 1, 1e-5);
 }
 
+// A slope whose steps promise less than float32 shows of the value: trials would find nothing.
+TEST(Lbfgs, SearchesForNoDecreaseThatCannotBeSeen) {
+  int evaluated = 0;
+  Lbfgs flat({0}, [&](const std::vector<double>&, std::vector<double>& g) {
+    ++evaluated;
+    g = {1e-3};
+    return 1.0;
+  });
+  EXPECT_FALSE(flat.step());
+  EXPECT_EQ(evaluated, 1 + 5) << "steps of 1 to 1/16; 1/32 promises 3e-8";
+}
+
 TEST(Lbfgs, StopsAtAMinimumAndAtNaN) {
   Lbfgs there({1, -2}, bowl);
   EXPECT_FALSE(there.step());
