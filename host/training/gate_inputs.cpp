@@ -50,8 +50,10 @@ void warn_of_spaces_without_texts(const GateInputs& inputs, Log log) {
   std::vector<bool> has_texts(inputs.all_labels.spaces().size());
   for (const double target : encoder::to_doubles(inputs.data.held_out.targets))
     has_texts[static_cast<size_t>(inputs.all_labels.space_of(static_cast<int>(target)))] = true;
-  for (const double space : encoder::to_doubles(inputs.data.others.spaces))
-    has_texts[static_cast<size_t>(space)] = true;
+  if (inputs.data.others.rows() > 0) {
+    for (const double space : encoder::to_doubles(inputs.data.others.spaces))
+      has_texts[static_cast<size_t>(space)] = true;
+  }
   std::vector<std::string> missing;
   for (size_t e = 0; e < inputs.labels.size(); ++e) {
     const auto space = static_cast<size_t>(inputs.labels[e].space);

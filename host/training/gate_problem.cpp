@@ -131,7 +131,6 @@ void GateProblem::settle_space(int space, GuardedShares fitted) {
   start_.bias.index_copy_(0, index, shares.bias);
   for (const int64_t e : own) experts_[static_cast<size_t>(e)].pool = shares.pool;
   if (shares.pool != fusion::OpinionPool::kLogarithmic) return;
-  pools_logarithmically_ = true;
   const at::Tensor rows = texts_in(space, targets_, labels_),
                    p = (-losses(opinions(space), shares)).exp();
   for (const int64_t e : own) target_p_.select(1, e).index_copy_(0, rows, p);
@@ -160,10 +159,8 @@ void GateProblem::find_space_rows(const std::vector<int>& spaces, uint64_t seed,
 }
 
 at::Tensor GateProblem::task_loss(const at::Tensor& router_logits, const at::Tensor& rows) const {
-  const bool routed = top_k_ > 0 && pools_logarithmically_;
-  if (!target_p_.defined() || routed) return task_loss_by_fusion(router_logits, rows);
-  const at::Tensor weights = gate::routing_weights(router_logits, top_k_);
-  const at::Tensor p = (weights * target_p_.index_select(0, rows)).sum(-1);
+  if (!target_p_.defined()) return task_loss_by_fusion(router_logits, rows);
+  const at::Tensor p = (at::softmax(router_logits, -1) * target_p_.index_select(0, rows)).sum(-1);
   return -p.clamp_min(kLeastProbability).log().mean(-1);
 }
 
@@ -199,7 +196,7 @@ at::Tensor GateProblem::task_loss_by_fusion(const at::Tensor& router_logits,
       losses.push_back(task_loss_by_fusion(gate, rows));
     return at::stack(losses);
   }
-  return fusion::task_loss(fusion_, fused(gate::routing_weights(router_logits, top_k_), rows),
+  return fusion::task_loss(fusion_, fused(at::softmax(router_logits, -1), rows),
                            targets_.index_select(0, rows), labels_);
 }
 

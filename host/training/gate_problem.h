@@ -68,10 +68,11 @@ class GateProblem {
   const std::vector<int>& domains() const { return domains_; }  // [N]
   int domain_count() const { return domain_count_; }  // up to the last that has a held-out text
 
-  // Mean −log p(label) of the rows [n] int64 for their router logits [n, E]. Under `mixture` p is
-  // Σ g_e·p_e(label) from the stored probabilities, p_e that of its pool if that is logarithmic;
-  // other modes, and such pools under top-k, go through fusion::fuse(). Here and below, logits of P
-  // gates [P, n, E] give P losses.
+  // Mean −log p(label) of the rows [n] int64 for their router logits [n, E], by all experts: the
+  // renormalised weights of top_k have no slope for k = 1, and gates that were fitted through a few
+  // experts answered no better. Under `mixture` p is Σ g_e·p_e(label) from the stored
+  // probabilities, p_e that of its pool if that is logarithmic; other modes go through
+  // fusion::fuse(). Here and below, logits of P gates [P, n, E] give P losses.
   at::Tensor task_loss(const at::Tensor& router_logits, const at::Tensor& rows) const;
   // The same through fusion::fuse() whatever the mode.
   at::Tensor task_loss_by_fusion(const at::Tensor& router_logits, const at::Tensor& rows) const;
@@ -102,8 +103,7 @@ class GateProblem {
   int domain_count_ = 0;
   std::vector<at::Tensor> logits_;  // per expert [N, C_e], finite
   at::Tensor target_p_;             // [N, E], p_e(label of the text); only under mixture
-  bool pools_logarithmically_ = false;
-  at::Tensor space_mask_;  // [spaces, E]: 0 if the expert answers in it, else −∞
+  at::Tensor space_mask_;           // [spaces, E]: 0 if the expert answers in it, else −∞
 };
 
 }  // namespace moecollab::training

@@ -185,7 +185,7 @@ class Stderr(EndToEnd):
         sweep = ["sweep", *self.data("train"), "--registry", self.registry(), "--cache-dir", self.shared / "cache", "--lambda1", 0, "--lambda2", 0,
                  "--out", self.folder / "out"]
         self.assertEqual(run(*sweep).returncode, 0)
-        self.assertIn("1 points are there already", run(*sweep).stderr, "what is said while the lock is held")
+        self.assertIn("1 point is there already", run(*sweep).stderr, "what is said while the lock is held")
         self.assertEqual(self.redirected("<&- >&- 2>&-", *sweep).returncode, 7)  # libraries would be 0 and 1, and the lock 2
         self.assertRegex((self.folder / "out" / "lock").read_text(), r"\A\d+\n\Z")
 
@@ -194,7 +194,7 @@ class Stderr(EndToEnd):
                  "--out", self.folder / "out", "--gate", "factored"]
         self.assertEqual(run(*sweep).returncode, 0)
         self.assertNotIn("are there already", run(*sweep, "--no-guard").stderr)
-        self.assertIn("1 points are there already", run(*sweep, "--no-guard").stderr)
+        self.assertIn("1 point is there already", run(*sweep, "--no-guard").stderr)
 
     def test_training_goes_on_when_its_progress_cannot_be_shown(self):
         # Two texts share a label, the others have each their own: one text is held out, and the loop tells its progress after five seconds.
