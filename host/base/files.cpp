@@ -251,7 +251,8 @@ void make_folder(const fs::path& folder) {
   fs::create_directories(folder, error);
   if (!error) return;
   throw Error("E_WRITE",
-              fmt::format("{} cannot be made: {}", escaped(folder.string()), error.message()));
+              fmt::format("{} cannot be made: {}", escaped(folder.string()), error.message()),
+              "name a folder in one that is there and may be written to");
 }
 
 void sync_folder(const fs::path& folder) {

@@ -14,9 +14,10 @@ void add_sweep(Program& program) {
                "moecollab sweep --data-dir samples/data --lambda1 0 0.01 0.1 --lambda2 0 0.01 0.1 "
                "--registry build/demo/registry");
   verb.add_option("--lambda1", options->lambdas1,
-                  "Weights of the entropy term (default: 0, 0.001, 0.01, 0.02 … 0.1)");
-  verb.add_option("--lambda2", options->lambdas2,
-                  "Weights of the balance term (default: the same)");
+                  "Weights of the entropy term (default: 0, 0.001, 0.01, 0.02 … 0.1)")
+      ->delimiter(',');
+  verb.add_option("--lambda2", options->lambdas2, "Weights of the balance term (default: the same)")
+      ->delimiter(',');
   verb.add_option("--out", options->out,
                   "Folder of points.jsonl, sweep.json, sweep.csv and sweep.html; finished points "
                   "found there are not fitted again (default: REGISTRY/sweep)")

@@ -130,10 +130,14 @@ Json DataCheck::to_json() const {
 
 std::vector<std::string> DataCheck::warnings() const {
   std::vector<std::string> all;
+  if (unlabelled_ > 0 && unlabelled_ == std::ssize(rows_))
+    all.push_back("no text has a label; if a column or key holds it, name that: --label-column");
   const Duplicates twice = duplicates();
   if (twice.conflicting > 0) {
-    all.push_back(fmt::format("{} texts stand under two labels, the first at lines {} and {}",
-                              twice.conflicting, twice.line, twice.other));
+    all.push_back(fmt::format(
+        "{} under two labels, the first at lines {} and {}",
+        twice.conflicting == 1 ? "1 text stands" : fmt::format("{} texts stand", twice.conflicting),
+        twice.line, twice.other));
   }
   for (const std::vector<std::string>& labels : alike()) {
     all.push_back(fmt::format("labels that differ only by letter case, blanks or hyphens: {}",

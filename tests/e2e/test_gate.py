@@ -263,7 +263,7 @@ class Sweep(EndToEnd):
 
     def test_writes_what_it_prints_whatever_the_threads(self):
         registry = self.registry()
-        grid = ["--lambda1", 0, 0.1, "--lambda2", 0, 0.1, 0.01]
+        grid = ["--lambda1", 0, 0.1, "--lambda2", "0,0.1", 0.01]
         one = self.sweep(registry, *grid, "--threads", 1, "--out", self.folder / "one")
         two = self.sweep(registry, *grid, "--threads", 2, "--out", self.folder / "two")
         self.assertEqual(self.figures(one), self.figures(two))

@@ -39,8 +39,18 @@ TEST(DataCheck, TextsUnderTwoLabelsAreWarnedAboutByLine) {
   EXPECT_EQ(check.to_json()["duplicates"], 3);
   EXPECT_EQ(check.to_json()["duplicates_with_other_labels"], 1);
   EXPECT_THAT(check.warnings(),
-              ElementsAre("1 texts stand under two labels, the first at lines 3 and 7",
+              ElementsAre("1 text stands under two labels, the first at lines 3 and 7",
                           "1 label has one text only: `y`"));
+}
+
+TEST(DataCheck, TextsOfWhichNoneHasALabel) {
+  DataCheck check;
+  check.add("a", "", 1);
+  check.add("b", "", 2);
+  EXPECT_THAT(check.warnings(), ElementsAre(HasSubstr("--label-column")));
+  check.add("c", "x", 3);
+  check.add("d", "x", 4);
+  EXPECT_THAT(check.warnings(), ElementsAre());
 }
 
 TEST(DataCheck, LabelsThatLookAlike) {
