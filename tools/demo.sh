@@ -16,11 +16,12 @@ say() { printf 'demo: %s\n' "$*" >&2; }
 [ -d "$data" ] || { say "there is no data folder $data; it holds <domain>/train.jsonl and <domain>/dev.jsonl"; exit 3; }
 # By the names that the program gives them: SST-2 is sst-2.
 domains=$("$program" data domains --data-dir "$data" | cut -f 1)
-# What is wrong with the files to judge on is said before hours of training.
+# That there is nothing to judge on is said before hours of training.
 judged=$(for split in dev test; do "$program" data domains --data-dir "$data" --split $split 2> /dev/null || true; done | cut -f 1)
-[ -n "$judged" ] || { say "$data: no domain has a file to judge on; a domain's folder holds dev or test beside train"; exit 3; }
+why="\`$program data domains --data-dir $data --split dev\` says why"
+[ -n "$judged" ] || { say "$data: no domain has one dev or test file beside train to judge on; $why"; exit 3; }
 for domain in $domains; do
-  grep -qxF -- "$domain" <<< "$judged" || say "$data: $domain has neither dev nor test: it is trained, but not judged"
+  grep -qxF -- "$domain" <<< "$judged" || say "$data: $domain has no dev or test file that can be taken: it is trained, but not judged; $why"
 done
 
 # Options of train-expert beyond the kind's own recipe, chosen on held-out training texts of the five

@@ -1,5 +1,7 @@
 #include "ablation/ablation.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <limits>
 #include <map>
@@ -279,11 +281,7 @@ void Ablation::add_lambdas(std::vector<Step>& steps) {
 
 void Ablation::add_upgrades(std::vector<Step>& steps) {
   const Json kind = training::name(refit_.settings().gate);
-  const std::vector<Upgrade> upgrades = upgrades_of(subject_.pool);
-  if (upgrades.empty())
-    context_.log.note(
-        "upgrades: no expert is held at another version than its highest installed one");
-  for (const Upgrade& upgrade : upgrades) {
+  for (const Upgrade& upgrade : upgrades_of(subject_.pool)) {
     for (const char* gate : {kSame, kRefitted}) {
       Step step{"upgrades", upgrade.name, gate, gate == kSame ? Json(nullptr) : kind, {}};
       step.upgrade = upgrade;
@@ -300,8 +298,13 @@ std::vector<Step> Ablation::steps(const std::vector<std::string>& groups) {
       {"padding", &Ablation::add_padding},   {"lambda", &Ablation::add_lambdas},
       {"upgrades", &Ablation::add_upgrades}};
   std::vector<Step> steps;
-  for (const auto& [group, add] : all)
-    if (std::ranges::find(groups, group) != groups.end()) (this->*add)(steps);
+  for (const auto& [group, add] : all) {
+    if (std::ranges::find(groups, group) == groups.end()) continue;
+    const size_t before = steps.size();
+    (this->*add)(steps);
+    if (steps.size() == before && groups.size() < std::size(all))
+      context_.log.note(fmt::format("nothing in this registry is to be done for {}", group));
+  }
   return steps;
 }
 

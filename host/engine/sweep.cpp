@@ -39,8 +39,8 @@ void note_unmoved(const Json& points, Log log) {
       points, [](const Json& p) { return p["failure"].is_null() && p["epochs"] == 0; });
   if (unmoved == 0) return;
   log.note(
-      fmt::format("{} of {} points stay where the fit set out, at the linear discriminants: "
-                  "there neither weight changes anything",
+      fmt::format("at {} of {} points no epoch betters the linear discriminants that the fit "
+                  "sets out from: the gate is the same there",
                   unmoved, points.size()));
 }
 

@@ -39,8 +39,7 @@ size_t best_expert(const std::vector<pipeline::InstalledExpert*>& experts,
                 fmt::format("no expert of the gate answers in label space {}",
                             labels.spaces()[static_cast<size_t>(space)].name),
                 "if one is installed, `moecollab grow EXPERT` takes it into the gate; else add "
-                "one, or leave the "
-                "domain out");
+                "one, or leave the domain out");
   }
   return *best;
 }

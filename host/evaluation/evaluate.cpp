@@ -1,6 +1,7 @@
 #include "evaluation/evaluate.h"
 
 #include <ATen/Parallel.h>
+#include <fmt/ranges.h>
 #include <torch/headeronly/version.h>
 
 #include <algorithm>
@@ -180,17 +181,20 @@ ProvenanceFigures provenance_figures(const pipeline::Pool& pool, const Evaluatio
 // and how many texts of each, is chosen by who evaluates.
 void add_drift(const FittedProfiles& fitted, Figures& figures, Log log) {
   std::string missing = fitted.missing;
+  std::set<std::string> unknown;
   Profile now;
   std::map<std::string, double> texts;
   for (const DomainFigures& domain : figures.domains) {
     const std::string& space = figures.labels.spaces()[static_cast<size_t>(domain.space)].name;
-    if (missing.empty() && !fitted.profiles.contains(space)) {
-      missing = fmt::format("the gate was fitted without answered texts of {}", space);
-      log.warning(missing + ", which it may therefore never choose",
-                  "fit it with the training data of every domain: `moecollab train-gate`");
-    }
+    if (fitted.missing.empty() && !fitted.profiles.contains(space)) unknown.insert(space);
     now.add(domain.profile);
     texts[space] += domain.profile.texts;
+  }
+  if (!unknown.empty()) {
+    missing =
+        fmt::format("the gate was fitted without answered texts of {}", fmt::join(unknown, ", "));
+    log.warning(missing + "; fitted without any text of theirs, it never chooses their labels",
+                "fit it with the training data of every domain: `moecollab train-gate`");
   }
   if (missing.empty()) {
     figures.drift = find_drift(in_proportion(fitted.profiles, texts), now);

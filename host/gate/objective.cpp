@@ -5,8 +5,8 @@
 namespace moecollab::gate {
 namespace {
 
-bool counts(double lambda) { return lambda > 0; }
-bool counts(const at::Tensor& /*lambdas*/) { return true; }
+bool has_weight(double lambda) { return lambda > 0; }
+bool has_weight(const at::Tensor& /*lambdas*/) { return true; }
 
 // λ1 and λ2: numbers, or tensors of a number per gate. What has no weight has no gradient either.
 template <typename Lambda>
@@ -16,8 +16,8 @@ at::Tensor weighted_sum(const Objective& terms, const Lambda& lambda1, const Lam
   const at::Tensor balance =
       options.free_bits > 0 ? terms.balance.clamp_min(options.free_bits) : terms.balance;
   at::Tensor sum = terms.task;
-  if (counts(lambda1)) sum = sum + sign * lambda1 * terms.entropy;
-  if (counts(lambda2)) sum = sum + lambda2 * balance;
+  if (has_weight(lambda1)) sum = sum + sign * lambda1 * terms.entropy;
+  if (has_weight(lambda2)) sum = sum + lambda2 * balance;
   for (const FurtherTerm& term : terms.further) sum = sum + term.weight * term.value;
   return sum;
 }

@@ -143,13 +143,16 @@ std::optional<CheckpointState> share_checkpoint(Ranks& ranks,
 void require_same_run(const fs::path& folder, const Json& unfinished, const Json& run) {
   if (unfinished == run) return;
   const bool named = unfinished.is_object() && run.is_object();
+  const auto shards = [](const Json& of) { return of.is_object() ? of.value("shards", 0) : 0; };
   throw Error(
       "E_CKPT",
       fmt::format("{} holds an unfinished run that differs from this one: {}",
                   escaped(folder.string()),
                   named ? differences(unfinished, run) : "it is of another version"),
-      "give the options of that run (`shards` are those of ranks: start this with mpirun as that "
-      "was, or without), or start again without --resume");
+      shards(unfinished) == shards(run)
+          ? "give the options of that run, or start again without --resume"
+          : "`shards` are those of ranks: start this with mpirun if that was, else without; or "
+            "start again without --resume");
 }
 
 Checkpoints::Checkpoints(fs::path folder, Json run, bool resume)

@@ -14,6 +14,8 @@
 namespace moecollab::training {
 namespace {
 
+constexpr const char* kContinue = "continue with the same command and --resume";
+
 constexpr int64_t kForwardBatch = 1024;
 constexpr const char* kHeldOut = "held_out_logits";
 constexpr const char* kFoldLogits = "fold_logits";
@@ -131,10 +133,11 @@ class Run {
     return saved.facts["epoch"].get<int32_t>();
   }
 
-  void save(const Learner& learner, int32_t epochs_done) {
-    if (!checkpoints_) return;
+  // Whether there is a checkpoint now: some experts cannot say where they are.
+  bool save(const Learner& learner, int32_t epochs_done) {
+    if (!checkpoints_) return false;
     std::optional<CheckpointState> state = learner.state();
-    if (!state) return;
+    if (!state) return false;
     if (held_out_logits_.defined())
       state->tensors.emplace_back(kHeldOut, held_out_logits_.contiguous());
     if (fold_logits_.defined()) state->tensors.emplace_back(kFoldLogits, fold_logits_);
@@ -146,15 +149,16 @@ class Run {
                          {"history", to_json(history_)}});
     checkpoints_->save(*state);
     last_save_.restart();
+    return true;
   }
 
   // Between two steps of the epoch after `epochs_done`.
   void after_step(const Learner& learner, int32_t epochs_done) {
     if (context_.stop.requested()) {
-      if (context_.ranks == nullptr) save(learner, epochs_done);
-      const bool kept = checkpoints_ && learner.state();
+      // On ranks steps_of() saves, and says how to continue.
+      const bool kept = context_.ranks == nullptr && save(learner, epochs_done);
       throw Error("E_INTERRUPTED", "training was interrupted; nothing was installed",
-                  kept ? "continue with the same command and --resume" : "");
+                  kept ? kContinue : "");
     }
     if (last_save_.seconds() >= options_.checkpoint_seconds) save(learner, epochs_done);
   }
@@ -166,9 +170,11 @@ class Run {
       // What ends ranks mostly finds them in an exchange, within a step that none has taken.
       const bool between_steps = error.code() == "E_INTERRUPTED" || error.code() == "E_DIST";
       if (context_.ranks == nullptr || !between_steps) throw;
-      save(learner, number);
-      if (!checkpoints_ || !learner.state()) throw;
-      throw Error(error.code(), error.what(), "start it again with --resume");
+      if (!save(learner, number)) throw;
+      throw Error(error.code(), error.what(),
+                  error.hint().empty()
+                      ? kContinue
+                      : error.hint() + "; what was learnt is kept: --resume continues");
     }
   }
 

@@ -44,13 +44,12 @@ void report_calibration(const GateInputs& inputs, Log log) {
   }
 }
 
-// Fewer than every label space's texts teach the gate that the others have none, and what it knew
-// of them is lost.
+// A gate that is fitted without a text of some label space learns that no text is ever of it.
 void warn_of_spaces_without_texts(const GateInputs& inputs, Log log) {
   std::vector<bool> has_texts(inputs.all_labels.spaces().size());
   for (const double target : encoder::to_doubles(inputs.data.held_out.targets))
     has_texts[static_cast<size_t>(inputs.all_labels.space_of(static_cast<int>(target)))] = true;
-  if (inputs.data.others.rows() > 0) {
+  if (fusion::is_task_agnostic(inputs.options.fusion) && inputs.data.others.rows() > 0) {
     for (const double space : encoder::to_doubles(inputs.data.others.spaces))
       has_texts[static_cast<size_t>(space)] = true;
   }
@@ -67,7 +66,7 @@ void warn_of_spaces_without_texts(const GateInputs& inputs, Log log) {
                   "the experts there",
                   fmt::join(missing, ", ")),
       "give the training data of every domain: --data-dir with a folder for each, or --data "
-      "NAME=FILE for each; `moecollab experts rollback` brings the gate before back");
+      "NAME=FILE for each");
 }
 
 }  // namespace

@@ -108,8 +108,10 @@ void GateProblem::share_spaces(uint64_t seed, bool guarded, StopToken stop) {
     start_.spaces.push_back(found - order.begin());
     if (found == order.end()) order.push_back(expert.space);
   }
-  for (const int space : order)
-    settle_space(space, fit_guarded_shares(opinions(space), {seed, guarded, stop}));
+  for (const int space : order) {
+    const Opinions said = opinions(space);
+    settle_space(space, said, fit_guarded_shares(said, {seed, guarded, stop}));
+  }
   const auto count = static_cast<int64_t>(order.size());
   start_.space_weight = at::zeros({count, inputs_.z.size(1)}, inputs_.z.options());
   start_.space_bias = at::zeros({count}, inputs_.z.options());
@@ -119,7 +121,7 @@ void GateProblem::share_spaces(uint64_t seed, bool guarded, StopToken stop) {
 }
 
 // Takes over how the experts of the space share it.
-void GateProblem::settle_space(int space, GuardedShares fitted) {
+void GateProblem::settle_space(int space, const Opinions& said, GuardedShares fitted) {
   const std::vector<int64_t> own = experts_in(space, experts_);
   if (fitted.guard) {
     fitted.guard->expert = own[static_cast<size_t>(fitted.guard->expert)];
@@ -131,8 +133,7 @@ void GateProblem::settle_space(int space, GuardedShares fitted) {
   start_.bias.index_copy_(0, index, shares.bias);
   for (const int64_t e : own) experts_[static_cast<size_t>(e)].pool = shares.pool;
   if (shares.pool != fusion::OpinionPool::kLogarithmic) return;
-  const at::Tensor rows = texts_in(space, targets_, labels_),
-                   p = (-losses(opinions(space), shares)).exp();
+  const at::Tensor rows = texts_in(space, targets_, labels_), p = (-losses(said, shares)).exp();
   for (const int64_t e : own) target_p_.select(1, e).index_copy_(0, rows, p);
 }
 

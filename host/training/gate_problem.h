@@ -39,9 +39,8 @@ class GateProblem {
 
   at::Device device() const { return inputs_.z.device(); }
   int64_t texts() const { return inputs_.z.size(0); }  // N
-  int64_t routing_texts() const {
-    return routing_inputs_.z.size(0);
-  }  // M; 0 under paper and masked
+  // M; 0 under paper and masked
+  int64_t routing_texts() const { return routing_inputs_.z.size(0); }
   const std::vector<fusion::ExpertLabels>& experts() const { return experts_; }
   const fusion::LabelUnion& labels() const { return labels_; }
   fusion::Mode fusion() const { return fusion_; }
@@ -68,11 +67,10 @@ class GateProblem {
   const std::vector<int>& domains() const { return domains_; }  // [N]
   int domain_count() const { return domain_count_; }  // up to the last that has a held-out text
 
-  // Mean −log p(label) of the rows [n] int64 for their router logits [n, E], by all experts: the
-  // renormalised weights of top_k have no slope for k = 1, and gates that were fitted through a few
-  // experts answered no better. Under `mixture` p is Σ g_e·p_e(label) from the stored
-  // probabilities, p_e that of its pool if that is logarithmic; other modes go through
-  // fusion::fuse(). Here and below, logits of P gates [P, n, E] give P losses.
+  // Mean −log p(label) of the rows [n] int64 for their router logits [n, E], by all experts
+  // whatever top_k is. Under `mixture` p is Σ g_e·p_e(label) from the stored probabilities, p_e
+  // that of its pool if that is logarithmic; other modes go through fusion::fuse(). Here and below,
+  // logits of P gates [P, n, E] give P losses.
   at::Tensor task_loss(const at::Tensor& router_logits, const at::Tensor& rows) const;
   // The same through fusion::fuse() whatever the mode.
   at::Tensor task_loss_by_fusion(const at::Tensor& router_logits, const at::Tensor& rows) const;
@@ -87,7 +85,7 @@ class GateProblem {
 
  private:
   void store_target_probabilities();
-  void settle_space(int space, GuardedShares fitted);
+  void settle_space(int space, const Opinions& said, GuardedShares fitted);
   void find_space_rows(const std::vector<int>& spaces, uint64_t seed, StopToken stop);
 
   std::vector<fusion::ExpertLabels> experts_;

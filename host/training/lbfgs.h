@@ -12,10 +12,12 @@ namespace moecollab::training {
 // Constants of the weak Wolfe conditions, and the trials of one line search.
 inline constexpr double kSufficientDecrease = 1e-4, kCurvature = 0.9;
 inline constexpr int kMaxTrials = 30;
-// Whether a step of length t along a slope may lower the value visibly: functions are sums in
-// float32, where a search for less would go through all its trials.
+// The part of a value that it is known to: losses are sums in float32, in which a search for less
+// would go through all its trials. (Those of growth, in float64, need no more.)
+inline constexpr double kKnownTo = 5e-8;
+// Whether a step of length t along a slope promises a decrease that the value can show.
 inline bool is_visible(double value, double t, double slope) {
-  return -t * slope > 5e-8 * std::abs(value);
+  return -t * slope > kKnownTo * std::abs(value);
 }
 
 // Minimises f over x in double precision, with a line search for the weak Wolfe conditions by

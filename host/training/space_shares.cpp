@@ -7,7 +7,6 @@
 #include <numeric>
 #include <optional>
 
-#include "base/probability.h"
 #include "encoder/device.h"
 #include "encoder/features.h"
 #include "training/batched_lbfgs.h"
@@ -49,8 +48,9 @@ std::vector<SpaceShares> shares_of(const ShareObjective& objective, const at::Te
 
 // Shares by one setting for each row of `takes` [F, n], which has 1 for its texts, else 0. All are
 // fitted together: the texts are read once for all, and a device is not left idle between launches.
-std::vector<SpaceShares> fit_together(const Opinions& opinions, const at::Tensor& takes,
-                                      fusion::OpinionPool pool, double penalty, StopToken stop) {
+std::vector<SpaceShares> fit_side_by_side(const Opinions& opinions, const at::Tensor& takes,
+                                          fusion::OpinionPool pool, double penalty,
+                                          StopToken stop) {
   const ShareObjective objective(opinions, pool, penalty, takes);
   BatchedLbfgs minimiser(
       at::zeros({objective.fits(), objective.numbers()}, takes.options().dtype(at::kDouble)),
@@ -77,7 +77,7 @@ std::vector<SpaceShares> fit_together(const Opinions& opinions, const at::Tensor
 SpaceShares fit_shares(const Opinions& opinions, fusion::OpinionPool pool, double penalty,
                        StopToken stop) {
   const at::Tensor all = at::ones({1, opinions.z.size(0)}, opinions.z.options());
-  return fit_together(opinions, all, pool, penalty, stop).front();
+  return fit_side_by_side(opinions, all, pool, penalty, stop).front();
 }
 
 // By the texts outside each fold, and last by all.
@@ -89,11 +89,11 @@ std::vector<SpaceShares> fit_folds(const Opinions& opinions, const std::vector<F
         .index_fill_(0, encoder::index_tensor(folds[f].inside, takes.device()), 0.0);
   }
   try {
-    return fit_together(opinions, takes, pool, penalty, stop);
+    return fit_side_by_side(opinions, takes, pool, penalty, stop);
   } catch (const c10::Error& error) {
     if (!encoder::is_out_of_memory(error)) throw;
   }
-  std::vector<SpaceShares> shares;  // one after the other, which takes a sixth of the memory
+  std::vector<SpaceShares> shares;  // one after the other, which takes less memory
   for (const Fold& fold : folds)
     shares.push_back(fit_shares(rows_of(opinions, fold.outside), pool, penalty, stop));
   shares.push_back(fit_shares(opinions, pool, penalty, stop));

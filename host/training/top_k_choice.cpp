@@ -20,7 +20,7 @@ at::Tensor router_logits_of_fold(const GateProblem& problem, const GateTrainingO
   GateFitting fitting(problem, options, std::move(fitted), stop);
   for (int32_t epoch = 0; epoch < epochs && !fitting.converged(); ++epoch) fitting.epoch();
   const at::NoGradGuard no_grad;
-  return fitting.gate().forward(problem.z().index_select(0, judged));
+  return problem.inputs().rows(judged).router_logits(fitting.gate());
 }
 
 }  // namespace

@@ -174,7 +174,7 @@ class OnRanks(EndToEnd):
         self.assertRegex(killed.stderr, r"\[1,0\]<stderr>:error: E_DIST: rank 1 \(host ")
         self.assertFalse((self.folder / "3" / "experts" / "deep").exists(), "nothing is installed")
         self.assertTrue(list((self.folder / "3" / "checkpoints" / "deep").glob("*.safetensors")), "the first rank saved what it had")
-        self.assertIn("start it again with --resume", killed.stderr)
+        self.assertIn("start the run again; what was learnt is kept: --resume continues", killed.stderr)
         alone = run("train-expert", "deep", "--kind", "deep-adapter", "--domain", "news", "--data-dir", SAMPLES, "--registry", self.folder / "3",
                     "--encoder", ENCODER, "--threads", 1, *deep, "--resume")
         self.assertIn("shards is 8 there, nothing here", alone.stderr)

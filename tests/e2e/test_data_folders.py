@@ -108,12 +108,12 @@ class Folders(EndToEnd):
 
         done = demo()
         self.assertEqual(done.returncode, 0, done.stderr)
-        said = "data: d has neither dev nor test: it is trained, but not judged"
+        said = "data: d has no dev or test file that can be taken: it is trained, but not judged; "
         self.assertLess(done.stderr.index(said), done.stderr.index("the labels are class numbers"), done.stderr)
         shutil.rmtree(self.folder / "data" / "e")
         done = demo()
         self.assertEqual(done.returncode, 3)
-        self.assertIn("no domain has a file to judge on", done.stderr)
+        self.assertIn("no domain has one dev or test file beside train to judge on", done.stderr)
 
     def test_a_missing_split_names_what_is_there(self):
         self.domain("d", "csv", splits=["dev"])

@@ -92,6 +92,19 @@ TEST(GateTrainer, AHiddenLayerLearnsWhatALinearGateCannot) {
   EXPECT_GT(mlp, linear + 0.08);
 }
 
+// How many experts answer is no part of the fit: through one, the task's loss has no slope.
+TEST(GateTrainer, TopKDoesNotChangeTheFit) {
+  const GateToy toy;
+  GateTrainingOptions options;
+  options.epochs = 3;
+  const GateFit dense = fit_gate(toy.problem(fusion::Mode::kMixture, 0), options, {});
+  options.top_k = 1;
+  const GateFit one = fit_gate(toy.problem(fusion::Mode::kMixture, 1), options, {});
+  EXPECT_GT(dense.gate.weight.abs().max().item<double>(), 0);
+  EXPECT_TRUE(one.gate.weight.equal(dense.gate.weight));
+  EXPECT_EQ(one.task, dense.task);
+}
+
 TEST(GateTrainer, EveryFusionAndTopKCanBeFitted) {
   const GateToy toy(100);
   for (const fusion::Mode mode : {fusion::Mode::kPaper, fusion::Mode::kMasked,

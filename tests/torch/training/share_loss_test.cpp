@@ -85,7 +85,8 @@ TEST_P(ShareLossTest, ThePoolIsThatOfTheDefinition) {
   const Opinions said = opinions();
   const ShareLoss loss(said, GetParam());
   const at::Tensor weight = at::randn({1, kExperts, kInputs}), bias = at::randn({1, kExperts});
-  const at::Tensor pooled = at::log_softmax(loss.pooled(loss.scores(weight, bias)), 1).squeeze(0);
+  at::Tensor pooled = loss.pooled(loss.scores(weight, bias)).squeeze(0);
+  if (GetParam() == OpinionPool::kLogarithmic) pooled = at::log_softmax(pooled, 0);
   const at::Tensor own = pooled.gather(0, said.label.unsqueeze(0)).squeeze(0);
   const at::Tensor expected =
       lost(said, GetParam(), weight[0].to(at::kDouble), bias[0].to(at::kDouble));

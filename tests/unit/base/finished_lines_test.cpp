@@ -33,7 +33,8 @@ TEST_F(FinishedLinesTest, AreThereForTheSameRunAlone) {
   CollectingLog log{Log()};
   EXPECT_FALSE(opened(file, "two", log.log()).contains("a"));
   ASSERT_EQ(log.texts().size(), 1U);
-  EXPECT_THAT(log.texts()[0], ::testing::HasSubstr("2 steps are of other data, experts or options; the first"));
+  EXPECT_THAT(log.texts()[0],
+              ::testing::HasSubstr("2 steps are of other data, experts or options; the first"));
 }
 
 // Every truncation and every changed byte: refused with the way on, or read as other lines.
