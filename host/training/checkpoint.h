@@ -22,8 +22,7 @@ struct CheckpointState {
 };
 
 // What the first rank found, on all of them: only it reads checkpoints, and `found` is nullopt on
-// the others. Throws as
-// Ranks::exchange(), and E_CKPT or E_ST_… if what came is not what was sent.
+// the others. Throws as Ranks::exchange(), and E_CKPT or E_ST_… if what came is not what was sent.
 std::optional<CheckpointState> share_checkpoint(Ranks& ranks,
                                                 const std::optional<CheckpointState>& found);
 

@@ -110,7 +110,7 @@ void GateProblem::share_spaces(uint64_t seed, bool guarded, StopToken stop) {
   }
   for (const int space : order) {
     const Opinions said = opinions(space);
-    settle_space(space, said, fit_guarded_shares(said, {seed, guarded, stop}));
+    settle_space(space, said, fit_space_shares(said, {seed, guarded, stop}));
   }
   const auto count = static_cast<int64_t>(order.size());
   start_.space_weight = at::zeros({count, inputs_.z.size(1)}, inputs_.z.options());

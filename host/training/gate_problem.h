@@ -52,7 +52,7 @@ class GateProblem {
   Opinions opinions(int space) const;
   // Fits how the experts of each space share it, which is settled from then on, and where texts are
   // few which space a text is of, from which a fit sets out. Under mixture only.
-  // `guarded`: as guard_shares() then changes it.
+  // `guarded`: no pool is to lose texts to its best expert.
   void share_spaces(uint64_t seed, bool guarded, StopToken stop);
   // What the guard changed, by the expert's index among experts().
   const std::vector<ShareGuard>& share_guards() const { return share_guards_; }

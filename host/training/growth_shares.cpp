@@ -58,7 +58,7 @@ void share_space(const GrowthSetting& setting, const AnsweredTexts& texts, const
   }
   const Opinions said = opinions_in(space, setting.gate.standardised(texts.z), targets,
                                     texts.logits, setting.experts, setting.labels);
-  GuardedShares found = fit_guarded_shares(said, fit);
+  GuardedShares found = fit_space_shares(said, fit);
   rows.shares = std::move(found.shares);
   rows.shares_are_fitted = true;
   rows.guard = found.guard;

@@ -180,9 +180,9 @@ CrossValidation choose_setting(const Opinions& opinions, uint64_t seed, StopToke
   return best ? std::move(*best) : std::move(same);
 }
 
-// guard_shares() by the folds of the shares' own setting.
-std::optional<ShareGuard> guard_by(std::vector<FoldShares> folds, const Opinions& opinions,
-                                   SpaceShares& shares) {
+// `folds` are those of the shares' own setting.
+std::optional<ShareGuard> guard_shares(std::vector<FoldShares> folds, const Opinions& opinions,
+                                       SpaceShares& shares) {
   const at::NoGradGuard no_grad;
   const int64_t n = opinions.z.size(0);
   const at::Tensor alone =
@@ -220,10 +220,6 @@ at::Tensor losses(const Opinions& opinions, const SpaceShares& shares) {
   return loss.with_slope(scores_by(shares, loss)).first.squeeze(0);
 }
 
-SpaceShares fit_space_shares(const Opinions& opinions, uint64_t seed, StopToken stop) {
-  return fit_guarded_shares(opinions, {seed, /*guarded=*/false, stop}).shares;
-}
-
 std::string description(const ShareGuard& guard, const std::string& expert) {
   return fmt::format(
       "guard: alone, {} is right on {:.4f} of {} held-out texts of its label space, together with "
@@ -231,14 +227,7 @@ std::string description(const ShareGuard& guard, const std::string& expert) {
       expert, guard.best, guard.texts, guard.before, guard.pull, guard.after);
 }
 
-std::optional<ShareGuard> guard_shares(const Opinions& opinions, uint64_t seed, StopToken stop,
-                                       SpaceShares& shares) {
-  if (!can_fold(opinions)) return std::nullopt;
-  return guard_by(cross_validated(opinions, shares.pool, shares.penalty, seed, stop).folds,
-                  opinions, shares);
-}
-
-GuardedShares fit_guarded_shares(const Opinions& opinions, const ShareFit& fit) {
+GuardedShares fit_space_shares(const Opinions& opinions, const ShareFit& fit) {
   const int64_t n = opinions.z.size(0), k = opinions.log_p.size(1);
   if (n == 0 || k == 1) {
     return {{.weight = at::zeros({k, opinions.z.size(1)}, opinions.z.options()),
@@ -249,7 +238,7 @@ GuardedShares fit_guarded_shares(const Opinions& opinions, const ShareFit& fit) 
     return {fit_shares(opinions, fusion::OpinionPool::kLinear, 0, fit.stop), {}};
   CrossValidation chosen = choose_setting(opinions, fit.seed, fit.stop);
   GuardedShares found{std::move(chosen.shares), {}};
-  if (fit.guarded) found.guard = guard_by(std::move(chosen.folds), opinions, found.shares);
+  if (fit.guarded) found.guard = guard_shares(std::move(chosen.folds), opinions, found.shares);
   return found;
 }
 

@@ -21,13 +21,6 @@ struct SpaceShares {
   double penalty = 0;
 };
 
-// Minimises the mean of −ln p(label) over the texts, with a penalty ‖b‖²/(2n): experts that the
-// texts do not tell apart share equally. Five-fold cross-validation by the seed chooses the pool,
-// and then whether the shares may depend on the text, and with which penalty: only if that lowers
-// the loss by more than two standard errors of the difference. Fewer than 10 texts, or one expert:
-// a linear pool, the same shares for all. Throws E_INTERRUPTED if a stop was asked for.
-SpaceShares fit_space_shares(const Opinions& opinions, uint64_t seed, StopToken stop);
-
 // −ln p(label) of each text [n] by these shares.
 at::Tensor losses(const Opinions& opinions, const SpaceShares& shares);
 
@@ -45,13 +38,6 @@ struct ShareGuard {
 // A sentence for the log; `expert` is its name.
 std::string description(const ShareGuard& guard, const std::string& expert);
 
-// Raises b of the best expert until the pool loses no texts to it: until its accuracy, by
-// cross-fitted shares, is at most 0.25 points below the expert's, or not surely below, which is by
-// one standard error of the paired difference. In the limit the expert answers alone. nullopt:
-// nothing was lost, or fewer than 10 texts or one expert are there. Throws as fit_space_shares().
-std::optional<ShareGuard> guard_shares(const Opinions& opinions, uint64_t seed, StopToken stop,
-                                       SpaceShares& shares);
-
 // How shares are fitted in a gate of two factors.
 struct ShareFit {
   uint64_t seed = 1;
@@ -60,9 +46,17 @@ struct ShareFit {
 };
 struct GuardedShares {
   SpaceShares shares;
-  std::optional<ShareGuard> guard;
+  std::optional<ShareGuard> guard;  // nullopt: nothing was lost to the best expert, or not guarded
 };
-// fit_space_shares(), and then guard_shares() if they are to be guarded.
-GuardedShares fit_guarded_shares(const Opinions& opinions, const ShareFit& fit);
+
+// Minimises the mean of −ln p(label) over the texts, with a penalty ‖b‖²/(2n): experts that the
+// texts do not tell apart share equally. Five-fold cross-validation by the seed chooses the pool,
+// and then whether the shares may depend on the text, and with which penalty: only if that lowers
+// the loss by more than two standard errors of the difference. The guard then raises b of the best
+// expert until the pool loses no texts to it: until its accuracy, by cross-fitted shares, is at
+// most 0.25 points below the expert's, or not surely below, which is by one standard error of the
+// paired difference. In the limit the expert answers alone. Fewer than 10 texts, or one expert: a
+// linear pool, the same shares for all, no guard. Throws E_INTERRUPTED if a stop was asked for.
+GuardedShares fit_space_shares(const Opinions& opinions, const ShareFit& fit);
 
 }  // namespace moecollab::training

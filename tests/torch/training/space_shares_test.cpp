@@ -36,6 +36,10 @@ struct SpaceSharesTest : ::testing::Test {
     const at::Tensor w = at::softmax(fitted.bias, 0).to(at::kDouble);
     return {w.const_data_ptr<double>(), w.const_data_ptr<double>() + w.numel()};
   }
+  // Without a guard.
+  static SpaceShares fit(const Opinions& said, uint64_t seed = 1) {
+    return fit_space_shares(said, {seed, /*guarded=*/false, {}}).shares;
+  }
   static double loss_by(const Opinions& o, const SpaceShares& s) {
     return losses(o, s).mean().item<double>();
   }
@@ -43,23 +47,21 @@ struct SpaceSharesTest : ::testing::Test {
 
 TEST_F(SpaceSharesTest, AConstantExpertLosesItsShareToAnHonestOne) {
   const at::Tensor constant = at::tensor({.9F, .1F}).log().expand({kTexts, 2});
-  const SpaceShares fitted =
-      fit_space_shares(opinions({says(in_share(.9, 2), .9), constant}), 1, {});
+  const SpaceShares fitted = fit(opinions({says(in_share(.9, 2), .9), constant}));
   EXPECT_GT(shares(fitted)[0], .9);
   EXPECT_EQ(fitted.penalty, 0);
 }
 
 TEST_F(SpaceSharesTest, AFlippedExpertLosesItsShareInALinearPool) {
-  const SpaceShares fitted = fit_space_shares(
-      opinions({says(in_share(.9, 2), .9), says(in_share(.1, 3), .9)}, /*complete=*/false), 1, {});
+  const SpaceShares fitted =
+      fit(opinions({says(in_share(.9, 2), .9), says(in_share(.1, 3), .9)}, /*complete=*/false));
   EXPECT_EQ(fitted.pool, OpinionPool::kLinear);
   EXPECT_GT(shares(fitted)[0], .9);
 }
 
 TEST_F(SpaceSharesTest, TwinsShareEqually) {
   const at::Tensor twin = says(in_share(.8, 2), .8);
-  const SpaceShares fitted =
-      fit_space_shares(opinions({twin, says(in_share(.6, 3), .6), twin}), 1, {});
+  const SpaceShares fitted = fit(opinions({twin, says(in_share(.6, 3), .6), twin}));
   EXPECT_NEAR(shares(fitted)[0], shares(fitted)[2], 1e-4);
   EXPECT_LT(fitted.bias.abs().max().item<double>(), 20);
 }
@@ -69,11 +71,11 @@ TEST_F(SpaceSharesTest, TwinsShareEqually) {
 TEST_F(SpaceSharesTest, IndependentWitnessesArePooledByTheirLogarithms) {
   const Opinions said =
       opinions({says(in_share(.8, 2), .8), says(in_share(.8, 3), .8), says(in_share(.8, 5), .8)});
-  const SpaceShares fitted = fit_space_shares(said, 1, {});
+  const SpaceShares fitted = fit(said);
   EXPECT_EQ(fitted.pool, OpinionPool::kLogarithmic);
   Opinions partial = said;
   partial.complete = false;
-  EXPECT_EQ(fit_space_shares(partial, 1, {}).pool, OpinionPool::kLinear)
+  EXPECT_EQ(fit(partial).pool, OpinionPool::kLinear)
       << "a label that an expert does not know has no logarithm";
 }
 
@@ -87,46 +89,45 @@ TEST_F(SpaceSharesTest, WhoContradictEachOtherArePooledLinearly) {
   };
   Opinions said = opinions({answers(first), answers(first.logical_not())});
   said.label = label;
-  EXPECT_EQ(fit_space_shares(said, 1, {}).pool, OpinionPool::kLinear);
+  EXPECT_EQ(fit(said).pool, OpinionPool::kLinear);
 }
 
 TEST_F(SpaceSharesTest, SharesDependOnTheTextOnlyIfThatPays) {
   const at::Tensor first = at::sin(at::arange(kTexts, at::kFloat) * 2.3F).gt(0);
   const Opinions split = opinions({says(first, .9), says(first.logical_not(), .9)});
-  const SpaceShares found = fit_space_shares(split, 1, {});
+  const SpaceShares found = fit(split);
   EXPECT_GT(found.penalty, 0);
   EXPECT_LT(loss_by(split, found), .6 * std::log(2.0));
   const Opinions same = opinions({says(in_share(.8, 2), .8), says(in_share(.8, 3), .8)});
-  const SpaceShares none = fit_space_shares(same, 1, {});
+  const SpaceShares none = fit(same);
   EXPECT_EQ(none.penalty, 0);
   EXPECT_EQ(none.weight.abs().max().item<double>(), 0);
 }
 
 TEST_F(SpaceSharesTest, TheSeedGivesTheSameBits) {
   const Opinions said = opinions({says(in_share(.8, 2), .8), says(in_share(.7, 3), .7)});
-  EXPECT_TRUE(fit_space_shares(said, 4, {}).bias.equal(fit_space_shares(said, 4, {}).bias));
+  EXPECT_TRUE(fit(said, 4).bias.equal(fit(said, 4).bias));
 }
 
 TEST_F(SpaceSharesTest, OneExpertOrHardlyAnyTexts) {
   const Opinions one = opinions({says(in_share(.8, 2), .8)});
-  EXPECT_EQ(shares(fit_space_shares(one, 1, {})), std::vector<double>{1});
+  EXPECT_EQ(shares(fit(one)), std::vector<double>{1});
   const Opinions all = opinions({says(in_share(.8, 2), .8), says(in_share(.1, 3), .9)});
   const Opinions few{all.z.narrow(0, 0, 6), all.log_p.narrow(0, 0, 6), all.label.narrow(0, 0, 6),
                      true};
-  const SpaceShares fitted = fit_space_shares(few, 1, {});
+  const SpaceShares fitted = fit(few);
   EXPECT_EQ(fitted.pool, OpinionPool::kLinear);
   EXPECT_GT(shares(fitted)[0], .5);
   const Opinions none{all.z.narrow(0, 0, 0), all.log_p.narrow(0, 0, 0), all.label.narrow(0, 0, 0),
                       true};
-  EXPECT_EQ(shares(fit_space_shares(none, 1, {})), (std::vector<double>{.5, .5}));
+  EXPECT_EQ(shares(fit(none)), (std::vector<double>{.5, .5}));
 }
 
 // The first is right more often, but hardly ever sure: by its loss the second deserves the weight.
 TEST_F(SpaceSharesTest, TheGuardPullsTowardsAnExpertThatIsRightMoreOften) {
   const Opinions said = opinions({says(in_share(.85, 2), .52), says(in_share(.7, 3), .8)});
-  SpaceShares fitted = fit_space_shares(said, 1, {});
-  const std::vector<double> before = shares(fitted);
-  const std::optional<ShareGuard> guard = guard_shares(said, 1, {}, fitted);
+  const std::vector<double> before = shares(fit(said));
+  const auto [fitted, guard] = fit_space_shares(said, {});
   ASSERT_TRUE(guard);
   EXPECT_EQ(guard->expert, 0);
   EXPECT_EQ(guard->texts, kTexts);
@@ -140,10 +141,9 @@ TEST_F(SpaceSharesTest, TheGuardPullsTowardsAnExpertThatIsRightMoreOften) {
 TEST_F(SpaceSharesTest, TheGuardLeavesAPoolThatLosesNothing) {
   const Opinions said =
       opinions({says(in_share(.8, 2), .8), says(in_share(.8, 3), .8), says(in_share(.8, 5), .8)});
-  SpaceShares fitted = fit_space_shares(said, 1, {});
-  const at::Tensor bias = fitted.bias.clone();
-  EXPECT_FALSE(guard_shares(said, 1, {}, fitted));
-  EXPECT_TRUE(fitted.bias.equal(bias));
+  const auto [fitted, guard] = fit_space_shares(said, {});
+  EXPECT_FALSE(guard);
+  EXPECT_TRUE(fitted.bias.equal(fit(said).bias));
 }
 
 // Two honest experts among clones of a constant, a flipped one and another constant.
@@ -152,8 +152,7 @@ TEST_F(SpaceSharesTest, ASpoiltPoolIsNotWorseThanItsBestExpert) {
   const Opinions said =
       opinions({says(in_share(.9, 2), .9), constant, constant, says(in_share(.1, 7), .9),
                 says(in_share(.85, 3), .85), constant, says(in_share(.12, 5), .9), constant});
-  SpaceShares fitted = fit_space_shares(said, 1, {});
-  guard_shares(said, 1, {}, fitted);
+  const SpaceShares fitted = fit_space_shares(said, {}).shares;
   const at::Tensor log_w = at::log_softmax(fitted.bias, 0);
   const at::Tensor pooled = fitted.pool == OpinionPool::kLinear
                                 ? (log_w.unsqueeze(0).unsqueeze(2) + said.log_p).logsumexp(1)
@@ -165,7 +164,7 @@ TEST_F(SpaceSharesTest, ASpoiltPoolIsNotWorseThanItsBestExpert) {
 TEST_F(SpaceSharesTest, AStopIsHeard) {
   const std::atomic<bool> stop = true;
   const Opinions said = opinions({says(in_share(.8, 2), .8), says(in_share(.7, 3), .7)});
-  EXPECT_THROW(fit_space_shares(said, 1, StopToken(stop)), Error);
+  EXPECT_THROW(fit_space_shares(said, {.stop = StopToken(stop)}), Error);
 }
 
 }  // namespace
