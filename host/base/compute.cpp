@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 #include <sched.h>
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
 
 #include <algorithm>
 #include <charconv>
@@ -173,12 +176,24 @@ std::vector<Precision> usable_precisions(Device device) {
   return usable;
 }
 
+bool bf16_is_faster() {
+#if defined(__x86_64__)
+  constexpr unsigned kAmxBf16 = 1U << 22U;  // of EDX, leaf 7
+  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+  const bool has_amx =
+      __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) != 0 && (edx & kAmxBf16) != 0;
+  return cpu_has(Precision::kBf16) && (has_amx || __builtin_cpu_is("intel") == 0);
+#else
+  return false;
+#endif
+}
+
 Precision resolve_training_precision(const std::optional<std::string>& stated) {
   if (!stated) return Precision::kFp32;
   if (*stated != "auto") return parse_precision(*stated, "[training] precision");
   if (const char* forced = std::getenv(kTrainingVariable); forced != nullptr && *forced != '\0')
     return parse_precision(forced, kTrainingVariable);
-  return cpu_has(Precision::kBf16) ? Precision::kBf16 : Precision::kFp32;
+  return bf16_is_faster() ? Precision::kBf16 : Precision::kFp32;
 }
 
 }  // namespace moecollab

@@ -83,8 +83,13 @@ bool cpu_has(Precision precision);
 // Those of kPrecisions that the device computes with.
 std::vector<Precision> usable_precisions(Device device = {});
 
+// Whether this CPU multiplies bf16 numbers faster than fp32 ones. Intel's do so in their AMX units;
+// their AVX-512, which is left if a virtual machine hides those, takes bf16 at half the rate of
+// fp32 (docs/performance.md).
+bool bf16_is_faster();
+
 // What a kind trains in that asks for `stated` ("auto", "fp32" or "bf16"; none: fp32). auto is bf16
-// if the CPU has it, else fp32; MOECOLLAB_TRAINING_PRECISION=fp32|bf16 decides auto on any CPU, for
+// if that is faster, else fp32; MOECOLLAB_TRAINING_PRECISION=fp32|bf16 decides auto on any CPU, for
 // tests.
 Precision resolve_training_precision(const std::optional<std::string>& stated);
 

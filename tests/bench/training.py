@@ -20,7 +20,8 @@ import tempfile
 import time
 
 ENCODER = pathlib.Path(__file__).resolve().parents[2] / ".deps" / "encoder" / "all-MiniLM-L6-v2"
-RECIPES = {"legal": ["--set", "depth=all", "--epochs", "4"], "general": ["--set", "depth=all", "--epochs", "4"], "emotion": ["--lr", "2e-4"]}
+ALL_BLOCKS = ["--set", "depth=all", "--epochs"]
+RECIPES = {"legal": [*ALL_BLOCKS, "4"], "general": [*ALL_BLOCKS, "4"], "emotion": [*ALL_BLOCKS, "3"], "news": ["--epochs", "3"]}
 FIT_TEXTS = 200  # a gate over one expert gives it every text, whatever it is fitted on
 
 

@@ -37,6 +37,37 @@ class Folders(EndToEnd):
         self.assertEqual(sorted(report["domains"]), ["ag-news", "sst-2"])
         self.assertEqual(report["provenance"]["train_overlap"], {"ag-news": 0, "sst-2": 0}, "the training files are found too")
 
+    def test_an_expert_distilled_from_the_seeds_takes_their_place(self):
+        self.domain("d", "csv", texts=20)
+        self.domain("e", "csv", texts=20)
+
+        def demo(kinds=("lexical", "deep-adapter"), **options):
+            return subprocess.run([ROOT / "tools" / "demo.sh", self.folder / "data", self.folder / "out", *kinds],
+                                  capture_output=True, text=True, env=clean_environment() | options, timeout=300)
+
+        for refused, why in ((demo(SEEDS="two"), "SEEDS is two, expected a number"), (demo(SEEDS="5-4"), "there is no seed from 5 to 4"),
+                             (demo(kinds=["lexical"], DISTILL="1"), "there is no deep expert to learn from among lexical")):
+            self.assertEqual(refused.returncode, 2)
+            self.assertIn(why, refused.stderr)
+        first = demo(SEEDS="4-4")
+        self.assertEqual((first.returncode, first.stdout.count("Domain ")), (0, 1), first.stderr)
+        done = demo(SEEDS="4-5", DISTILL="1")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("what the last run trained is kept", done.stderr)
+        self.assertIn("d-deep-adapter-5 1.0.0 trained", done.stdout)
+        self.assertNotIn("d-deep-adapter-4 1.0.0 trained", done.stdout)
+        self.assertEqual(done.stdout.count("Domain "), 2, "a table with the seeds and one without")
+        names = {folder: [expert["name"] for expert in self.load(self.folder / "out" / folder / "report.json")["experts"] if expert["state"] == "ready"]
+                 for folder in (".", "distilled")}
+        self.assertEqual(names["."], ["d-lexical", "d-deep-adapter-4", "e-lexical", "e-deep-adapter-4", "d-deep-adapter-5", "e-deep-adapter-5"])
+        self.assertEqual(sorted(names["distilled"]), ["d-distilled", "d-lexical", "e-distilled", "e-lexical"])
+        again = demo(SEEDS="4-5", DISTILL="1")
+        self.assertIn("nothing to do again", again.stderr)
+        self.assertEqual(again.stdout, done.stdout[done.stdout.index("Domain "):])
+        fewer = demo(SEEDS="4-4")
+        self.assertIn("has more seeds than 4 to 4 - rebuilding it", fewer.stderr)
+        self.assertEqual(fewer.stdout.count("Domain "), 1)
+
     def test_eval_says_which_texts_were_trained_on(self):
         self.domain("d", "csv", texts=20)
         data = self.folder / "data" / "d"

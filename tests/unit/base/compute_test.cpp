@@ -3,6 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <fstream>
+#include <iterator>
+#include <string>
 
 #include "base/cuda_driver.h"
 #include "base/error.h"
@@ -28,21 +31,16 @@ class Forced {
 TEST(TrainingPrecision, AutoFollowsTheCpu) {
   const Forced nothing(nullptr);
   EXPECT_EQ(resolve_training_precision("auto"),
-            cpu_has(Precision::kBf16) ? Precision::kBf16 : Precision::kFp32);
+            bf16_is_faster() ? Precision::kBf16 : Precision::kFp32);
 }
 
-TEST(TrainingPrecision, TheVariableDecidesAutoAndNothingElse) {
-  for (const Precision forced : {Precision::kFp32, Precision::kBf16}) {
-    const Forced variable(name(forced));
-    EXPECT_EQ(resolve_training_precision("auto"), forced);
-    EXPECT_EQ(resolve_training_precision("fp32"), Precision::kFp32);
-    EXPECT_EQ(resolve_training_precision("bf16"), Precision::kBf16);
-  }
-}
-
-TEST(TrainingPrecision, AKindThatSaysNothingTrainsInFp32) {
-  const Forced variable(name(Precision::kBf16));
-  EXPECT_EQ(resolve_training_precision(std::nullopt), Precision::kFp32);
+// What Linux says of the CPU is the other source: it lists amx_bf16 if programs may use it.
+TEST(TrainingPrecision, OfIntelsCpusOnlyThoseWithAmxGainFromBf16) {
+  std::ifstream file("/proc/cpuinfo");
+  const std::string cpu((std::istreambuf_iterator<char>(file)), {});
+  const auto has = [&](const char* word) { return cpu.find(word) != std::string::npos; };
+  if (!has("GenuineIntel") && !has("AuthenticAMD")) GTEST_SKIP() << "neither Intel nor AMD";
+  EXPECT_EQ(bf16_is_faster(), has("avx512_bf16") && (has("amx_bf16") || has("AuthenticAMD")));
 }
 
 // Cache keys, probe records and run digests of version 0.3.0 hold this very text.
