@@ -127,7 +127,9 @@ baselines() {  # KIND…
   for kind in "$@"; do
     options=$([ -d "$out/registry/checkpoints/multi-task-$kind" ] && echo --resume || true)
     [ -z "$options" ] && { [ -e "$out/registry/baselines/$kind" ] || [ -e "$out/registry/baselines/$kind.toml" ]; } && continue
-    # shellcheck disable=SC2086  # none or one word
+    # As most of the deep experts that it is compared with are trained.
+    [ "$kind" != deep ] || options+=" --set depth=all --epochs 4"
+    # shellcheck disable=SC2086  # several words
     "$program" train-baseline "$kind" $options --data-dir "$data" --registry "$out/registry" --device "$device" --cache-dir "$out/cache"
   done
 }

@@ -128,6 +128,7 @@ bool publish(Unpublished& file, const fs::path& path) {
 
 // A rename would put a file in the place of whatever stands there, of /dev/null too.
 void refuse_other_than_file(const fs::path& path) {
+  if (path == "-") fail_write(path, "it names standard output", "name a file (./- is one, too)");
   struct stat info;
   if (::lstat(path.c_str(), &info) != 0) return;
   if (S_ISDIR(info.st_mode)) fail_write(path, "it is a folder");

@@ -106,6 +106,19 @@ TEST_F(FilesTest, WhatIsNoFileStaysWhatItIs) {
   EXPECT_EQ(fs::status(pipe).type(), fs::file_type::fifo);
 }
 
+TEST_F(FilesTest, StandardOutputIsNoFile) {
+  for (const auto& write : {+[](const fs::path& path) { require_writable(path); },
+                            +[](const fs::path& path) { write_file_atomic(path, "x"); }}) {
+    try {
+      write("-");
+      ADD_FAILURE();
+    } catch (const Error& error) {
+      EXPECT_STREQ(error.what(), "- cannot be written: it names standard output");
+    }
+    EXPECT_FALSE(fs::exists("-"));
+  }
+}
+
 TEST_F(FilesTest, WhetherAFileCanBeWrittenIsFoundOutWithoutTouchingIt) {
   write_file_atomic(file, "here");
   require_writable(file);
