@@ -43,6 +43,20 @@ TEST(TrainingPrecision, OfIntelsCpusOnlyThoseWithAmxGainFromBf16) {
   EXPECT_EQ(bf16_is_faster(), has("avx512_bf16") && (has("amx_bf16") || has("AuthenticAMD")));
 }
 
+TEST(TrainingPrecision, TheVariableDecidesAutoAndNothingElse) {
+  for (const Precision forced : {Precision::kFp32, Precision::kBf16}) {
+    const Forced variable(name(forced));
+    EXPECT_EQ(resolve_training_precision("auto"), forced);
+    EXPECT_EQ(resolve_training_precision("fp32"), Precision::kFp32);
+    EXPECT_EQ(resolve_training_precision("bf16"), Precision::kBf16);
+  }
+}
+
+TEST(TrainingPrecision, AKindThatSaysNothingTrainsInFp32) {
+  const Forced variable(name(Precision::kBf16));
+  EXPECT_EQ(resolve_training_precision(std::nullopt), Precision::kFp32);
+}
+
 // Cache keys, probe records and run digests of version 0.3.0 hold this very text.
 TEST(Compute, IdentityOfTheFirstKernelsIsThatOfOldRecords) {
   EXPECT_EQ(Compute{}.identity(1), "cpu fp32");
