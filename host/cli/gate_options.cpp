@@ -95,9 +95,8 @@ void add_gate_fit(CLI::App& verb, training::GateTrainingOptions& options) {
       ->each([&options](const std::string&) { options.usual_gate = false; });
   verb.add_flag_function(
       "--no-guard", [&options](int64_t) { options.guard = false; },
-      "factored: leave a space's shares as they were fitted, even if its best expert alone is "
-      "right "
-      "more often");
+      "Leave a space's shares as they were fitted, even if its best expert alone is right more "
+      "often");
   verb.add_option("--gate-hidden", options.hidden, "Units of the mlp gate's hidden layer")
       ->capture_default_str();
   verb.add_flag("--calibrate", options.calibrate,

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/measure.h"
 #include "pipeline/collaboration.h"
+#include "training/gate_guard.h"
 #include "training/gate_history.h"
 #include "training/gate_inputs.h"
 #include "training/held_out_profile.h"
@@ -31,9 +32,8 @@ void add_accuracies(const training::GateInputs& inputs, training::GateFitRecord&
   }
 }
 
-training::GateFitRecord record_of(const training::GateInputs& inputs,
-                                  const training::GateFit& fit) {
-  training::GateFitRecord record;
+void add_figures(const training::GateInputs& inputs, const training::GateFit& fit,
+                 training::GateFitRecord& record) {
   record.settings = inputs.options;
   record.texts = fit.texts;
   record.epochs = fit.epochs;
@@ -45,7 +45,6 @@ training::GateFitRecord record_of(const training::GateInputs& inputs,
   add_accuracies(inputs, record);
   record.entropy_percentiles = gate::entropy_percentiles(fit.gate, inputs.data.held_out.z);
   record.validation_task = fit.validation_task;
-  return record;
 }
 
 // What later texts are compared with.
@@ -98,18 +97,40 @@ void require_honest(const training::GateInputs& inputs) {
   }
 }
 
-training::TopKChoice choose_top_k(pipeline::Pool& pool, const training::GateInputs& inputs,
-                                  const training::GateProblem& problem, int32_t epochs) {
-  const training::TopKChoice choice = training::choose_top_k(
-      problem,
-      training::cross_fitted_router_logits(problem, inputs.options, epochs, pool.context()),
-      pipeline::weight_caps(pool, pool.all_experts()));
+// `router`: cross-fitted router logits.
+training::TopKChoice choose_top_k(pipeline::Pool& pool, const training::GateProblem& problem,
+                                  const at::Tensor& router) {
+  const training::TopKChoice choice =
+      training::choose_top_k(problem, router, pipeline::weight_caps(pool, pool.all_experts()));
   if (const auto stated = pool.registry().gate.top_k; stated && *stated != choice.top_k) {
     pool.context().log.note(
         fmt::format("registry.toml says top_k = {} in [gate]: that counts, not the chosen {}",
                     *stated, choice.top_k));
   }
   return choice;
+}
+
+// What is decided after the fit, on gates that were not fitted on the texts that decide: how far
+// the guard changes `fit` (a gate in two factors has its guard within), and how many experts a text
+// needs.
+void decide(pipeline::Pool& pool, const training::GateInputs& inputs,
+            const training::GateProblem& problem, training::GateFit& fit,
+            training::GateFitRecord& record) {
+  std::vector<training::ShareGuard> guards = problem.share_guards();
+  std::vector<int> spaces;
+  if (inputs.options.guard && !fit.gate.is_factored()) spaces = training::guarded_spaces(problem);
+  at::Tensor router;
+  if (!spaces.empty() || inputs.options.choose_top_k) {
+    router =
+        training::cross_fitted_router_logits(problem, inputs.options, fit.epochs, pool.context());
+  }
+  if (!spaces.empty()) {
+    guards = training::guard_gate(problem, spaces, router, fit.gate);
+    inputs.tell(guards, pool.context().log);
+  }
+  for (const training::ShareGuard& guard : guards)
+    record.share_guards.emplace_back(inputs.experts[static_cast<size_t>(guard.expert)], guard);
+  if (inputs.options.choose_top_k) record.top_k_choice = choose_top_k(pool, problem, router);
 }
 
 // What `grow` needs of these domains when their data is gone. Returns the file's SHA-256, or ""
@@ -143,23 +164,17 @@ FittedGate fit_and_write_gate(pipeline::Pool& pool, const std::vector<data::Data
                               const training::GateInputs& inputs, registry::Change* within) {
   const RunContext& context = pool.context();
   const fs::path& registry = pool.options().registry;
-  const bool choose = inputs.options.choose_top_k;
-  if (choose) require_honest(inputs);
+  if (inputs.options.choose_top_k) require_honest(inputs);
   const Stopwatch watch;
   const training::GateProblem problem =
       inputs.problem(context, encoder::to_torch(pool.options().compute.device));
   training::GateFit fit = training::fit_gate(problem, inputs.options, context);
-  std::optional<training::TopKChoice> choice;
-  if (choose) choice = choose_top_k(pool, inputs, problem, fit.epochs);
   FittedGate fitted;
+  decide(pool, inputs, problem, fit, fitted.record);
   fitted.seconds = watch.seconds();
   fitted.file = gate_file(pool, datasets, inputs, problem, fit);
-  fitted.record = record_of(inputs, fit);
-  fitted.record.top_k_choice = std::move(choice);
+  add_figures(inputs, fit, fitted.record);
   add_profiles(pool, inputs, problem, fit, fitted.record);
-  for (const training::ShareGuard& guard : problem.share_guards())
-    fitted.record.share_guards.emplace_back(inputs.experts[static_cast<size_t>(guard.expert)],
-                                            guard);
   fitted.calibration = inputs.calibration;
   for (const data::Dataset& dataset : datasets) data::require_unchanged(dataset);
   const auto put = [&](registry::Change& change) {

@@ -30,7 +30,7 @@ struct GateFitRecord {
   std::vector<double> entropy_percentiles;  // gate::entropy_percentiles() on the held-out texts
   std::optional<double> validation_task;    // task loss on the texts that chose the epochs
   std::optional<TopKChoice> top_k_choice;   // of `--top-k auto`
-  // What the guard changed of a gate in two factors, by the best expert of each space.
+  // What the guard changed, by the best expert of each space.
   std::vector<std::pair<std::string, ShareGuard>> share_guards;
   evaluation::Profiles profiles;  // held_out_profiles()
   std::string replay_sha256;      // of the rows kept for `grow`; empty: none

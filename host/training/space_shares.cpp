@@ -1,7 +1,6 @@
 #include "training/space_shares.h"
 
 #include <ATen/core/grad_mode.h>
-#include <fmt/format.h>
 
 #include <cmath>
 #include <numeric>
@@ -20,8 +19,6 @@ constexpr int64_t kShareStream = -4;  // an epoch number that no other shuffle h
 constexpr int kIterations = 60;
 constexpr double kRest = 1e-6;  // the loss rests once an iteration gains less, relatively
 constexpr double kPenalties[] = {1e4, 1e3, 1e2};
-constexpr double kMayLose = 0.0025;                  // accuracy, to the best expert
-constexpr double kFirstPull = 0.25, kLastPull = 32;  // nats
 
 Opinions rows_of(const Opinions& opinions, const std::vector<int64_t>& rows) {
   const at::Tensor index = encoder::index_tensor(rows, opinions.z.device());
@@ -142,14 +139,6 @@ CrossValidation cross_validated(const Opinions& opinions, fusion::OpinionPool po
   return found;
 }
 
-// Whether the texts that are right say that a pool is worse than an expert.
-bool loses(const at::Tensor& pool, const at::Tensor& expert) {
-  const at::Tensor lost = expert - pool;
-  const double mean = lost.mean().item<double>(),
-               error = lost.std().item<double>() / std::sqrt(static_cast<double>(lost.numel()));
-  return mean > kMayLose && mean > error;
-}
-
 // Whether `lost` is less than `before` by more than two standard errors of the difference.
 bool is_surely_less(const at::Tensor& lost, const at::Tensor& before) {
   const at::Tensor gain = (before - lost).to(at::kDouble);
@@ -181,35 +170,21 @@ CrossValidation choose_setting(const Opinions& opinions, uint64_t seed, StopToke
 }
 
 // `folds` are those of the shares' own setting.
-std::optional<ShareGuard> guard_shares(std::vector<FoldShares> folds, const Opinions& opinions,
-                                       SpaceShares& shares) {
+std::optional<ShareGuard> guard_shares(const std::vector<FoldShares>& folds,
+                                       const Opinions& opinions, SpaceShares& shares) {
   const at::NoGradGuard no_grad;
-  const int64_t n = opinions.z.size(0);
-  const at::Tensor alone =
-      opinions.log_p.argmax(2).eq(opinions.label.unsqueeze(1)).to(at::kDouble);  // [n, k]
-  ShareGuard guard;
-  guard.texts = n;
-  guard.expert = alone.mean(0).argmax().item<int64_t>();
-  const at::Tensor best = alone.select(1, guard.expert);
-  guard.best = best.mean().item<double>();
-  const auto pooled = [&] {
-    at::Tensor right = at::zeros({n}, alone.options());
+  std::optional<ShareGuard> guard = guard_space(opinions, [&](int64_t expert, double pull) {
+    at::Tensor right = at::zeros({opinions.z.size(0)}, opinions.z.options().dtype(at::kDouble));
     for (const FoldShares& fold : folds) {
+      SpaceShares pulled = fold.shares;
+      pulled.bias = pulled.bias.clone();
+      pulled.bias[expert] += pull;
       right.index_copy_(0, encoder::index_tensor(fold.texts, right.device()),
-                        is_right(rows_of(opinions, fold.texts), fold.shares));
+                        is_right(rows_of(opinions, fold.texts), pulled));
     }
     return right;
-  };
-  at::Tensor right = pooled();
-  guard.before = right.mean().item<double>();
-  for (double pull = kFirstPull; loses(right, best) && guard.pull < kLastPull; pull *= 2) {
-    for (FoldShares& fold : folds) fold.shares.bias[guard.expert] += pull - guard.pull;
-    guard.pull = pull;
-    right = pooled();
-  }
-  if (guard.pull == 0) return std::nullopt;
-  guard.after = right.mean().item<double>();
-  shares.bias[guard.expert] += guard.pull;
+  });
+  if (guard) shares.bias[guard->expert] += guard->pull;
   return guard;
 }
 
@@ -218,13 +193,6 @@ std::optional<ShareGuard> guard_shares(std::vector<FoldShares> folds, const Opin
 at::Tensor losses(const Opinions& opinions, const SpaceShares& shares) {
   const ShareLoss loss(opinions, shares.pool);
   return loss.with_slope(scores_by(shares, loss)).first.squeeze(0);
-}
-
-std::string description(const ShareGuard& guard, const std::string& expert) {
-  return fmt::format(
-      "guard: alone, {} is right on {:.4f} of {} held-out texts of its label space, together with "
-      "the others on {:.4f}: its share is raised by {:g} nats, and they are right on {:.4f}",
-      expert, guard.best, guard.texts, guard.before, guard.pull, guard.after);
 }
 
 GuardedShares fit_space_shares(const Opinions& opinions, const ShareFit& fit) {
@@ -238,7 +206,7 @@ GuardedShares fit_space_shares(const Opinions& opinions, const ShareFit& fit) {
     return {fit_shares(opinions, fusion::OpinionPool::kLinear, 0, fit.stop), {}};
   CrossValidation chosen = choose_setting(opinions, fit.seed, fit.stop);
   GuardedShares found{std::move(chosen.shares), {}};
-  if (fit.guarded) found.guard = guard_shares(std::move(chosen.folds), opinions, found.shares);
+  if (fit.guarded) found.guard = guard_shares(chosen.folds, opinions, found.shares);
   return found;
 }
 

@@ -10,6 +10,7 @@
 
 #include "base/run_context.h"
 #include "training/opinions.h"
+#include "training/share_guard.h"
 
 namespace moecollab::training {
 
@@ -23,20 +24,6 @@ struct SpaceShares {
 
 // −ln p(label) of each text [n] by these shares.
 at::Tensor losses(const Opinions& opinions, const SpaceShares& shares);
-
-// What a guard found for the best expert of a space, going by its accuracy on the texts.
-struct ShareGuard {
-  int64_t expert = 0;  // 0 to k − 1
-  int64_t texts = 0;
-  double best = 0;               // its accuracy
-  double before = 0, after = 0;  // of the pool, without and with the pull
-  double pull = 0;               // nats that b of the expert was raised by
-
-  bool operator==(const ShareGuard&) const = default;
-};
-
-// A sentence for the log; `expert` is its name.
-std::string description(const ShareGuard& guard, const std::string& expert);
 
 // How shares are fitted in a gate of two factors.
 struct ShareFit {
@@ -52,11 +39,9 @@ struct GuardedShares {
 // Minimises the mean of −ln p(label) over the texts, with a penalty ‖b‖²/(2n): experts that the
 // texts do not tell apart share equally. Five-fold cross-validation by the seed chooses the pool,
 // and then whether the shares may depend on the text, and with which penalty: only if that lowers
-// the loss by more than two standard errors of the difference. The guard then raises b of the best
-// expert until the pool loses no texts to it: until its accuracy, by cross-fitted shares, is at
-// most 0.25 points below the expert's, or not surely below, which is by one standard error of the
-// paired difference. In the limit the expert answers alone. Fewer than 10 texts, or one expert: a
-// linear pool, the same shares for all, no guard. Throws E_INTERRUPTED if a stop was asked for.
+// the loss by more than two standard errors of the difference. Then guard_space(), by the shares of
+// that cross-validation. Fewer than 10 texts, or one expert: a linear pool, the same shares for
+// all, no guard. Throws E_INTERRUPTED if a stop was asked for.
 GuardedShares fit_space_shares(const Opinions& opinions, const ShareFit& fit);
 
 }  // namespace moecollab::training

@@ -142,6 +142,34 @@ class TrainGate(EndToEnd):
         self.assertEqual({p.name: p.read_bytes() for p in (registry / "gate").iterdir()}, before)
         self.fit(registry, "--top-k", 2)
 
+    def test_the_guard_of_a_linear_gate(self):
+        """Of four experts two learnt news with its labels turned round, and an epoch is too short to find out."""
+        registry = self.registry()
+        rows = [json.loads(line) for line in (SAMPLES / "news" / "train.jsonl").read_text().splitlines()]
+        labels = sorted({row["label"] for row in rows})
+        turned = dict(zip(labels, labels[1:] + labels[:1], strict=True))
+        data = self.write("turned.jsonl", "".join(json.dumps(row | {"label": turned[row["label"]]}) + "\n" for row in rows))
+        for seed in (1, 2):
+            done = run("train-expert", f"turned-{seed}", "--kind", "adapter", "--domain", "news", f"--data=news={data}", "--seed", seed, *self.options(registry))
+            self.assertEqual(done.returncode, 0, done.stderr)
+        arguments = ("--gate", "linear", "--epochs", 1, "--top-k", "auto")
+        left = self.fit(registry, *arguments, "--no-guard")
+        self.assertNotIn("share_guard", left)
+        weights = (registry / "gate" / "gate.safetensors").read_bytes()
+        done = run("train-gate", *self.data("train"), *self.options(registry)[:-1], *arguments, "--json")
+        fit = json.loads(done.stdout)
+        (name, guard), = fit["share_guard"].items()
+        self.assertEqual(guard["best"], fit["expert_accuracy"][name])
+        self.assertEqual(guard["best"], max(value for expert, value in fit["expert_accuracy"].items() if expert != "feelings"))
+        self.assertGreater(guard["best"] - guard["before"], 0.0025)
+        self.assertGreater(guard["after"], guard["before"])
+        self.assertIn(f"guard: alone, {name} is right on {guard['best']:.4f} of 16 held-out texts", done.stderr)
+        self.assertGreater(fit["top_k_auto"]["accuracy"][-1], left["top_k_auto"]["accuracy"][-1], "chosen under the guard")
+        self.assertNotEqual((registry / "gate" / "gate.safetensors").read_bytes(), weights)
+        gate = tomllib.loads((registry / "gate" / "gate.toml").read_text())
+        self.assertEqual(gate["metrics"]["share_guard"], {name: guard})
+        self.assertNotIn("guard", gate["fit"])
+
     def test_a_fit_that_diverges_leaves_the_old_gate(self):
         registry = self.registry()
         before = {p.name: p.read_bytes() for p in (registry / "gate").iterdir()}
