@@ -3,6 +3,7 @@
 
 #include "torch/test_device.h"
 #include "torch/training/gate_toy.h"
+#include "training/gate_guard.h"
 #include "training/gate_warm_up.h"
 #include "training/sweep.h"
 #include "training/top_k_choice.h"
@@ -183,6 +184,25 @@ TEST(DeviceGate, ChoosesTopKAsOnTheCpu) {
   }
   EXPECT_EQ(choices[1].top_k, choices[0].top_k);
   EXPECT_EQ(choices[1].accuracy, choices[0].accuracy);
+}
+
+// Negated, the router prefers whoever is wrong, so that one expert alone is better.
+TEST(DeviceGate, GuardsAsOnTheCpu) {
+  const at::Device device = use_test_device();
+  const GateTrainingOptions options = few_epochs(GateOptimizer::kLbfgs, GateKind::kLinear);
+  std::vector<ShareGuard> guards[2];
+  at::Tensor biases[2];
+  for (const bool on_device : {false, true}) {
+    const GateProblem problem = problem_on(on_device ? device : at::Device(encoder::kHost),
+                                           fusion::Mode::kMixture, /*top_k=*/0);
+    at::Tensor router = cross_fitted_router_logits(problem, options, 3, {}).neg();
+    gate::Gate gate = gate::moved(problem.start(), encoder::kHost);
+    guards[on_device] = guard_gate(problem, guarded_spaces(problem), router, gate);
+    biases[on_device] = gate.bias;
+  }
+  ASSERT_EQ(guards[0].size(), 1U);
+  EXPECT_EQ(guards[1], guards[0]);
+  expect_near(biases[1], biases[0], "bias");
 }
 
 // A gate in two factors unless somebody chose another or other options rule it out, which is said.
