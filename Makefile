@@ -27,7 +27,7 @@ demo: build  ## train, evaluate and report; DATA=folder, OUT=folder, DEVICE=cuda
 
 # The pass for a deep expert gives what the adapter and the gate read, too: it comes first.
 table1: OUT := build/table1
-table1: build  ## all three kinds of expert for each domain of DATA, gate, report; OUT=build/table1; BASELINES=1: the deep multi-task model too; SEEDS=3: three seeds of each deep expert, DISTILL=1: then one expert from them; GATE=linear
+table1: build  ## all three kinds of expert for each domain of DATA, gate, report; OUT=build/table1; BASELINES=1: the deep multi-task model too; SEEDS=3: three seeds of each deep expert, DISTILL=1: then one expert from them (FOLDS=5: from their answers for all texts); GATE=linear
 	@tools/demo.sh "$(DATA)" "$(OUT)" lexical deep-adapter adapter
 
 test: setup-test  ## build and run every test; the torch-free ones also under ASan and UBSan

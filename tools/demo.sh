@@ -17,7 +17,7 @@ encoder=${MOECOLLAB_ENCODER:-.deps/encoder/all-MiniLM-L6-v2}
 say() { printf 'demo: %s\n' "$*" >&2; }
 
 [[ ${SEEDS:-1} =~ ^(([0-9]+)-)?([0-9]+)$ ]] || { say "SEEDS is $SEEDS, expected a number (3: the seeds 1 to 3) or a range (4-6)"; exit 2; }
-first_seed=${BASH_REMATCH[2]:-1} last_seed=${BASH_REMATCH[3]}
+first_seed=$((10#${BASH_REMATCH[2]:-1})) last_seed=$((10#${BASH_REMATCH[3]}))
 [ "$first_seed" -le "$last_seed" ] || { say "SEEDS is ${SEEDS}: there is no seed from $first_seed to $last_seed"; exit 2; }
 [ -z "${DISTILL:-}" ] || [[ " $kinds " = *" deep-adapter "* ]] || { say "DISTILL: there is no deep expert to learn from among $kinds"; exit 2; }
 
@@ -96,14 +96,15 @@ fit_gate() {  # REGISTRY
 
 judge() {  # FOLDER
   "$program" eval --data-dir "$data" --registry "$1/registry" --device "$device" --cache-dir "$out/cache" --quiet \
-    --report "$1/report.json" --html "$1/report.html" --markdown "$1/report.md" > "$1/table.txt"
+    --report "$1/report.json" --html "$1/report.html" --markdown "$1/report.md" > "$1/table.new"
+  mv "$1/table.new" "$1/table.txt"  # the last: what is there is whole
 }
 
 # In a copy of the registry, one expert of each domain learns from the deep ones and takes their place:
 # an answer costs one of them.
 distill() {
   local folder=$out/distilled domain seed teachers
-  [ -e "$folder/report.json" ] && return
+  [ -e "$folder/table.txt" ] && return
   if [ ! -d "$folder/registry" ]; then
     rm -rf "$folder" && mkdir "$folder"
     cp -r "$out/registry" "$folder/registry.new"
@@ -148,7 +149,7 @@ is_done() {
   has_seed $((last_seed + 1)) && return 1
   [[ " $kinds " != *" deep-adapter "* ]] || has_seed "$last_seed" || return
   [ -z "${BASELINES:-}" ] || [ -d "$out/registry/baselines/deep" ] || return
-  [ -z "${DISTILL:-}" ] || [ -e "$out/distilled/report.json" ]
+  [ -z "${DISTILL:-}" ] || [ -e "$out/distilled/table.txt" ]
 }
 
 mkdir -p "$out"
@@ -158,6 +159,7 @@ if is_done; then
   rm "$out/inputs.new"
   say "data, options and program are those of the last run: nothing to do again"
 else
+  rebuild=
   if has_seed $((last_seed + 1)); then
     say "$out has more seeds than $first_seed to $last_seed - rebuilding it"
     rebuild=1
@@ -174,7 +176,7 @@ else
     done
     rebuild=1
   fi
-  if [ -n "${rebuild:-}" ]; then
+  if [ -n "$rebuild" ]; then
     rm -rf "$out/registry" "$out/distilled" "$out/inputs" "$out"/report.* "$out/table.txt"
   fi
   mv "$out/inputs.new" "$out/inputs.begun"

@@ -13,8 +13,8 @@ namespace moecollab::ablation {
 
 using GateFeatures = std::optional<std::vector<encoder::PooledKey>>;
 
-// Fits on the held-out part of training files, as `train-gate` does, and writes nothing. Borrows
-// all that it is given.
+// Fits on the held-out part of training files, as `train-gate` does (gates of one softmax without
+// their guard), and writes nothing. Borrows all that it is given.
 class Refit {
  public:
   Refit(pipeline::Pool& pool, const std::vector<data::Dataset>& training,

@@ -37,8 +37,8 @@ void write_file_atomic(const fs::path& path, std::string_view bytes);
 void append_line(const fs::path& path, std::string_view line);
 
 // Throws E_WRITE unless a file at `path` could be written now (its folder exists and takes new
-// files, and `path` is a file or nothing yet: no folder, link, device or pipe). Writes nothing that
-// stays.
+// files, and `path` is a file or nothing yet: no folder, link, device or pipe) and its name is not
+// `-`, by which people mean standard output. Writes nothing that stays.
 void require_writable(const fs::path& path);
 
 // The same of new files in a folder that may not be there yet: then the nearest one above it that

@@ -96,7 +96,7 @@ void add_gate_fit(CLI::App& verb, training::GateTrainingOptions& options) {
   verb.add_flag_function(
       "--no-guard", [&options](int64_t) { options.guard = false; },
       "Leave a space's shares as they were fitted, even if its best expert alone is right more "
-      "often");
+      "often (sweep: of gates in two factors, others have no guard there)");
   verb.add_option("--gate-hidden", options.hidden, "Units of the mlp gate's hidden layer")
       ->capture_default_str();
   verb.add_flag("--calibrate", options.calibrate,

@@ -47,6 +47,12 @@ void add_figures(const training::GateInputs& inputs, const training::GateFit& fi
   record.validation_task = fit.validation_task;
 }
 
+void add_guards(const training::GateInputs& inputs, const std::vector<training::ShareGuard>& guards,
+                training::GateFitRecord& record) {
+  for (const training::ShareGuard& guard : guards)
+    record.share_guards.emplace_back(inputs.experts[static_cast<size_t>(guard.expert)], guard);
+}
+
 // What later texts are compared with.
 void add_profiles(pipeline::Pool& pool, const training::GateInputs& inputs,
                   const training::GateProblem& problem, const training::GateFit& fit,
@@ -110,26 +116,21 @@ training::TopKChoice choose_top_k(pipeline::Pool& pool, const training::GateProb
   return choice;
 }
 
-// What is decided after the fit, on gates that were not fitted on the texts that decide: how far
-// the guard changes `fit` (a gate in two factors has its guard within), and how many experts a text
-// needs.
+// What is decided after the fit by gates that were not fitted on the texts that decide: how far the
+// guard changes a gate of one softmax, and how many experts a text needs.
 void decide(pipeline::Pool& pool, const training::GateInputs& inputs,
             const training::GateProblem& problem, training::GateFit& fit,
             training::GateFitRecord& record) {
-  std::vector<training::ShareGuard> guards = problem.share_guards();
-  std::vector<int> spaces;
-  if (inputs.options.guard && !fit.gate.is_factored()) spaces = training::guarded_spaces(problem);
-  at::Tensor router;
-  if (!spaces.empty() || inputs.options.choose_top_k) {
-    router =
-        training::cross_fitted_router_logits(problem, inputs.options, fit.epochs, pool.context());
-  }
-  if (!spaces.empty()) {
-    guards = training::guard_gate(problem, spaces, router, fit.gate);
-    inputs.tell(guards, pool.context().log);
-  }
-  for (const training::ShareGuard& guard : guards)
-    record.share_guards.emplace_back(inputs.experts[static_cast<size_t>(guard.expert)], guard);
+  const RunContext& context = pool.context();
+  const bool has_guard = inputs.options.guard && !fit.gate.is_factored();
+  const std::vector<int> spaces =
+      has_guard ? training::guarded_spaces(problem) : std::vector<int>();
+  if (spaces.empty() && !inputs.options.choose_top_k) return;
+  at::Tensor router =
+      training::cross_fitted_router_logits(problem, inputs.options, fit.epochs, context);
+  add_guards(inputs,
+             training::guard_gate(problem, spaces, inputs.experts, context.log, router, fit.gate),
+             record);
   if (inputs.options.choose_top_k) record.top_k_choice = choose_top_k(pool, problem, router);
 }
 
@@ -170,6 +171,7 @@ FittedGate fit_and_write_gate(pipeline::Pool& pool, const std::vector<data::Data
       inputs.problem(context, encoder::to_torch(pool.options().compute.device));
   training::GateFit fit = training::fit_gate(problem, inputs.options, context);
   FittedGate fitted;
+  add_guards(inputs, problem.share_guards(), fitted.record);
   decide(pool, inputs, problem, fit, fitted.record);
   fitted.seconds = watch.seconds();
   fitted.file = gate_file(pool, datasets, inputs, problem, fit);

@@ -22,7 +22,8 @@ struct GateFitRecord {
   int64_t texts = 0;   // held-out texts that were fitted
   int32_t epochs = 0;  // taken; settings.epochs are those allowed
   int64_t skipped_steps = 0;
-  double task = 0, entropy = 0, balance = 0, total = 0;  // means over the last epoch, nats
+  // Means over the last epoch, nats: before the guard of a gate of one softmax.
+  double task = 0, entropy = 0, balance = 0, total = 0;
   // Accuracy of each expert on the held-out texts of its own label space: what decides who is the
   // best one. In the order of the rows; read from a file, by name.
   std::vector<std::pair<std::string, double>> expert_accuracy;

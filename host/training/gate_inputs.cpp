@@ -76,7 +76,8 @@ GateProblem GateInputs::problem(const RunContext& context, at::Device device) co
                       context.log, device);
   if (options.gate != GateKind::kFactored) return problem;
   problem.share_spaces(options.seed, options.guard, context.stop);
-  tell(problem.share_guards(), context.log);
+  for (const ShareGuard& guard : problem.share_guards())
+    context.log.note(description(guard, experts[static_cast<size_t>(guard.expert)]));
   if (const std::optional<SpaceRows>& rows = problem.space_rows()) {
     context.log.note(fmt::format(
         "{} texts are few for {} features: the fit sets out from linear discriminants between the "
@@ -84,11 +85,6 @@ GateProblem GateInputs::problem(const RunContext& context, at::Device device) co
         rows->texts, problem.z().size(1), rows->shrinkage, rows->scale));
   }
   return problem;
-}
-
-void GateInputs::tell(const std::vector<ShareGuard>& guards, Log log) const {
-  for (const ShareGuard& guard : guards)
-    log.note(description(guard, experts[static_cast<size_t>(guard.expert)]));
 }
 
 GateInputs collect_gate_inputs(pipeline::Pool& pool, const std::vector<data::Dataset>& datasets,

@@ -27,8 +27,6 @@ struct GateInputs {
   const std::vector<std::string>& domains() const { return data.held_out.domains; }
   // For a gate in two factors the shares of each space are fitted.
   GateProblem problem(const RunContext& context, at::Device device = encoder::kHost) const;
-  // Notes what guards changed, their experts being those of this list.
-  void tell(const std::vector<ShareGuard>& guards, Log log) const;
 };
 
 // Collects features and the experts' answers, calibrates and makes the prior as the options say.

@@ -56,6 +56,7 @@ GateProblem::GateProblem(const GateData& data, std::vector<fusion::ExpertLabels>
       inputs_{start_.standardised(data.held_out.z.to(device)), {}},
       targets_(data.held_out.targets.to(device)),
       domains_(data.held_out.domain_of),
+      seen_(data.held_out.seen),
       space_mask_(
           make_space_mask(experts_, static_cast<int64_t>(labels_.spaces().size()), device)) {
   const at::NoGradGuard no_grad;
@@ -93,7 +94,9 @@ GateProblem::Inputs GateProblem::Inputs::rows(const at::Tensor& index) const {
 }
 
 Opinions GateProblem::opinions(int space) const {
-  return opinions_in(space, inputs_.z, targets_, logits_, experts_, labels_);
+  Opinions said = opinions_in(space, inputs_.z, targets_, logits_, experts_, labels_);
+  said.honest = are_honest(experts_in(space, experts_), seen_);
+  return said;
 }
 
 void GateProblem::share_spaces(uint64_t seed, bool guarded, StopToken stop) {

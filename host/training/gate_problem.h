@@ -98,6 +98,7 @@ class GateProblem {
   Inputs inputs_, routing_inputs_;
   at::Tensor targets_, routing_spaces_;
   std::vector<int> domains_;
+  std::vector<int64_t> seen_;  // as AnsweredTexts::seen
   int domain_count_ = 0;
   std::vector<at::Tensor> logits_;  // per expert [N, C_e], finite
   at::Tensor target_p_;             // [N, E], p_e(label of the text); only under mixture

@@ -46,7 +46,7 @@ struct GateTrainingOptions {
   std::string prior_source = "uniform";  // of π in eq 3: uniform, data, or a file of shares
   std::vector<double> prior;             // π [E], made from it, summing to 1; empty: uniform
   bool cross_fitted = true;              // fitted on cross-fitted answers, too, where all have them
-  bool guard = true;                     // mixture: no space is left worse than its best expert
+  bool guard = true;                     // under mixture: guard_space() for each space
   bool calibrate = false;                // fit the experts' temperatures first
   int64_t keep_replay = 0;               // texts of each domain whose rows are kept for `grow`
 };

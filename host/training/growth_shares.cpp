@@ -56,8 +56,9 @@ void share_space(const GrowthSetting& setting, const AnsweredTexts& texts, const
     rows.shares = without_texts(setting);
     return;
   }
-  const Opinions said = opinions_in(space, setting.gate.standardised(texts.z), targets,
-                                    texts.logits, setting.experts, setting.labels);
+  Opinions said = opinions_in(space, setting.gate.standardised(texts.z), targets, texts.logits,
+                              setting.experts, setting.labels);
+  said.honest = are_honest(own, texts.seen);
   GuardedShares found = fit_space_shares(said, fit);
   rows.shares = std::move(found.shares);
   rows.shares_are_fitted = true;

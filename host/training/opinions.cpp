@@ -21,6 +21,14 @@ at::Tensor texts_in(int space, const at::Tensor& targets, const fusion::LabelUni
       .flatten();
 }
 
+std::vector<bool> are_honest(const std::vector<int64_t>& experts,
+                             const std::vector<int64_t>& seen) {
+  std::vector<bool> honest;
+  if (seen.empty()) return honest;
+  for (const int64_t e : experts) honest.push_back(seen[static_cast<size_t>(e)] == 0);
+  return honest;
+}
+
 Opinions opinions_in(int space, const at::Tensor& z, const at::Tensor& targets,
                      const std::vector<at::Tensor>& logits,
                      const std::vector<fusion::ExpertLabels>& experts,

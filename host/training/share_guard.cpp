@@ -8,8 +8,8 @@
 namespace moecollab::training {
 namespace {
 
-constexpr double kMayLose = 0.0025;                  // accuracy, to the best expert
-constexpr double kFirstPull = 0.25, kLastPull = 32;  // nats
+constexpr double kMayLose = 0.0025;  // accuracy, to the best expert
+constexpr double kFirstPull = 0.25;  // nats
 
 // Whether the texts that are right say that experts together are worse than one alone.
 bool loses(const at::Tensor& together, const at::Tensor& alone) {
@@ -28,18 +28,23 @@ std::string description(const ShareGuard& guard, const std::string& expert) {
       expert, guard.best, guard.texts, guard.before, guard.pull, guard.after);
 }
 
-std::optional<ShareGuard> guard_space(const Opinions& opinions, const RightTogether& right) {
+std::optional<ShareGuard> guard_space(const Opinions& opinions, const RightTogether& right,
+                                      double most) {
   const at::NoGradGuard no_grad;
   const at::Tensor alone =
       opinions.log_p.argmax(2).eq(opinions.label.unsqueeze(1)).to(at::kDouble);  // [n, k]
+  at::Tensor accuracy = alone.mean(0);
+  for (size_t e = 0; e < opinions.honest.size(); ++e)
+    if (!opinions.honest[e]) accuracy[static_cast<int64_t>(e)] = -1;
   ShareGuard guard;
   guard.texts = alone.size(0);
-  guard.expert = alone.mean(0).argmax().item<int64_t>();
+  guard.expert = accuracy.argmax().item<int64_t>();
+  guard.best = accuracy[guard.expert].item<double>();
+  if (guard.best < 0) return std::nullopt;
   const at::Tensor best = alone.select(1, guard.expert);
-  guard.best = best.mean().item<double>();
   at::Tensor together = right(guard.expert, 0);
   guard.before = together.mean().item<double>();
-  for (double pull = kFirstPull; loses(together, best) && pull <= kLastPull; pull *= 2) {
+  for (double pull = kFirstPull; loses(together, best) && pull <= most; pull *= 2) {
     guard.pull = pull;
     together = right(guard.expert, pull);
   }

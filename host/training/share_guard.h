@@ -14,7 +14,7 @@ namespace moecollab::training {
 
 // What a guard found for the best expert of a space, going by its accuracy on the texts.
 struct ShareGuard {
-  int64_t expert = 0;  // 0 to k − 1
+  int64_t expert = 0;  // 0 to k − 1, or its row of the gate
   int64_t texts = 0;
   double best = 0;               // its accuracy
   double before = 0, after = 0;  // of all experts together, without and with the pull
@@ -30,10 +30,11 @@ std::string description(const ShareGuard& guard, const std::string& expert);
 // by `pull` nats, else 0; [n] float64, by shares that were fitted without the text.
 using RightTogether = std::function<at::Tensor(int64_t expert, double pull)>;
 
-// Raises b of the best expert by 0.25, 0.5, … 32 nats until the experts together lose no texts to
-// it: until their accuracy is at most 0.25 points below the expert's, or not surely below, which is
-// by one standard error of the paired difference. At the end the expert answers as good as alone.
-// nullopt: nothing is lost. One text at least.
-std::optional<ShareGuard> guard_space(const Opinions& opinions, const RightTogether& right);
+// Raises b of the best honest expert by 0.25, 0.5, … `most` nats until the experts together lose no
+// texts to it: until their accuracy is at most 0.25 points below the expert's, or not surely below,
+// which is by one standard error of the paired difference. nullopt: nothing is lost, or no expert
+// is honest. One text at least.
+std::optional<ShareGuard> guard_space(const Opinions& opinions, const RightTogether& right,
+                                      double most);
 
 }  // namespace moecollab::training

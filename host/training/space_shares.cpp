@@ -19,6 +19,7 @@ constexpr int64_t kShareStream = -4;  // an epoch number that no other shuffle h
 constexpr int kIterations = 60;
 constexpr double kRest = 1e-6;  // the loss rests once an iteration gains less, relatively
 constexpr double kPenalties[] = {1e4, 1e3, 1e2};
+constexpr double kMostPull = 32;  // nats: the best expert answers as if alone
 
 Opinions rows_of(const Opinions& opinions, const std::vector<int64_t>& rows) {
   const at::Tensor index = encoder::index_tensor(rows, opinions.z.device());
@@ -173,7 +174,7 @@ CrossValidation choose_setting(const Opinions& opinions, uint64_t seed, StopToke
 std::optional<ShareGuard> guard_shares(const std::vector<FoldShares>& folds,
                                        const Opinions& opinions, SpaceShares& shares) {
   const at::NoGradGuard no_grad;
-  std::optional<ShareGuard> guard = guard_space(opinions, [&](int64_t expert, double pull) {
+  const auto together = [&](int64_t expert, double pull) {
     at::Tensor right = at::zeros({opinions.z.size(0)}, opinions.z.options().dtype(at::kDouble));
     for (const FoldShares& fold : folds) {
       SpaceShares pulled = fold.shares;
@@ -183,7 +184,8 @@ std::optional<ShareGuard> guard_shares(const std::vector<FoldShares>& folds,
                         is_right(rows_of(opinions, fold.texts), pulled));
     }
     return right;
-  });
+  };
+  std::optional<ShareGuard> guard = guard_space(opinions, together, kMostPull);
   if (guard) shares.bias[guard->expert] += guard->pull;
   return guard;
 }

@@ -169,6 +169,7 @@ class TrainGate(EndToEnd):
         gate = tomllib.loads((registry / "gate" / "gate.toml").read_text())
         self.assertEqual(gate["metrics"]["share_guard"], {name: guard})
         self.assertNotIn("guard", gate["fit"])
+        self.assertIn("share_guard", self.fit(registry, "--gate", "mlp", "--epochs", 1))
 
     def test_a_fit_that_diverges_leaves_the_old_gate(self):
         registry = self.registry()

@@ -197,7 +197,8 @@ TEST(DeviceGate, GuardsAsOnTheCpu) {
                                            fusion::Mode::kMixture, /*top_k=*/0);
     at::Tensor router = cross_fitted_router_logits(problem, options, 3, {}).neg();
     gate::Gate gate = gate::moved(problem.start(), encoder::kHost);
-    guards[on_device] = guard_gate(problem, guarded_spaces(problem), router, gate);
+    guards[on_device] =
+        guard_gate(problem, guarded_spaces(problem), {"x", "y", "z"}, Log(), router, gate);
     biases[on_device] = gate.bias;
   }
   ASSERT_EQ(guards[0].size(), 1U);

@@ -138,6 +138,14 @@ TEST_F(SpaceSharesTest, TheGuardPullsTowardsAnExpertThatIsRightMoreOften) {
   EXPECT_GT(shares(fitted)[0], before[0]);
 }
 
+TEST_F(SpaceSharesTest, TheGuardDoesNotPullTowardsAnExpertThatLearntTheTexts) {
+  Opinions said = opinions({says(in_share(.85, 2), .52), says(in_share(.7, 3), .8)});
+  said.honest = {false, true};
+  EXPECT_FALSE(fit_space_shares(said, {}).guard) << "the other one alone is not better";
+  said.honest = {false, false};
+  EXPECT_FALSE(fit_space_shares(said, {}).guard);
+}
+
 TEST_F(SpaceSharesTest, TheGuardLeavesAPoolThatLosesNothing) {
   const Opinions said =
       opinions({says(in_share(.8, 2), .8), says(in_share(.8, 3), .8), says(in_share(.8, 5), .8)});
