@@ -38,7 +38,7 @@ at::Tensor cross_fitted_router_logits(const GateProblem& problem,
   }
   at::Tensor router =
       at::empty({n, static_cast<int64_t>(problem.experts().size())}, problem.z().options());
-  Progress progress = context.progress("fitting without a fifth", "fold", kFolds);
+  Progress progress = context.progress("cross-fitting the gate", "fold", kFolds);
   for (const Fold& fold : five_folds(n, options.seed, kFoldStream)) {
     const at::Tensor rows = encoder::index_tensor(fold.inside, problem.device());
     router.index_copy_(
