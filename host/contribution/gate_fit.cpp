@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/measure.h"
 #include "pipeline/collaboration.h"
+#include "training/gate_cross_fit.h"
 #include "training/gate_guard.h"
 #include "training/gate_history.h"
 #include "training/gate_inputs.h"

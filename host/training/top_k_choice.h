@@ -4,7 +4,6 @@
 #include <vector>
 
 #include "training/gate_problem.h"
-#include "training/gate_training_options.h"
 
 namespace moecollab::training {
 
@@ -21,14 +20,6 @@ struct TopKChoice {
     return top_k == static_cast<int64_t>(accuracy.size()) ? 0 : top_k;
   }
 };
-
-// Router logits [N, E] of the held-out texts, each by a gate that was not fitted on it: a fifth of
-// the texts at a time, after `epochs` on the other four (the shares within a space of a gate in two
-// factors are those of all). By the options' seed alone. Needs at least 5 texts. Throws as
-// GateFitting.
-at::Tensor cross_fitted_router_logits(const GateProblem& problem,
-                                      const GateTrainingOptions& options, int32_t epochs,
-                                      const RunContext& context);
 
 // The smallest k whose accuracy on the held-out texts is at most kTopKTolerance below that of all
 // experts, for their router logits [N, E]. Answers are fused as the problem says, over the union of

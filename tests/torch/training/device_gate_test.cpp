@@ -3,6 +3,7 @@
 
 #include "torch/test_device.h"
 #include "torch/training/gate_toy.h"
+#include "training/gate_cross_fit.h"
 #include "training/gate_guard.h"
 #include "training/gate_warm_up.h"
 #include "training/sweep.h"

@@ -4,7 +4,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "base/error.h"
 #include "torch/training/gate_toy.h"
 
 namespace moecollab::training {
@@ -82,36 +81,6 @@ TEST(TopKChoice, WeightsAreCappedAsTheCollaborationCapsThem) {
   const TopKChoice capped = choose_top_k(votes.problem(), router, at::tensor({0.25F, 1.0F, 1.0F}));
   EXPECT_THAT(capped.accuracy, ::testing::ElementsAre(0.0, 1.0, 1.0)) << "alone it is not capped";
   EXPECT_EQ(capped.top_k, 2);
-}
-
-// What a text's label and answers are does not change how the text itself is routed, but others.
-TEST(TopKChoice, NoTextIsRoutedByAGateThatWasFittedOnIt) {
-  const GateToy toy(20);
-  const auto crossed = [](const GateToy& texts) {
-    return cross_fitted_router_logits(texts.problem(), GateToy::options(), 5, {});
-  };
-  const at::Tensor before = crossed(toy);
-  ASSERT_EQ(before.sizes(), (std::vector<int64_t>{20, 3}));
-  EXPECT_TRUE(crossed(toy).equal(before)) << "the seed decides";
-  GateToy other = toy;
-  other.data.held_out.targets = toy.data.held_out.targets.clone();
-  for (const int64_t row : {3, 8}) {
-    other.data.held_out.targets[row] = (toy.data.held_out.targets[row] + 2).remainder(4);
-    const at::Tensor after = crossed(other);
-    EXPECT_TRUE(after[row].equal(before[row])) << row;
-    EXPECT_FALSE(after.equal(before)) << row;
-    other.data.held_out.targets[row] = toy.data.held_out.targets[row];
-  }
-}
-
-TEST(TopKChoice, TooFewTextsToCrossFitAreRefused) {
-  try {
-    cross_fitted_router_logits(Votes(4).problem(), GateToy::options(), 3, {});
-    ADD_FAILURE() << "chosen";
-  } catch (const Error& error) {
-    EXPECT_EQ(error.code(), "E_DATA");
-    EXPECT_THAT(error.what(), ::testing::HasSubstr("4 held-out texts"));
-  }
 }
 
 }  // namespace
